@@ -1,0 +1,134 @@
+# make               the module, build/mod_influx_metrics.so
+# make install       into httpd's module directory (DESTDIR is heeded)
+# make demo          a private httpd and InfluxDB under load; make demo-stop
+# make test          all tests; test-asan, test-tsan: the same under sanitizers
+# make bench         throughput with and without; bench-instructions,
+#                    bench-encoder, bench-flusher: see docs/performance.md
+# make check-style   clang-format and the length of lines
+# make clean
+#
+# IMX_BUILD is where everything that is built goes.
+
+BUILD ?= build
+APXS ?= $(shell command -v apxs || command -v apxs2)
+CC ?= gcc
+CFLAGS ?= -O2 -g
+WARNINGS = -Wall -Wextra -Wconversion -Wshadow
+SANITIZE ?=
+LIB_CFLAGS = -std=gnu11 -fPIC -pthread -fvisibility=hidden $(WARNINGS) \
+    $(SANITIZE) $(CFLAGS) -I.
+MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
+    -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT
+LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -pthread
+
+# Levels 0 to 2, without httpd; then what knows httpd.
+LIB = lineproto batch influx monitor
+MOD = config runtime request mod_influx_metrics
+MODULE = $(BUILD)/mod_influx_metrics.so
+
+all: deps-build $(MODULE)
+
+# Installs what is missing, or names it and stops.
+deps-%:
+	@sh tools/install-deps.sh $*
+
+$(MODULE): $(LIB:%=$(BUILD)/%.o) $(MOD:%=$(BUILD)/%.o)
+	$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(LIB:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)
+	$(CC) $(LIB_CFLAGS) -MMD -c -o $@ $<
+
+$(MOD:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)
+	$(CC) $(MOD_CFLAGS) -MMD -c -o $@ $<
+
+$(BUILD):
+	mkdir -p $(BUILD)/unit
+
+-include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d)
+
+# ---- tests ----
+
+UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c,\
+    $(wildcard t/unit/*.c)))
+UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
+UNIT_LIB = $(BUILD)/unit/batch-faults.o \
+    $(filter-out $(BUILD)/batch.o,$(LIB:%=$(BUILD)/%.o))
+
+$(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+
+$(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+
+$(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+units: $(UNITS:%=$(BUILD)/unit/%)
+
+PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
+
+test: deps-build deps-test
+	@$(MAKE) --no-print-directory all units
+	$(PROVE) -j2 t/
+
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+    -fno-omit-frame-pointer
+TSAN = -fsanitize=thread
+
+test-asan: deps-build deps-test
+	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE="$(ASAN)" all units
+	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+	$(MAKE) --no-print-directory BUILD=build/asan run-tests
+
+test-tsan: deps-build deps-test
+	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE="$(TSAN)" \
+	    build/tsan/unit/batch
+	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t
+
+run-tests:
+	$(PROVE) t/
+
+# ---- demo and benchmarks ----
+
+demo: deps-build deps-demo
+	@$(MAKE) --no-print-directory all
+	@perl -It/lib tools/demo.pl start
+
+demo-stop:
+	@perl -It/lib tools/demo.pl stop
+
+bench: deps-build deps-bench
+	@$(MAKE) --no-print-directory all
+	perl -It/lib bench/bench.pl
+
+bench-instructions: deps-build deps-bench
+	@$(MAKE) --no-print-directory all
+	perl -It/lib bench/instructions.pl
+
+BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
+
+$(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB:%=$(BUILD)/%.o)
+	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
+
+bench-encoder bench-flusher: bench-%: deps-build
+	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
+	perl bench/section.pl $* $(BUILD)/bench-$*
+
+# ---- the rest ----
+
+install: all
+	$(APXS) $(if $(DESTDIR),-S LIBEXECDIR=$(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)) \
+	    -i -n influx_metrics $(MODULE)
+	@sh tools/install-conf.sh
+
+STYLE_FILES = $(LIB:%=%.c) $(MOD:%=%.c) $(wildcard *.h)
+
+check-style:
+	clang-format --dry-run -Werror $(STYLE_FILES)
+	@! grep -nE '.{81,}' $(STYLE_FILES)
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all units test test-asan test-tsan run-tests demo demo-stop bench \
+    bench-instructions bench-encoder bench-flusher install check-style clean

@@ -1,0 +1,879 @@
+/*
+ * batch.c owns the shared buffer of finished lines and its table of children.
+ * Entered by request threads (append, unique time), by the monitor that holds
+ * the lease, and by httpd's parent (format, child_died).
+ * Everything in the area survives any process; see batch.h for why.
+ */
+#include "batch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECOND INT64_C(1000000000)
+
+/* The word of a segment. */
+#define BYTES_BITS 17
+#define LINES_BITS 12
+#define GENERATION_BITS 17
+#define OWNER_BITS 16
+#define LINES_SHIFT BYTES_BITS
+#define GENERATION_SHIFT (LINES_SHIFT + LINES_BITS)
+#define OWNER_SHIFT (GENERATION_SHIFT + GENERATION_BITS)
+#define STATE_SHIFT (OWNER_SHIFT + OWNER_BITS)
+
+#define LINES_MAX ((1u << LINES_BITS) - 1)
+#define GENERATION_MASK ((1u << GENERATION_BITS) - 1)
+
+enum { FREE = 0, FILLING, SEALED, SENDING };
+
+/* Whose it is, in which state and generation: all but lines and bytes. */
+#define TENURE(word) ((word) >> GENERATION_SHIFT)
+
+/* imx_batch_child_t.current: tenure and index of a segment, or NONE. */
+#define INDEX_BITS 24
+#define NONE UINT64_MAX
+
+enum { EMPTY = 0, JOINING, LIVING, LEAVING };
+
+typedef struct {
+    _Alignas(64) _Atomic uint32_t pid;  /* 0: the entry is free */
+    _Atomic uint32_t reaped;            /* equal to pid: the parent saw it die */
+    _Atomic uint32_t state;
+    _Atomic uint32_t epoch;
+    _Atomic uint64_t start_time;        /* as in /proc/PID/stat; 0: unknown */
+    _Atomic uint64_t no_room;           /* lines, since the area was made */
+} entry_t;
+
+typedef struct {
+    _Alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t ticket;            /* order in which they were taken */
+    _Alignas(64) _Atomic uint64_t fate[2][IMX_BATCH_FATES];
+                                        /* lines, by the generation's last bit */
+} segment_t;
+
+struct imx_batch_area {
+    _Atomic uint32_t epoch;
+    _Atomic uint32_t holder;
+    pthread_mutex_t lease;
+    _Alignas(64) _Atomic int64_t last_time;
+    _Alignas(64) _Atomic uint64_t tickets;
+    _Atomic uint32_t look_here;         /* where a free segment may be */
+    _Atomic uint32_t any_free;          /* 0: do not even look */
+    _Atomic uint64_t homeless;          /* lines of children without an entry */
+};
+
+#ifdef IMX_FAULTS
+void (*imx_batch_fault)(const char *point);
+#define FAULT(point) do { if (imx_batch_fault) imx_batch_fault(point); } while (0)
+#else
+#define FAULT(point) ((void)0)
+#endif
+
+static uint64_t load(const _Atomic uint64_t *p)
+{
+    return atomic_load_explicit(p, memory_order_acquire);
+}
+
+static int swap(_Atomic uint64_t *p, uint64_t *expected, uint64_t desired)
+{
+    return atomic_compare_exchange_strong_explicit(p, expected, desired,
+                                                   memory_order_acq_rel,
+                                                   memory_order_acquire);
+}
+
+static uint64_t make_word(uint64_t state, uint64_t owner, uint64_t generation)
+{
+    return state << STATE_SHIFT | owner << OWNER_SHIFT
+           | (generation & GENERATION_MASK) << GENERATION_SHIFT;
+}
+
+static unsigned state_of(uint64_t word)
+{
+    return (unsigned)(word >> STATE_SHIFT);
+}
+
+static uint32_t owner_of(uint64_t word)
+{
+    return (uint32_t)(word >> OWNER_SHIFT) & 0xFFFFu;
+}
+
+static uint32_t generation_of(uint64_t word)
+{
+    return (uint32_t)(word >> GENERATION_SHIFT) & GENERATION_MASK;
+}
+
+static uint32_t lines_of(uint64_t word)
+{
+    return (uint32_t)(word >> LINES_SHIFT) & LINES_MAX;
+}
+
+static uint32_t bytes_of(uint64_t word)
+{
+    return (uint32_t)word & ((1u << BYTES_BITS) - 1);
+}
+
+static uint64_t with_state(uint64_t word, uint64_t state)
+{
+    return (word & ((UINT64_C(1) << STATE_SHIFT) - 1)) | state << STATE_SHIFT;
+}
+
+static uint64_t with_owner(uint64_t word, uint64_t owner)
+{
+    return (word & ~(UINT64_C(0xFFFF) << OWNER_SHIFT)) | owner << OWNER_SHIFT;
+}
+
+static uint64_t freed(uint64_t word)
+{
+    return make_word(FREE, IMX_BATCH_NOBODY, generation_of(word) + 1);
+}
+
+/* Where things are. */
+static size_t up_to_64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+static entry_t *entry(const imx_batch_t *b, uint32_t i)
+{
+    return (entry_t *)((char *)b->area + up_to_64(sizeof *b->area)) + i;
+}
+
+static segment_t *segment(const imx_batch_t *b, uint32_t i)
+{
+    return (segment_t *)entry(b, b->geometry.children) + i;
+}
+
+static char *data_of(const imx_batch_t *b, uint32_t i)
+{
+    return (char *)segment(b, b->geometry.segments)
+           + (size_t)i * b->geometry.segment_size;
+}
+
+static _Atomic uint64_t *slot_of(const imx_batch_t *b, uint32_t i,
+                                 uint32_t line)
+{
+    return (_Atomic uint64_t *)data_of(b, i + 1) - 1 - line;
+}
+
+static uint64_t make_slot(uint64_t word, size_t len)
+{
+    return (uint64_t)generation_of(word) << 34 | (uint64_t)len << 17
+           | bytes_of(word);
+}
+
+/* ---- making the area ---- */
+
+size_t imx_batch_plan(size_t size, uint32_t children,
+                      imx_batch_geometry_t *geometry, int *raised)
+{
+    size_t segment_size = IMX_BATCH_SEGMENT_MAX;
+    size_t segments, least;
+
+    if (children > 16000) {
+        children = 16000;
+    }
+    least = 3 * (size_t)children + 16;
+    while (segment_size > IMX_BATCH_SEGMENT_MIN
+           && size / segment_size < 4 * least) {
+        segment_size /= 2;
+    }
+    segments = size / segment_size;
+    if (segments >= 1u << INDEX_BITS) {
+        segments = (1u << INDEX_BITS) - 1;
+    }
+    *raised = segments < least;
+    geometry->segments = (uint32_t)(*raised ? least : segments);
+    geometry->segment_size = (uint32_t)segment_size;
+    /* While children of two generations overlap, and until the dead are
+     * salvaged, there are more entries than children. */
+    geometry->children = 2 * children + 16;
+    return up_to_64(sizeof(struct imx_batch_area))
+           + geometry->children * sizeof(entry_t)
+           + geometry->segments * (sizeof(segment_t) + segment_size);
+}
+
+static int make_lease(pthread_mutex_t *lease)
+{
+    pthread_mutexattr_t attr;
+    int rv = pthread_mutexattr_init(&attr);
+
+    if (rv != 0) {
+        return rv;
+    }
+    rv = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    if (rv == 0) {
+        rv = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    }
+    if (rv == 0) {
+        rv = pthread_mutex_init(lease, &attr);
+    }
+    pthread_mutexattr_destroy(&attr);
+    return rv;
+}
+
+int imx_batch_format(imx_batch_t *b, void *base,
+                     const imx_batch_geometry_t *geometry)
+{
+    uint32_t i;
+
+    b->area = base;
+    b->geometry = *geometry;
+    atomic_store(&b->area->holder, IMX_BATCH_NOBODY);
+    atomic_store(&b->area->any_free, 1);
+    for (i = 0; i < geometry->segments; i++) {
+        /* Generation 1: the zeroed slots are of generation 0. */
+        atomic_store(&segment(b, i)->word,
+                     make_word(FREE, IMX_BATCH_NOBODY, 1));
+    }
+    return make_lease(&b->area->lease);
+}
+
+uint32_t imx_batch_new_epoch(const imx_batch_t *b)
+{
+    return atomic_fetch_add(&b->area->epoch, 1) + 1;
+}
+
+uint32_t imx_batch_epoch(const imx_batch_t *b)
+{
+    return atomic_load(&b->area->epoch);
+}
+
+/* ---- the table of children ---- */
+
+/*
+ * Fields of /proc/PID/stat behind the command's name: state (1st), threads
+ * (18th), start time (20th), proc(5).  Returns 0 when it cannot be read.
+ */
+static int read_stat(pid_t pid, char *state, long *threads, uint64_t *start)
+{
+    char path[32], text[1024];
+    unsigned long long started;
+    const char *p;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    p = strrchr(text, ')');
+    if (p == NULL || sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u"
+                            " %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
+                            state, threads, &started) != 3) {
+        return 0;
+    }
+    *start = started;
+    return 1;
+}
+
+static uint64_t start_time_of(pid_t pid)
+{
+    char state;
+    long threads;
+    uint64_t start;
+
+    return read_stat(pid, &state, &threads, &start) ? start : 0;
+}
+
+/*
+ * No thread of the process can run any more.  The parent need not have reaped
+ * it (prefork's graceful stop never does): a zombie without further threads is
+ * as dead.
+ */
+static int is_gone(pid_t pid, uint64_t expected_start)
+{
+    char state;
+    long threads;
+    uint64_t start;
+
+    if (kill(pid, 0) != 0 && errno == ESRCH) {
+        return 1;
+    }
+    if (!read_stat(pid, &state, &threads, &start)) {
+        return 0;               /* no /proc here (ChrootDir): be careful */
+    }
+    if (expected_start != 0 && start != expected_start) {
+        return 1;
+    }
+    return (state == 'Z' || state == 'X') && threads <= 1;
+}
+
+/* The dead child's segments are nobody's; then its entry is free. */
+static void salvage(const imx_batch_t *b, uint32_t slot)
+{
+    entry_t *e = entry(b, slot);
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.segments; i++) {
+        _Atomic uint64_t *p = &segment(b, i)->word;
+        uint64_t word = load(p), next;
+
+        do {
+            if (owner_of(word) != slot
+                || (state_of(word) != FILLING && state_of(word) != SEALED)) {
+                break;
+            }
+            next = with_owner(with_state(word, SEALED), IMX_BATCH_NOBODY);
+            if (lines_of(word) == 0) {
+                next = freed(word);
+            }
+        } while (!swap(p, &word, next));
+    }
+    FAULT("salvaged");
+    atomic_store(&e->state, EMPTY);
+    atomic_store(&e->start_time, 0);
+    atomic_store(&e->reaped, 0);
+    atomic_store(&e->pid, 0);
+}
+
+unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them)
+{
+    unsigned found = 0;
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.children; i++) {
+        entry_t *e = entry(b, i);
+        uint32_t pid = atomic_load(&e->pid);
+
+        if (pid != 0
+            && (atomic_load(&e->reaped) == pid
+                || (look_for_them
+                    && is_gone((pid_t)pid, atomic_load(&e->start_time))))) {
+            salvage(b, i);
+            found++;
+        }
+    }
+    return found;
+}
+
+static int enter(imx_batch_child_t *c, pid_t pid)
+{
+    const imx_batch_t *b = c->batch;
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.children; i++) {
+        entry_t *e = entry(b, i);
+        uint32_t none = 0;
+
+        if (atomic_compare_exchange_strong(&e->pid, &none, (uint32_t)pid)) {
+            atomic_store(&e->state, JOINING);
+            atomic_store(&e->start_time, start_time_of(pid));
+            atomic_store(&e->epoch, atomic_load(&b->area->epoch));
+            atomic_store(&e->state, LIVING);
+            c->slot = i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+int imx_batch_join(imx_batch_child_t *c, const imx_batch_t *b, pid_t pid)
+{
+    c->batch = b;
+    c->slot = IMX_BATCH_NOBODY;
+    atomic_store(&c->current, NONE);
+    return enter(c, pid);
+}
+
+int imx_batch_leave(imx_batch_child_t *c)
+{
+    const imx_batch_t *b = c->batch;
+    uint32_t i;
+
+    if (c->slot != IMX_BATCH_NOBODY) {
+        atomic_store(&entry(b, c->slot)->state, LEAVING);
+    }
+    for (i = 0; i < b->geometry.children; i++) {
+        entry_t *e = entry(b, i);
+        uint32_t pid = atomic_load(&e->pid);
+        uint32_t state = atomic_load(&e->state);
+
+        if (pid != 0 && (state == LIVING || state == JOINING)
+            && !is_gone((pid_t)pid, atomic_load(&e->start_time))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void imx_batch_child_died(const imx_batch_t *b, pid_t pid)
+{
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.children; i++) {
+        if (atomic_load(&entry(b, i)->pid) == (uint32_t)pid) {
+            atomic_store(&entry(b, i)->reaped, (uint32_t)pid);
+        }
+    }
+}
+
+int imx_batch_has_child_since(const imx_batch_t *b, uint32_t epoch)
+{
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.children; i++) {
+        entry_t *e = entry(b, i);
+        uint32_t pid = atomic_load(&e->pid);
+
+        if (pid != 0 && atomic_load(&e->state) == LIVING
+            && atomic_load(&e->epoch) >= epoch
+            && !is_gone((pid_t)pid, atomic_load(&e->start_time))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ---- appending ---- */
+
+/* FILLING -> SEALED if the segment is still in that tenure. */
+static void seal(const imx_batch_t *b, uint32_t i, uint64_t tenure)
+{
+    _Atomic uint64_t *p = &segment(b, i)->word;
+    uint64_t word = load(p);
+
+    while (TENURE(word) == tenure
+           && !swap(p, &word, with_state(word, SEALED))) {
+    }
+}
+
+/* FREE -> FILLING for this child; NONE when there is no free segment. */
+static uint64_t take_free(imx_batch_child_t *c)
+{
+    const imx_batch_t *b = c->batch;
+    uint32_t n = b->geometry.segments, tried, i;
+
+    if (!atomic_load_explicit(&b->area->any_free, memory_order_relaxed)) {
+        return NONE;
+    }
+    i = atomic_load_explicit(&b->area->look_here, memory_order_relaxed) % n;
+    for (tried = 0; tried < n; tried++) {
+        segment_t *s = segment(b, i);
+        uint64_t word = load(&s->word), mine;
+
+        mine = make_word(FILLING, c->slot, generation_of(word));
+        if (state_of(word) == FREE && swap(&s->word, &word, mine)) {
+            FAULT("taken");
+            atomic_store(&s->ticket, atomic_fetch_add(&b->area->tickets, 1));
+            atomic_store_explicit(&b->area->look_here, i + 1, memory_order_relaxed);
+            return TENURE(mine) << INDEX_BITS | i;
+        }
+        i = i + 1 < n ? i + 1 : 0;
+    }
+    atomic_store_explicit(&b->area->any_free, 0, memory_order_relaxed);
+    return NONE;
+}
+
+static void give_back_unused(const imx_batch_t *b, uint64_t current)
+{
+    uint32_t i = (uint32_t)(current & ((1u << INDEX_BITS) - 1));
+    uint64_t word = (current >> INDEX_BITS) << GENERATION_SHIFT;
+
+    swap(&segment(b, i)->word, &word, freed(word));
+}
+
+/*
+ * The segment `seen` has no room, or is not ours any more: seals it and makes
+ * another one current.  Several threads of the child may be here; one wins,
+ * the others use what it took.  Returns 0 when there is no free segment.
+ */
+static int next_segment(imx_batch_child_t *c, uint64_t seen)
+{
+    uint64_t taken;
+
+    if (load(&c->current) != seen) {
+        return 1;
+    }
+    if (seen != NONE) {
+        seal(c->batch, (uint32_t)(seen & ((1u << INDEX_BITS) - 1)),
+             seen >> INDEX_BITS);
+        FAULT("sealed");
+    }
+    taken = take_free(c);
+    if (taken == NONE) {
+        return load(&c->current) != seen;
+    }
+    if (!swap(&c->current, &seen, taken)) {
+        give_back_unused(c->batch, taken);
+    }
+    return 1;
+}
+
+/* Appends to segment i while it is in the tenure; 0 when it has no room. */
+static int append_to(const imx_batch_t *b, uint32_t i, uint64_t tenure,
+                     const char *line, size_t len)
+{
+    _Atomic uint64_t *p = &segment(b, i)->word;
+    uint64_t word = load(p);
+
+    do {
+        if (TENURE(word) != tenure || lines_of(word) == LINES_MAX
+            || bytes_of(word) + len + (lines_of(word) + 1) * sizeof(uint64_t)
+               > b->geometry.segment_size) {
+            return 0;
+        }
+    } while (!swap(p, &word, word + (UINT64_C(1) << LINES_SHIFT) + len));
+    FAULT("reserved");
+    memcpy(data_of(b, i) + bytes_of(word), line, len);
+    FAULT("copied");
+    atomic_store_explicit(slot_of(b, i, lines_of(word)), make_slot(word, len),
+                          memory_order_release);
+    return 1;
+}
+
+static int drop(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    return 0;
+}
+
+int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
+{
+    const imx_batch_t *b = c->batch;
+    uint64_t current = load(&c->current);
+
+    if (c->slot == IMX_BATCH_NOBODY || len == 0 || len > IMX_BATCH_LINE_MAX) {
+        return drop(&b->area->homeless);
+    }
+    while (current == NONE
+           || !append_to(b, (uint32_t)(current & ((1u << INDEX_BITS) - 1)),
+                         current >> INDEX_BITS, line, len)) {
+        if (!next_segment(c, current)) {
+            return drop(&entry(b, c->slot)->no_room);
+        }
+        current = load(&c->current);
+    }
+    return 1;
+}
+
+int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)
+{
+    int64_t last = atomic_load_explicit(&b->area->last_time, memory_order_relaxed);
+    int64_t unique;
+
+    do {
+        unique = now > last || last - now > SECOND ? now : last + 1;
+    } while (!atomic_compare_exchange_weak_explicit(&b->area->last_time, &last,
+                                                    unique,
+                                                    memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return unique;
+}
+
+/* ---- the lease ---- */
+
+int imx_batch_lease_take(const imx_batch_t *b, uint32_t slot)
+{
+    int rv = pthread_mutex_trylock(&b->area->lease);
+
+    if (rv == EOWNERDEAD) {
+        rv = pthread_mutex_consistent(&b->area->lease);
+    }
+    if (rv == 0) {
+        atomic_store(&b->area->holder, slot);
+    }
+    return rv == 0;
+}
+
+void imx_batch_lease_give(const imx_batch_t *b)
+{
+    atomic_store(&b->area->holder, IMX_BATCH_NOBODY);
+    pthread_mutex_unlock(&b->area->lease);
+}
+
+uint32_t imx_batch_holder(const imx_batch_t *b)
+{
+    return atomic_load(&b->area->holder);
+}
+
+/* ---- the holder's work ---- */
+
+void imx_batch_recover(const imx_batch_t *b)
+{
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.segments; i++) {
+        uint64_t word = load(&segment(b, i)->word);
+
+        if (state_of(word) == SENDING) {
+            swap(&segment(b, i)->word, &word, with_state(word, SEALED));
+        }
+    }
+}
+
+void imx_batch_seal_all(const imx_batch_t *b)
+{
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.segments; i++) {
+        uint64_t word = load(&segment(b, i)->word);
+
+        if (state_of(word) == FILLING && lines_of(word) > 0) {
+            seal(b, i, TENURE(word));
+        }
+    }
+}
+
+imx_batch_load_t imx_batch_load(const imx_batch_t *b)
+{
+    imx_batch_load_t sum = { 0, 0, 0, 0 };
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.segments; i++) {
+        uint64_t word = load(&segment(b, i)->word);
+
+        if (state_of(word) == SEALED) {
+            sum.sealed_segments++;
+            sum.sealed_lines += lines_of(word);
+            sum.sealed_bytes += bytes_of(word);
+        }
+        sum.free_segments += state_of(word) == FREE;
+    }
+    if (sum.free_segments > 0) {
+        atomic_store_explicit(&b->area->any_free, 1, memory_order_relaxed);
+    }
+    return sum;
+}
+
+/* The slots are in memory that any child can write: a line outside the data
+ * of its segment is no line. */
+size_t imx_batch_line(const imx_batch_t *b, const imx_batch_claim_t *claim,
+                      uint32_t i, const char **line)
+{
+    uint64_t slot = load(slot_of(b, claim->segment, i));
+    size_t len = (slot >> 17) & ((1u << 17) - 1);
+    size_t offset = slot & ((1u << 17) - 1);
+
+    if (slot >> 34 != generation_of(claim->word)
+        || offset + len > bytes_of(claim->word)) {
+        return 0;
+    }
+    *line = data_of(b, claim->segment) + offset;
+    return len;
+}
+
+/* How many slots there are to look at: never more than the segment holds. */
+static uint32_t clamped_lines(const imx_batch_t *b, uint64_t word)
+{
+    uint32_t most = b->geometry.segment_size / (uint32_t)sizeof(uint64_t);
+
+    return lines_of(word) < most ? lines_of(word) : most;
+}
+
+static int is_sane(const imx_batch_t *b, uint64_t word)
+{
+    return bytes_of(word) + lines_of(word) * sizeof(uint64_t)
+           <= b->geometry.segment_size;
+}
+
+static int is_complete(const imx_batch_t *b, const imx_batch_claim_t *claim)
+{
+    const char *line;
+    uint32_t i;
+
+    for (i = 0; i < claim->lines; i++) {
+        if (imx_batch_line(b, claim, i, &line) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* A sealed segment that may be taken: SEALED -> SENDING. */
+static int claim_one(const imx_batch_t *b, imx_batch_claim_t *claim, uint32_t i)
+{
+    uint64_t word = load(&segment(b, i)->word);
+
+    if (state_of(word) != SEALED) {
+        return 0;
+    }
+    claim->segment = i;
+    claim->word = with_state(word, SENDING);
+    claim->lines = is_sane(b, word) ? clamped_lines(b, word) : 0;
+    if (owner_of(word) != IMX_BATCH_NOBODY && !is_complete(b, claim)) {
+        return 0;
+    }
+    return swap(&segment(b, i)->word, &word, claim->word);
+}
+
+typedef struct {
+    uint64_t ticket;
+    uint32_t segment;
+} queued_t;
+
+static int by_ticket(const void *a, const void *b)
+{
+    const queued_t *left = a, *right = b;
+
+    return (left->ticket > right->ticket) - (left->ticket < right->ticket);
+}
+
+size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims, size_t max,
+                       uint64_t max_lines, uint64_t max_bytes)
+{
+    queued_t *queue = malloc(b->geometry.segments * sizeof *queue);
+    uint64_t lines = 0, bytes = 0;
+    size_t queued = 0, claimed = 0, next;
+    uint32_t i;
+
+    if (queue == NULL) {
+        return 0;
+    }
+    for (i = 0; i < b->geometry.segments; i++) {
+        if (state_of(load(&segment(b, i)->word)) == SEALED) {
+            queue[queued].segment = i;
+            queue[queued++].ticket = load(&segment(b, i)->ticket);
+        }
+    }
+    qsort(queue, queued, sizeof *queue, by_ticket);
+    for (next = 0; next < queued && claimed < max && lines < max_lines
+                   && bytes < max_bytes; next++) {
+        if (claim_one(b, &claims[claimed], queue[next].segment)) {
+            lines += claims[claimed].lines;
+            bytes += bytes_of(claims[claimed].word);
+            claimed++;
+        }
+    }
+    free(queue);
+    return claimed;
+}
+
+void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
+                      const uint64_t fate[IMX_BATCH_FATES])
+{
+    segment_t *s = segment(b, claim->segment);
+    uint64_t word = claim->word;
+    uint64_t torn = lines_of(word);
+    unsigned now = generation_of(word) & 1;
+    int i;
+
+    for (i = 0; i < IMX_BATCH_TORN; i++) {
+        atomic_store(&s->fate[!now][i], load(&s->fate[now][i]) + fate[i]);
+        torn -= fate[i];
+    }
+    atomic_store(&s->fate[!now][i], load(&s->fate[now][i]) + torn);
+    if (generation_of(word) == GENERATION_MASK) {
+        memset(data_of(b, claim->segment), 0xFF, b->geometry.segment_size);
+    }
+    FAULT("counted");
+    if (swap(&s->word, &word, freed(word))) {
+        atomic_store_explicit(&b->area->any_free, 1, memory_order_relaxed);
+    }
+}
+
+void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim)
+{
+    uint64_t word = claim->word;
+
+    swap(&segment(b, claim->segment)->word, &word, with_state(word, SEALED));
+}
+
+/* ---- figures ---- */
+
+/* The counts that go with the word: read again when it moved meanwhile. */
+static void add_segment(imx_batch_totals_t *t, const segment_t *s)
+{
+    uint64_t fate[IMX_BATCH_FATES];
+    uint64_t word = load(&s->word), before;
+    int i;
+
+    do {
+        before = word;
+        for (i = 0; i < IMX_BATCH_FATES; i++) {
+            fate[i] = load(&s->fate[generation_of(word) & 1][i]);
+        }
+        word = load(&s->word);
+    } while (generation_of(word) != generation_of(before));
+    for (i = 0; i < IMX_BATCH_FATES; i++) {
+        t->fate[i] += fate[i];
+        t->recorded += fate[i];
+    }
+    t->pending += lines_of(word);
+    t->bytes_used += bytes_of(word);
+    t->segments_free += state_of(word) == FREE;
+}
+
+imx_batch_totals_t imx_batch_totals(const imx_batch_t *b)
+{
+    imx_batch_totals_t t = { 0 };
+    uint32_t i;
+
+    t.segments = b->geometry.segments;
+    for (i = 0; i < b->geometry.segments; i++) {
+        add_segment(&t, segment(b, i));
+    }
+    t.no_room = load(&b->area->homeless);
+    for (i = 0; i < b->geometry.children; i++) {
+        t.no_room += load(&entry(b, i)->no_room);
+    }
+    t.recorded += t.no_room + t.pending;
+    return t;
+}
+
+/* ---- for the tests ---- */
+
+static const char *validate_lines(const imx_batch_t *b, uint32_t i,
+                                  uint64_t word)
+{
+    imx_batch_claim_t claim = { i, word, lines_of(word) };
+    uint32_t line, at = 0;
+    const char *text;
+
+    for (line = 0; line < claim.lines; line++) {
+        size_t len = imx_batch_line(b, &claim, line, &text);
+        uint64_t slot = load(slot_of(b, i, line));
+
+        if (len == 0 && slot >> 34 == generation_of(word)) {
+            return "a slot points outside its segment";
+        }
+        if (len == 0) {
+            continue;
+        }
+        if (text < data_of(b, i) + at) {
+            return "two lines share bytes";
+        }
+        if (text[len - 1] != '\n') {
+            return "a whole line has no end";
+        }
+        at = (uint32_t)(text - data_of(b, i)) + (uint32_t)len;
+    }
+    return NULL;
+}
+
+const char *imx_batch_validate(const imx_batch_t *b)
+{
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.segments; i++) {
+        uint64_t word = load(&segment(b, i)->word);
+        uint32_t owner = owner_of(word);
+        const char *wrong;
+
+        if (state_of(word) == FREE && (lines_of(word) || bytes_of(word))) {
+            return "a free segment has lines";
+        }
+        if (!is_sane(b, word)) {
+            return "lines and slots of a segment overlap";
+        }
+        if (state_of(word) == FILLING
+            && (owner >= b->geometry.children
+                || atomic_load(&entry(b, owner)->pid) == 0)) {
+            return "a segment is being filled by nobody";
+        }
+        wrong = validate_lines(b, i, word);
+        if (wrong != NULL) {
+            return wrong;
+        }
+    }
+    return NULL;
+}

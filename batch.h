@@ -1,0 +1,212 @@
+/*
+ * batch.h: finished lines, from the moment a request ends until InfluxDB has
+ * acknowledged them, in memory that all children share.
+ *
+ * The area (one mapping, at the same address in every process):
+ *
+ *   header | children[] | segments[] | data of segment 0 | data of segment 1 ...
+ *
+ *   data of a segment:  line line line ->   free   <- slot[2] slot[1] slot[0]
+ *
+ *   word of a segment (64 bits, all in one compare-and-swap):
+ *     state 2 | owner 16 | generation 17 | lines 12 | bytes 17
+ *
+ *            take (a child)        seal (anyone)        claim (holder)
+ *     FREE ---------------> FILLING ------------> SEALED -------------> SENDING
+ *      ^                       |  empty             ^   put back (holder)  |
+ *      |                       v                    +----------------------+
+ *      +--------- generation + 1 <--------------------- settle (holder) ---+
+ *
+ * Append: a compare-and-swap on the word reserves bytes and a slot, only while
+ * the segment is FILLING in the generation that the child took; then the line
+ * is copied; then one release store of slot[i] = {generation, length, offset}
+ * makes it a line.  A line is whole if and only if its slot carries the
+ * segment's generation, so nothing is zeroed and a torn line is never guessed
+ * at: a sealed segment's word says how many lines were begun, its slots how
+ * many were finished.  The generation has 17 bits; when it wraps, the one who
+ * settles clears the slots, so a slot never looks fresher than it is.
+ *
+ * Why this is right:
+ *   - Two writers never share bytes: reservations are totally ordered by the
+ *     compare-and-swap on the word.
+ *   - A late writer cannot hurt: it reserved before the seal, so its slot is
+ *     still missing, so the segment is not taken while its owner lives; and
+ *     when the owner is dead there is no writer.
+ *   - Every change of state is a compare-and-swap that names the generation,
+ *     so one that comes too late fails and changes nothing.
+ *   - What a dead process held is found by its number in the table of
+ *     children, which is in the word: no moment exists in which a segment
+ *     belongs to nobody that can be asked.
+ *   - Counts are kept with the segment, twice, in turns: settle writes the
+ *     copy of the next generation and then moves the word.  Killed in between,
+ *     the old copy counts, and the same lines are counted when they are
+ *     settled again.  So  recorded = sent + rejected + dropped + pending
+ *     holds at every instant, whoever dies.
+ *
+ * Every index that is read from the area is checked before it is used: the
+ * children can write it, and the parent is root.
+ *
+ * Threads: "any" may be called by any thread of any child; "holder" only by
+ * the monitor that holds the lease; "parent" only by httpd's parent.
+ */
+#ifndef IMX_BATCH_H
+#define IMX_BATCH_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define IMX_BATCH_NOBODY 0xFFFFu        /* the owner is dead, or there is none */
+#define IMX_BATCH_LINE_MAX 8192         /* bytes of a line, LF included */
+#define IMX_BATCH_SEGMENT_MIN 16384     /* bytes */
+#define IMX_BATCH_SEGMENT_MAX 65536
+
+/* What became of a line. */
+typedef enum {
+    IMX_BATCH_SENT = 0,                 /* acknowledged by InfluxDB */
+    IMX_BATCH_REJECTED,                 /* refused for good by InfluxDB */
+    IMX_BATCH_DROPPED,                  /* given up, oldest first */
+    IMX_BATCH_TORN,                     /* begun by a child that was killed */
+    IMX_BATCH_FATES
+} imx_batch_fate_e;
+
+typedef struct {
+    uint32_t segments;
+    uint32_t segment_size;              /* bytes */
+    uint32_t children;                  /* entries in the table of children */
+} imx_batch_geometry_t;
+
+/* The area as a process sees it; private memory, so that nobody can move the
+ * bounds by writing into the area. */
+typedef struct {
+    struct imx_batch_area *area;
+    imx_batch_geometry_t geometry;
+} imx_batch_t;
+
+/* A child's own view, in its private memory; shared by its threads. */
+typedef struct {
+    const imx_batch_t *batch;
+    uint32_t slot;                      /* in the table of children */
+    _Atomic uint64_t current;           /* the segment being filled */
+} imx_batch_child_t;
+
+typedef struct {
+    uint64_t recorded;                  /* the sum of all that follow */
+    uint64_t fate[IMX_BATCH_FATES];
+    uint64_t no_room;                   /* dropped at once: buffer full */
+    uint64_t pending;                   /* in the buffer */
+    uint32_t segments, segments_free;
+    uint64_t bytes_used;                /* bytes of lines in the buffer */
+} imx_batch_totals_t;
+
+/* A segment that the holder has claimed (SENDING). */
+typedef struct {
+    uint32_t segment;
+    uint64_t word;                      /* as it was claimed */
+    uint32_t lines;                     /* slots to look at, torn ones too */
+} imx_batch_claim_t;
+
+/* Parent: geometry for a buffer of size bytes and at most children children;
+ * returns bytes of memory to get.  A buffer that is too small for the children
+ * to have three segments each is made larger: compare *raised with 0. */
+size_t imx_batch_plan(size_t size, uint32_t children,
+                      imx_batch_geometry_t *geometry, int *raised);
+
+/* Parent: makes the area in zeroed shared memory at base (64 bytes aligned) and
+ * fills *b.  Returns 0, or the errno value of making the lease. */
+int imx_batch_format(imx_batch_t *b, void *base,
+                     const imx_batch_geometry_t *geometry);
+
+/* Parent: a new configuration is in force; returns its number (from 1). */
+uint32_t imx_batch_new_epoch(const imx_batch_t *b);
+uint32_t imx_batch_epoch(const imx_batch_t *b);
+
+/* A child, once, before its threads: enters it in the table.  Returns 0, or -1
+ * when the table is full (appends are then dropped and counted). */
+int imx_batch_join(imx_batch_child_t *c, const imx_batch_t *b, pid_t pid);
+
+/* A child: says that it is ending.  Appends still work.  Returns 1 when no
+ * other living child is left in the table (the caller is to flush). */
+int imx_batch_leave(imx_batch_child_t *c);
+
+/* Parent: the child with this pid was reaped.  Async-signal-safe. */
+void imx_batch_child_died(const imx_batch_t *b, pid_t pid);
+
+/* Any: is a child of this epoch or a later one alive? */
+int imx_batch_has_child_since(const imx_batch_t *b, uint32_t epoch);
+
+/*
+ * Any: appends a whole line, len bytes with its LF.  Returns 1, or 0 when the
+ * line was dropped and counted: no free segment, or len out of range.  No lock,
+ * no malloc, no system call; waits for nobody.
+ */
+int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len);
+
+/* Any: now (ns since 1970) or just after the last time given out, whichever is
+ * later: unique for the server.  Follows the clock when it was set back by more
+ * than a second. */
+int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now);
+
+/*
+ * Monitor threads: tries to get the lease; never waits.  Returns 1 when the
+ * calling thread now holds it.  After 1 the caller must call
+ * imx_batch_recover().  The kernel gives the lease back when its holder dies.
+ * slot: the caller's, for imx_batch_holder().
+ */
+int imx_batch_lease_take(const imx_batch_t *b, uint32_t slot);
+void imx_batch_lease_give(const imx_batch_t *b);
+uint32_t imx_batch_holder(const imx_batch_t *b);  /* slot, or NOBODY */
+
+/* Holder: what the holder before was sending is to be sent again. */
+void imx_batch_recover(const imx_batch_t *b);
+
+/* Holder: salvages what dead children left: those that the parent reported,
+ * and with look_for_them also those that no longer exist.  Returns how many. */
+unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them);
+
+/* Holder: seals what is being filled, in all children. */
+void imx_batch_seal_all(const imx_batch_t *b);
+
+/* Holder: how much is sealed, and how many segments are free. */
+typedef struct {
+    uint32_t sealed_segments, free_segments;
+    uint64_t sealed_bytes, sealed_lines;
+} imx_batch_load_t;
+imx_batch_load_t imx_batch_load(const imx_batch_t *b);
+
+/*
+ * Holder: claims up to max of the sealed segments, oldest first, that are
+ * complete or whose owner is dead, until they have max_lines lines or
+ * max_bytes bytes (at least one).  Returns how many claims it filled in.
+ */
+size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims, size_t max,
+                       uint64_t max_lines, uint64_t max_bytes);
+
+/* Holder: line i of a claim; returns its length, 0 when it is torn.  The bytes
+ * stay until the claim is settled. */
+size_t imx_batch_line(const imx_batch_t *b, const imx_batch_claim_t *claim,
+                      uint32_t i, const char **line);
+
+/* Holder: done with a claim; fate says how many of its lines ended how (the
+ * rest are torn, whatever fate[IMX_BATCH_TORN] says).  The segment is free
+ * again. */
+void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
+                      const uint64_t fate[IMX_BATCH_FATES]);
+
+/* Holder: not done with it: back to SEALED. */
+void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim);
+
+/* Any: a snapshot; exact when nobody appends or settles meanwhile. */
+imx_batch_totals_t imx_batch_totals(const imx_batch_t *b);
+
+/* Tests: NULL, or a sentence saying what is wrong with the area.  Nobody may
+ * be appending. */
+const char *imx_batch_validate(const imx_batch_t *b);
+
+#ifdef IMX_FAULTS
+/* Tests: called at named points with the name, to be killed there. */
+extern void (*imx_batch_fault)(const char *point);
+#endif
+
+#endif

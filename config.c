@@ -1,0 +1,614 @@
+/*
+ * config.c owns the directives: what may be written, its defaults and merges.
+ * Entered by the parent's only thread while it reads the configuration.
+ * Nothing survives a restart; httpd reads the files again.
+ */
+#include "config.h"
+
+#include "ap_mpm.h"
+#include "apr_strings.h"
+#include "apr_uri.h"
+#include "http_log.h"
+#include "unixd.h"
+
+#include "lineproto.h"
+#include "log.h"
+
+#include <sys/stat.h>
+
+/* httpd fixes the parameters of hooks and setters. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+APLOG_USE_MODULE(influx_metrics);
+extern module AP_MODULE_DECLARE_DATA influx_metrics_module;
+
+#define PREFIX_MAX 4096             /* bytes of an encoded beginning */
+
+static imx_config_t global;
+static int is_used;
+
+int imx_config_is_used(void)
+{
+    return is_used;
+}
+
+const imx_config_t *imx_config_global(void)
+{
+    return &global;
+}
+
+imx_config_server_t *imx_config_server(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &influx_metrics_module);
+}
+
+const imx_config_dir_t *imx_config_dir(const ap_conf_vector_t *per_dir)
+{
+    return ap_get_module_config(per_dir, &influx_metrics_module);
+}
+
+int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    static const imx_config_t defaults = {
+        .influx = {
+            .url = "http://127.0.0.1:8086",
+            .database = "httpd",
+            .connect_timeout_ms = 2000,
+            .total_timeout_ms = 10000
+        },
+        .create_database = 1,
+        .interval_ms = 1000,
+        .shutdown_ms = 2000,
+        .buffer_size = 32 * 1024 * 1024,
+        .max_body = 4 * 1024 * 1024,
+        .max_lines = 10000
+    };
+
+    global = defaults;
+    is_used = 0;
+    return OK;
+}
+
+/* ---- create and merge ---- */
+
+void *imx_config_create_server(apr_pool_t *p, server_rec *s)
+{
+    return apr_pcalloc(p, sizeof(imx_config_server_t));
+}
+
+void *imx_config_merge_server(apr_pool_t *p, void *base, void *add)
+{
+    imx_config_server_t *merged = apr_pcalloc(p, sizeof *merged);
+    const imx_config_server_t *outer = base, *inner = add;
+
+    merged->measurement = inner->measurement ? inner->measurement
+                                             : outer->measurement;
+    return merged;
+}
+
+void *imx_config_create_dir(apr_pool_t *p, char *path)
+{
+    imx_config_dir_t *dir = apr_pcalloc(p, sizeof *dir);
+
+    dir->enabled = IMX_UNSET;
+    return dir;
+}
+
+void *imx_config_merge_dir(apr_pool_t *p, void *base, void *add)
+{
+    imx_config_dir_t *merged = apr_pcalloc(p, sizeof *merged);
+    const imx_config_dir_t *outer = base, *inner = add;
+
+    merged->enabled = inner->enabled != IMX_UNSET ? inner->enabled
+                                                  : outer->enabled;
+    return merged;
+}
+
+/* ---- values ---- */
+
+static const char *wrong(cmd_parms *cmd, const char *value,
+                         const char *allowed)
+{
+    return apr_psprintf(cmd->pool, "%s: \"%s\" is not allowed here, it must be "
+                        "%s", cmd->cmd->name, value, allowed);
+}
+
+static int has_control(const char *s)
+{
+    for (; *s; s++) {
+        if ((unsigned char)*s < ' ' || *s == 127) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static const char *only_main_server(cmd_parms *cmd)
+{
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    return err ? apr_psprintf(cmd->pool, "%s holds for the whole server and "
+                              "must stand outside of <VirtualHost> and "
+                              "directory sections", cmd->cmd->name) : NULL;
+}
+
+static const char *set_flag(cmd_parms *cmd, void *config, int on)
+{
+    imx_config_dir_t *dir = config;
+
+    dir->enabled = on;
+    is_used |= on;
+    return NULL;
+}
+
+/* A text for the whole server, stored where cmd->info says. */
+static const char *set_name(cmd_parms *cmd, void *config, const char *value)
+{
+    const char *err = only_main_server(cmd);
+
+    if (err != NULL) {
+        return err;
+    }
+    if (*value == '\0' || has_control(value)) {
+        return wrong(cmd, value, "a name without control characters");
+    }
+    *(const char **)cmd->info = value;
+    return NULL;
+}
+
+/* What the server's user cannot read now, it cannot read again either. */
+static int can_read(const struct stat *file)
+{
+    if (geteuid() != 0) {
+        return 1;                   /* httpd tells by opening it */
+    }
+    if (file->st_uid == ap_unixd_config.user_id) {
+        return (file->st_mode & S_IRUSR) != 0;
+    }
+    if (file->st_gid == ap_unixd_config.group_id) {
+        return (file->st_mode & S_IRGRP) != 0;
+    }
+    return (file->st_mode & S_IROTH) != 0 || ap_unixd_config.user_id == 0;
+}
+
+static const char *set_secret_file(cmd_parms *cmd, void *config,
+                                   const char *value)
+{
+    const char *err = only_main_server(cmd);
+    const char *path;
+    struct stat file;
+
+    if (err != NULL) {
+        return err;
+    }
+    path = ap_server_root_relative(cmd->pool, value);
+    if (path == NULL || stat(path, &file) != 0 || !S_ISREG(file.st_mode)
+        || access(path, R_OK) != 0) {
+        return wrong(cmd, value, "a file that can be read, with the secret as "
+                     "its first line");
+    }
+    if (file.st_mode & S_IROTH) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server, IMX_LOGNO(10)
+                     "%s: everyone on this host can read %s; make it readable "
+                     "for the server's user only", cmd->cmd->name, path);
+    }
+    *(const char **)cmd->info = path;
+    return NULL;
+}
+
+static const char *set_bool(cmd_parms *cmd, void *config, int on)
+{
+    const char *err = only_main_server(cmd);
+
+    if (err == NULL) {
+        *(int *)cmd->info = on;
+    }
+    return err;
+}
+
+/* A time between least and most ms, in httpd's notation. */
+static const char *parse_time(cmd_parms *cmd, const char *value, int least,
+                              int most, const char *allowed, int *ms)
+{
+    apr_interval_time_t t;
+
+    if (ap_timeout_parameter_parse(value, &t, "s") != APR_SUCCESS
+        || t < apr_time_from_msec(least) || t > apr_time_from_msec(most)) {
+        return wrong(cmd, value, allowed);
+    }
+    *ms = (int)apr_time_as_msec(t);
+    return NULL;
+}
+
+/* A whole number with an optional K, M or G. */
+static const char *parse_size(cmd_parms *cmd, const char *value,
+                              apr_off_t least, apr_off_t most,
+                              const char *allowed, apr_size_t *size)
+{
+    static const char units[] = "KMG";
+    apr_off_t n;
+    char *end;
+    const char *unit;
+
+    if (*value < '0' || *value > '9'
+        || apr_strtoff(&n, value, &end, 10) != APR_SUCCESS) {
+        return wrong(cmd, value, allowed);
+    }
+    if (*end != '\0') {
+        unit = strchr(units, *end & ~0x20);
+        if (unit == NULL || end[1] != '\0' || n > most) {
+            return wrong(cmd, value, allowed);
+        }
+        n <<= 10 * (unit - units + 1);
+    }
+    if (n < least || n > most) {
+        return wrong(cmd, value, allowed);
+    }
+    *size = (apr_size_t)n;
+    return NULL;
+}
+
+/* ---- directives ---- */
+
+#define URL_FORM "http://HOST[:PORT], https://HOST[:PORT] or " \
+    "unix:/SOCKET|http://HOST"
+
+static const char *without_last_slash(apr_pool_t *p, const char *url)
+{
+    apr_size_t n = strlen(url);
+
+    return n > 0 && url[n - 1] == '/' ? apr_pstrndup(p, url, n - 1) : url;
+}
+
+static const char *set_server(cmd_parms *cmd, void *config, const char *value)
+{
+    const char *err = only_main_server(cmd);
+    const char *url = value, *path = NULL;
+    apr_uri_t uri;
+
+    if (err != NULL) {
+        return err;
+    }
+    if (strncmp(value, "unix:", 5) == 0) {
+        url = strchr(value, '|');
+        if (url == NULL || value[5] != '/' || url - value > 100) {
+            return wrong(cmd, value, URL_FORM);
+        }
+        path = apr_pstrndup(cmd->pool, value + 5,
+                            (apr_size_t)(url - value - 5));
+        url++;
+    }
+    if (has_control(value) || strchr(value, ' ') != NULL
+        || apr_uri_parse(cmd->pool, url, &uri) != APR_SUCCESS
+        || uri.scheme == NULL || uri.hostname == NULL || *uri.hostname == '\0'
+        || (strcmp(uri.scheme, "http") != 0
+            && (strcmp(uri.scheme, "https") != 0 || path != NULL))
+        || uri.query != NULL || uri.fragment != NULL) {
+        return wrong(cmd, value, URL_FORM);
+    }
+    if (uri.user != NULL || uri.password != NULL) {
+        return apr_psprintf(cmd->pool, "%s: the URL must not have a user or "
+                            "password, use InfluxMetricsUser and "
+                            "InfluxMetricsPasswordFile", cmd->cmd->name);
+    }
+    global.influx.url = without_last_slash(cmd->pool, url);
+    global.influx.unix_socket = path;
+    return NULL;
+}
+
+static const char *set_database(cmd_parms *cmd, void *config, const char *name,
+                                const char *policy)
+{
+    const char *err = set_name(cmd, config, name);
+
+    if (err != NULL) {
+        return err;
+    }
+    if (policy != NULL && (*policy == '\0' || has_control(policy))) {
+        return wrong(cmd, policy, "a retention policy's name without control "
+                     "characters");
+    }
+    global.influx.retention_policy = policy;
+    return NULL;
+}
+
+static const char *set_bucket(cmd_parms *cmd, void *config, const char *org,
+                              const char *bucket)
+{
+    const char *err = set_name(cmd, config, org);
+
+    if (err != NULL) {
+        return err;
+    }
+    if (*bucket == '\0' || has_control(bucket)) {
+        return wrong(cmd, bucket, "a bucket's name without control "
+                     "characters");
+    }
+    global.influx.bucket = bucket;
+    return NULL;
+}
+
+static const char *set_api(cmd_parms *cmd, void *config, const char *value)
+{
+    static const char *const names[] = { "auto", "v1", "v2", "v3" };
+    const char *err = only_main_server(cmd);
+    int i;
+
+    if (err != NULL) {
+        return err;
+    }
+    for (i = 0; i < 4; i++) {
+        if (ap_cstr_casecmp(value, names[i]) == 0) {
+            global.influx.api = (imx_influx_api_e)i;    /* 0: decided later */
+            return NULL;
+        }
+    }
+    return wrong(cmd, value, "auto, v1, v2 or v3");
+}
+
+static const char *set_interval(cmd_parms *cmd, void *config,
+                                const char *value)
+{
+    const char *err = only_main_server(cmd);
+
+    return err ? err : parse_time(cmd, value, 100, 24 * 3600 * 1000,
+                                  "a time from 100ms to 24h",
+                                  &global.interval_ms);
+}
+
+static const char *set_timeout(cmd_parms *cmd, void *config,
+                               const char *connect, const char *total)
+{
+    static const char allowed[] = "a time from 1ms to 10min";
+    const char *err = only_main_server(cmd);
+
+    if (err == NULL) {
+        err = parse_time(cmd, connect, 1, 600000, allowed,
+                         &global.influx.connect_timeout_ms);
+    }
+    if (err == NULL) {
+        err = parse_time(cmd, total, 1, 600000, allowed,
+                         &global.influx.total_timeout_ms);
+    }
+    if (err == NULL && global.influx.total_timeout_ms
+                       < global.influx.connect_timeout_ms) {
+        err = wrong(cmd, total, "a total time that is not shorter than the "
+                    "time to connect");
+    }
+    return err;
+}
+
+/* httpd kills a child that needs 9 s to stop, and warns from 3 s on
+ * (mpm_unix.c). */
+static const char *set_shutdown(cmd_parms *cmd, void *config,
+                                const char *value)
+{
+    const char *err = only_main_server(cmd);
+
+    if (err == NULL) {
+        err = parse_time(cmd, value, 0, 8000, "a time from 0 to 8s, as httpd "
+                         "kills children that take longer to stop",
+                         &global.shutdown_ms);
+    }
+    if (err == NULL && global.shutdown_ms >= 3000) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server, IMX_LOGNO(11)
+                     "%s: httpd warns of children that take 3s or longer to "
+                     "stop", cmd->cmd->name);
+    }
+    return err;
+}
+
+static const char *set_buffer_size(cmd_parms *cmd, void *config,
+                                   const char *value)
+{
+    const char *err = only_main_server(cmd);
+
+    return err ? err : parse_size(cmd, value, 1 << 20, (apr_off_t)16 << 30,
+                                  "a size from 1M to 16G",
+                                  &global.buffer_size);
+}
+
+static const char *set_max_body(cmd_parms *cmd, void *config,
+                                const char *size, const char *lines)
+{
+    const char *err = only_main_server(cmd);
+
+    if (err == NULL) {
+        err = parse_size(cmd, size, 16 << 10, 256 << 20,
+                         "a size from 16K to 256M", &global.max_body);
+    }
+    if (err == NULL && lines != NULL) {
+        err = parse_size(cmd, lines, 1, 1000000,
+                         "a number of lines from 1 to 1000000",
+                         &global.max_lines);
+    }
+    return err;
+}
+
+static const char *set_process_tag(cmd_parms *cmd, void *config,
+                                   const char *value)
+{
+    static const char *const names[] = { "slot", "pid", "off" };
+    const char *err = only_main_server(cmd);
+    int i;
+
+    if (err != NULL) {
+        return err;
+    }
+    for (i = 0; i < 3; i++) {
+        if (ap_cstr_casecmp(value, names[i]) == 0) {
+            global.process_tag = (imx_process_tag_e)i;
+            return NULL;
+        }
+    }
+    return wrong(cmd, value, "slot, pid or off");
+}
+
+static const char *set_measurement(cmd_parms *cmd, void *config,
+                                   const char *value)
+{
+    const char *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
+    char text[PREFIX_MAX];
+    imx_lineproto_t lp;
+
+    if (err != NULL) {
+        return err;
+    }
+    imx_lineproto_init(&lp, text, sizeof text / 2);
+    imx_lineproto_begin(&lp, value, strlen(value));
+    if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
+        return wrong(cmd, value, "a name without control characters that does "
+                     "not begin with '_' or '#'");
+    }
+    imx_config_server(cmd->server)->measurement = value;
+    return NULL;
+}
+
+const command_rec imx_config_commands[] = {
+    AP_INIT_FLAG("InfluxMetrics", set_flag, NULL, RSRC_CONF | ACCESS_CONF,
+                 "On or Off: whether requests are recorded"),
+    AP_INIT_TAKE1("InfluxMetricsServer", set_server, NULL, RSRC_CONF,
+                  "where InfluxDB is: " URL_FORM),
+    AP_INIT_TAKE12("InfluxMetricsDatabase", set_database,
+                   (void *)&global.influx.database, RSRC_CONF,
+                   "the database, and its retention policy"),
+    AP_INIT_TAKE2("InfluxMetricsBucket", set_bucket,
+                  (void *)&global.influx.org, RSRC_CONF,
+                  "organization and bucket of an InfluxDB 2"),
+    AP_INIT_TAKE1("InfluxMetricsAPI", set_api, NULL, RSRC_CONF,
+                  "auto, v1, v2 or v3"),
+    AP_INIT_TAKE1("InfluxMetricsTokenFile", set_secret_file,
+                  (void *)&global.influx.token_file, RSRC_CONF,
+                  "a file with the token"),
+    AP_INIT_TAKE1("InfluxMetricsUser", set_name, (void *)&global.influx.user,
+                  RSRC_CONF, "a user of an InfluxDB 1"),
+    AP_INIT_TAKE1("InfluxMetricsPasswordFile", set_secret_file,
+                  (void *)&global.influx.password_file, RSRC_CONF,
+                  "a file with the user's password"),
+    AP_INIT_FLAG("InfluxMetricsCreateDatabase", set_bool,
+                 &global.create_database, RSRC_CONF,
+                 "On or Off: whether a missing database is created"),
+    AP_INIT_TAKE1("InfluxMetricsInterval", set_interval, NULL, RSRC_CONF,
+                  "the time between two deliveries"),
+    AP_INIT_TAKE2("InfluxMetricsTimeout", set_timeout, NULL, RSRC_CONF,
+                  "the time to connect, and for a delivery in all"),
+    AP_INIT_TAKE1("InfluxMetricsShutdownTimeout", set_shutdown, NULL,
+                  RSRC_CONF, "the time for the last delivery at a stop"),
+    AP_INIT_TAKE1("InfluxMetricsBufferSize", set_buffer_size, NULL, RSRC_CONF,
+                  "the size of the buffer in shared memory"),
+    AP_INIT_TAKE12("InfluxMetricsMaxBody", set_max_body, NULL, RSRC_CONF,
+                   "the most bytes, and lines, of one delivery"),
+    AP_INIT_TAKE1("InfluxMetricsMeasurement", set_measurement, NULL, RSRC_CONF,
+                  "the measurement of the requests' points"),
+    AP_INIT_TAKE1("InfluxMetricsProcessTag", set_process_tag, NULL, RSRC_CONF,
+                  "slot, pid or off: what the tag process has behind the host"),
+    { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
+};
+
+/* ---- what no single directive can see ---- */
+
+static int refuse(server_rec *s, const char *sentence)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(12) "%s", sentence);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static int check_secret(server_rec *s, const char *path)
+{
+    struct stat file;
+
+    if (path != NULL && stat(path, &file) == 0 && !can_read(&file)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(13) "%s must be "
+                     "readable for the server's user, who reads it while the "
+                     "server runs", path);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                     server_rec *s)
+{
+    imx_influx_options_t *o = &global.influx;
+
+    if (o->api == 0) {
+        o->api = o->bucket ? IMX_INFLUX_V2 : IMX_INFLUX_V1;
+    }
+    if (o->api == IMX_INFLUX_V2 && o->bucket == NULL) {
+        return refuse(s, "InfluxMetricsAPI v2 needs InfluxMetricsBucket");
+    }
+    if (o->api != IMX_INFLUX_V2 && o->bucket != NULL) {
+        return refuse(s, "InfluxMetricsBucket is for InfluxMetricsAPI v2; v1 "
+                      "and v3 need InfluxMetricsDatabase");
+    }
+    if ((o->user == NULL) != (o->password_file == NULL)) {
+        return refuse(s, "InfluxMetricsUser and InfluxMetricsPasswordFile "
+                      "need each other");
+    }
+    if (o->user != NULL && o->token_file != NULL) {
+        return refuse(s, "InfluxMetricsUser and InfluxMetricsTokenFile exclude "
+                      "each other");
+    }
+    if (o->user != NULL && o->api != IMX_INFLUX_V1) {
+        return refuse(s, "InfluxMetricsUser is for InfluxMetricsAPI v1; v2 and "
+                      "v3 need InfluxMetricsTokenFile");
+    }
+    if (check_secret(s, o->token_file) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return check_secret(s, o->password_file);
+}
+
+/* ---- the beginnings of the lines ---- */
+
+/*
+ * Tags stand sorted: hostname, method, process, server, status.  The method
+ * and the status are the request's, so the pieces end where these go; the
+ * process is the child's.
+ */
+static apr_status_t encode_server(apr_pool_t *p, server_rec *s)
+{
+    imx_config_server_t *conf = imx_config_server(s);
+    const char *name = s->server_hostname ? s->server_hostname : "";
+    const char *measurement = conf->measurement ? conf->measurement
+                                                : "raw-requests";
+    char text[PREFIX_MAX];
+    imx_lineproto_t lp;
+    apr_size_t head_len;
+
+    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_begin(&lp, measurement, strlen(measurement));
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("hostname"), global.hostname,
+                      strlen(global.hostname));
+    imx_lineproto_encoded(&lp, IMX_LINEPROTO_TEXT(",method="));
+    head_len = imx_lineproto_length(&lp);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("server"), name, strlen(name));
+    imx_lineproto_encoded(&lp, IMX_LINEPROTO_TEXT(",status="));
+    if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(14) "the names of "
+                     "server %s cannot be made into a point's tags", name);
+        return APR_EGENERAL;
+    }
+    conf->head_len = head_len;
+    conf->head = apr_pmemdup(p, text, conf->head_len);
+    conf->tail_len = imx_lineproto_length(&lp) - head_len;
+    conf->tail = apr_pmemdup(p, text + head_len, conf->tail_len);
+    return APR_SUCCESS;
+}
+
+apr_status_t imx_config_encode(apr_pool_t *pconf, server_rec *s)
+{
+    char *name = apr_palloc(pconf, APRMAXHOSTLEN + 1);
+    apr_status_t rv = apr_gethostname(name, APRMAXHOSTLEN + 1, pconf);
+
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(15) "this host's "
+                     "name cannot be had");
+        return rv;
+    }
+    global.hostname = name;
+    for (; s != NULL && rv == APR_SUCCESS; s = s->next) {
+        rv = encode_server(pconf, s);
+    }
+    return rv;
+}

@@ -1,0 +1,666 @@
+/*
+ * lineproto.c owns the bytes of one line: escapes, numbers, order of parts.
+ * Entered by any thread; works only on what its caller hands it.
+ * Nothing survives a crash; a line counts only once imx_lineproto_end() is done.
+ */
+#include "lineproto.h"
+
+#include <string.h>
+
+enum { BETWEEN = 0, IN_TAGS, IN_KEY, IN_FIELDS, FAILED };
+
+/*
+ * What a byte needs, a bit for each position in which it needs it.  Bytes with
+ * no bit of the position's mask are copied as they are.
+ */
+enum {
+    MEASUREMENT = 1,            /* escaped in measurements: comma, space */
+    KEY = 2,                    /* escaped in keys and tag values: , = space */
+    STRING = 4,                 /* escaped in string fields: " \ */
+    FEED = 8,                   /* LF: a space in values */
+    CONTROL = 16,               /* refused in names */
+    HIGH = 32                   /* not ASCII: must be valid UTF-8 */
+};
+
+#define IN_MEASUREMENT (MEASUREMENT | FEED | CONTROL | HIGH)
+#define IN_NAME (KEY | FEED | CONTROL | HIGH)
+#define IN_TAG_VALUE (KEY | FEED | HIGH)
+#define IN_STRING (STRING | FEED | HIGH)
+
+#define C CONTROL
+#define H HIGH
+#define ROW_OF_16(x) x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x
+static const unsigned char class_of[256] = {
+    C, C, C, C, C, C, C, C, C, C, FEED | C, C, C, C, C, C,
+    ROW_OF_16(C),
+    [' '] = MEASUREMENT | KEY, [','] = MEASUREMENT | KEY, ['='] = KEY,
+    ['"'] = STRING, ['\\'] = STRING, [127] = C,
+    [128] = ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H),
+    ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H)
+};
+#undef C
+#undef H
+#undef ROW_OF_16
+
+static void fail(imx_lineproto_t *lp, imx_lineproto_error_e error)
+{
+    if (lp->stage != FAILED) {
+        lp->error = (unsigned char)error;
+        lp->stage = FAILED;
+        lp->limit = lp->pos = lp->line;     /* no room for what may follow */
+    }
+}
+
+static int has_room(imx_lineproto_t *lp, size_t bytes)
+{
+    if ((size_t)(lp->limit - lp->pos) >= bytes) {
+        return 1;
+    }
+    fail(lp, IMX_LINEPROTO_NO_ROOM);
+    return 0;
+}
+
+static void put_bytes(imx_lineproto_t *lp, const char *s, size_t n)
+{
+    if (has_room(lp, n)) {
+        memcpy(lp->pos, s, n);
+        lp->pos += n;
+    }
+}
+
+static void put_char(imx_lineproto_t *lp, char c)
+{
+    if (has_room(lp, 1)) {
+        *lp->pos++ = c;
+    }
+}
+
+static int is_continuation(unsigned char c)
+{
+    return (c & 0xC0) == 0x80;
+}
+
+/*
+ * Bytes of the UTF-8 sequence at s (n > 0 bytes left), 0 when it is not valid:
+ * no overlong forms, no surrogates, nothing past U+10FFFF (RFC 3629, 4).
+ */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    if (s[0] >= 0xC2 && s[0] <= 0xDF) {
+        return n > 1 && is_continuation(s[1]) ? 2 : 0;
+    }
+    if ((s[0] & 0xF0) == 0xE0 && n > 2 && is_continuation(s[1])
+        && is_continuation(s[2])) {
+        int overlong = s[0] == 0xE0 && s[1] < 0xA0;
+        int surrogate = s[0] == 0xED && s[1] > 0x9F;
+
+        return overlong || surrogate ? 0 : 3;
+    }
+    if (s[0] >= 0xF0 && s[0] <= 0xF4 && n > 3 && is_continuation(s[1])
+        && is_continuation(s[2]) && is_continuation(s[3])) {
+        int overlong = s[0] == 0xF0 && s[1] < 0x90;
+        int past_the_end = s[0] == 0xF4 && s[1] > 0x8F;
+
+        return overlong || past_the_end ? 0 : 4;
+    }
+    return 0;
+}
+
+/* One byte or sequence that is not copied as it is.  Returns bytes eaten. */
+static size_t put_special(imx_lineproto_t *lp, const unsigned char *s,
+                          size_t n, unsigned mask)
+{
+    unsigned class = class_of[*s] & mask;
+
+    if (class & HIGH) {
+        size_t len = utf8_length(s, n);
+
+        if (len > 0) {
+            put_bytes(lp, (const char *)s, len);
+            return len;
+        }
+        put_bytes(lp, "\xEF\xBF\xBD", 3);
+    }
+    else if (class & CONTROL) {
+        fail(lp, IMX_LINEPROTO_BAD_NAME);
+    }
+    else if (class & FEED) {
+        if (mask != IN_STRING) {
+            put_char(lp, '\\');
+        }
+        put_char(lp, ' ');
+    }
+    else {
+        put_char(lp, '\\');
+        put_char(lp, (char)*s);
+    }
+    return 1;
+}
+
+static void put_rest(imx_lineproto_t *lp, const unsigned char *s, size_t n,
+                     unsigned mask)
+{
+    while (n > 0 && lp->stage != FAILED) {
+        size_t eaten = 1;
+
+        if (class_of[*s] & mask) {
+            eaten = put_special(lp, s, n, mask);
+        }
+        else {
+            put_char(lp, (char)*s);
+        }
+        s += eaten;
+        n -= eaten;
+    }
+}
+
+/* The usual text has nothing to escape: that run is a plain loop. */
+static void put_escaped(imx_lineproto_t *lp, const char *text, size_t n,
+                        unsigned mask)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    char *p = lp->pos;
+    size_t i;
+
+    if (!has_room(lp, n)) {
+        return;
+    }
+    for (i = 0; i < n && !(class_of[s[i]] & mask); i++) {
+        p[i] = (char)s[i];
+    }
+    lp->pos = p + i;
+    if (i < n) {
+        put_rest(lp, s + i, n - i, mask);
+    }
+}
+
+static size_t without_trailing_backslashes(const char *s, size_t n)
+{
+    while (n > 0 && s[n - 1] == '\\') {
+        n--;
+    }
+    return n;
+}
+
+static void put_name(imx_lineproto_t *lp, const char *s, size_t n,
+                     unsigned mask)
+{
+    n = without_trailing_backslashes(s, n);
+    if (n == 0 || n > IMX_LINEPROTO_NAME_MAX || s[0] == '_') {
+        fail(lp, IMX_LINEPROTO_BAD_NAME);
+        return;
+    }
+    put_escaped(lp, s, n, mask);
+}
+
+static void put_key(imx_lineproto_t *lp, const char *s, size_t n)
+{
+    if (n == 4 && memcmp(s, "time", 4) == 0) {
+        fail(lp, IMX_LINEPROTO_BAD_NAME);
+        return;
+    }
+    put_name(lp, s, n, IN_NAME);
+}
+
+static const char two_digits[200] =
+    "00010203040506070809101112131415161718192021222324"
+    "25262728293031323334353637383940414243444546474849"
+    "50515253545556575859606162636465666768697071727374"
+    "75767778798081828384858687888990919293949596979899";
+
+/* Writes v so that it ends before end; returns its first byte. */
+static char *digits_before(char *end, uint64_t v)
+{
+    while (v >= 100) {
+        end -= 2;
+        memcpy(end, two_digits + 2 * (v % 100), 2);
+        v /= 100;
+    }
+    if (v >= 10) {
+        end -= 2;
+        memcpy(end, two_digits + 2 * v, 2);
+    }
+    else {
+        *--end = (char)('0' + v);
+    }
+    return end;
+}
+
+#define DIGITS_MAX 20           /* of a uint64_t */
+
+static void put_unsigned(imx_lineproto_t *lp, uint64_t v)
+{
+    char text[DIGITS_MAX];
+    char *first = digits_before(text + DIGITS_MAX, v);
+
+    put_bytes(lp, first, (size_t)(text + DIGITS_MAX - first));
+}
+
+static uint64_t put_sign(imx_lineproto_t *lp, int64_t v)
+{
+    if (v >= 0) {
+        return (uint64_t)v;
+    }
+    put_char(lp, '-');
+    return 0 - (uint64_t)v;
+}
+
+void imx_lineproto_init(imx_lineproto_t *lp, char *buf, size_t size)
+{
+    lp->buf = lp->line = lp->pos = buf;
+    lp->limit = lp->end = buf + size;
+    lp->stage = BETWEEN;
+    lp->error = IMX_LINEPROTO_OK;
+}
+
+/* Is the line at one of the stages in the set?  Fails it when it is not. */
+static int at_stage(imx_lineproto_t *lp, unsigned set)
+{
+    if (set & (1u << lp->stage)) {
+        return 1;
+    }
+    fail(lp, IMX_LINEPROTO_BAD_ORDER);
+    return 0;
+}
+
+void imx_lineproto_begin(imx_lineproto_t *lp, const char *measurement,
+                         size_t len)
+{
+    if (!at_stage(lp, 1u << BETWEEN)) {
+        return;
+    }
+    lp->stage = IN_TAGS;
+    if (len > 0 && measurement[0] == '#') {
+        fail(lp, IMX_LINEPROTO_BAD_NAME);
+        return;
+    }
+    put_name(lp, measurement, len, IN_MEASUREMENT);
+}
+
+void imx_lineproto_encoded(imx_lineproto_t *lp, const char *bytes, size_t len)
+{
+    if (at_stage(lp, 1u << BETWEEN | 1u << IN_TAGS)) {
+        lp->stage = IN_TAGS;
+        put_bytes(lp, bytes, len);
+    }
+}
+
+void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
+                       const char *value, size_t value_len)
+{
+    if (!at_stage(lp, 1u << IN_TAGS)) {
+        return;
+    }
+    value_len = without_trailing_backslashes(value, value_len);
+    if (value_len > IMX_LINEPROTO_VALUE_MAX) {
+        fail(lp, IMX_LINEPROTO_BAD_VALUE);
+        return;
+    }
+    if (value_len > 0) {
+        put_char(lp, ',');
+        put_key(lp, key, key_len);
+        put_char(lp, '=');
+        put_escaped(lp, value, value_len, IN_TAG_VALUE);
+    }
+}
+
+static int open_field(imx_lineproto_t *lp)
+{
+    if (!at_stage(lp, 1u << IN_TAGS | 1u << IN_FIELDS)) {
+        return 0;
+    }
+    put_char(lp, lp->stage == IN_TAGS ? ' ' : ',');
+    return lp->stage != FAILED;
+}
+
+static void open_value(imx_lineproto_t *lp)
+{
+    put_char(lp, '=');
+    if (lp->stage != FAILED) {
+        lp->stage = IN_KEY;
+    }
+}
+
+void imx_lineproto_key(imx_lineproto_t *lp, const char *key, size_t len)
+{
+    if (open_field(lp)) {
+        put_bytes(lp, key, len);
+        open_value(lp);
+    }
+}
+
+/* The value that follows is the line's, unless it does not fit. */
+static int begin_value(imx_lineproto_t *lp)
+{
+    if (!at_stage(lp, 1u << IN_KEY)) {
+        return 0;
+    }
+    lp->stage = IN_FIELDS;
+    return 1;
+}
+
+void imx_lineproto_put_int(imx_lineproto_t *lp, int64_t v)
+{
+    if (begin_value(lp)) {
+        put_unsigned(lp, put_sign(lp, v));
+        put_char(lp, 'i');
+    }
+}
+
+void imx_lineproto_put_bool(imx_lineproto_t *lp, int v)
+{
+    if (begin_value(lp)) {
+        put_bytes(lp, v ? "true" : "false", v ? 4 : 5);
+    }
+}
+
+void imx_lineproto_put_string(imx_lineproto_t *lp, const char *s, size_t len)
+{
+    if (!begin_value(lp)) {
+        return;
+    }
+    if (len > IMX_LINEPROTO_VALUE_MAX) {
+        fail(lp, IMX_LINEPROTO_BAD_VALUE);
+        return;
+    }
+    put_char(lp, '"');
+    put_escaped(lp, s, len, IN_STRING);
+    put_char(lp, '"');
+}
+
+/* The decimals of a value below 1: exactly n digits, n even. */
+static void fixed_digits(char *p, unsigned n, unsigned v)
+{
+    while (n > 0) {
+        n -= 2;
+        memcpy(p + n, two_digits + 2 * (v % 100), 2);
+        v /= 100;
+    }
+}
+
+void imx_lineproto_put_seconds(imx_lineproto_t *lp, int64_t ns)
+{
+    uint64_t us;
+
+    if (!begin_value(lp)) {
+        return;
+    }
+    us = put_sign(lp, ns) / 1000;
+    put_unsigned(lp, us / 1000000);
+    if (has_room(lp, 7)) {
+        *lp->pos = '.';
+        fixed_digits(lp->pos + 1, 6, (unsigned)(us % 1000000));
+        lp->pos += 7;
+    }
+}
+
+/*
+ * Floats.  The usual value is a decimal with at most 15 digits, and that text
+ * is what must be written: for the least k such that v is the double nearest
+ * to m / 10^k.  m below 2^53 and 10^k, k <= 22, are exact doubles and division
+ * rounds correctly, so the test is exact (Clinger 1990, the fast path of every
+ * strtod, run backwards).
+ */
+#define EXACT_POWERS 23
+static const double power_of_ten[EXACT_POWERS] = {
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
+    1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+};
+
+/* Finds m and k as above for v >= 0; returns 0 when there are none. */
+static int short_decimal(double v, uint64_t *m, unsigned *k)
+{
+    for (*k = 0; *k < EXACT_POWERS; ++*k) {
+        double scaled = v * power_of_ten[*k];
+
+        if (scaled >= 9007199254740992.0) {     /* 2^53 */
+            return 0;
+        }
+        *m = (uint64_t)(scaled + 0.5);
+        if ((double)*m / power_of_ten[*k] == v) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void put_short_decimal(imx_lineproto_t *lp, uint64_t m, unsigned k)
+{
+    char text[EXACT_POWERS + DIGITS_MAX];
+    char *end = text + sizeof text;
+    char *first = digits_before(end, m);
+
+    while (end - first <= (int)k) {
+        *--first = '0';
+    }
+    put_bytes(lp, first, (size_t)(end - first) - k);
+    if (k > 0) {
+        put_char(lp, '.');
+        put_bytes(lp, end - k, k);
+    }
+}
+
+/*
+ * Everything else: m * 2^e written as the integer m * 2^e, or m * 5^-e with
+ * the decimal point moved, in words of nine digits, lowest first.  The 17
+ * leading digits name the double (IEEE 754-2008, 5.12.2).
+ */
+#define BIG_WORDS 88            /* 2^53 * 5^1074 has 767 digits */
+#define BIG_BASE 1000000000u
+#define NAMING_DIGITS 17
+
+typedef struct {
+    uint32_t word[BIG_WORDS];
+    int count;
+} big_t;
+
+static void big_multiply(big_t *b, uint32_t by)
+{
+    uint64_t carry = 0;
+    int i;
+
+    for (i = 0; i < b->count; i++) {
+        carry += (uint64_t)b->word[i] * by;
+        b->word[i] = (uint32_t)(carry % BIG_BASE);
+        carry /= BIG_BASE;
+    }
+    for (; carry > 0; carry /= BIG_BASE) {
+        b->word[b->count++] = (uint32_t)(carry % BIG_BASE);
+    }
+}
+
+static void big_multiply_power(big_t *b, uint32_t base, int exponent)
+{
+    for (; exponent >= 8; exponent -= 8) {
+        uint32_t square = base * base;
+
+        big_multiply(b, square * square);
+        big_multiply(b, square * square);
+    }
+    for (; exponent > 0; exponent--) {
+        big_multiply(b, base);
+    }
+}
+
+static void big_text(const big_t *b, char *text)
+{
+    int i, digit;
+
+    for (i = b->count - 1; i >= 0; i--) {
+        uint32_t v = b->word[i];
+
+        for (digit = 8; digit >= 0; digit--) {
+            text[digit] = (char)('0' + v % 10);
+            v /= 10;
+        }
+        text += 9;
+    }
+}
+
+/* Splits v > 0 into m * 2^e, exactly. */
+static uint64_t split_double(double v, int *e)
+{
+    uint64_t bits, fraction;
+    int biased;
+
+    memcpy(&bits, &v, sizeof bits);
+    fraction = bits & ((UINT64_C(1) << 52) - 1);
+    biased = (int)(bits >> 52) & 0x7FF;
+    *e = (biased ? biased : 1) - 1075;
+    return biased ? fraction | UINT64_C(1) << 52 : fraction;
+}
+
+/* Rounds text, n digits, to its first NAMING_DIGITS.  Returns 1 when that made
+ * it 10.00..., one power of ten more. */
+static int round_digits(char *text, int n)
+{
+    int i = NAMING_DIGITS;
+
+    if (n <= NAMING_DIGITS || text[NAMING_DIGITS] < '5') {
+        return 0;
+    }
+    while (i > 0 && text[i - 1] == '9') {
+        text[--i] = '0';
+    }
+    if (i == 0) {
+        text[0] = '1';
+        return 1;
+    }
+    text[i - 1]++;
+    return 0;
+}
+
+static void put_exact(imx_lineproto_t *lp, double v)
+{
+    char text[9 * BIG_WORDS + NAMING_DIGITS];
+    char *first = text;
+    big_t b = { .count = 0 };
+    int e, n, exponent;
+    uint64_t m = split_double(v, &e);
+
+    for (; m > 0; m /= BIG_BASE) {
+        b.word[b.count++] = (uint32_t)(m % BIG_BASE);
+    }
+    big_multiply_power(&b, e < 0 ? 5 : 2, e < 0 ? -e : e);
+    memset(text, '0', sizeof text);
+    big_text(&b, text);
+    n = 9 * b.count;
+    while (*first == '0') {
+        first++;
+        n--;
+    }
+    exponent = n - 1 + (e < 0 ? e : 0) + round_digits(first, n);
+    for (n = NAMING_DIGITS; n > 1 && first[n - 1] == '0'; n--) {
+    }
+    put_char(lp, first[0]);
+    if (n > 1) {
+        put_char(lp, '.');
+        put_bytes(lp, first + 1, (size_t)n - 1);
+    }
+    put_char(lp, 'e');
+    put_unsigned(lp, put_sign(lp, exponent));
+}
+
+void imx_lineproto_put_float(imx_lineproto_t *lp, double v)
+{
+    uint64_t m, bits;
+    unsigned k;
+
+    if (!begin_value(lp)) {
+        return;
+    }
+    if (!(v - v == 0)) {        /* NaN, infinities */
+        fail(lp, IMX_LINEPROTO_BAD_VALUE);
+        return;
+    }
+    memcpy(&bits, &v, sizeof bits);
+    if (bits >> 63) {
+        put_char(lp, '-');
+        v = -v;
+    }
+    if (short_decimal(v, &m, &k)) {
+        put_short_decimal(lp, m, k);
+    }
+    else {
+        put_exact(lp, v);
+    }
+}
+
+static int field_key(imx_lineproto_t *lp, const char *key, size_t len)
+{
+    if (open_field(lp)) {
+        put_key(lp, key, len);
+        open_value(lp);
+    }
+    return lp->stage != FAILED;
+}
+
+void imx_lineproto_field_int(imx_lineproto_t *lp, const char *key,
+                             size_t key_len, int64_t v)
+{
+    if (field_key(lp, key, key_len)) {
+        imx_lineproto_put_int(lp, v);
+    }
+}
+
+void imx_lineproto_field_float(imx_lineproto_t *lp, const char *key,
+                               size_t key_len, double v)
+{
+    if (field_key(lp, key, key_len)) {
+        imx_lineproto_put_float(lp, v);
+    }
+}
+
+void imx_lineproto_field_bool(imx_lineproto_t *lp, const char *key,
+                              size_t key_len, int v)
+{
+    if (field_key(lp, key, key_len)) {
+        imx_lineproto_put_bool(lp, v);
+    }
+}
+
+void imx_lineproto_field_string(imx_lineproto_t *lp, const char *key,
+                                size_t key_len, const char *s, size_t len)
+{
+    if (field_key(lp, key, key_len)) {
+        imx_lineproto_put_string(lp, s, len);
+    }
+}
+
+void imx_lineproto_field_seconds(imx_lineproto_t *lp, const char *key,
+                                 size_t key_len, int64_t ns)
+{
+    if (field_key(lp, key, key_len)) {
+        imx_lineproto_put_seconds(lp, ns);
+    }
+}
+
+imx_lineproto_error_e imx_lineproto_end(imx_lineproto_t *lp, int64_t ns)
+{
+    imx_lineproto_error_e error;
+
+    if (lp->stage == IN_TAGS) {
+        fail(lp, IMX_LINEPROTO_NO_FIELDS);
+    }
+    if (at_stage(lp, 1u << IN_FIELDS)) {
+        put_char(lp, ' ');
+        put_unsigned(lp, put_sign(lp, ns));
+        put_char(lp, '\n');
+    }
+    error = (imx_lineproto_error_e)lp->error;
+    lp->line = lp->pos;
+    lp->limit = lp->end;
+    lp->stage = BETWEEN;
+    lp->error = IMX_LINEPROTO_OK;
+    return error;
+}
+
+size_t imx_lineproto_length(const imx_lineproto_t *lp)
+{
+    return (size_t)(lp->pos - lp->buf);
+}
+
+imx_lineproto_error_e imx_lineproto_error(const imx_lineproto_t *lp)
+{
+    return (imx_lineproto_error_e)lp->error;
+}

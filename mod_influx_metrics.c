@@ -1,0 +1,56 @@
+/*
+ * mod_influx_metrics.c owns the module record and the order of the hooks.
+ * Entered by the parent, when httpd loads the module.
+ * Nothing survives a restart: httpd loads it again.
+ */
+#include "httpd.h"
+#include "http_config.h"
+#include "http_protocol.h"
+#include "http_request.h"
+
+#include "config.h"
+#include "request.h"
+#include "runtime.h"
+
+/* httpd fixes the parameters of hooks. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+/* The only symbol that httpd looks for; all others are hidden (Makefile). */
+extern module AP_MODULE_DECLARE_DATA influx_metrics_module
+    __attribute__((visibility("default")));
+
+static void register_hooks(apr_pool_t *p)
+{
+    ap_hook_pre_config(imx_config_reset, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(imx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(imx_runtime_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* First, so that its clean-up of the child's pool runs last. */
+    ap_hook_child_init(imx_runtime_child_init, NULL, NULL,
+                       APR_HOOK_REALLY_FIRST);
+    /* Any time after it: it needs the child's slot. */
+    ap_hook_child_init(imx_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(imx_runtime_child_status, NULL, NULL,
+                         APR_HOOK_MIDDLE);
+
+    /* Before the core adds its own filters (REALLY_LAST). */
+    ap_hook_create_request(imx_request_create, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Last: what comes after it is the handler. */
+    ap_hook_insert_filter(imx_request_insert_filter, NULL, NULL,
+                          APR_HOOK_REALLY_LAST);
+    /* Last: time that other loggers take is part of the request. */
+    ap_hook_log_transaction(imx_request_log, NULL, NULL,
+                            APR_HOOK_REALLY_LAST);
+    imx_request_register_filters();
+}
+
+module AP_MODULE_DECLARE_DATA influx_metrics_module = {
+    STANDARD20_MODULE_STUFF,
+    imx_config_create_dir,
+    imx_config_merge_dir,
+    imx_config_create_server,
+    imx_config_merge_server,
+    imx_config_commands,
+    register_hooks,
+    AP_MODULE_FLAG_NONE
+};

@@ -1,0 +1,762 @@
+/*
+ * monitor.c owns the order of delivery: tick, lease, bodies, answers, backoff.
+ * One thread a child enters it; imx_monitor_stop() also any other thread or a
+ * signal handler.
+ * What is in the batch survives a crash of this thread; the rest here is
+ * figures that the next holder does without.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS INT64_C(1000000)                 /* ns */
+#define LOOK_MS 50                          /* does the buffer fill? */
+#define REAP_EVERY (2000 * MS)              /* look for dead children */
+#define QUIET (60000 * MS)                  /* between two lines of one kind */
+#define BACKOFF_LEAST_MS 1000
+#define BACKOFF_MOST_MS 30000
+#define RETRY_AFTER_MOST_MS 3600000
+#define STACK_BYTES (512 * 1024)
+#define CLAIMS_MAX 1024
+#define SEGMENT_LINES_MAX 4096              /* more than a segment can have */
+
+/* A segment that is being sent, and what became of its lines so far. */
+typedef struct {
+    imx_batch_claim_t claim;
+    size_t end;                             /* its last line + 1, in lines[] */
+    uint64_t fate[IMX_BATCH_FATES];
+} part_t;
+
+/*
+ * What has been claimed: the whole lines of parts[], in order.  The lines
+ * before pos are done, the next `window` are with InfluxDB.
+ */
+typedef struct {
+    part_t *parts;
+    imx_batch_claim_t *claims;              /* CLAIMS_MAX, scratch */
+    imx_influx_line_t *lines;
+    size_t part_count, first_part;          /* parts before it are settled */
+    size_t line_count, pos, window;
+    size_t window_limit;                    /* lines; smaller while splitting */
+} load_t;
+
+/* At most one line a minute for a kind of trouble, with what was counted. */
+typedef struct {
+    int64_t quiet_until;
+    uint64_t count;
+} trouble_t;
+
+struct imx_monitor {
+    imx_monitor_options_t o;
+    imx_influx_t *influx;                   /* NULL until needed */
+    uint32_t epoch;
+    int is_holder;
+    int sending;                            /* a transfer is under way ... */
+    int creating;                           /* ... or due, for the database */
+    int draining;                           /* a tick's lines are not all out */
+    uint64_t max_bytes;                     /* learned from 413 */
+    load_t load;
+    int64_t next_try, next_tick, next_reap, not_before;
+    int backoff_ms;
+    int failing;                            /* delivery has stopped ... */
+    int64_t failing_since;                  /* ... since then */
+    uint64_t lost_before, no_room_seen;
+    trouble_t rejected, dropped, no_room;
+    uint64_t random;
+    int wake_fd;
+    pthread_t thread;
+    _Atomic int stop, done;
+};
+
+static int64_t now_of(imx_monitor_t *m)
+{
+    struct timespec t;
+
+    if (m->o.now != NULL) {
+        return m->o.now(m->o.now_context);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 * MS + t.tv_nsec;
+}
+
+__attribute__((format(printf, 3, 4)))
+static void say(imx_monitor_t *m, imx_log_level_e level, const char *format,
+                ...)
+{
+    char text[IMX_INFLUX_REASON_MAX + 256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    m->o.log(m->o.log_context, level, text);
+}
+
+/* Is it time for a line about this trouble?  The first comes at once. */
+static int may_say(imx_monitor_t *m, trouble_t *t, uint64_t count)
+{
+    int64_t now = now_of(m);
+
+    t->count += count;
+    if (t->count == 0 || now < t->quiet_until) {
+        return 0;
+    }
+    t->quiet_until = now + QUIET;
+    return 1;
+}
+
+/* xorshift64 (Marsaglia 2003): spreads waits, guards nothing. */
+static uint32_t random_below(imx_monitor_t *m, uint32_t bound)
+{
+    m->random ^= m->random << 13;
+    m->random ^= m->random >> 7;
+    m->random ^= m->random << 17;
+    return bound ? (uint32_t)((m->random >> 32) * bound >> 32) : 0;
+}
+
+static const char *where(const imx_monitor_t *m)
+{
+    return m->o.influx.unix_socket ? m->o.influx.unix_socket
+                                   : m->o.influx.url;
+}
+
+static uint64_t lost_so_far(imx_monitor_t *m)
+{
+    imx_batch_totals_t t = imx_batch_totals(m->o.batch);
+
+    return t.no_room + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_REJECTED];
+}
+
+/* ---- what is claimed ---- */
+
+static size_t add_part(imx_monitor_t *m, const imx_batch_claim_t *claim,
+                       size_t count)
+{
+    load_t *l = &m->load;
+    part_t *part = &l->parts[l->part_count++];
+    const char *text;
+    uint32_t i;
+
+    memset(part, 0, sizeof *part);
+    part->claim = *claim;
+    for (i = 0; i < claim->lines; i++) {
+        size_t len = imx_batch_line(m->o.batch, claim, i, &text);
+
+        if (len > 0) {
+            l->lines[count].data = text;
+            l->lines[count++].len = (uint32_t)len;
+        }
+    }
+    part->end = count;
+    return count;
+}
+
+static void settle_done_parts(imx_monitor_t *m)
+{
+    load_t *l = &m->load;
+
+    while (l->first_part < l->part_count
+           && l->parts[l->first_part].end <= l->pos) {
+        part_t *part = &l->parts[l->first_part++];
+
+        imx_batch_settle(m->o.batch, &part->claim, part->fate);
+    }
+}
+
+static int claim_lines(imx_monitor_t *m)
+{
+    load_t *l = &m->load;
+    size_t i, n;
+
+    n = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX, m->o.max_lines,
+                        m->o.max_bytes);
+    l->part_count = l->first_part = l->line_count = l->pos = 0;
+    l->window_limit = m->o.max_lines;
+    for (i = 0; i < n; i++) {
+        l->line_count = add_part(m, &l->claims[i], l->line_count);
+    }
+    settle_done_parts(m);           /* those with torn lines only */
+    return l->line_count > 0;
+}
+
+static void put_back(imx_monitor_t *m)
+{
+    load_t *l = &m->load;
+
+    for (; l->first_part < l->part_count; l->first_part++) {
+        imx_batch_put_back(m->o.batch, &l->parts[l->first_part].claim);
+    }
+    l->pos = l->line_count = 0;
+}
+
+/* The first `bad` lines of the window were refused, the others taken: exact as
+ * a sum; which lines those were InfluxDB does not say in a way to rely on. */
+static void window_done(imx_monitor_t *m, uint64_t bad)
+{
+    load_t *l = &m->load;
+    size_t end = l->pos + l->window, part = l->first_part;
+
+    for (; l->pos < end; l->pos++) {
+        imx_batch_fate_e fate = bad > 0 ? IMX_BATCH_REJECTED : IMX_BATCH_SENT;
+
+        while (l->parts[part].end <= l->pos) {
+            part++;
+        }
+        l->parts[part].fate[fate]++;
+        bad -= bad > 0;
+    }
+    l->window_limit *= 2;           /* after a split, back to the usual size */
+    if (l->window_limit > m->o.max_lines) {
+        l->window_limit = m->o.max_lines;
+    }
+    settle_done_parts(m);
+}
+
+/* ---- bodies ---- */
+
+static void post_window(imx_monitor_t *m)
+{
+    load_t *l = &m->load;
+    uint64_t bytes = 0;
+
+    l->window = 0;
+    while (l->pos + l->window < l->line_count
+           && l->window < l->window_limit) {
+        bytes += l->lines[l->pos + l->window].len;
+        if (bytes > m->max_bytes && l->window > 0) {
+            break;
+        }
+        l->window++;
+    }
+    imx_influx_post(m->influx, l->lines + l->pos, l->window);
+    m->sending = 1;
+}
+
+static void back_off(imx_monitor_t *m, int64_t asked_ms)
+{
+    int64_t ms = asked_ms;
+
+    if (ms < 0) {
+        m->backoff_ms = m->backoff_ms ? 2 * m->backoff_ms
+                                      : 2 * BACKOFF_LEAST_MS;
+        if (m->backoff_ms > BACKOFF_MOST_MS) {
+            m->backoff_ms = BACKOFF_MOST_MS;
+        }
+        ms = BACKOFF_LEAST_MS
+             + random_below(m, (uint32_t)(m->backoff_ms - BACKOFF_LEAST_MS));
+    }
+    else if (ms > RETRY_AFTER_MOST_MS) {
+        ms = RETRY_AFTER_MOST_MS;
+    }
+    m->not_before = now_of(m) + ms * MS;
+}
+
+static void delivery_failed(imx_monitor_t *m, const char *reason)
+{
+    if (!m->failing) {
+        m->failing = 1;
+        m->failing_since = now_of(m);
+        m->lost_before = lost_so_far(m);
+        say(m, IMX_LOG_WARNING, IMX_LOGNO(20) "InfluxDB at %s does not take "
+            "points, they are kept until it does: %s", where(m), reason);
+    }
+}
+
+static void delivery_works(imx_monitor_t *m)
+{
+    m->backoff_ms = 0;
+    if (m->failing) {
+        imx_batch_totals_t t = imx_batch_totals(m->o.batch);
+
+        m->failing = 0;
+        say(m, IMX_LOG_NOTICE, IMX_LOGNO(21) "InfluxDB at %s takes points "
+            "again after %.1f s: %llu pending, %llu lost meanwhile",
+            where(m), (double)(now_of(m) - m->failing_since) / 1e9,
+            (unsigned long long)t.pending,
+            (unsigned long long)(lost_so_far(m) - m->lost_before));
+    }
+}
+
+static void say_rejected(imx_monitor_t *m, uint64_t count, const char *reason)
+{
+    if (may_say(m, &m->rejected, count)) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(22) "InfluxDB refused %llu points for "
+            "good, the last ones because: %s",
+            (unsigned long long)m->rejected.count, reason);
+        m->rejected.count = 0;
+    }
+}
+
+static void keep(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    put_back(m);
+    delivery_failed(m, r->reason);
+    back_off(m, r->retry_after_ms);
+}
+
+static void split(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    load_t *l = &m->load;
+    char line[160];
+
+    if (l->window > 1) {
+        l->window_limit = l->window / 2;
+        return;
+    }
+    snprintf(line, sizeof line, "%.*s", (int)l->lines[l->pos].len - 1,
+             l->lines[l->pos].data);
+    say(m, IMX_LOG_INFO, IMX_LOGNO(23) "refused point: %s", line);
+    say_rejected(m, 1, r->reason);
+    window_done(m, 1);
+}
+
+static void shrink(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    load_t *l = &m->load;
+    uint64_t bytes = 0;
+    size_t i;
+
+    for (i = 0; i < l->window; i++) {
+        bytes += l->lines[l->pos + i].len;
+    }
+    if (l->window == 1) {
+        say_rejected(m, 1, r->reason);
+        window_done(m, 1);
+        return;
+    }
+    m->max_bytes = bytes / 2;
+    say(m, IMX_LOG_NOTICE, IMX_LOGNO(24) "a body of %llu bytes is too large "
+        "for %s, bodies have at most %llu bytes from now on",
+        (unsigned long long)bytes, where(m),
+        (unsigned long long)m->max_bytes);
+}
+
+/* What to do with an answer to lines: the one place that says so. */
+static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    char reason[IMX_INFLUX_REASON_MAX];
+
+    switch (r->answer) {
+    case IMX_INFLUX_SENT:
+        delivery_works(m);
+        window_done(m, 0);
+        break;
+    case IMX_INFLUX_PARTIAL:
+        delivery_works(m);
+        say_rejected(m, r->dropped > 0 ? (uint64_t)r->dropped : 1, r->reason);
+        window_done(m, r->dropped > 0 ? (uint64_t)r->dropped : 1);
+        break;
+    case IMX_INFLUX_REJECTED:
+        say_rejected(m, m->load.window, r->reason);
+        window_done(m, m->load.window);
+        break;
+    case IMX_INFLUX_MALFORMED:
+        split(m, r);
+        break;
+    case IMX_INFLUX_TOO_LARGE:
+        shrink(m, r);
+        break;
+    case IMX_INFLUX_UNAUTHORIZED:
+        /* A new token is tried at once, the old one not so soon again. */
+        keep(m, r);
+        if (imx_influx_reload_secret(m->influx, reason) == 1) {
+            m->not_before = now_of(m);
+        }
+        break;
+    case IMX_INFLUX_NOT_FOUND:
+        if (m->o.create_database && m->o.influx.api == IMX_INFLUX_V1) {
+            put_back(m);
+            m->creating = 1;
+        }
+        else {
+            keep(m, r);
+        }
+        break;
+    default:                    /* RETRY, UNKNOWN: the same bytes, later */
+        keep(m, r);
+    }
+}
+
+static void act_on_creation(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    if (r->answer == IMX_INFLUX_SENT) {
+        say(m, IMX_LOG_NOTICE, IMX_LOGNO(25) "created the database %s at %s",
+            m->o.influx.database, where(m));
+    }
+    else {
+        keep(m, r);
+    }
+}
+
+/* Moves what is under way.  Returns 1 while it still is. */
+static int advance(imx_monitor_t *m)
+{
+    imx_influx_result_t r;
+
+    if (m->sending) {
+        if (imx_influx_step(m->influx, &r) == IMX_INFLUX_BUSY) {
+            return 1;
+        }
+        m->sending = 0;
+        if (m->creating) {
+            m->creating = 0;
+            act_on_creation(m, &r);
+        }
+        else {
+            act_on_answer(m, &r);
+        }
+    }
+    return 0;
+}
+
+/* ---- the holder ---- */
+
+static int open_influx(imx_monitor_t *m)
+{
+    char reason[IMX_INFLUX_REASON_MAX];
+
+    if (m->influx == NULL
+        && imx_influx_open(&m->influx, &m->o.influx, reason) != 0) {
+        m->influx = NULL;
+        delivery_failed(m, reason);
+        back_off(m, -1);
+    }
+    return m->influx != NULL;
+}
+
+/* Sends the next body if there is anything to send.  Returns 1 if so. */
+static int send_next(imx_monitor_t *m)
+{
+    if (!open_influx(m)) {
+        return 0;
+    }
+    if (m->creating) {
+        imx_influx_create_database(m->influx);
+        m->sending = 1;
+        return 1;
+    }
+    if (m->load.pos >= m->load.line_count && !claim_lines(m)) {
+        m->draining = 0;
+        return 0;
+    }
+    post_window(m);
+    return 1;
+}
+
+/* Gives up the oldest lines so that requests find free segments. */
+static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
+{
+    uint32_t wanted = m->o.batch->geometry.segments / 16 + 1;
+    uint64_t fate[IMX_BATCH_FATES];
+    imx_batch_claim_t claim;
+    uint64_t dropped = 0;
+    const char *text;
+    uint32_t n, i;
+
+    for (n = load->free_segments; n < wanted; n++) {
+        if (imx_batch_claim(m->o.batch, &claim, 1, 1, 1) == 0) {
+            break;
+        }
+        memset(fate, 0, sizeof fate);
+        for (i = 0; i < claim.lines; i++) {
+            fate[IMX_BATCH_DROPPED] +=
+                imx_batch_line(m->o.batch, &claim, i, &text) > 0;
+        }
+        dropped += fate[IMX_BATCH_DROPPED];
+        imx_batch_settle(m->o.batch, &claim, fate);
+    }
+    if (may_say(m, &m->dropped, dropped)) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave up the "
+            "oldest %llu points", (unsigned long long)m->dropped.count);
+        m->dropped.count = 0;
+    }
+}
+
+static void watch_no_room(imx_monitor_t *m)
+{
+    uint64_t no_room = imx_batch_totals(m->o.batch).no_room;
+
+    if (may_say(m, &m->no_room, no_room - m->no_room_seen)) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost because the "
+            "buffer was full", (unsigned long long)m->no_room.count);
+        m->no_room.count = 0;
+    }
+    m->no_room_seen = no_room;
+}
+
+static void become_holder(imx_monitor_t *m)
+{
+    int64_t now = now_of(m);
+
+    m->is_holder = 1;
+    imx_batch_recover(m->o.batch);
+    imx_batch_reap(m->o.batch, 1);
+    m->next_reap = now + REAP_EVERY;
+    /* The phase of the tick is the server's own, so that a fleet does not
+     * flush in one instant. */
+    m->next_tick = now + random_below(m, (uint32_t)m->o.interval_ms) * MS;
+    m->no_room_seen = imx_batch_totals(m->o.batch).no_room;
+    say(m, IMX_LOG_DEBUG, IMX_LOGNO(29) "child %u delivers for the server",
+        (unsigned)m->o.child->slot);
+}
+
+static void give_lease(imx_monitor_t *m)
+{
+    if (m->sending) {
+        imx_influx_abort(m->influx);
+        m->sending = m->creating = 0;
+    }
+    put_back(m);
+    if (m->is_holder) {
+        m->is_holder = 0;
+        imx_batch_lease_give(m->o.batch);
+    }
+}
+
+/* A newer configuration is in force and one of its children can deliver. */
+static int is_superseded(imx_monitor_t *m)
+{
+    return imx_batch_epoch(m->o.batch) != m->epoch
+           && imx_batch_has_child_since(m->o.batch, m->epoch + 1);
+}
+
+/* Up to 5 s, so that thousands of children do not wake for nothing. */
+static void try_lease(imx_monitor_t *m)
+{
+    uint32_t base = 500 + 2 * m->o.batch->geometry.children;
+
+    if (base > 2500) {
+        base = 2500;
+    }
+    m->next_try = now_of(m) + (base + random_below(m, base)) * MS;
+    if (!is_superseded(m) && imx_batch_lease_take(m->o.batch,
+                                                  m->o.child->slot)) {
+        become_holder(m);
+    }
+}
+
+/* Work that does not wait for InfluxDB. */
+static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
+{
+    int64_t now = now_of(m);
+
+    imx_batch_reap(m->o.batch, now >= m->next_reap);
+    if (now >= m->next_reap) {
+        m->next_reap = now + REAP_EVERY;
+        watch_no_room(m);
+    }
+    *load = imx_batch_load(m->o.batch);
+    make_room(m, load);
+}
+
+/* Is it time to send?  At a tick, or earlier when a body is full. */
+static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
+{
+    int64_t now = now_of(m);
+    int64_t interval = m->o.interval_ms * MS;
+
+    if (now < m->not_before) {
+        return 0;
+    }
+    if (m->creating || m->draining || m->load.pos < m->load.line_count) {
+        return 1;
+    }
+    if (now >= m->next_tick) {
+        m->next_tick += (now - m->next_tick) / interval * interval + interval;
+        imx_batch_seal_all(m->o.batch);
+        m->draining = 1;
+        return 1;
+    }
+    return load->sealed_bytes >= m->o.max_bytes
+           || load->sealed_lines >= m->o.max_lines
+           || load->free_segments < m->o.batch->geometry.segments / 2;
+}
+
+static int hold(imx_monitor_t *m)
+{
+    imx_batch_load_t load;
+
+    keep_house(m, &load);
+    if (advance(m)) {
+        return LOOK_MS;
+    }
+    if (is_superseded(m)) {
+        give_lease(m);
+        return LOOK_MS;
+    }
+    if (is_due(m, &load) && send_next(m)) {
+        return advance(m) ? LOOK_MS : 0;
+    }
+    return LOOK_MS;
+}
+
+int imx_monitor_step(imx_monitor_t *m)
+{
+    if (!m->is_holder && now_of(m) >= m->next_try) {
+        try_lease(m);
+    }
+    if (m->is_holder) {
+        return hold(m);
+    }
+    return (int)((m->next_try - now_of(m)) / MS) + 1;
+}
+
+/* ---- the end ---- */
+
+/* Sends all there is until done, a failure, or the deadline. */
+static void flush(imx_monitor_t *m, int64_t deadline)
+{
+    imx_batch_reap(m->o.batch, 1);
+    imx_batch_seal_all(m->o.batch);
+    m->not_before = 0;
+    for (;;) {
+        while (advance(m)) {
+            if (now_of(m) >= deadline) {
+                return;
+            }
+            imx_influx_wait(m->influx, -1, 20);
+        }
+        if (m->not_before > now_of(m) || !send_next(m)) {
+            return;
+        }
+    }
+}
+
+void imx_monitor_finish(imx_monitor_t *m)
+{
+    int64_t deadline = now_of(m) + m->o.shutdown_ms * MS;
+
+    if (imx_batch_leave(m->o.child)) {
+        /* The last child: another one that is just leaving may hold the
+         * lease for the same purpose. */
+        while (!m->is_holder && now_of(m) < deadline) {
+            if (imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
+                become_holder(m);
+            }
+            else {
+                poll(NULL, 0, 10);
+            }
+        }
+        if (m->is_holder) {
+            flush(m, deadline);
+        }
+    }
+    give_lease(m);
+}
+
+void imx_monitor_wait(imx_monitor_t *m, int ms)
+{
+    struct pollfd wake = { .fd = m->wake_fd, .events = POLLIN };
+
+    if (m->influx != NULL) {
+        imx_influx_wait(m->influx, m->wake_fd, ms);
+    }
+    else {
+        poll(&wake, 1, ms);
+    }
+}
+
+static void *run(void *data)
+{
+    imx_monitor_t *m = data;
+
+    while (!atomic_load(&m->stop)) {
+        int ms = imx_monitor_step(m);
+
+        if (ms > 0) {
+            imx_monitor_wait(m, ms);
+        }
+    }
+    imx_monitor_finish(m);
+    if (m->influx != NULL) {
+        imx_influx_close(m->influx);
+        m->influx = NULL;
+    }
+    atomic_store(&m->done, 1);
+    return NULL;
+}
+
+int imx_monitor_start(imx_monitor_t *m)
+{
+    pthread_attr_t attr;
+    int rv = pthread_attr_init(&attr);
+
+    if (rv != 0) {
+        return rv;
+    }
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    rv = pthread_create(&m->thread, &attr, run, m);
+    pthread_attr_destroy(&attr);
+    return rv;
+}
+
+/* Only what POSIX allows in a signal handler. */
+int imx_monitor_stop(imx_monitor_t *m)
+{
+    const struct timespec pause = { .tv_nsec = 2 * MS };
+    uint64_t one = 1;
+    int64_t left_ms = m->o.shutdown_ms + 500;
+
+    atomic_store(&m->stop, 1);
+    if (write(m->wake_fd, &one, sizeof one) < 0) {
+        return 0;
+    }
+    while (!atomic_load(&m->done) && left_ms > 0) {
+        nanosleep(&pause, NULL);
+        left_ms -= 2;
+    }
+    return atomic_load(&m->done);
+}
+
+static int make_load(load_t *l, uint64_t max_lines)
+{
+    l->parts = malloc(CLAIMS_MAX * sizeof *l->parts);
+    l->claims = malloc(CLAIMS_MAX * sizeof *l->claims);
+    l->lines = malloc((max_lines + SEGMENT_LINES_MAX) * sizeof *l->lines);
+    return l->parts != NULL && l->claims != NULL && l->lines != NULL;
+}
+
+imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)
+{
+    imx_monitor_t *m = calloc(1, sizeof *m);
+
+    if (m == NULL) {
+        return NULL;
+    }
+    m->o = *options;
+    m->epoch = imx_batch_epoch(m->o.batch);
+    m->max_bytes = m->o.max_bytes;
+    m->random = ((uint64_t)now_of(m) ^ (uint64_t)getpid() << 32) | 1;
+    m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (m->wake_fd < 0 || !make_load(&m->load, m->o.max_lines)) {
+        imx_monitor_destroy(m);
+        return NULL;
+    }
+    return m;
+}
+
+void imx_monitor_destroy(imx_monitor_t *m)
+{
+    give_lease(m);
+    if (m->influx != NULL) {
+        imx_influx_close(m->influx);
+    }
+    if (m->wake_fd >= 0) {
+        close(m->wake_fd);
+    }
+    free(m->load.parts);
+    free(m->load.claims);
+    free(m->load.lines);
+    free(m);
+}

@@ -1,0 +1,227 @@
+/*
+ * runtime.c owns the shared area's life and the child's monitor thread.
+ * Entered by the parent (post_config, child_status, its last clean-up) and by
+ * each child's main thread (child_init, the pool clean-up).
+ * The area and its address outlive graceful restarts; everything else here is
+ * made anew.
+ */
+#include "runtime.h"
+
+#include "apr_shm.h"
+#include "apr_strings.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+
+#include "config.h"
+#include "log.h"
+#include "monitor.h"
+
+#include <curl/curl.h>
+#include <unistd.h>
+
+/* httpd fixes the parameters of hooks. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+APLOG_USE_MODULE(influx_metrics);
+
+/* The number is the layout of this struct and of the area: a module of another
+ * version finds nothing under its own key and makes an area of its own; the
+ * children of the old one drain theirs. */
+#define KEPT_KEY "mod_influx_metrics: area 1"
+
+typedef struct {
+    imx_batch_t batch;
+    apr_size_t size;                /* bytes of the mapping */
+} kept_t;
+
+static kept_t *kept;                /* NULL: the module records nothing */
+static imx_batch_child_t child;
+static imx_monitor_t *monitor;
+static pid_t parent_pid;
+
+imx_batch_child_t *imx_runtime_child(void)
+{
+    return child.batch != NULL ? &child : NULL;
+}
+
+static apr_status_t make_area(server_rec *s, apr_size_t size,
+                              const imx_batch_geometry_t *geometry)
+{
+    apr_pool_t *p = s->process->pool;
+    apr_shm_t *shm;
+    apr_size_t base;
+    /* APR's memory begins 8 bytes behind a page (shm.c). */
+    apr_status_t rv = apr_shm_create(&shm, size + 64, NULL, p);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    kept = ap_retained_data_create(KEPT_KEY, sizeof *kept);
+    base = ((apr_size_t)apr_shm_baseaddr_get(shm) + 63) & ~(apr_size_t)63;
+    kept->size = size;
+    return imx_batch_format(&kept->batch, (void *)base, geometry);
+}
+
+static int get_area(server_rec *s)
+{
+    imx_batch_geometry_t geometry;
+    int children, raised;
+    apr_status_t rv;
+    apr_size_t size;
+
+    if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children) != APR_SUCCESS) {
+        children = 256;
+    }
+    size = imx_batch_plan(imx_config_global()->buffer_size, (uint32_t)children,
+                          &geometry, &raised);
+    kept = ap_retained_data_get(KEPT_KEY);
+    if (kept != NULL) {
+        if (kept->size != size) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, IMX_LOGNO(30) "the "
+                         "size of the buffer changes at the next full "
+                         "restart");
+        }
+        return OK;
+    }
+    if (raised) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, IMX_LOGNO(31) "the buffer "
+                     "has %" APR_SIZE_T_FMT " bytes, more than "
+                     "InfluxMetricsBufferSize: %d children need that", size,
+                     children);
+    }
+    rv = make_area(s, size, &geometry);
+    if (rv != APR_SUCCESS) {
+        kept = NULL;
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(32) "cannot get "
+                     "%" APR_SIZE_T_FMT " bytes of shared memory for the "
+                     "buffer", size);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+/*
+ * The parent's last step.  The children are gone, and what they could not
+ * deliver ends with the area.
+ */
+static apr_status_t parent_ends(void *data)
+{
+    server_rec *s = data;
+
+    if (getpid() == parent_pid
+        && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_EXITING) {
+        imx_batch_totals_t t = imx_batch_totals(&kept->batch);
+
+        if (t.pending > 0) {
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(33) "%llu "
+                         "points are given up, InfluxDB did not take them "
+                         "before the end", (unsigned long long)t.pending);
+        }
+    }
+    return APR_SUCCESS;
+}
+
+int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                            apr_pool_t *ptemp, server_rec *s)
+{
+    int rv;
+
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK;                  /* httpd reads its files twice at start */
+    }
+    /* Switched off by a graceful restart: what is in the area is still to be
+     * delivered. */
+    if (!imx_config_is_used() && ap_retained_data_get(KEPT_KEY) == NULL) {
+        return OK;
+    }
+    if (imx_config_encode(pconf, s) != APR_SUCCESS) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    rv = get_area(s);
+    if (rv == OK) {
+        imx_batch_new_epoch(&kept->batch);
+        parent_pid = getpid();
+        apr_pool_cleanup_register(pconf, s, parent_ends,
+                                  apr_pool_cleanup_null);
+    }
+    return rv;
+}
+
+void imx_runtime_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
+                              int slot, mpm_child_status state)
+{
+    if (kept != NULL && state == MPM_CHILD_EXITED) {
+        imx_batch_child_died(&kept->batch, pid);
+    }
+}
+
+static void log_text(void *context, imx_log_level_e level, const char *text)
+{
+    static const int levels[] = {
+        APLOG_ERR, APLOG_WARNING, APLOG_NOTICE, APLOG_INFO, APLOG_DEBUG
+    };
+
+    ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)context, "%s",
+                 text);
+}
+
+/*
+ * A clean-up of pchild that was registered first and so runs last, after all
+ * requests of the child are logged.  prefork runs it in a signal handler.  When
+ * the thread does not end, exit() under it would run destructors of what it
+ * uses: so leave without them.  (httpd -X is parent and child in one: its own
+ * clean-ups must still run.)
+ */
+static apr_status_t child_ends(void *data)
+{
+    if (!imx_monitor_stop(monitor) && getpid() != parent_pid) {
+        _exit(0);
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t start_monitor(server_rec *s)
+{
+    const imx_config_t *conf = imx_config_global();
+    imx_monitor_options_t o = {
+        .batch = &kept->batch,
+        .child = &child,
+        .influx = conf->influx,
+        .create_database = conf->create_database,
+        .interval_ms = conf->interval_ms,
+        .shutdown_ms = conf->shutdown_ms,
+        .max_bytes = conf->max_body,
+        .max_lines = conf->max_lines,
+        .log = log_text,
+        .log_context = s
+    };
+
+    /* On the main thread, before there are others: it is not thread-safe with
+     * every libcurl.  Never undone: other modules use libcurl too. */
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    monitor = imx_monitor_create(&o);
+    return monitor != NULL ? imx_monitor_start(monitor) : APR_FROM_OS_ERROR(errno);
+}
+
+void imx_runtime_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    apr_status_t rv;
+
+    if (kept == NULL) {
+        return;
+    }
+    if (imx_batch_join(&child, &kept->batch, getpid()) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(34) "no entry is "
+                     "free in the table of children: the requests of this "
+                     "child are not recorded, only counted as dropped");
+    }
+    rv = start_monitor(s);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(35) "cannot start "
+                     "the monitor thread: the other children deliver this "
+                     "child's points");
+        return;
+    }
+    apr_pool_cleanup_register(pchild, NULL, child_ends, apr_pool_cleanup_null);
+}
