@@ -15,8 +15,8 @@ CC ?= gcc
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
-LIB_CFLAGS = -std=gnu11 -fPIC -pthread -fvisibility=hidden $(WARNINGS) \
-    $(SANITIZE) $(CFLAGS) -I.
+LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
+    $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CFLAGS) -I.
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -pthread
@@ -35,14 +35,14 @@ deps-%:
 $(MODULE): $(LIB:%=$(BUILD)/%.o) $(MOD:%=$(BUILD)/%.o)
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(LIB:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)
+$(LIB:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -MMD -c -o $@ $<
 
-$(MOD:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)
+$(MOD:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)/unit
 	$(CC) $(MOD_CFLAGS) -MMD -c -o $@ $<
 
-$(BUILD):
-	mkdir -p $(BUILD)/unit
+$(BUILD)/unit:
+	mkdir -p $@
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d)
 
@@ -54,10 +54,10 @@ UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
 UNIT_LIB = $(BUILD)/unit/batch-faults.o \
     $(filter-out $(BUILD)/batch.o,$(LIB:%=$(BUILD)/%.o))
 
-$(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)
+$(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
-$(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)
+$(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)

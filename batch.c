@@ -41,7 +41,7 @@ enum { FREE = 0, FILLING, SEALED, SENDING };
 
 enum { EMPTY = 0, JOINING, LIVING, LEAVING };
 
-typedef struct {
+typedef struct imx_batch_entry {
     _Alignas(64) _Atomic uint32_t pid;  /* 0: the entry is free */
     _Atomic uint32_t reaped;            /* equal to pid: the parent saw it die */
     _Atomic uint32_t state;
@@ -50,7 +50,7 @@ typedef struct {
     _Atomic uint64_t no_room;           /* lines, since the area was made */
 } entry_t;
 
-typedef struct {
+typedef struct imx_batch_segment {
     _Alignas(64) _Atomic uint64_t word;
     _Atomic uint64_t ticket;            /* order in which they were taken */
     _Alignas(64) _Atomic uint64_t fate[2][IMX_BATCH_FATES];
@@ -141,18 +141,17 @@ static size_t up_to_64(size_t n)
 
 static entry_t *entry(const imx_batch_t *b, uint32_t i)
 {
-    return (entry_t *)((char *)b->area + up_to_64(sizeof *b->area)) + i;
+    return b->entries + i;
 }
 
 static segment_t *segment(const imx_batch_t *b, uint32_t i)
 {
-    return (segment_t *)entry(b, b->geometry.children) + i;
+    return b->segments + i;
 }
 
 static char *data_of(const imx_batch_t *b, uint32_t i)
 {
-    return (char *)segment(b, b->geometry.segments)
-           + (size_t)i * b->geometry.segment_size;
+    return b->data + (size_t)i * b->geometry.segment_size;
 }
 
 static _Atomic uint64_t *slot_of(const imx_batch_t *b, uint32_t i,
@@ -223,6 +222,9 @@ int imx_batch_format(imx_batch_t *b, void *base,
     uint32_t i;
 
     b->area = base;
+    b->entries = (entry_t *)((char *)base + up_to_64(sizeof *b->area));
+    b->segments = (segment_t *)(b->entries + geometry->children);
+    b->data = (char *)(b->segments + geometry->segments);
     b->geometry = *geometry;
     atomic_store(&b->area->holder, IMX_BATCH_NOBODY);
     atomic_store(&b->area->any_free, 1);
@@ -436,6 +438,11 @@ int imx_batch_has_child_since(const imx_batch_t *b, uint32_t epoch)
 
 /* ---- appending ---- */
 
+static uint32_t index_of(uint64_t current)
+{
+    return (uint32_t)current & ((1u << INDEX_BITS) - 1);
+}
+
 /* FILLING -> SEALED if the segment is still in that tenure. */
 static void seal(const imx_batch_t *b, uint32_t i, uint64_t tenure)
 {
@@ -476,7 +483,7 @@ static uint64_t take_free(imx_batch_child_t *c)
 
 static void give_back_unused(const imx_batch_t *b, uint64_t current)
 {
-    uint32_t i = (uint32_t)(current & ((1u << INDEX_BITS) - 1));
+    uint32_t i = index_of(current);
     uint64_t word = (current >> INDEX_BITS) << GENERATION_SHIFT;
 
     swap(&segment(b, i)->word, &word, freed(word));
@@ -495,8 +502,7 @@ static int next_segment(imx_batch_child_t *c, uint64_t seen)
         return 1;
     }
     if (seen != NONE) {
-        seal(c->batch, (uint32_t)(seen & ((1u << INDEX_BITS) - 1)),
-             seen >> INDEX_BITS);
+        seal(c->batch, index_of(seen), seen >> INDEX_BITS);
         FAULT("sealed");
     }
     taken = take_free(c);
@@ -509,25 +515,33 @@ static int next_segment(imx_batch_child_t *c, uint64_t seen)
     return 1;
 }
 
-/* Appends to segment i while it is in the tenure; 0 when it has no room. */
-static int append_to(const imx_batch_t *b, uint32_t i, uint64_t tenure,
-                     const char *line, size_t len)
+/*
+ * Appends to segment i while it is in the tenure; 0 when it has no room.
+ * Inline: this is on every request's way.
+ */
+static inline __attribute__((always_inline))
+int append_to(const imx_batch_t *b, uint32_t i, uint64_t tenure,
+              const char *line, size_t len)
 {
+    const size_t size = b->geometry.segment_size;
     _Atomic uint64_t *p = &segment(b, i)->word;
     uint64_t word = load(p);
+    size_t below;               /* where this line's slot begins */
+    char *data;
 
     do {
+        below = size - (lines_of(word) + 1) * sizeof(uint64_t);
         if (TENURE(word) != tenure || lines_of(word) == LINES_MAX
-            || bytes_of(word) + len + (lines_of(word) + 1) * sizeof(uint64_t)
-               > b->geometry.segment_size) {
+            || bytes_of(word) + len > below) {
             return 0;
         }
     } while (!swap(p, &word, word + (UINT64_C(1) << LINES_SHIFT) + len));
     FAULT("reserved");
-    memcpy(data_of(b, i) + bytes_of(word), line, len);
+    data = b->data + i * size;
+    memcpy(data + bytes_of(word), line, len);
     FAULT("copied");
-    atomic_store_explicit(slot_of(b, i, lines_of(word)), make_slot(word, len),
-                          memory_order_release);
+    atomic_store_explicit((_Atomic uint64_t *)(data + below),
+                          make_slot(word, len), memory_order_release);
     return 1;
 }
 
@@ -537,7 +551,9 @@ static int drop(_Atomic uint64_t *counter)
     return 0;
 }
 
-int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
+/* Out of the way of the usual append: with another segment, or not at all. */
+__attribute__((noinline, cold))
+static int append_elsewhere(imx_batch_child_t *c, const char *line, size_t len)
 {
     const imx_batch_t *b = c->batch;
     uint64_t current = load(&c->current);
@@ -545,15 +561,26 @@ int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
     if (c->slot == IMX_BATCH_NOBODY || len == 0 || len > IMX_BATCH_LINE_MAX) {
         return drop(&b->area->homeless);
     }
-    while (current == NONE
-           || !append_to(b, (uint32_t)(current & ((1u << INDEX_BITS) - 1)),
-                         current >> INDEX_BITS, line, len)) {
+    while (current == NONE || !append_to(b, index_of(current),
+                                         current >> INDEX_BITS, line, len)) {
         if (!next_segment(c, current)) {
             return drop(&entry(b, c->slot)->no_room);
         }
         current = load(&c->current);
     }
     return 1;
+}
+
+int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
+{
+    uint64_t current = load(&c->current);
+
+    if (current != NONE && len - 1 < IMX_BATCH_LINE_MAX
+        && append_to(c->batch, index_of(current), current >> INDEX_BITS, line,
+                     len)) {
+        return 1;
+    }
+    return append_elsewhere(c, line, len);
 }
 
 int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)

@@ -81,6 +81,9 @@ typedef struct {
  * bounds by writing into the area. */
 typedef struct {
     struct imx_batch_area *area;
+    struct imx_batch_entry *entries;
+    struct imx_batch_segment *segments;
+    char *data;
     imx_batch_geometry_t geometry;
 } imx_batch_t;
 

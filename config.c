@@ -15,15 +15,12 @@
 #include "log.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* httpd fixes the parameters of hooks and setters. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 APLOG_USE_MODULE(influx_metrics);
-extern module AP_MODULE_DECLARE_DATA influx_metrics_module;
-
-#define PREFIX_MAX 4096             /* bytes of an encoded beginning */
-
 static imx_config_t global;
 static int is_used;
 
@@ -35,16 +32,6 @@ int imx_config_is_used(void)
 const imx_config_t *imx_config_global(void)
 {
     return &global;
-}
-
-imx_config_server_t *imx_config_server(const server_rec *s)
-{
-    return ap_get_module_config(s->module_config, &influx_metrics_module);
-}
-
-const imx_config_dir_t *imx_config_dir(const ap_conf_vector_t *per_dir)
-{
-    return ap_get_module_config(per_dir, &influx_metrics_module);
 }
 
 int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -448,7 +435,7 @@ static const char *set_measurement(cmd_parms *cmd, void *config,
                                    const char *value)
 {
     const char *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
-    char text[PREFIX_MAX];
+    char text[IMX_CONFIG_PREFIX_MAX];
     imx_lineproto_t lp;
 
     if (err != NULL) {
@@ -564,7 +551,7 @@ int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 /*
  * Tags stand sorted: hostname, method, process, server, status.  The method
  * and the status are the request's, so the pieces end where these go; the
- * process is the child's.
+ * process is the child's, which adds it (request.c).
  */
 static apr_status_t encode_server(apr_pool_t *p, server_rec *s)
 {
@@ -572,7 +559,7 @@ static apr_status_t encode_server(apr_pool_t *p, server_rec *s)
     const char *name = s->server_hostname ? s->server_hostname : "";
     const char *measurement = conf->measurement ? conf->measurement
                                                 : "raw-requests";
-    char text[PREFIX_MAX];
+    char text[IMX_CONFIG_PREFIX_MAX];
     imx_lineproto_t lp;
     apr_size_t head_len;
 
@@ -589,10 +576,10 @@ static apr_status_t encode_server(apr_pool_t *p, server_rec *s)
                      "server %s cannot be made into a point's tags", name);
         return APR_EGENERAL;
     }
-    conf->head_len = head_len;
-    conf->head = apr_pmemdup(p, text, conf->head_len);
-    conf->tail_len = imx_lineproto_length(&lp) - head_len;
-    conf->tail = apr_pmemdup(p, text + head_len, conf->tail_len);
+    conf->head.len = head_len;
+    conf->head.bytes = apr_pmemdup(p, text, conf->head.len);
+    conf->tail.len = imx_lineproto_length(&lp) - head_len;
+    conf->tail.bytes = apr_pmemdup(p, text + head_len, conf->tail.len);
     return APR_SUCCESS;
 }
 

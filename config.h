@@ -27,12 +27,20 @@ typedef struct {
     const char *hostname;           /* this host's name */
 } imx_config_t;
 
+/* Encoded bytes, part of a line. */
+typedef struct {
+    const char *bytes;
+    apr_size_t len;
+} imx_config_text_t;
+
+#define IMX_CONFIG_PREFIX_MAX 4096  /* bytes of a line before its method */
+
 /* One for each virtual host. */
 typedef struct {
     const char *measurement;        /* NULL: not set */
-    const char *head, *tail;        /* encoded: what stands before the method,
-                                       and ",server=...,status=" */
-    apr_size_t head_len, tail_len;  /* bytes */
+    imx_config_text_t head;         /* what stands before the method */
+    imx_config_text_t tail;         /* from the method to the status */
+    imx_config_text_t get;          /* head, "GET" and tail */
 } imx_config_server_t;
 
 /* One for each directory. */
@@ -68,10 +76,19 @@ int imx_config_is_used(void);
 /* The settings of the whole server. */
 const imx_config_t *imx_config_global(void);
 
+extern module AP_MODULE_DECLARE_DATA influx_metrics_module;
+
 /* The settings of a virtual host. */
-imx_config_server_t *imx_config_server(const server_rec *s);
+static inline imx_config_server_t *imx_config_server(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &influx_metrics_module);
+}
 
 /* The effective settings of a directory. */
-const imx_config_dir_t *imx_config_dir(const ap_conf_vector_t *per_dir);
+static inline const imx_config_dir_t *imx_config_dir(
+    const ap_conf_vector_t *per_dir)
+{
+    return ap_get_module_config(per_dir, &influx_metrics_module);
+}
 
 #endif

@@ -4,7 +4,7 @@
  * Nothing here survives a crash; the lines are the caller's until answered.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE     /* asprintf, memmem, the strerror_r that gives text */
+#define _GNU_SOURCE     /* asprintf, the strerror_r that returns text */
 #endif
 
 #include "influx.h"

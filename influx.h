@@ -31,7 +31,8 @@ typedef enum {
     IMX_INFLUX_SENT,                /* 2xx: stored, or as good as */
     IMX_INFLUX_PARTIAL,             /* good lines stored, some refused for good */
     IMX_INFLUX_MALFORMED,           /* whole body refused for a line in it */
-    IMX_INFLUX_REJECTED,            /* refused, and will be refused again */
+    IMX_INFLUX_REJECTED,            /* refused, and will be refused again; v1
+                                       also when it names every line as bad */
     IMX_INFLUX_TOO_LARGE,           /* 413, whoever said it */
     IMX_INFLUX_UNAUTHORIZED,        /* 401, 403 */
     IMX_INFLUX_NOT_FOUND,           /* database or bucket is missing */
@@ -64,7 +65,9 @@ typedef struct {
     long status;                    /* HTTP status, 0 when there was none */
     int curl_code;                  /* CURLcode of the transfer */
     int64_t retry_after_ms;         /* what the server asked for, -1: nothing */
-    int64_t dropped;                /* lines refused in a PARTIAL, -1: not said */
+    int64_t dropped;                /* lines refused in a PARTIAL, named in a
+                                       MALFORMED: at least so many, as long
+                                       answers are cut; -1: not said */
     char reason[IMX_INFLUX_REASON_MAX]; /* InfluxDB's words or curl's, one line,
                                        printable, no secret in it */
 } imx_influx_result_t;
@@ -107,8 +110,9 @@ void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms);
 void imx_influx_abort(imx_influx_t *in);
 
 /*
- * Reads the token or password file again.  Returns 1 when the secret changed,
- * 0 when not, -1 when the file could not be read (reason filled).
+ * Reads the token or password file again; the next post uses what is in it.
+ * Returns 1 when the secret changed, 0 when not, -1 when the file could not be
+ * read (reason filled; the old secret stays).  Also while a post is under way.
  */
 int imx_influx_reload_secret(imx_influx_t *in, char *reason);
 

@@ -5,10 +5,6 @@
  */
 #include "lineproto.h"
 
-#include <string.h>
-
-enum { BETWEEN = 0, IN_TAGS, IN_KEY, IN_FIELDS, FAILED };
-
 /*
  * What a byte needs, a bit for each position in which it needs it.  Bytes with
  * no bit of the position's mask are copied as they are.
@@ -42,27 +38,9 @@ static const unsigned char class_of[256] = {
 #undef H
 #undef ROW_OF_16
 
-static void fail(imx_lineproto_t *lp, imx_lineproto_error_e error)
-{
-    if (lp->stage != FAILED) {
-        lp->error = (unsigned char)error;
-        lp->stage = FAILED;
-        lp->limit = lp->pos = lp->line;     /* no room for what may follow */
-    }
-}
-
-static int has_room(imx_lineproto_t *lp, size_t bytes)
-{
-    if ((size_t)(lp->limit - lp->pos) >= bytes) {
-        return 1;
-    }
-    fail(lp, IMX_LINEPROTO_NO_ROOM);
-    return 0;
-}
-
 static void put_bytes(imx_lineproto_t *lp, const char *s, size_t n)
 {
-    if (has_room(lp, n)) {
+    if (imx_lineproto_room(lp, n)) {
         memcpy(lp->pos, s, n);
         lp->pos += n;
     }
@@ -70,7 +48,7 @@ static void put_bytes(imx_lineproto_t *lp, const char *s, size_t n)
 
 static void put_char(imx_lineproto_t *lp, char c)
 {
-    if (has_room(lp, 1)) {
+    if (imx_lineproto_room(lp, 1)) {
         *lp->pos++ = c;
     }
 }
@@ -122,7 +100,7 @@ static size_t put_special(imx_lineproto_t *lp, const unsigned char *s,
         put_bytes(lp, "\xEF\xBF\xBD", 3);
     }
     else if (class & CONTROL) {
-        fail(lp, IMX_LINEPROTO_BAD_NAME);
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
     }
     else if (class & FEED) {
         if (mask != IN_STRING) {
@@ -140,7 +118,7 @@ static size_t put_special(imx_lineproto_t *lp, const unsigned char *s,
 static void put_rest(imx_lineproto_t *lp, const unsigned char *s, size_t n,
                      unsigned mask)
 {
-    while (n > 0 && lp->stage != FAILED) {
+    while (n > 0 && lp->stage != IMX_LINEPROTO_FAILED) {
         size_t eaten = 1;
 
         if (class_of[*s] & mask) {
@@ -162,7 +140,7 @@ static void put_escaped(imx_lineproto_t *lp, const char *text, size_t n,
     char *p = lp->pos;
     size_t i;
 
-    if (!has_room(lp, n)) {
+    if (!imx_lineproto_room(lp, n)) {
         return;
     }
     for (i = 0; i < n && !(class_of[s[i]] & mask); i++) {
@@ -187,7 +165,7 @@ static void put_name(imx_lineproto_t *lp, const char *s, size_t n,
 {
     n = without_trailing_backslashes(s, n);
     if (n == 0 || n > IMX_LINEPROTO_NAME_MAX || s[0] == '_') {
-        fail(lp, IMX_LINEPROTO_BAD_NAME);
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
         return;
     }
     put_escaped(lp, s, n, mask);
@@ -196,104 +174,176 @@ static void put_name(imx_lineproto_t *lp, const char *s, size_t n,
 static void put_key(imx_lineproto_t *lp, const char *s, size_t n)
 {
     if (n == 4 && memcmp(s, "time", 4) == 0) {
-        fail(lp, IMX_LINEPROTO_BAD_NAME);
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
         return;
     }
     put_name(lp, s, n, IN_NAME);
 }
 
-static const char two_digits[200] =
+static const char two_digits[] =
     "00010203040506070809101112131415161718192021222324"
     "25262728293031323334353637383940414243444546474849"
     "50515253545556575859606162636465666768697071727374"
     "75767778798081828384858687888990919293949596979899";
 
-/* Writes v so that it ends before end; returns its first byte. */
-static char *digits_before(char *end, uint64_t v)
+static inline char *write_two(char *p, uint64_t v)
 {
-    while (v >= 100) {
-        end -= 2;
-        memcpy(end, two_digits + 2 * (v % 100), 2);
-        v /= 100;
+    memcpy(p, two_digits + 2 * v, 2);
+    return p + 2;
+}
+
+/*
+ * Exactly six or eight digits.  v is scaled so that the upper half of a 64-bit
+ * word holds its first two digits and the lower half the rest as a fraction,
+ * whose next two digits are what 100 times it carries over (Jeon 2022,
+ * "Jeaiii algorithm").  The rounded-up factors are exact for every v of that
+ * many digits: t/ tries them all.
+ */
+static inline char *write_next_two(char *p, uint64_t *t)
+{
+    *t = (*t & 0xFFFFFFFFU) * 100;
+    return write_two(p, *t >> 32);
+}
+
+static inline char *write_six(char *p, uint32_t v)
+{
+    uint64_t t = v * UINT64_C(429497);              /* 2^32 / 10^4 */
+
+    p = write_two(p, t >> 32);
+    p = write_next_two(p, &t);
+    return write_next_two(p, &t);
+}
+
+static inline char *write_eight(char *p, uint32_t v)
+{
+    uint64_t t = (v * UINT64_C(281474977) >> 16) + 1;   /* 2^48 / 10^6 */
+
+    p = write_two(p, t >> 32);
+    p = write_next_two(p, &t);
+    p = write_next_two(p, &t);
+    return write_next_two(p, &t);
+}
+
+/* v < 10^8 without leading zeros. */
+static char *write_up_to_eight(char *p, uint32_t v)
+{
+    char text[8];
+    int zeros = 0;
+
+    if (v < 10) {
+        *p = (char)('0' + v);
+        return p + 1;
     }
-    if (v >= 10) {
-        end -= 2;
-        memcpy(end, two_digits + 2 * v, 2);
+    if (v < 100) {
+        return write_two(p, v);
+    }
+    write_eight(text, v);
+    while (text[zeros] == '0') {
+        zeros++;
+    }
+    memcpy(p, text + zeros, (size_t)(8 - zeros));
+    return p + 8 - zeros;
+}
+
+#define TEN_TO_8 100000000U
+
+static char *write_unsigned(char *p, uint64_t v)
+{
+    if (v < TEN_TO_8) {
+        return write_up_to_eight(p, (uint32_t)v);
+    }
+    return write_eight(write_unsigned(p, v / TEN_TO_8),
+                       (uint32_t)(v % TEN_TO_8));
+}
+
+/* The sign, if any; v becomes its magnitude. */
+static char *write_sign(char *p, int64_t v, uint64_t *magnitude)
+{
+    *magnitude = (uint64_t)v;
+    if (v < 0) {
+        *magnitude = 0 - *magnitude;
+        *p++ = '-';
+    }
+    return p;
+}
+
+char *imx_lineproto_write_int(char *p, int64_t v)
+{
+    uint64_t magnitude;
+
+    p = write_sign(p, v, &magnitude);
+    p = write_unsigned(p, magnitude);
+    *p = 'i';
+    return p + 1;
+}
+
+char *imx_lineproto_write_seconds(char *p, int64_t ns)
+{
+    uint64_t us;
+    uint32_t below;
+
+    p = write_sign(p, ns, &us);
+    us /= 1000;
+    if (us < 1000000) {                 /* the usual request */
+        *p++ = '0';
+        below = (uint32_t)us;
     }
     else {
-        *--end = (char)('0' + v);
+        p = write_unsigned(p, us / 1000000);
+        below = (uint32_t)(us % 1000000);
     }
-    return end;
+    *p = '.';
+    return write_six(p + 1, below);
 }
 
-#define DIGITS_MAX 20           /* of a uint64_t */
-
-static void put_unsigned(imx_lineproto_t *lp, uint64_t v)
+/* Times after 2001 have 19 digits: three, eight and eight. */
+char *imx_lineproto_write_time(char *p, int64_t ns)
 {
-    char text[DIGITS_MAX];
-    char *first = digits_before(text + DIGITS_MAX, v);
+    uint64_t magnitude, upper;
 
-    put_bytes(lp, first, (size_t)(text + DIGITS_MAX - first));
-}
+    *p = ' ';
+    p = write_sign(p + 1, ns, &magnitude);
+    upper = magnitude / TEN_TO_8;
+    if (magnitude >= UINT64_C(1000000000000000000)) {
+        uint32_t top = (uint32_t)(upper / TEN_TO_8);
 
-static uint64_t put_sign(imx_lineproto_t *lp, int64_t v)
-{
-    if (v >= 0) {
-        return (uint64_t)v;
+        *p = (char)('0' + top / 100);
+        p = write_two(p + 1, top % 100);
+        p = write_eight(p, (uint32_t)(upper % TEN_TO_8));
+        p = write_eight(p, (uint32_t)(magnitude % TEN_TO_8));
     }
-    put_char(lp, '-');
-    return 0 - (uint64_t)v;
-}
-
-void imx_lineproto_init(imx_lineproto_t *lp, char *buf, size_t size)
-{
-    lp->buf = lp->line = lp->pos = buf;
-    lp->limit = lp->end = buf + size;
-    lp->stage = BETWEEN;
-    lp->error = IMX_LINEPROTO_OK;
-}
-
-/* Is the line at one of the stages in the set?  Fails it when it is not. */
-static int at_stage(imx_lineproto_t *lp, unsigned set)
-{
-    if (set & (1u << lp->stage)) {
-        return 1;
+    else {
+        p = write_unsigned(p, magnitude);
     }
-    fail(lp, IMX_LINEPROTO_BAD_ORDER);
-    return 0;
+    *p = '\n';
+    return p + 1;
 }
 
 void imx_lineproto_begin(imx_lineproto_t *lp, const char *measurement,
                          size_t len)
 {
-    if (!at_stage(lp, 1u << BETWEEN)) {
-        return;
+    if (lp->stage != IMX_LINEPROTO_BETWEEN) {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_ORDER);
     }
-    lp->stage = IN_TAGS;
-    if (len > 0 && measurement[0] == '#') {
-        fail(lp, IMX_LINEPROTO_BAD_NAME);
-        return;
+    else if (len > 0 && measurement[0] == '#') {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
     }
-    put_name(lp, measurement, len, IN_MEASUREMENT);
-}
-
-void imx_lineproto_encoded(imx_lineproto_t *lp, const char *bytes, size_t len)
-{
-    if (at_stage(lp, 1u << BETWEEN | 1u << IN_TAGS)) {
-        lp->stage = IN_TAGS;
-        put_bytes(lp, bytes, len);
+    else {
+        lp->stage = IMX_LINEPROTO_IN_TAGS;
+        put_name(lp, measurement, len, IN_MEASUREMENT);
     }
 }
 
 void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
                        const char *value, size_t value_len)
 {
-    if (!at_stage(lp, 1u << IN_TAGS)) {
+    if (lp->stage != IMX_LINEPROTO_IN_TAGS) {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_ORDER);
         return;
     }
     value_len = without_trailing_backslashes(value, value_len);
     if (value_len > IMX_LINEPROTO_VALUE_MAX) {
-        fail(lp, IMX_LINEPROTO_BAD_VALUE);
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_VALUE);
         return;
     }
     if (value_len > 0) {
@@ -304,94 +354,25 @@ void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
     }
 }
 
-static int open_field(imx_lineproto_t *lp)
-{
-    if (!at_stage(lp, 1u << IN_TAGS | 1u << IN_FIELDS)) {
-        return 0;
-    }
-    put_char(lp, lp->stage == IN_TAGS ? ' ' : ',');
-    return lp->stage != FAILED;
-}
-
-static void open_value(imx_lineproto_t *lp)
-{
-    put_char(lp, '=');
-    if (lp->stage != FAILED) {
-        lp->stage = IN_KEY;
-    }
-}
-
-void imx_lineproto_key(imx_lineproto_t *lp, const char *key, size_t len)
-{
-    if (open_field(lp)) {
-        put_bytes(lp, key, len);
-        open_value(lp);
-    }
-}
-
-/* The value that follows is the line's, unless it does not fit. */
-static int begin_value(imx_lineproto_t *lp)
-{
-    if (!at_stage(lp, 1u << IN_KEY)) {
-        return 0;
-    }
-    lp->stage = IN_FIELDS;
-    return 1;
-}
-
-void imx_lineproto_put_int(imx_lineproto_t *lp, int64_t v)
-{
-    if (begin_value(lp)) {
-        put_unsigned(lp, put_sign(lp, v));
-        put_char(lp, 'i');
-    }
-}
-
 void imx_lineproto_put_bool(imx_lineproto_t *lp, int v)
 {
-    if (begin_value(lp)) {
+    if (imx_lineproto_begin_value(lp)) {
         put_bytes(lp, v ? "true" : "false", v ? 4 : 5);
     }
 }
 
 void imx_lineproto_put_string(imx_lineproto_t *lp, const char *s, size_t len)
 {
-    if (!begin_value(lp)) {
+    if (!imx_lineproto_begin_value(lp)) {
         return;
     }
     if (len > IMX_LINEPROTO_VALUE_MAX) {
-        fail(lp, IMX_LINEPROTO_BAD_VALUE);
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_VALUE);
         return;
     }
     put_char(lp, '"');
     put_escaped(lp, s, len, IN_STRING);
     put_char(lp, '"');
-}
-
-/* The decimals of a value below 1: exactly n digits, n even. */
-static void fixed_digits(char *p, unsigned n, unsigned v)
-{
-    while (n > 0) {
-        n -= 2;
-        memcpy(p + n, two_digits + 2 * (v % 100), 2);
-        v /= 100;
-    }
-}
-
-void imx_lineproto_put_seconds(imx_lineproto_t *lp, int64_t ns)
-{
-    uint64_t us;
-
-    if (!begin_value(lp)) {
-        return;
-    }
-    us = put_sign(lp, ns) / 1000;
-    put_unsigned(lp, us / 1000000);
-    if (has_room(lp, 7)) {
-        *lp->pos = '.';
-        fixed_digits(lp->pos + 1, 6, (unsigned)(us % 1000000));
-        lp->pos += 7;
-    }
 }
 
 /*
@@ -424,19 +405,26 @@ static int short_decimal(double v, uint64_t *m, unsigned *k)
     return 0;
 }
 
+static void put_unsigned(imx_lineproto_t *lp, uint64_t v)
+{
+    char text[IMX_LINEPROTO_NUMBER_MAX];
+
+    put_bytes(lp, text, (size_t)(write_unsigned(text, v) - text));
+}
+
 static void put_short_decimal(imx_lineproto_t *lp, uint64_t m, unsigned k)
 {
-    char text[EXACT_POWERS + DIGITS_MAX];
-    char *end = text + sizeof text;
-    char *first = digits_before(end, m);
+    uint64_t one = (uint64_t)power_of_ten[k <= 19 ? k : 19];
+    char decimals[EXACT_POWERS];
+    unsigned i;
 
-    while (end - first <= (int)k) {
-        *--first = '0';
+    put_unsigned(lp, k <= 19 ? m / one : 0);
+    for (i = k; i > 0; i--, m /= 10) {
+        decimals[i - 1] = (char)('0' + m % 10);
     }
-    put_bytes(lp, first, (size_t)(end - first) - k);
     if (k > 0) {
         put_char(lp, '.');
-        put_bytes(lp, end - k, k);
+        put_bytes(lp, decimals, k);
     }
 }
 
@@ -558,7 +546,11 @@ static void put_exact(imx_lineproto_t *lp, double v)
         put_bytes(lp, first + 1, (size_t)n - 1);
     }
     put_char(lp, 'e');
-    put_unsigned(lp, put_sign(lp, exponent));
+    if (exponent < 0) {
+        put_char(lp, '-');
+        exponent = -exponent;
+    }
+    put_unsigned(lp, (uint64_t)exponent);
 }
 
 void imx_lineproto_put_float(imx_lineproto_t *lp, double v)
@@ -566,11 +558,11 @@ void imx_lineproto_put_float(imx_lineproto_t *lp, double v)
     uint64_t m, bits;
     unsigned k;
 
-    if (!begin_value(lp)) {
+    if (!imx_lineproto_begin_value(lp)) {
         return;
     }
     if (!(v - v == 0)) {        /* NaN, infinities */
-        fail(lp, IMX_LINEPROTO_BAD_VALUE);
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_VALUE);
         return;
     }
     memcpy(&bits, &v, sizeof bits);
@@ -588,11 +580,19 @@ void imx_lineproto_put_float(imx_lineproto_t *lp, double v)
 
 static int field_key(imx_lineproto_t *lp, const char *key, size_t len)
 {
-    if (open_field(lp)) {
-        put_key(lp, key, len);
-        open_value(lp);
+    if (lp->stage != IMX_LINEPROTO_IN_TAGS
+        && lp->stage != IMX_LINEPROTO_IN_FIELDS) {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_ORDER);
+        return 0;
     }
-    return lp->stage != FAILED;
+    put_char(lp, lp->stage == IMX_LINEPROTO_IN_TAGS ? ' ' : ',');
+    put_key(lp, key, len);
+    put_char(lp, '=');
+    if (lp->stage == IMX_LINEPROTO_FAILED) {
+        return 0;
+    }
+    lp->stage = IMX_LINEPROTO_IN_KEY;
+    return 1;
 }
 
 void imx_lineproto_field_int(imx_lineproto_t *lp, const char *key,
@@ -633,34 +633,4 @@ void imx_lineproto_field_seconds(imx_lineproto_t *lp, const char *key,
     if (field_key(lp, key, key_len)) {
         imx_lineproto_put_seconds(lp, ns);
     }
-}
-
-imx_lineproto_error_e imx_lineproto_end(imx_lineproto_t *lp, int64_t ns)
-{
-    imx_lineproto_error_e error;
-
-    if (lp->stage == IN_TAGS) {
-        fail(lp, IMX_LINEPROTO_NO_FIELDS);
-    }
-    if (at_stage(lp, 1u << IN_FIELDS)) {
-        put_char(lp, ' ');
-        put_unsigned(lp, put_sign(lp, ns));
-        put_char(lp, '\n');
-    }
-    error = (imx_lineproto_error_e)lp->error;
-    lp->line = lp->pos;
-    lp->limit = lp->end;
-    lp->stage = BETWEEN;
-    lp->error = IMX_LINEPROTO_OK;
-    return error;
-}
-
-size_t imx_lineproto_length(const imx_lineproto_t *lp)
-{
-    return (size_t)(lp->pos - lp->buf);
-}
-
-imx_lineproto_error_e imx_lineproto_error(const imx_lineproto_t *lp)
-{
-    return (imx_lineproto_error_e)lp->error;
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define MS INT64_C(1000000)                 /* ns */
-#define LOOK_MS 50                          /* does the buffer fill? */
+#define LOOK_MS 100                         /* does the buffer fill? */
 #define REAP_EVERY (2000 * MS)              /* look for dead children */
 #define QUIET (60000 * MS)                  /* between two lines of one kind */
 #define BACKOFF_LEAST_MS 1000
@@ -62,7 +62,8 @@ struct imx_monitor {
     uint32_t epoch;
     int is_holder;
     int sending;                            /* a transfer is under way ... */
-    int creating;                           /* ... or due, for the database */
+    int creating;                           /* ... or due, for the database, */
+    int created;                            /* which was, since the last SENT */
     int draining;                           /* a tick's lines are not all out */
     uint64_t max_bytes;                     /* learned from 413 */
     load_t load;
@@ -348,6 +349,7 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
 
     switch (r->answer) {
     case IMX_INFLUX_SENT:
+        m->created = 0;
         delivery_works(m);
         window_done(m, 0);
         break;
@@ -374,7 +376,9 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
         }
         break;
     case IMX_INFLUX_NOT_FOUND:
-        if (m->o.create_database && m->o.influx.api == IMX_INFLUX_V1) {
+        /* Not again when that did not help: a retention policy is missing. */
+        if (m->o.create_database && !m->created
+            && m->o.influx.api == IMX_INFLUX_V1) {
             put_back(m);
             m->creating = 1;
         }
@@ -390,6 +394,7 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
 static void act_on_creation(imx_monitor_t *m, const imx_influx_result_t *r)
 {
     if (r->answer == IMX_INFLUX_SENT) {
+        m->created = 1;
         say(m, IMX_LOG_NOTICE, IMX_LOGNO(25) "created the database %s at %s",
             m->o.influx.database, where(m));
     }

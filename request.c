@@ -30,24 +30,35 @@
 #include <time.h>
 #include <unistd.h>
 
-extern module AP_MODULE_DECLARE_DATA influx_metrics_module;
-
 #define FILTER_NAME "INFLUX_METRICS"
+#define STATUS_MAX 999
 #define PROCESS_TAG_MAX 512         /* bytes of ",process=HOST:PID", escaped */
 
 /*
  * What happened when, in ns of the monotonic clock; 0: did not happen.  One for
- * each request from the network, in r->pool, found through request_config of
- * the first request_rec.  Threads hand it on together with the request.
+ * each request from the network, found through request_config of its first
+ * request_rec.  Threads hand it on together with the request.
+ *
+ * A connection keeps one struct and uses it again for each of its requests:
+ * r->pool would often have to grow for it, which costs more than all else here.
+ * A request that comes while the one before is not yet logged (pipelining) and
+ * HTTP/2's streams, which other threads log, have theirs in r->pool.
  */
 typedef struct {
-    apr_int64_t start;              /* the request line was there */
+    ap_filter_t filter;             /* on_output; its context is this struct */
+    int in_use;                     /* from create to log */
+    apr_int64_t waited;             /* ns from the request line to handler */
     apr_int64_t handler;            /* the handler was called */
     apr_int64_t end;                /* end of stream was produced */
     apr_int64_t blocked;            /* ns from handler to end, on the client */
 } marks_t;
 
+#if MODULE_MAGIC_NUMBER_MAJOR != 20120211
+#error "ap_filter_t is filled in here as httpd 2.4 has it"
+#endif
+
 static ap_filter_rec_t *output_filter, *input_filter;
+static char status_text[STATUS_MAX + 1][4];     /* "000" .. "999" */
 
 /* Real minus monotonic clock, as last seen in this process.  The end of a
  * request is read from the monotonic clock alone; after the real clock was
@@ -70,19 +81,55 @@ static marks_t *marks_of(const request_rec *r)
 
 /* ---- marks ---- */
 
+static marks_t *new_marks(request_rec *r, int is_kept)
+{
+    conn_rec *c = r->connection;
+    marks_t *m = apr_pcalloc(is_kept ? c->pool : r->pool, sizeof *m);
+
+    m->filter.frec = output_filter;
+    m->filter.ctx = m;
+    m->filter.c = c;
+    if (is_kept) {
+        ap_set_module_config(c->conn_config, &influx_metrics_module, m);
+    }
+    return m;
+}
+
+/*
+ * Puts the filter on top of the protocol filters: below DEFLATE, above all that
+ * makes the bytes of HTTP.  That is a place that ap_add_output_filter() cannot
+ * name, and costs a tenth of it.  Redirects and ErrorDocument keep the protocol
+ * filters.  It is never removed, r->prev keeps a pointer to it; `end` makes it
+ * pass things through.
+ */
+static void add_output_filter(request_rec *r, marks_t *m)
+{
+    ap_filter_t **link = &r->output_filters;
+
+    while (*link != r->proto_output_filters) {
+        link = &(*link)->next;
+    }
+    m->filter.r = r;
+    m->filter.next = *link;
+    *link = r->proto_output_filters = &m->filter;
+}
+
 int imx_request_create(request_rec *r)
 {
+    const conn_rec *c = r->connection;
     marks_t *m;
 
-    if (r->main != NULL || r->prev != NULL || imx_runtime_child() == NULL) {
+    if (r->main != NULL || r->prev != NULL || imx_runtime_child == NULL) {
         return OK;
     }
-    m = apr_palloc(r->pool, sizeof *m);
+    m = ap_get_module_config(c->conn_config, &influx_metrics_module);
+    if (m == NULL || m->in_use) {
+        m = new_marks(r, m == NULL && c->master == NULL);
+    }
+    m->in_use = 1;
     m->handler = m->end = m->blocked = 0;
     ap_set_module_config(r->request_config, &influx_metrics_module, m);
-    /* Here the chain is empty, so this one becomes the first of the protocol
-     * filters: below DEFLATE, above what makes the bytes of HTTP. */
-    ap_add_output_filter_handle(output_filter, m, r, r->connection);
+    add_output_filter(r, m);
     return OK;
 }
 
@@ -90,8 +137,8 @@ int imx_request_create(request_rec *r)
  * call counts. */
 void imx_request_insert_filter(request_rec *r)
 {
-    const request_rec *first = r;
-    apr_int64_t real, since_start;
+    request_rec *first = r;
+    apr_int64_t real;
     marks_t *m;
 
     if (r->main != NULL) {
@@ -108,8 +155,7 @@ void imx_request_insert_filter(request_rec *r)
     real = read_clock(CLOCK_REALTIME);
     atomic_store_explicit(&clock_offset, real - m->handler,
                           memory_order_relaxed);
-    since_start = real - first->request_time * 1000;
-    m->start = m->handler - (since_start > 0 ? since_start : 0);
+    m->waited = real - first->request_time * 1000;
     if (r->method_number != M_GET) {
         ap_add_input_filter_handle(input_filter, m, r, r->connection);
     }
@@ -177,117 +223,153 @@ void imx_request_register_filters(void)
 
 /* ---- the line ---- */
 
-/* ",process=web1:3" in front of the tail of each virtual host's line. */
+/* Most requests are GET, so that their beginning is one piece. */
 static void add_process(apr_pool_t *pchild, imx_config_server_t *conf,
-                        const char *tag, apr_size_t tag_len)
+                        const char *tag, int tag_len)
 {
-    char *tail = apr_palloc(pchild, tag_len + conf->tail_len);
+    conf->tail.bytes = apr_psprintf(pchild, "%.*s%.*s", tag_len, tag,
+                                    (int)conf->tail.len, conf->tail.bytes);
+    conf->tail.len = strlen(conf->tail.bytes);
+    conf->get.bytes = apr_psprintf(pchild, "%.*sGET%s", (int)conf->head.len,
+                                   conf->head.bytes, conf->tail.bytes);
+    conf->get.len = strlen(conf->get.bytes);
+}
 
-    memcpy(tail, tag, tag_len);
-    memcpy(tail + tag_len, conf->tail, conf->tail_len);
-    conf->tail = tail;
-    conf->tail_len += tag_len;
+/* ",process=web1:3"; returns its length in bytes. */
+static int encode_process(apr_pool_t *pchild, char *text, apr_size_t size)
+{
+    const imx_config_t *global = imx_config_global();
+    unsigned number = imx_runtime_child->slot;
+    const char *value;
+    imx_lineproto_t lp;
+
+    if (global->process_tag == IMX_PROCESS_OFF) {
+        return 0;
+    }
+    if (global->process_tag == IMX_PROCESS_PID) {
+        number = (unsigned)getpid();
+    }
+    value = apr_psprintf(pchild, "%s:%u", global->hostname, number);
+    imx_lineproto_init(&lp, text, size);
+    imx_lineproto_encoded(&lp, "", 0);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("process"), value,
+                      strlen(value));
+    return (int)imx_lineproto_length(&lp);
 }
 
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    const imx_config_t *global = imx_config_global();
     char text[PROCESS_TAG_MAX];
-    const char *process;
-    imx_lineproto_t lp;
-    unsigned number;
+    int len, status;
 
-    if (imx_runtime_child() == NULL
-        || global->process_tag == IMX_PROCESS_OFF) {
+    if (imx_runtime_child == NULL) {
         return;
     }
-    number = global->process_tag == IMX_PROCESS_PID
-             ? (unsigned)getpid() : imx_runtime_child()->slot;
-    process = apr_psprintf(pchild, "%s:%u", global->hostname, number);
-    imx_lineproto_init(&lp, text, sizeof text);
-    imx_lineproto_encoded(&lp, "", 0);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("process"), process,
-                      strlen(process));
+    for (status = 0; status <= STATUS_MAX; status++) {
+        apr_snprintf(status_text[status], sizeof status_text[status], "%03d",
+                     status);
+    }
+    len = encode_process(pchild, text, sizeof text);
     for (; s != NULL; s = s->next) {
-        add_process(pchild, imx_config_server(s), text,
-                    imx_lineproto_length(&lp));
+        add_process(pchild, imx_config_server(s), text, len);
     }
 }
 
-static void put_method(imx_lineproto_t *lp, const request_rec *r)
+/*
+ * The pieces of a usual line are constants, numbers and what was encoded at the
+ * start, so their sum has a bound and needs no checks on the way.
+ */
+#define METHOD_MAX 64               /* longer ones are OTHER */
+#define NUMBERS_MAX (4 * IMX_LINEPROTO_NUMBER_MAX)
+#define CONSTANTS_MAX 128           /* bytes of field names and separators */
+_Static_assert(IMX_CONFIG_PREFIX_MAX + PROCESS_TAG_MAX + METHOD_MAX
+               + NUMBERS_MAX + CONSTANTS_MAX <= IMX_BATCH_LINE_MAX,
+               "every line fits");
+
+static char *put(char *p, const char *bytes, apr_size_t len)
 {
-    if (r->method == NULL || r->method_number == M_INVALID) {
-        imx_lineproto_encoded(lp, IMX_LINEPROTO_TEXT("OTHER"));
-    }
-    else {
-        imx_lineproto_encoded(lp, r->method, strlen(r->method));
-    }
+    memcpy(p, bytes, len);
+    return p + len;
 }
 
-static void put_status(imx_lineproto_t *lp, int status)
-{
-    char digits[3];
+#define PUT(p, text) put((p), (text), sizeof(text) - 1)
 
-    if (status < 100 || status > 999) {
-        status = 0;
+static char *put_tags(char *p, const imx_config_server_t *conf,
+                      const request_rec *r)
+{
+    const char *method = r->method;
+    apr_size_t len;
+
+    if (method != NULL && memcmp(method, "GET", sizeof "GET") == 0) {
+        return put(p, conf->get.bytes, conf->get.len);
     }
-    digits[0] = (char)('0' + status / 100);
-    digits[1] = (char)('0' + status / 10 % 10);
-    digits[2] = (char)('0' + status % 10);
-    imx_lineproto_encoded(lp, digits, sizeof digits);
+    if (method == NULL || r->method_number == M_INVALID
+        || (len = strlen(method)) > METHOD_MAX) {
+        method = "OTHER";
+        len = strlen(method);
+    }
+    p = put(p, conf->head.bytes, conf->head.len);
+    p = put(p, method, len);
+    return put(p, conf->tail.bytes, conf->tail.len);
 }
 
-/* The times, and when the request ended (ns since 1970). */
-static apr_int64_t put_times(imx_lineproto_t *lp, const request_rec *r,
-                             const marks_t *m)
+static apr_int64_t not_negative(apr_int64_t ns)
 {
-    apr_int64_t ended, request_time;
+    return ns > 0 ? ns : 0;
+}
+
+/* The times; *ended: when the request ended, ns since 1970. */
+static char *put_times(char *p, const request_rec *r, const marks_t *m,
+                       apr_int64_t *ended)
+{
+    apr_int64_t now, request_time;
 
     if (m->handler == 0) {
-        ended = read_clock(CLOCK_REALTIME);
-        request_time = ended - r->request_time * 1000;
+        now = read_clock(CLOCK_REALTIME);
+        request_time = now - r->request_time * 1000;
+        *ended = now;
     }
     else {
-        ended = read_clock(CLOCK_MONOTONIC);
-        request_time = ended - m->start;
-        ended += atomic_load_explicit(&clock_offset, memory_order_relaxed);
+        now = read_clock(CLOCK_MONOTONIC);
+        request_time = now - m->handler + not_negative(m->waited);
+        *ended = now + atomic_load_explicit(&clock_offset,
+                                            memory_order_relaxed);
     }
-    imx_lineproto_key(lp, IMX_LINEPROTO_TEXT("request_time"));
-    imx_lineproto_put_seconds(lp, request_time > 0 ? request_time : 0);
+    p = PUT(p, " request_time=");
+    p = imx_lineproto_write_seconds(p, not_negative(request_time));
     if (m->handler != 0 && m->end != 0) {
-        imx_lineproto_key(lp, IMX_LINEPROTO_TEXT("application_time"));
-        imx_lineproto_put_seconds(lp, m->end - m->handler - m->blocked);
+        p = PUT(p, ",application_time=");
+        p = imx_lineproto_write_seconds(p, m->end - m->handler - m->blocked);
     }
-    return ended;
+    return p;
 }
 
 /* httpd logs the first request_rec; how it ended is known by the last one. */
 int imx_request_log(request_rec *r)
 {
-    imx_batch_child_t *child = imx_runtime_child();
-    const imx_config_server_t *conf;
     const request_rec *last = r;
-    const marks_t *m = marks_of(r);
+    marks_t *m = marks_of(r);
     char line[IMX_BATCH_LINE_MAX];
-    imx_lineproto_t lp;
     apr_int64_t ended;
+    char *p;
 
+    if (m == NULL) {
+        return DECLINED;
+    }
     while (last->next != NULL) {
         last = last->next;
     }
-    if (m == NULL || imx_config_dir(last->per_dir_config)->enabled != 1) {
-        return DECLINED;
+    if (imx_config_dir(last->per_dir_config)->enabled == 1) {
+        p = put_tags(line, imx_config_server(r->server), r);
+        p = put(p, status_text[(unsigned)last->status % (STATUS_MAX + 1)], 3);
+        p = put_times(p, r, m, &ended);
+        p = PUT(p, ",bytes_sent=");
+        p = imx_lineproto_write_int(p, last->header_only ? 0
+                                                         : last->bytes_sent);
+        ended = imx_batch_unique_time(imx_runtime_child->batch, ended);
+        p = imx_lineproto_write_time(p, ended);
+        imx_batch_append(imx_runtime_child, line, (apr_size_t)(p - line));
     }
-    conf = imx_config_server(r->server);
-    imx_lineproto_init(&lp, line, sizeof line);
-    imx_lineproto_encoded(&lp, conf->head, conf->head_len);
-    put_method(&lp, r);
-    imx_lineproto_encoded(&lp, conf->tail, conf->tail_len);
-    put_status(&lp, last->status);
-    ended = put_times(&lp, r, m);
-    imx_lineproto_key(&lp, IMX_LINEPROTO_TEXT("bytes_sent"));
-    imx_lineproto_put_int(&lp, last->header_only ? 0 : last->bytes_sent);
-    imx_lineproto_end(&lp, imx_batch_unique_time(child->batch, ended));
-    imx_batch_append(child, line, imx_lineproto_length(&lp));
+    m->in_use = 0;
     return DECLINED;
 }

@@ -37,13 +37,9 @@ typedef struct {
 
 static kept_t *kept;                /* NULL: the module records nothing */
 static imx_batch_child_t child;
+imx_batch_child_t *imx_runtime_child;
 static imx_monitor_t *monitor;
 static pid_t parent_pid;
-
-imx_batch_child_t *imx_runtime_child(void)
-{
-    return child.batch != NULL ? &child : NULL;
-}
 
 static apr_status_t make_area(server_rec *s, apr_size_t size,
                               const imx_batch_geometry_t *geometry)
@@ -114,9 +110,9 @@ static apr_status_t parent_ends(void *data)
         imx_batch_totals_t t = imx_batch_totals(&kept->batch);
 
         if (t.pending > 0) {
-            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(33) "%llu "
-                         "points are given up, InfluxDB did not take them "
-                         "before the end", (unsigned long long)t.pending);
+            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(33)
+                         "%" APR_UINT64_T_FMT " points are given up, InfluxDB "
+                         "did not take them before the end", t.pending);
         }
     }
     return APR_SUCCESS;
@@ -216,6 +212,7 @@ void imx_runtime_child_init(apr_pool_t *pchild, server_rec *s)
                      "free in the table of children: the requests of this "
                      "child are not recorded, only counted as dropped");
     }
+    imx_runtime_child = &child;
     rv = start_monitor(s);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(35) "cannot start "

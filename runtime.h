@@ -24,7 +24,7 @@ void imx_runtime_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                               int slot, mpm_child_status state);
 
 /* This child's view of the batch, for any of its threads; NULL when the module
- * records nothing. */
-imx_batch_child_t *imx_runtime_child(void);
+ * records nothing.  Set by child_init, read only after that. */
+extern imx_batch_child_t *imx_runtime_child;
 
 #endif
