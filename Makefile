@@ -61,7 +61,7 @@ $(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
-	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
 units: $(UNITS:%=$(BUILD)/unit/%)
 
@@ -116,10 +116,13 @@ bench-encoder bench-flusher: bench-%: deps-build
 
 # ---- the rest ----
 
+# apxs does not make the directory.
+LIBEXECDIR = $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)
+
 install: all
-	$(APXS) $(if $(DESTDIR),-S LIBEXECDIR=$(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)) \
-	    -i -n influx_metrics $(MODULE)
-	@sh tools/install-conf.sh
+	mkdir -p $(LIBEXECDIR)
+	$(APXS) -S LIBEXECDIR=$(LIBEXECDIR) -i -n influx_metrics $(MODULE)
+	@DESTDIR=$(DESTDIR) APXS=$(APXS) sh tools/install-conf.sh
 
 STYLE_FILES = $(LIB:%=%.c) $(MOD:%=%.c) $(wildcard *.h)
 

@@ -133,6 +133,12 @@ static uint64_t freed(uint64_t word)
     return make_word(FREE, IMX_BATCH_NOBODY, generation_of(word) + 1);
 }
 
+/* Without having been used: the counts stay those of this generation. */
+static uint64_t freed_unused(uint64_t word)
+{
+    return make_word(FREE, IMX_BATCH_NOBODY, generation_of(word));
+}
+
 /* Where things are. */
 static size_t up_to_64(size_t n)
 {
@@ -327,7 +333,7 @@ static void salvage(const imx_batch_t *b, uint32_t slot)
             }
             next = with_owner(with_state(word, SEALED), IMX_BATCH_NOBODY);
             if (lines_of(word) == 0) {
-                next = freed(word);
+                next = freed_unused(word);
             }
         } while (!swap(p, &word, next));
     }
@@ -486,7 +492,7 @@ static void give_back_unused(const imx_batch_t *b, uint64_t current)
     uint32_t i = index_of(current);
     uint64_t word = (current >> INDEX_BITS) << GENERATION_SHIFT;
 
-    swap(&segment(b, i)->word, &word, freed(word));
+    swap(&segment(b, i)->word, &word, freed_unused(word));
 }
 
 /*

@@ -14,7 +14,7 @@
  *            take (a child)        seal (anyone)        claim (holder)
  *     FREE ---------------> FILLING ------------> SEALED -------------> SENDING
  *      ^                       |  empty             ^   put back (holder)  |
- *      |                       v                    +----------------------+
+ *      |<----------------------+                    +----------------------+
  *      +--------- generation + 1 <--------------------- settle (holder) ---+
  *
  * Append: a compare-and-swap on the word reserves bytes and a slot, only while

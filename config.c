@@ -21,6 +21,8 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 APLOG_USE_MODULE(influx_metrics);
+#define MEASUREMENT_MAX 1000        /* bytes */
+
 static imx_config_t global;
 static int is_used;
 
@@ -96,8 +98,9 @@ void *imx_config_merge_dir(apr_pool_t *p, void *base, void *add)
 static const char *wrong(cmd_parms *cmd, const char *value,
                          const char *allowed)
 {
-    return apr_psprintf(cmd->pool, "%s: \"%s\" is not allowed here, it must be "
-                        "%s", cmd->cmd->name, value, allowed);
+    return apr_psprintf(cmd->pool, "%s: \"%.100s%s\" is not allowed here, it "
+                        "must be %s", cmd->cmd->name, value,
+                        strlen(value) > 100 ? "..." : "", allowed);
 }
 
 static int has_control(const char *s)
@@ -172,6 +175,10 @@ static const char *set_secret_file(cmd_parms *cmd, void *config,
     if (path == NULL || stat(path, &file) != 0 || !S_ISREG(file.st_mode)
         || access(path, R_OK) != 0) {
         return wrong(cmd, value, "a file that can be read, with the secret as "
+                     "its first line");
+    }
+    if (file.st_size == 0) {
+        return wrong(cmd, value, "a file that is not empty, with the secret as "
                      "its first line");
     }
     if (file.st_mode & S_IROTH) {
@@ -270,7 +277,9 @@ static const char *set_server(cmd_parms *cmd, void *config, const char *value)
         || uri.scheme == NULL || uri.hostname == NULL || *uri.hostname == '\0'
         || (strcmp(uri.scheme, "http") != 0
             && (strcmp(uri.scheme, "https") != 0 || path != NULL))
-        || uri.query != NULL || uri.fragment != NULL) {
+        || uri.query != NULL || uri.fragment != NULL
+        || (uri.port_str != NULL && (uri.port == 0
+                                     || atol(uri.port_str) > 65535))) {
         return wrong(cmd, value, URL_FORM);
     }
     if (uri.user != NULL || uri.password != NULL) {
@@ -435,13 +444,17 @@ static const char *set_measurement(cmd_parms *cmd, void *config,
                                    const char *value)
 {
     const char *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
-    char text[IMX_CONFIG_PREFIX_MAX];
+    char text[2 * MEASUREMENT_MAX];     /* every byte may need an escape */
     imx_lineproto_t lp;
 
     if (err != NULL) {
         return err;
     }
-    imx_lineproto_init(&lp, text, sizeof text / 2);
+    if (strlen(value) > MEASUREMENT_MAX) {
+        return wrong(cmd, value, "a name of at most " APR_STRINGIFY(
+                     MEASUREMENT_MAX) " bytes");
+    }
+    imx_lineproto_init(&lp, text, sizeof text);
     imx_lineproto_begin(&lp, value, strlen(value));
     if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
         return wrong(cmd, value, "a name without control characters that does "
@@ -500,14 +513,15 @@ static int refuse(server_rec *s, const char *sentence)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
-static int check_secret(server_rec *s, const char *path)
+static int check_secret(server_rec *s, const char *directive,
+                        const char *path)
 {
     struct stat file;
 
     if (path != NULL && stat(path, &file) == 0 && !can_read(&file)) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(13) "%s must be "
-                     "readable for the server's user, who reads it while the "
-                     "server runs", path);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(13) "%s: %s must "
+                     "be readable for the server's user, who reads it while "
+                     "the server runs", directive, path);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return OK;
@@ -540,10 +554,10 @@ int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         return refuse(s, "InfluxMetricsUser is for InfluxMetricsAPI v1; v2 and "
                       "v3 need InfluxMetricsTokenFile");
     }
-    if (check_secret(s, o->token_file) != OK) {
+    if (check_secret(s, "InfluxMetricsTokenFile", o->token_file) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    return check_secret(s, o->password_file);
+    return check_secret(s, "InfluxMetricsPasswordFile", o->password_file);
 }
 
 /* ---- the beginnings of the lines ---- */
@@ -555,7 +569,8 @@ int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
  */
 static apr_status_t encode_server(apr_pool_t *p, server_rec *s)
 {
-    imx_config_server_t *conf = imx_config_server(s);
+    imx_config_server_t *conf = apr_pmemdup(p, imx_config_server(s),
+                                            sizeof *conf);
     const char *name = s->server_hostname ? s->server_hostname : "";
     const char *measurement = conf->measurement ? conf->measurement
                                                 : "raw-requests";
@@ -576,6 +591,8 @@ static apr_status_t encode_server(apr_pool_t *p, server_rec *s)
                      "server %s cannot be made into a point's tags", name);
         return APR_EGENERAL;
     }
+    /* Hosts without a directive of their own share the main server's. */
+    ap_set_module_config(s->module_config, &influx_metrics_module, conf);
     conf->head.len = head_len;
     conf->head.bytes = apr_pmemdup(p, text, conf->head.len);
     conf->tail.len = imx_lineproto_length(&lp) - head_len;

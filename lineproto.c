@@ -160,10 +160,10 @@ static size_t without_trailing_backslashes(const char *s, size_t n)
     return n;
 }
 
+/* n: bytes without trailing backslashes. */
 static void put_name(imx_lineproto_t *lp, const char *s, size_t n,
                      unsigned mask)
 {
-    n = without_trailing_backslashes(s, n);
     if (n == 0 || n > IMX_LINEPROTO_NAME_MAX || s[0] == '_') {
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
         return;
@@ -173,6 +173,7 @@ static void put_name(imx_lineproto_t *lp, const char *s, size_t n,
 
 static void put_key(imx_lineproto_t *lp, const char *s, size_t n)
 {
+    n = without_trailing_backslashes(s, n);
     if (n == 4 && memcmp(s, "time", 4) == 0) {
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
         return;
@@ -330,7 +331,9 @@ void imx_lineproto_begin(imx_lineproto_t *lp, const char *measurement,
     }
     else {
         lp->stage = IMX_LINEPROTO_IN_TAGS;
-        put_name(lp, measurement, len, IN_MEASUREMENT);
+        put_name(lp, measurement,
+                 without_trailing_backslashes(measurement, len),
+                 IN_MEASUREMENT);
     }
 }
 
