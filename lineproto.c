@@ -225,18 +225,23 @@ static inline char *write_eight(char *p, uint32_t v)
     return write_next_two(p, &t);
 }
 
+static inline char *write_below_100(char *p, uint64_t v)
+{
+    if (v < 10) {
+        *p = (char)('0' + v);
+        return p + 1;
+    }
+    return write_two(p, v);
+}
+
 /* v < 10^8 without leading zeros. */
 static char *write_up_to_eight(char *p, uint32_t v)
 {
     char text[8];
     int zeros = 0;
 
-    if (v < 10) {
-        *p = (char)('0' + v);
-        return p + 1;
-    }
     if (v < 100) {
-        return write_two(p, v);
+        return write_below_100(p, v);
     }
     write_eight(text, v);
     while (text[zeros] == '0') {
@@ -273,7 +278,8 @@ char *imx_lineproto_write_int(char *p, int64_t v)
     uint64_t magnitude;
 
     p = write_sign(p, v, &magnitude);
-    p = write_unsigned(p, magnitude);
+    p = magnitude < 100 ? write_below_100(p, magnitude)
+                        : write_unsigned(p, magnitude);
     *p = 'i';
     return p + 1;
 }

@@ -33,9 +33,6 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_status(imx_runtime_child_status, NULL, NULL,
                          APR_HOOK_MIDDLE);
 
-    /* Last: its filter goes on top of those that the core adds here. */
-    ap_hook_create_request(imx_request_create, NULL, NULL,
-                           APR_HOOK_REALLY_LAST);
     /* Last: what comes after it is the handler. */
     ap_hook_insert_filter(imx_request_insert_filter, NULL, NULL,
                           APR_HOOK_REALLY_LAST);

@@ -9,9 +9,9 @@
  *   handler called      monotonic, real
  *   end of stream       monotonic
  *   logged              monotonic
- * A request that no handler saw: real, when it is logged (and monotonic at its
- * end of stream).  A response in pieces, or a body that is read, adds two
- * reads for each piece: the time blocked there is the client's.
+ * A request that no handler saw: real, when it is logged.  A response in
+ * pieces, or a body that is read, adds two reads for each piece: the time
+ * blocked there is the client's.
  */
 #include "request.h"
 
@@ -35,9 +35,10 @@
 #define PROCESS_TAG_MAX 512         /* bytes of ",process=HOST:PID", escaped */
 
 /*
- * What happened when, in ns of the monotonic clock; 0: did not happen.  One for
- * each request from the network, found through request_config of its first
- * request_rec.  Threads hand it on together with the request.
+ * What happened when, in ns of the monotonic clock.  Made when the handler of a
+ * request from the network is called, found through request_config of its first
+ * request_rec (NULL: no handler was called).  Threads hand it on together with
+ * the request.
  *
  * A connection keeps one struct and uses it again for each of its requests:
  * r->pool would often have to grow for it, which costs more than all else here.
@@ -46,10 +47,10 @@
  */
 typedef struct {
     ap_filter_t filter;             /* on_output; its context is this struct */
-    int in_use;                     /* from create to log */
+    int in_use;                     /* until its request is logged */
     apr_int64_t waited;             /* ns from the request line to handler */
     apr_int64_t handler;            /* the handler was called */
-    apr_int64_t end;                /* end of stream was produced */
+    apr_int64_t end;                /* end of stream was produced; 0: not yet */
     apr_int64_t blocked;            /* ns from handler to end, on the client */
 } marks_t;
 
@@ -81,6 +82,7 @@ static marks_t *marks_of(const request_rec *r)
 
 /* ---- marks ---- */
 
+__attribute__((noinline, cold))
 static marks_t *new_marks(request_rec *r, int is_kept)
 {
     conn_rec *c = r->connection;
@@ -92,6 +94,19 @@ static marks_t *new_marks(request_rec *r, int is_kept)
     if (is_kept) {
         ap_set_module_config(c->conn_config, &influx_metrics_module, m);
     }
+    return m;
+}
+
+static marks_t *take_marks(request_rec *r)
+{
+    const conn_rec *c = r->connection;
+    marks_t *m = ap_get_module_config(c->conn_config, &influx_metrics_module);
+
+    if (m == NULL || m->in_use) {
+        m = new_marks(r, m == NULL && c->master == NULL);
+    }
+    m->in_use = 1;
+    m->end = m->blocked = 0;
     return m;
 }
 
@@ -114,25 +129,6 @@ static void add_output_filter(request_rec *r, marks_t *m)
     *link = r->proto_output_filters = &m->filter;
 }
 
-int imx_request_create(request_rec *r)
-{
-    const conn_rec *c = r->connection;
-    marks_t *m;
-
-    if (r->main != NULL || r->prev != NULL || imx_runtime_child == NULL) {
-        return OK;
-    }
-    m = ap_get_module_config(c->conn_config, &influx_metrics_module);
-    if (m == NULL || m->in_use) {
-        m = new_marks(r, m == NULL && c->master == NULL);
-    }
-    m->in_use = 1;
-    m->handler = m->end = m->blocked = 0;
-    ap_set_module_config(r->request_config, &influx_metrics_module, m);
-    add_output_filter(r, m);
-    return OK;
-}
-
 /* Directly before the handler.  Redirected requests come here again: the first
  * call counts. */
 void imx_request_insert_filter(request_rec *r)
@@ -141,24 +137,26 @@ void imx_request_insert_filter(request_rec *r)
     apr_int64_t real;
     marks_t *m;
 
-    if (r->main != NULL) {
+    if (r->main != NULL || imx_config_dir(r->per_dir_config)->enabled != 1) {
         return;
     }
     while (first->prev != NULL) {
         first = first->prev;
     }
-    m = marks_of(first);
-    if (m == NULL || m->handler != 0) {
+    if (marks_of(first) != NULL) {
         return;
     }
-    m->handler = read_clock(CLOCK_MONOTONIC);
-    real = read_clock(CLOCK_REALTIME);
-    atomic_store_explicit(&clock_offset, real - m->handler,
-                          memory_order_relaxed);
-    m->waited = real - first->request_time * 1000;
+    m = take_marks(r);
+    ap_set_module_config(first->request_config, &influx_metrics_module, m);
+    add_output_filter(r, m);
     if (r->method_number != M_GET) {
         ap_add_input_filter_handle(input_filter, m, r, r->connection);
     }
+    m->handler = read_clock(CLOCK_MONOTONIC);
+    real = read_clock(CLOCK_REALTIME);
+    m->waited = real - first->request_time * 1000;
+    atomic_store_explicit(&clock_offset, real - m->handler,
+                          memory_order_relaxed);
 }
 
 /* ---- filters ---- */
@@ -176,24 +174,31 @@ static int has_end(const apr_bucket_brigade *bb)
     return 0;
 }
 
-/* A protocol filter: redirects and ErrorDocument keep it. */
+/* A piece with more to come: what it waits for below is the client's time. */
+__attribute__((noinline))
+static apr_status_t pass_piece(ap_filter_t *f, apr_bucket_brigade *bb,
+                               apr_int64_t before)
+{
+    marks_t *m = f->ctx;
+    apr_status_t rv = ap_pass_brigade(f->next, bb);
+
+    m->blocked += read_clock(CLOCK_MONOTONIC) - before;
+    return rv;
+}
+
 static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     marks_t *m = f->ctx;
-    apr_int64_t before;
-    apr_status_t rv;
 
-    if (m->end != 0) {
-        return ap_pass_brigade(f->next, bb);
+    if (m->end == 0) {
+        apr_int64_t now = read_clock(CLOCK_MONOTONIC);
+
+        if (!has_end(bb)) {
+            return pass_piece(f, bb, now);
+        }
+        m->end = now;
     }
-    before = read_clock(CLOCK_MONOTONIC);
-    if (has_end(bb)) {
-        m->end = before;
-        return ap_pass_brigade(f->next, bb);
-    }
-    rv = ap_pass_brigade(f->next, bb);
-    m->blocked += read_clock(CLOCK_MONOTONIC) - before;
-    return rv;
+    return ap_pass_brigade(f->next, bb);
 }
 
 static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
@@ -324,7 +329,7 @@ static char *put_times(char *p, const request_rec *r, const marks_t *m,
 {
     apr_int64_t now, request_time;
 
-    if (m->handler == 0) {
+    if (m == NULL) {
         now = read_clock(CLOCK_REALTIME);
         request_time = now - r->request_time * 1000;
         *ended = now;
@@ -337,7 +342,7 @@ static char *put_times(char *p, const request_rec *r, const marks_t *m,
     }
     p = PUT(p, " request_time=");
     p = imx_lineproto_write_seconds(p, not_negative(request_time));
-    if (m->handler != 0 && m->end != 0) {
+    if (m != NULL && m->end != 0) {
         p = PUT(p, ",application_time=");
         p = imx_lineproto_write_seconds(p, m->end - m->handler - m->blocked);
     }
@@ -353,9 +358,6 @@ int imx_request_log(request_rec *r)
     apr_int64_t ended;
     char *p;
 
-    if (m == NULL) {
-        return DECLINED;
-    }
     while (last->next != NULL) {
         last = last->next;
     }
@@ -370,6 +372,8 @@ int imx_request_log(request_rec *r)
         p = imx_lineproto_write_time(p, ended);
         imx_batch_append(imx_runtime_child, line, (apr_size_t)(p - line));
     }
-    m->in_use = 0;
+    if (m != NULL) {
+        m->in_use = 0;
+    }
     return DECLINED;
 }

@@ -14,7 +14,6 @@ void imx_request_register_filters(void);
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s);
 
 /* Hooks of a request, on the thread that works on it. */
-int imx_request_create(request_rec *r);
 void imx_request_insert_filter(request_rec *r);
 int imx_request_log(request_rec *r);
 
