@@ -132,23 +132,97 @@ static void put_rest(imx_lineproto_t *lp, const unsigned char *s, size_t n,
     }
 }
 
-/* The usual text has nothing to escape: that run is a plain loop. */
-static void put_escaped(imx_lineproto_t *lp, const char *text, size_t n,
-                        unsigned mask)
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+#define HIGH_BITS EACH_BYTE(0x80)
+
+/* Not 0 when a byte of w is below n, for n up to 128; a byte from 128 on may
+ * count too (Anderson, "Bit Twiddling Hacks": hasless). */
+static inline uint64_t has_below(uint64_t w, unsigned n)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    char *p = lp->pos;
+    return (w - EACH_BYTE(n)) & HIGH_BITS;
+}
+
+static inline uint64_t has_byte(uint64_t w, unsigned byte)
+{
+    return has_below(w ^ EACH_BYTE(byte), 1);
+}
+
+/*
+ * 0 when none of eight bytes is special at a position.  It may be wrong the
+ * other way round: then the slow way looks at each byte.
+ */
+static inline uint64_t may_be_special(uint64_t w, unsigned mask)
+{
+    if (mask == IN_STRING) {
+        return (w & HIGH_BITS) | has_below(w, ' ') | has_byte(w, '"')
+               | has_byte(w, '\\');
+    }
+    /* A backslash may be the last one; adding 1 finds 127. */
+    return ((w | (w + EACH_BYTE(1))) & HIGH_BITS) | has_below(w, ' ' + 1)
+           | has_byte(w, ',') | has_byte(w, '=') | has_byte(w, '\\');
+}
+
+/* Copies eight bytes; returns what may_be_special() says of them. */
+static inline uint64_t copy_eight(char *p, const char *s, unsigned mask)
+{
+    uint64_t w;
+
+    memcpy(&w, s, 8);
+    memcpy(p, &w, 8);
+    return may_be_special(w, mask);
+}
+
+/* The same for n < 8 bytes: two halves that overlap, or single bytes. */
+static inline uint64_t copy_few(char *p, const char *s, size_t n,
+                                unsigned mask)
+{
+    uint64_t w = EACH_BYTE('a');
+    uint32_t front, back;
     size_t i;
 
-    if (!imx_lineproto_room(lp, n)) {
-        return;
+    if (n >= 4) {
+        memcpy(&front, s, 4);
+        memcpy(&back, s + n - 4, 4);
+        memcpy(p, &front, 4);
+        memcpy(p + n - 4, &back, 4);
+        return may_be_special((uint64_t)front << 32 | back, mask);
     }
-    for (i = 0; i < n && !(class_of[s[i]] & mask); i++) {
-        p[i] = (char)s[i];
+    for (i = 0; i < n; i++) {
+        p[i] = s[i];
+        w = w << 8 | (unsigned char)s[i];
     }
-    lp->pos = p + i;
-    if (i < n) {
-        put_rest(lp, s + i, n - i, mask);
+    return may_be_special(w, mask);
+}
+
+/*
+ * The usual text has nothing to escape: copies it to p, where n bytes have
+ * room, eight at a time.  Returns 0, or not 0 when a byte may be special.
+ */
+static inline uint64_t copy_plain(char *p, const char *s, size_t n,
+                                  unsigned mask)
+{
+    uint64_t special = 0;
+    size_t i;
+
+    if (n < 8) {
+        return copy_few(p, s, n, mask);
+    }
+    for (i = 0; i + 8 < n; i += 8) {
+        special |= copy_eight(p + i, s + i, mask);
+    }
+    return special | copy_eight(p + n - 8, s + n - 8, mask);
+}
+
+static void put_escaped(imx_lineproto_t *lp, const char *s, size_t n,
+                        unsigned mask)
+{
+    if (imx_lineproto_room(lp, n)) {
+        if (copy_plain(lp->pos, s, n, mask) == 0) {
+            lp->pos += n;
+        }
+        else {
+            put_rest(lp, (const unsigned char *)s, n, mask);
+        }
     }
 }
 
@@ -343,6 +417,34 @@ void imx_lineproto_begin(imx_lineproto_t *lp, const char *measurement,
     }
 }
 
+/* A key that is usual but for what copy_plain() looks at. */
+static inline int may_be_plain_key(const char *key, size_t n)
+{
+    return n - 1 < IMX_LINEPROTO_NAME_MAX && key[0] != '_'
+           && !(n == 4 && memcmp(key, "time", 4) == 0);
+}
+
+/* The tag in one go if nothing in it is special; else 0, and nothing done. */
+static int put_plain_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
+                         const char *value, size_t value_len)
+{
+    char *p = lp->pos;
+
+    if (!may_be_plain_key(key, key_len)
+        || value_len - 1 >= IMX_LINEPROTO_VALUE_MAX
+        || (size_t)(lp->limit - p) < key_len + value_len + 2) {
+        return 0;
+    }
+    if ((copy_plain(p + 1, key, key_len, IN_NAME)
+         | copy_plain(p + key_len + 2, value, value_len, IN_TAG_VALUE)) != 0) {
+        return 0;
+    }
+    *p = ',';
+    p[key_len + 1] = '=';
+    lp->pos += key_len + value_len + 2;
+    return 1;
+}
+
 void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
                        const char *value, size_t value_len)
 {
@@ -350,12 +452,14 @@ void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_ORDER);
         return;
     }
+    if (put_plain_tag(lp, key, key_len, value, value_len)) {
+        return;
+    }
     value_len = without_trailing_backslashes(value, value_len);
     if (value_len > IMX_LINEPROTO_VALUE_MAX) {
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_VALUE);
-        return;
     }
-    if (value_len > 0) {
+    else if (value_len > 0) {
         put_char(lp, ',');
         put_key(lp, key, key_len);
         put_char(lp, '=');
@@ -589,14 +693,24 @@ void imx_lineproto_put_float(imx_lineproto_t *lp, double v)
 
 static int field_key(imx_lineproto_t *lp, const char *key, size_t len)
 {
+    char *p = lp->pos;
+
     if (lp->stage != IMX_LINEPROTO_IN_TAGS
         && lp->stage != IMX_LINEPROTO_IN_FIELDS) {
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_ORDER);
         return 0;
     }
-    put_char(lp, lp->stage == IMX_LINEPROTO_IN_TAGS ? ' ' : ',');
-    put_key(lp, key, len);
-    put_char(lp, '=');
+    if (may_be_plain_key(key, len) && (size_t)(lp->limit - p) >= len + 2
+        && copy_plain(p + 1, key, len, IN_NAME) == 0) {
+        *p = lp->stage == IMX_LINEPROTO_IN_TAGS ? ' ' : ',';
+        p[len + 1] = '=';
+        lp->pos += len + 2;
+    }
+    else {
+        put_char(lp, lp->stage == IMX_LINEPROTO_IN_TAGS ? ' ' : ',');
+        put_key(lp, key, len);
+        put_char(lp, '=');
+    }
     if (lp->stage == IMX_LINEPROTO_FAILED) {
         return 0;
     }
