@@ -98,7 +98,7 @@ demo-stop:
 	@perl -It/lib tools/demo.pl stop
 
 bench: deps-build deps-bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
 	perl -It/lib bench/bench.pl
 
 bench-instructions: deps-build deps-bench
@@ -107,6 +107,7 @@ bench-instructions: deps-build deps-bench
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
+$(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB:%=$(BUILD)/%.o)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 

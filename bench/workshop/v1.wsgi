@@ -1,0 +1,2 @@
+# v1: no metrics.
+from hello import application
