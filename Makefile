@@ -23,7 +23,7 @@ LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -pthread
 
 # Levels 0 to 2, without httpd; then what knows httpd.
 LIB = lineproto batch influx monitor
-MOD = config runtime request mod_influx_metrics
+MOD = config runtime request status mod_influx_metrics
 MODULE = $(BUILD)/mod_influx_metrics.so
 
 all: deps-build $(MODULE)

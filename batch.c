@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000000)
@@ -57,7 +58,12 @@ typedef struct imx_batch_segment {
                                         /* lines, by the generation's last bit */
 } segment_t;
 
+#define DELIVERY_WORDS (sizeof(imx_batch_delivery_t) / sizeof(uint64_t))
+_Static_assert(sizeof(imx_batch_delivery_t) % sizeof(uint64_t) == 0,
+               "copied by words");
+
 struct imx_batch_area {
+    int64_t made;                       /* ns since 1970 */
     _Atomic uint32_t epoch;
     _Atomic uint32_t holder;
     pthread_mutex_t lease;
@@ -66,6 +72,8 @@ struct imx_batch_area {
     _Atomic uint32_t look_here;         /* where a free segment may be */
     _Atomic uint32_t any_free;          /* 0: do not even look */
     _Atomic uint64_t homeless;          /* lines of children without an entry */
+    _Atomic uint64_t telling;           /* odd: delivery is being written */
+    _Atomic uint64_t delivery[DELIVERY_WORDS];
 };
 
 #ifdef IMX_FAULTS
@@ -225,9 +233,12 @@ static int make_lease(pthread_mutex_t *lease)
 int imx_batch_format(imx_batch_t *b, void *base,
                      const imx_batch_geometry_t *geometry)
 {
+    struct timespec now;
     uint32_t i;
 
+    clock_gettime(CLOCK_REALTIME, &now);
     b->area = base;
+    b->area->made = now.tv_sec * SECOND + now.tv_nsec;
     b->entries = (entry_t *)((char *)base + up_to_64(sizeof *b->area));
     b->segments = (segment_t *)(b->entries + geometry->children);
     b->data = (char *)(b->segments + geometry->segments);
@@ -851,6 +862,54 @@ imx_batch_totals_t imx_batch_totals(const imx_batch_t *b)
     }
     t.recorded += t.no_room + t.pending;
     return t;
+}
+
+int64_t imx_batch_made(const imx_batch_t *b)
+{
+    return b->area->made;
+}
+
+pid_t imx_batch_holder_pid(const imx_batch_t *b)
+{
+    uint32_t slot = imx_batch_holder(b);
+
+    return slot < b->geometry.children
+           ? (pid_t)atomic_load(&entry(b, slot)->pid) : 0;
+}
+
+/* One writer, the holder: an odd number says that it is writing, or died. */
+void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d)
+{
+    uint64_t words[DELIVERY_WORDS];
+    size_t i;
+
+    memcpy(words, d, sizeof words);
+    atomic_store(&b->area->telling, load(&b->area->telling) | 1);
+    for (i = 0; i < DELIVERY_WORDS; i++) {
+        atomic_store(&b->area->delivery[i], words[i]);
+    }
+    atomic_store(&b->area->telling, load(&b->area->telling) + 1);
+}
+
+imx_batch_delivery_t imx_batch_told(const imx_batch_t *b)
+{
+    imx_batch_delivery_t d = { 0 };
+    uint64_t words[DELIVERY_WORDS], before;
+    int tries;
+    size_t i;
+
+    for (tries = 0; tries < 100; tries++) {
+        before = load(&b->area->telling);
+        for (i = 0; i < DELIVERY_WORDS; i++) {
+            words[i] = load(&b->area->delivery[i]);
+        }
+        if ((before & 1) == 0 && load(&b->area->telling) == before) {
+            memcpy(&d, words, sizeof d);
+            d.last_error[sizeof d.last_error - 1] = '\0';
+            break;
+        }
+    }
+    return d;
 }
 
 /* ---- for the tests ---- */

@@ -67,6 +67,7 @@ typedef enum {
     IMX_BATCH_SENT = 0,                 /* acknowledged by InfluxDB */
     IMX_BATCH_REJECTED,                 /* refused for good by InfluxDB */
     IMX_BATCH_DROPPED,                  /* given up, oldest first */
+    IMX_BATCH_SPOOLED,                  /* moved to the spool */
     IMX_BATCH_TORN,                     /* begun by a child that was killed */
     IMX_BATCH_FATES
 } imx_batch_fate_e;
@@ -199,6 +200,27 @@ void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
 
 /* Holder: not done with it: back to SEALED. */
 void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim);
+
+/* What the holder last told of its delivery, for the status page. */
+#define IMX_BATCH_ERROR_MAX 256
+typedef struct {
+    int64_t last_flush;                 /* ns since 1970, 0: none yet */
+    int64_t last_status;                /* HTTP status, 0: no answer */
+    uint64_t spool_found;               /* lines in the spool at the start */
+    uint64_t spool_lines, spool_bytes;  /* in the spool now */
+    uint64_t spool_rejected, spool_dropped;     /* lines, of the spool's */
+    char last_error[IMX_BATCH_ERROR_MAX];       /* "": the last one worked */
+} imx_batch_delivery_t;
+
+/* Holder: publishes it.  Any: reads it whole, as it was at one moment (all
+ * zero when a writer died on the way and no other came yet). */
+void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d);
+imx_batch_delivery_t imx_batch_told(const imx_batch_t *b);
+
+/* Any: when the area was made, ns since 1970; the pid of the child that holds
+ * the lease, 0 when there is none. */
+int64_t imx_batch_made(const imx_batch_t *b);
+pid_t imx_batch_holder_pid(const imx_batch_t *b);
 
 /* Any: a snapshot; exact when nobody appends or settles meanwhile. */
 imx_batch_totals_t imx_batch_totals(const imx_batch_t *b);

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "request.h"
 #include "runtime.h"
+#include "status.h"
 
 /* httpd fixes the parameters of hooks. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -39,6 +40,7 @@ static void register_hooks(apr_pool_t *p)
     /* Last: time that other loggers take is part of the request. */
     ap_hook_log_transaction(imx_request_log, NULL, NULL,
                             APR_HOOK_REALLY_LAST);
+    ap_hook_handler(imx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
     imx_request_register_filters();
 }
 

@@ -73,6 +73,7 @@ struct imx_monitor {
     int64_t failing_since;                  /* ... since then */
     uint64_t lost_before, no_room_seen;
     trouble_t rejected, dropped, no_room;
+    imx_batch_delivery_t delivery;          /* as told to the status page */
     uint64_t random;
     int wake_fd;
     pthread_t thread;
@@ -342,6 +343,26 @@ static void shrink(imx_monitor_t *m, const imx_influx_result_t *r)
         (unsigned long long)m->max_bytes);
 }
 
+/* For the status page. */
+static void tell(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    struct timespec t;
+
+    m->delivery.last_status = r->status;
+    if (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_PARTIAL) {
+        clock_gettime(CLOCK_REALTIME, &t);
+        m->delivery.last_flush = t.tv_sec * 1000 * MS + t.tv_nsec;
+    }
+    if (r->answer == IMX_INFLUX_SENT) {
+        m->delivery.last_error[0] = '\0';
+    }
+    else {
+        snprintf(m->delivery.last_error, sizeof m->delivery.last_error, "%s",
+                 r->reason);
+    }
+    imx_batch_tell(m->o.batch, &m->delivery);
+}
+
 /* What to do with an answer to lines: the one place that says so. */
 static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
 {
@@ -413,6 +434,7 @@ static int advance(imx_monitor_t *m)
             return 1;
         }
         m->sending = 0;
+        tell(m, &r);
         if (m->creating) {
             m->creating = 0;
             act_on_creation(m, &r);
@@ -504,6 +526,7 @@ static void become_holder(imx_monitor_t *m)
     int64_t now = now_of(m);
 
     m->is_holder = 1;
+    m->delivery = imx_batch_told(m->o.batch);
     imx_batch_recover(m->o.batch);
     imx_batch_reap(m->o.batch, 1);
     m->next_reap = now + REAP_EVERY;

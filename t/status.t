@@ -1,0 +1,88 @@
+# The status page: the same figures as JSON, text and HTML, and the sum that
+# must hold at any moment: recorded = sent + rejected + dropped + pending +
+# spooled.
+use strict;
+use warnings;
+use JSON::PP qw(decode_json);
+use Test::More;
+use lib 't/lib';
+use ImxTest;
+
+my $db = influxd();
+
+my @keys = qw(points_recorded points_sent points_rejected points_dropped
+    points_pending points_spooled last_flush last_error last_status server
+    lease_holder buffer_size buffer_used spool_bytes uptime);
+
+sub status {
+    my ($h) = @_;
+    my $answer = get($h->url('/status?json'));
+    return decode_json($answer->{content});
+}
+
+sub adds_up {
+    my ($s, $when) = @_;
+    is($s->{points_recorded}, $s->{points_sent} + $s->{points_rejected}
+        + $s->{points_dropped} + $s->{points_pending} + $s->{points_spooled},
+        "$when: every point is somewhere") or diag explain $s;
+}
+
+for my $mpm (qw(event worker prefork)) {
+    my $h = httpd(mpm => $mpm, module => 1, influx => $db, conf => <<"CONF");
+InfluxMetricsDatabase $mpm
+<Location /status>
+SetHandler influx-metrics
+InfluxMetrics Off
+</Location>
+CONF
+    $h->put('htdocs/a.html', 'a');
+    get($h->url('/a.html')) for 1 .. 20;
+    ok(wait_until(10, sub { status($h)->{points_sent} == 20 }),
+        "$mpm: sent, as InfluxDB's answers say");
+    is($db->count('raw-requests', $mpm), 20, "$mpm: and as it counts itself");
+    my $s = status($h);
+    is_deeply([grep { !exists $s->{$_} } @keys], [], "$mpm: all figures");
+    is($s->{points_recorded}, 20, "$mpm: recorded, the page itself is not");
+    adds_up($s, $mpm);
+    is($s->{server}, $db->url, "$mpm: where they go");
+    ok((grep { $_ == $s->{lease_holder} } $h->children),
+        "$mpm: the process that delivers is a child");
+    cmp_ok(abs($s->{last_flush} - time), '<', 20, "$mpm: last delivery");
+    is($s->{last_status}, 204, "$mpm: last status");
+    is($s->{last_error}, '', "$mpm: no error");
+
+    my $text = get($h->url('/status?text'));
+    like($text->{content}, qr/^points_recorded: 20$/m, "$mpm: as text");
+    my $html = get($h->url('/status'));
+    like($html->{headers}{'content-type'}, qr{^text/html}, "$mpm: as HTML");
+    like($html->{content}, qr{Points recorded</th><td>20<}, "$mpm: in HTML");
+    is(http('POST', $h->url('/status'))->{status}, 405, "$mpm: only GET");
+}
+
+# InfluxDB goes away while points come in: they are pending, then sent.
+my $h = httpd(module => 1, influx => $db, conf => <<'CONF');
+InfluxMetricsDatabase outage
+<Location /status>
+SetHandler influx-metrics
+InfluxMetrics Off
+</Location>
+CONF
+$h->put('htdocs/a.html', 'a');
+get($h->url('/a.html'));
+wait_until(10, sub { status($h)->{points_sent} == 1 });
+$db->stop;
+get($h->url('/a.html')) for 1 .. 10;
+ok(wait_until(10, sub { status($h)->{last_error} ne '' }), 'the error is told');
+my $s = status($h);
+is($s->{points_pending}, 10, 'down: pending');
+adds_up($s, 'down');
+$h->kill_child($s->{lease_holder});
+ok(wait_until(15, sub {
+    my $holder = status($h)->{lease_holder};
+    $holder != 0 && $holder != $s->{lease_holder};
+}), 'another process delivers when the holder is killed');
+adds_up(status($h), 'holder killed');
+$db->start;
+ok(wait_until(40, sub { status($h)->{points_sent} == 11 }), 'back: sent');
+adds_up(status($h), 'back');
+finish();
