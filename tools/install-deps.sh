@@ -1,0 +1,170 @@
+#!/bin/sh
+#
+# install-deps.sh GROUP...: installs what a group of make targets needs and
+# this machine lacks.  Says nothing and changes nothing when nothing is missing.
+#
+#   build   the module                     test    make test
+#   demo    make demo                      bench   make bench
+#   clang   the clang builds, sanitizers and clang-format
+#
+# Debian and Ubuntu only, as root or with sudo.  Elsewhere it names the commands
+# that are missing and fails.
+#
+set -eu
+
+die() {
+    echo "install-deps.sh: $*" >&2
+    exit 1
+}
+
+# apache2-bin and not apache2: the server and its modules (the MPMs too) are in
+# it, while apache2 brings a site and a service.
+build='gcc libc6-dev make apache2-dev libcurl4-openssl-dev'
+server='apache2-bin apache2-utils perl influxdb libapache2-mod-wsgi-py3'
+packages=
+commands=
+want_go=
+want_clang=
+[ $# -gt 0 ] || die "usage: install-deps.sh build|test|demo|bench|clang..."
+for group; do
+    case $group in
+    build)
+        packages="$packages $build"
+        commands="$commands gcc make apxs curl-config" ;;
+    test)
+        packages="$packages $build $server libcmocka-dev victoria-metrics"
+        commands="$commands gcc make apxs curl-config perl prove ab influxd
+            victoria-metrics" ;;
+    demo)
+        packages="$packages $build $server wrk"
+        commands="$commands gcc make apxs curl-config perl ab influxd wrk"
+        want_go=1 ;;
+    bench)
+        packages="$packages $build $server wrk valgrind python3-dev python3-venv"
+        commands="$commands gcc make apxs curl-config perl ab influxd wrk
+            valgrind python3"
+        want_go=1 ;;
+    clang)
+        packages="$packages gcc libc6-dev make clang clang-format"
+        commands="$commands clang clang-format"
+        want_clang=1 ;;
+    *)
+        die "no group '$group': build, test, demo, bench or clang" ;;
+    esac
+done
+
+is_debian() {
+    [ -r /etc/os-release ] && command -v apt-get >/dev/null || return 1
+    (
+        . /etc/os-release
+        case " ${ID:-} ${ID_LIKE:-} " in
+        *' debian '* | *' ubuntu '*) ;;
+        *) exit 1 ;;
+        esac
+    )
+}
+
+# The names among the arguments that are not installed.
+not_installed() {
+    have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" \
+        2>/dev/null | sed -n 's/^installed //p') || :
+    for name; do
+        case "
+$have
+" in
+        *"
+$name
+"*) ;;
+        *) echo "$name" ;;
+        esac
+    done | sort -u
+}
+
+# The sanitizer runtimes are in a package that has clang's version in its name,
+# and before version 14 in libclang-common-N-dev, on which clang depends.
+clang_runtime() {
+    version=$(dpkg-query -W -f '${Version}' clang 2>/dev/null) ||
+        version=$(apt-cache show clang 2>/dev/null |
+            sed -n '/^Version: /{s///p;q}')
+    major=${version#*:}
+    major=${major%%.*}
+    [ "${major:-0}" -lt 14 ] || echo "libclang-rt-$major-dev"
+}
+
+policy=/usr/sbin/policy-rc.d
+made_policy=
+
+cleanup() {
+    if [ -n "$made_policy" ]; then
+        $sudo rm -f "$policy"
+        made_policy=
+    fi
+}
+
+# Debian starts a service when its package is installed.  We want influxd's and
+# victoria-metrics' programs only, so for the time of the installation this
+# file (which invoke-rc.d asks) forbids it.  One that is there already is its
+# owner's word and stays as it is.
+forbid_services() {
+    [ ! -e "$policy" ] || return 0
+    trap cleanup EXIT
+    trap 'exit 1' HUP INT TERM
+    made_policy=1
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+    $sudo chmod 755 "$policy"
+}
+
+apt() {
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o \
+        Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+install_packages() {
+    echo "install-deps.sh: installing $(echo $*)"
+    wsgi=/etc/apache2/mods-enabled/wsgi.load
+    wsgi_was=; [ ! -e "$wsgi" ] || wsgi_was=1
+    apt install -y --no-install-recommends "$@" >&2 || return 1
+    # Where Debian's apache2 is installed, mod_wsgi has just been switched on
+    # in it; nobody asked for that.
+    if [ -z "$wsgi_was" ] && [ -e "$wsgi" ]; then
+        $sudo a2dismod -q wsgi
+    fi
+}
+
+if ! is_debian; then
+    missing=
+    for name in $commands; do
+        command -v "$name" >/dev/null || missing="$missing $name"
+    done
+    [ -z "$missing" ] || die "this is not Debian or Ubuntu, so please install" \
+        "what provides these commands:$missing"
+    exit 0
+fi
+
+missing=$(not_installed $packages)
+extra=
+if [ -n "$want_clang" ]; then
+    runtime=$(clang_runtime)
+    [ -z "$runtime" ] || extra=$(not_installed "$runtime")
+fi
+# Optional: without Go the load comes from wrk.
+if [ -n "$want_go" ] && ! command -v go >/dev/null; then
+    extra="$extra golang-go"
+fi
+[ -n "$missing$extra" ] || exit 0
+
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "not root and no sudo, so please" \
+        "install these packages:" $missing $extra
+    sudo=sudo
+fi
+forbid_services
+apt update >&2 || echo 'install-deps.sh: apt-get update failed, trying on' >&2
+if [ -n "$missing" ]; then
+    install_packages $missing || die "apt-get could not install:" $missing
+fi
+for name in $extra; do
+    install_packages "$name" ||
+        echo "install-deps.sh: going on without $name" >&2
+done
