@@ -11,7 +11,6 @@
 
 BUILD ?= build
 APXS ?= $(shell command -v apxs || command -v apxs2)
-CC ?= gcc
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=

@@ -436,6 +436,21 @@ void imx_batch_child_died(const imx_batch_t *b, pid_t pid)
     }
 }
 
+unsigned imx_batch_children(const imx_batch_t *b)
+{
+    unsigned count = 0;
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.children; i++) {
+        entry_t *e = entry(b, i);
+        uint32_t pid = atomic_load(&e->pid);
+
+        count += pid != 0 && (pid_t)pid != getpid()
+                 && !is_gone((pid_t)pid, atomic_load(&e->start_time));
+    }
+    return count;
+}
+
 int imx_batch_has_child_since(const imx_batch_t *b, uint32_t epoch)
 {
     uint32_t i;

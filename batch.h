@@ -137,6 +137,9 @@ int imx_batch_leave(imx_batch_child_t *c);
 /* Parent: the child with this pid was reaped.  Async-signal-safe. */
 void imx_batch_child_died(const imx_batch_t *b, pid_t pid);
 
+/* Any: entries whose process still exists, other than the caller's. */
+unsigned imx_batch_children(const imx_batch_t *b);
+
 /* Any: is a child of this epoch or a later one alive? */
 int imx_batch_has_child_since(const imx_batch_t *b, uint32_t epoch);
 

@@ -14,7 +14,10 @@
 #include "lineproto.h"
 #include "log.h"
 
+#include <errno.h>
+#include <grp.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* httpd fixes the parameters of hooks and setters. */
@@ -126,6 +129,11 @@ static const char *set_flag(cmd_parms *cmd, void *config, int on)
 {
     imx_config_dir_t *dir = config;
 
+    /* AllowOverrideList would allow it there, when it is too late. */
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL) {
+        return apr_psprintf(cmd->pool, "%s cannot stand in .htaccess files",
+                            cmd->cmd->name);
+    }
     dir->enabled = on;
     is_used |= on;
     return NULL;
@@ -144,21 +152,6 @@ static const char *set_name(cmd_parms *cmd, void *config, const char *value)
     }
     *(const char **)cmd->info = value;
     return NULL;
-}
-
-/* What the server's user cannot read now, it cannot read again either. */
-static int can_read(const struct stat *file)
-{
-    if (geteuid() != 0) {
-        return 1;                   /* httpd tells by opening it */
-    }
-    if (file->st_uid == ap_unixd_config.user_id) {
-        return (file->st_mode & S_IRUSR) != 0;
-    }
-    if (file->st_gid == ap_unixd_config.group_id) {
-        return (file->st_mode & S_IRGRP) != 0;
-    }
-    return (file->st_mode & S_IROTH) != 0 || ap_unixd_config.user_id == 0;
 }
 
 static const char *set_secret_file(cmd_parms *cmd, void *config,
@@ -513,18 +506,38 @@ static int refuse(server_rec *s, const char *sentence)
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* Tries it as the server's user, in a process of its own. */
+static int user_can_read(const char *path)
+{
+    int status = 1;
+    pid_t pid;
+
+    if (geteuid() != 0) {
+        return access(path, R_OK) == 0;
+    }
+    pid = fork();
+    if (pid == 0) {
+        _exit(initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id)
+              != 0 || setgid(ap_unixd_config.group_id) != 0
+              || setuid(ap_unixd_config.user_id) != 0
+              || access(path, R_OK) != 0);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return pid > 0 && status == 0;
+}
+
+/* What the server's user cannot read now, it cannot read again either. */
 static int check_secret(server_rec *s, const char *directive,
                         const char *path)
 {
-    struct stat file;
-
-    if (path != NULL && stat(path, &file) == 0 && !can_read(&file)) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(13) "%s: %s must "
-                     "be readable for the server's user, who reads it while "
-                     "the server runs", directive, path);
-        return HTTP_INTERNAL_SERVER_ERROR;
+    if (path == NULL || user_can_read(path)) {
+        return OK;
     }
-    return OK;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(13) "%s: %s must be "
+                 "readable for the server's user, who reads it while the "
+                 "server runs", directive, path);
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
@@ -545,6 +558,14 @@ int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if ((o->user == NULL) != (o->password_file == NULL)) {
         return refuse(s, "InfluxMetricsUser and InfluxMetricsPasswordFile "
                       "need each other");
+    }
+    if (o->user != NULL && strchr(o->user, ':') != NULL) {
+        return refuse(s, "InfluxMetricsUser must not have a colon: HTTP takes "
+                      "what follows it as the password");
+    }
+    if (o->retention_policy != NULL && o->api == IMX_INFLUX_V3) {
+        return refuse(s, "InfluxMetricsDatabase has no retention policy with "
+                      "InfluxMetricsAPI v3");
     }
     if (o->user != NULL && o->token_file != NULL) {
         return refuse(s, "InfluxMetricsUser and InfluxMetricsTokenFile exclude "

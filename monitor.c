@@ -416,8 +416,8 @@ static void act_on_creation(imx_monitor_t *m, const imx_influx_result_t *r)
 {
     if (r->answer == IMX_INFLUX_SENT) {
         m->created = 1;
-        say(m, IMX_LOG_NOTICE, IMX_LOGNO(25) "created the database %s at %s",
-            m->o.influx.database, where(m));
+        say(m, IMX_LOG_NOTICE, IMX_LOGNO(25) "CREATE DATABASE %s was "
+            "carried out at %s", m->o.influx.database, where(m));
     }
     else {
         keep(m, r);

@@ -305,7 +305,8 @@ static char *put_tags(char *p, const imx_config_server_t *conf,
     const char *method = r->method;
     apr_size_t len;
 
-    if (method != NULL && memcmp(method, "GET", sizeof "GET") == 0) {
+    if (method != NULL && method[0] == 'G' && method[1] == 'E'
+        && method[2] == 'T' && method[3] == '\0') {
         return put(p, conf->get.bytes, conf->get.len);
     }
     if (method == NULL || r->method_number == M_INVALID

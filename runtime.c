@@ -98,22 +98,48 @@ static int get_area(server_rec *s)
 }
 
 /*
- * The parent's last step.  The children are gone, and what they could not
- * deliver ends with the area.
+ * prefork's graceful stop, the usual one under systemd, leaves children behind
+ * that are still delivering; systemd kills them when the parent exits.
  */
+static void wait_for_children(void)
+{
+    apr_time_t deadline = apr_time_now()
+                          + apr_time_from_msec(imx_config_global()->shutdown_ms
+                                               + 1000);
+
+    while (imx_batch_children(&kept->batch) > 0
+           && apr_time_now() < deadline) {
+        apr_sleep(apr_time_from_msec(10));
+    }
+}
+
+/* What the children could not deliver ends with the area. */
+static void say_what_is_lost(server_rec *s)
+{
+    imx_batch_totals_t t = imx_batch_totals(&kept->batch);
+    apr_uint64_t lost = t.no_room + t.fate[IMX_BATCH_DROPPED]
+                        + t.fate[IMX_BATCH_TORN];
+
+    if (t.pending > 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(33)
+                     "%" APR_UINT64_T_FMT " points are given up, InfluxDB did "
+                     "not take them before the end", t.pending);
+    }
+    if (lost > 0 || t.fate[IMX_BATCH_REJECTED] > 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(36) "since the "
+                     "start, of %" APR_UINT64_T_FMT " points %" APR_UINT64_T_FMT
+                     " were lost and %" APR_UINT64_T_FMT " refused",
+                     t.recorded, lost, t.fate[IMX_BATCH_REJECTED]);
+    }
+}
+
+/* The parent's last step; also called at each restart, and in children. */
 static apr_status_t parent_ends(void *data)
 {
-    server_rec *s = data;
-
     if (getpid() == parent_pid
         && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_EXITING) {
-        imx_batch_totals_t t = imx_batch_totals(&kept->batch);
-
-        if (t.pending > 0) {
-            ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(33)
-                         "%" APR_UINT64_T_FMT " points are given up, InfluxDB "
-                         "did not take them before the end", t.pending);
-        }
+        wait_for_children();
+        say_what_is_lost(data);
     }
     return APR_SUCCESS;
 }
