@@ -64,15 +64,17 @@ struct imx_monitor {
     int sending;                            /* a transfer is under way ... */
     int creating;                           /* ... or due, for the database, */
     int created;                            /* which was, since the last SENT */
-    int draining;                           /* a tick's lines are not all out */
+    uint64_t to_drain;                      /* a tick's lines, not yet out */
     uint64_t max_bytes;                     /* learned from 413 */
     load_t load;
     int64_t next_try, next_tick, next_reap, not_before;
     int backoff_ms;
     int failing;                            /* delivery has stopped ... */
     int64_t failing_since;                  /* ... since then */
+    int failing_said;                       /* and the log says so */
     uint64_t lost_before, no_room_seen;
-    trouble_t rejected, dropped, no_room;
+    trouble_t outage, rejected, dropped, no_room;
+    char refusal[IMX_INFLUX_REASON_MAX];    /* the last one's reason */
     imx_batch_delivery_t delivery;          /* as told to the status page */
     uint64_t random;
     int wake_fd;
@@ -175,19 +177,29 @@ static void settle_done_parts(imx_monitor_t *m)
     }
 }
 
+/* At most a quarter of the buffer: what InfluxDB has cannot be given up. */
+static size_t claims_max(const imx_monitor_t *m)
+{
+    size_t n = m->o.batch->geometry.segments / 4 + 1;
+
+    return n < CLAIMS_MAX ? n : CLAIMS_MAX;
+}
+
 static int claim_lines(imx_monitor_t *m)
 {
     load_t *l = &m->load;
     size_t i, n;
 
-    n = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX, m->o.max_lines,
-                        m->o.max_bytes);
-    l->part_count = l->first_part = l->line_count = l->pos = 0;
-    l->window_limit = m->o.max_lines;
-    for (i = 0; i < n; i++) {
-        l->line_count = add_part(m, &l->claims[i], l->line_count);
-    }
-    settle_done_parts(m);           /* those with torn lines only */
+    do {
+        n = imx_batch_claim(m->o.batch, l->claims, claims_max(m),
+                            m->o.max_lines, m->o.max_bytes);
+        l->part_count = l->first_part = l->line_count = l->pos = 0;
+        l->window_limit = m->o.max_lines;
+        for (i = 0; i < n; i++) {
+            l->line_count = add_part(m, &l->claims[i], l->line_count);
+        }
+        settle_done_parts(m);       /* those with torn lines only */
+    } while (n > 0 && l->line_count == 0);
     return l->line_count > 0;
 }
 
@@ -217,6 +229,7 @@ static void window_done(imx_monitor_t *m, uint64_t bad)
         l->parts[part].fate[fate]++;
         bad -= bad > 0;
     }
+    m->to_drain -= l->window < m->to_drain ? l->window : m->to_drain;
     l->window_limit *= 2;           /* after a split, back to the usual size */
     if (l->window_limit > m->o.max_lines) {
         l->window_limit = m->o.max_lines;
@@ -267,8 +280,12 @@ static void delivery_failed(imx_monitor_t *m, const char *reason)
 {
     if (!m->failing) {
         m->failing = 1;
+        m->failing_said = 0;
         m->failing_since = now_of(m);
         m->lost_before = lost_so_far(m);
+    }
+    if (!m->failing_said && may_say(m, &m->outage, 1)) {
+        m->failing_said = 1;
         say(m, IMX_LOG_WARNING, IMX_LOGNO(20) "InfluxDB at %s does not take "
             "points, they are kept until it does: %s", where(m), reason);
     }
@@ -277,24 +294,28 @@ static void delivery_failed(imx_monitor_t *m, const char *reason)
 static void delivery_works(imx_monitor_t *m)
 {
     m->backoff_ms = 0;
-    if (m->failing) {
+    if (m->failing && m->failing_said) {
         imx_batch_totals_t t = imx_batch_totals(m->o.batch);
 
-        m->failing = 0;
         say(m, IMX_LOG_NOTICE, IMX_LOGNO(21) "InfluxDB at %s takes points "
             "again after %.1f s: %llu pending, %llu lost meanwhile",
             where(m), (double)(now_of(m) - m->failing_since) / 1e9,
             (unsigned long long)t.pending,
             (unsigned long long)(lost_so_far(m) - m->lost_before));
     }
+    m->failing = 0;
 }
 
+/* count 0: only what was not said yet. */
 static void say_rejected(imx_monitor_t *m, uint64_t count, const char *reason)
 {
+    if (count > 0) {
+        snprintf(m->refusal, sizeof m->refusal, "%s", reason);
+    }
     if (may_say(m, &m->rejected, count)) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(22) "InfluxDB refused %llu points for "
             "good, the last ones because: %s",
-            (unsigned long long)m->rejected.count, reason);
+            (unsigned long long)m->rejected.count, m->refusal);
         m->rejected.count = 0;
     }
 }
@@ -375,6 +396,7 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
         window_done(m, 0);
         break;
     case IMX_INFLUX_PARTIAL:
+        m->created = 0;
         delivery_works(m);
         say_rejected(m, r->dropped > 0 ? (uint64_t)r->dropped : 1, r->reason);
         window_done(m, r->dropped > 0 ? (uint64_t)r->dropped : 1);
@@ -473,7 +495,7 @@ static int send_next(imx_monitor_t *m)
         return 1;
     }
     if (m->load.pos >= m->load.line_count && !claim_lines(m)) {
-        m->draining = 0;
+        m->to_drain = 0;
         return 0;
     }
     post_window(m);
@@ -582,6 +604,7 @@ static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
     if (now >= m->next_reap) {
         m->next_reap = now + REAP_EVERY;
         watch_no_room(m);
+        say_rejected(m, 0, NULL);
     }
     *load = imx_batch_load(m->o.batch);
     make_room(m, load);
@@ -596,13 +619,16 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
     if (now < m->not_before) {
         return 0;
     }
-    if (m->creating || m->draining || m->load.pos < m->load.line_count) {
-        return 1;
-    }
-    if (now >= m->next_tick) {
+    /* Also while sending goes on: full segments must not keep the tick from
+     * the others.  But while InfluxDB refuses what is there already, there is
+     * no point in it, and sealing eats segments. */
+    if (now >= m->next_tick && !(m->failing && m->to_drain > 0)) {
         m->next_tick += (now - m->next_tick) / interval * interval + interval;
         imx_batch_seal_all(m->o.batch);
-        m->draining = 1;
+        m->to_drain = imx_batch_load(m->o.batch).sealed_lines
+                      + m->load.line_count - m->load.pos;
+    }
+    if (m->creating || m->to_drain > 0 || m->load.pos < m->load.line_count) {
         return 1;
     }
     return load->sealed_bytes >= m->o.max_bytes

@@ -299,16 +299,13 @@ static char *put(char *p, const char *bytes, apr_size_t len)
 
 #define PUT(p, text) put((p), (text), sizeof(text) - 1)
 
-static char *put_tags(char *p, const imx_config_server_t *conf,
-                      const request_rec *r)
+__attribute__((noinline))
+static char *put_other_tags(char *p, const imx_config_server_t *conf,
+                            const request_rec *r)
 {
     const char *method = r->method;
     apr_size_t len;
 
-    if (method != NULL && method[0] == 'G' && method[1] == 'E'
-        && method[2] == 'T' && method[3] == '\0') {
-        return put(p, conf->get.bytes, conf->get.len);
-    }
     if (method == NULL || r->method_number == M_INVALID
         || (len = strlen(method)) > METHOD_MAX) {
         method = "OTHER";
@@ -317,6 +314,24 @@ static char *put_tags(char *p, const imx_config_server_t *conf,
     p = put(p, conf->head.bytes, conf->head.len);
     p = put(p, method, len);
     return put(p, conf->tail.bytes, conf->tail.len);
+}
+
+static char *put_tags(char *p, const imx_config_server_t *conf,
+                      const request_rec *r)
+{
+    const char *method = r->method;
+
+    if (method != NULL && method[0] == 'G' && method[1] == 'E'
+        && method[2] == 'T' && method[3] == '\0') {
+        return put(p, conf->get.bytes, conf->get.len);
+    }
+    return put_other_tags(p, conf, r);
+}
+
+/* Three digits, as httpd's statuses have. */
+static char *put_status(char *p, unsigned status)
+{
+    return put(p, status_text[status <= STATUS_MAX ? status : 0], 3);
 }
 
 static apr_int64_t not_negative(apr_int64_t ns)
@@ -364,7 +379,7 @@ int imx_request_log(request_rec *r)
     }
     if (imx_config_dir(last->per_dir_config)->enabled == 1) {
         p = put_tags(line, imx_config_server(r->server), r);
-        p = put(p, status_text[(unsigned)last->status % (STATUS_MAX + 1)], 3);
+        p = put_status(p, (unsigned)last->status);
         p = put_times(p, r, m, &ended);
         p = PUT(p, ",bytes_sent=");
         p = imx_lineproto_write_int(p, last->header_only ? 0
