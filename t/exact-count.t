@@ -1,0 +1,84 @@
+# N requests are N points, on each MPM: over keep-alive connections, with a
+# graceful restart in the middle and a stop at the end, whichever way it stops.
+# What the access log has is what happened; the client's view only bounds it.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxTest;
+use Test::More;
+
+my $requests = $ENV{IMX_REQUESTS} || 20_000;
+my $db = influxd();
+
+sub sum_is {
+    my ($h, $database, $name) = @_;
+    my $logged = 0;
+    $logged += $_->{bytes} for $h->access_log;
+    my ($row) = $db->query(
+        'SELECT sum(bytes_sent) AS n FROM "raw-requests"', $database);
+    is($row->{n}, $logged, $name);
+}
+
+# Clients of which every one has an own worker, in both generations.
+my %room = (
+    event => { children => 2, threads => 16 },
+    worker => { children => 2, threads => 16 },
+    prefork => { children => 20 },
+);
+
+for my $mpm (qw(event worker prefork)) {
+    my $h = httpd(mpm => $mpm, module => 1, influx => $db, %{ $room{$mpm} },
+        conf => "InfluxMetricsDatabase graceful_$mpm");
+    my $load = client(port => $h->port, n => $requests, c => 16);
+    ok(wait_until(60, sub { $h->access_count > $requests / 3 }),
+        "$mpm: load is under way");
+    $h->graceful;
+    cmp_ok($h->access_count, '<', $requests,
+        "$mpm: the graceful restart came in the middle");
+    my $r = $load->wait;
+    is($r->{sent}, $requests, "$mpm: the client asked $requests times");
+    # httpd logs after the client has its answer: not before that may it stop.
+    ok(wait_until(5, sub { $h->access_count >= $r->{complete} }),
+        "$mpm: each answer is logged");
+    ok($h->stop, "$mpm: stops");
+    my $logged = $h->access_count;
+    count_is($db, $logged, "$mpm: points = access log",
+        database => "graceful_$mpm");
+    sum_is($h, "graceful_$mpm", "$mpm: the same bytes");
+    ok(!(grep { /exit signal/ } $h->error_log), "$mpm: no child crashed");
+
+    # Debian's way to stop.  Nothing may depend on a tick that still comes.
+    $h = httpd(mpm => $mpm, module => 1, influx => $db, %{ $room{$mpm} },
+        conf => "InfluxMetricsDatabase stop_$mpm");
+    load(url => $h->url, n => 3000, c => 8);
+    ok($h->graceful_stop, "$mpm: stops gracefully");
+    count_is($db, 3000, "$mpm: 3000 requests and a graceful stop, 3000 points",
+        database => "stop_$mpm");
+
+    # Children that end after some connections, all the time.
+    $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 10,
+        threads => 4, conf => "InfluxMetricsDatabase recycled_$mpm\n"
+            . 'MaxConnectionsPerChild 50');
+    # httpd itself forgets a connection now and then when a child ends.
+    client(port => $h->port, n => 1500, c => 4, close => 1, timeout => 2)
+        ->wait;
+    my %pids = map { $_->{pid} => 1 } $h->access_log;
+    cmp_ok(scalar keys %pids, '>=', 20, "$mpm: children come and go");
+    count_is($db, $h, "$mpm: recycled children leave no point behind",
+        database => "recycled_$mpm");
+    ok($h->stop, "$mpm: stops");
+    is($db->count('raw-requests', "recycled_$mpm"), $h->access_count,
+        "$mpm: and that was all");
+
+    # One process, parent and child in one.
+    $h = httpd(mpm => $mpm, module => 1, influx => $db, start => 0,
+        conf => "InfluxMetricsDatabase one_$mpm");
+    $h->start('-X');
+    load(url => $h->url, n => 300, c => 1);
+    ok($h->stop, "$mpm: -X stops");
+    count_is($db, 300, "$mpm: -X: 300 requests, 300 points",
+        database => "one_$mpm");
+}
+
+finish();

@@ -1,0 +1,302 @@
+# Every kind of request is one line, with the right method, status, size and
+# times, on each MPM.  Each kind has a virtual host of its own, on a port of
+# its own, so the tag `server` tells which points belong to it.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxTest;
+use Test::More;
+
+my $db = influxd();
+my $big = 24 * 1024 * 1024;     # more than both ends of a socket can hold
+my $host = "Host: imx.test\r\n";
+my $close = "Connection: close\r\n";
+
+sub ask {
+    my ($method, $path, $more) = @_;
+    return "$method $path HTTP/1.1\r\n$host" . ($more // '') . "\r\n";
+}
+
+# A reader that begins late, with a small receive buffer.
+my @slow_reader = (read_pause => 0.6, rcvbuf => 4096);
+
+# A body that pauses in its middle.
+sub slow_upload {
+    my ($port, $path) = @_;
+    my $head = ask('POST', $path, "Content-Length: 20\r\n$close");
+    raw($port, $head . 'x' x 20, pause => [length($head) + 10, 0.6]);
+}
+
+my $cgi = <<'CGI';
+Options +ExecCGI
+AddHandler cgi-script .cgi
+CGI
+
+# The script does by its query string: sleep, read the body, or write much.
+my $script = <<'CGI';
+#!/usr/bin/perl
+use strict;
+my $do = $ENV{QUERY_STRING};
+select undef, undef, undef, 0.4 if $do eq 'slow';
+if ($do eq 'read') { my $body = do { local $/; <STDIN> } }
+print "Content-Type: text/plain\r\n\r\n";
+if ($do =~ /^big=(\d+)/) { print 'x' x 65536 for 1 .. $1 / 65536 }
+else { print "cgi\n" }
+CGI
+
+my $application = <<'PYTHON';
+import time
+
+def application(environ, start_response):
+    if environ['QUERY_STRING'] == 'slow':
+        time.sleep(0.4)
+    if environ['QUERY_STRING'] == 'read':
+        environ['wsgi.input'].read()
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    if environ['QUERY_STRING'].startswith('big='):
+        size = int(environ['QUERY_STRING'][4:])
+        return (b'x' * 65536 for i in range(size // 65536))
+    return [b'wsgi\n']
+PYTHON
+
+# Both for an application that takes 0.4 s and for one whose client is slow.
+my @slow_app = (app => [0.4, 0.55], time => [0.4, 2]);
+my @slow_client = (app => [0, 0.3], time => [0.6, 5]);
+
+my %no_app = (app => undef);
+my @kinds = (
+    { name => 'static', run => sub { get("http://127.0.0.1:$_[0]/") },
+        is => [GET => 200, 12], app => [0, 0.1] },
+    { name => 'head', run => sub { raw($_[0], ask('HEAD', '/', $close)) },
+        is => [HEAD => 200, 0], app => [0, 0.1] },
+    { name => 'not-modified', run => sub {
+            raw($_[0], ask('GET', '/', "If-None-Match: *\r\n$close"));
+        }, is => [GET => 304, 0] },
+    { name => 'found', conf => 'Redirect /a /b',
+        run => sub { get("http://127.0.0.1:$_[0]/a") }, is => [GET => 302] },
+    { name => 'no-host', run => sub { raw($_[0], "GET / HTTP/1.1\r\n\r\n") },
+        is => [GET => 400], %no_app },
+    { name => 'garbage', run => sub { raw($_[0], "\x01\x02\x03 x\r\n\r\n") },
+        is => [OTHER => 400], %no_app },
+    { name => 'denied', conf => "<Location />\nRequire all denied\n</Location>",
+        run => sub { get("http://127.0.0.1:$_[0]/") },
+        is => [GET => 403], %no_app },
+    { name => 'missing', run => sub { get("http://127.0.0.1:$_[0]/no") },
+        is => [GET => 404] },
+    { name => 'not-allowed',
+        run => sub { raw($_[0], ask('DELETE', '/', $close)) },
+        is => [DELETE => 405] },
+    { name => 'brew', run => sub { raw($_[0], ask('BREW', '/', $close)) },
+        is => [OTHER => 501] },
+    { name => 'too-late', conf => 'Timeout 1',
+        run => sub { raw($_[0], 'GET / HT') }, is => [OTHER => 408], %no_app },
+    { name => 'late-header', conf => 'Timeout 1',
+        run => sub { raw($_[0], "GET / HTTP/1.1\r\nHo") },
+        is => [GET => 408], time => [0.9, 3], %no_app },
+    { name => 'too-long',
+        run => sub { raw($_[0], ask('GET', '/' . 'x' x 9000, $close)) },
+        is => [OTHER => 414], %no_app },
+    { name => 'rewrite', conf => "RewriteEngine On\n"
+            . 'RewriteRule ^/old$ /index.html [PT]',
+        run => sub { get("http://127.0.0.1:$_[0]/old") },
+        is => [GET => 200, 12] },
+    # In a directory mod_rewrite makes an internal redirect of it.
+    { name => 'redirect', conf => "<Location />\nOptions +FollowSymLinks\n"
+            . "RewriteEngine On\nRewriteRule old\$ /index.html\n</Location>",
+        run => sub { get("http://127.0.0.1:$_[0]/old") },
+        is => [GET => 200, 12] },
+    # Its own status is 200 then, the target's is not.
+    { name => 'redirect-missing', conf => "<Location />\n"
+            . "Options +FollowSymLinks\nRewriteEngine On\n"
+            . "RewriteRule old\$ /no.html\n</Location>",
+        run => sub { get("http://127.0.0.1:$_[0]/old") }, is => [GET => 404] },
+    { name => 'error-document', conf => 'ErrorDocument 404 /sorry.html',
+        run => sub { get("http://127.0.0.1:$_[0]/no") },
+        is => [GET => 404, 6] },
+    # The request for the document is a GET, the client's was not.
+    { name => 'error-post', conf => 'ErrorDocument 404 /sorry.html',
+        run => sub { http('POST', "http://127.0.0.1:$_[0]/no",
+            { content => 'x' }) }, is => [POST => 404, 6] },
+    { name => 'directory', conf => 'DirectoryIndex nothing.html index.html',
+        run => sub { get("http://127.0.0.1:$_[0]/sub/") },
+        is => [GET => 200, 4] },
+    { name => 'keep-alive', count => 3, is => [GET => 200, 12], run => sub {
+            my $ua = HTTP::Tiny->new(keep_alive => 1);
+            $ua->get("http://127.0.0.1:$_[0]/") for 1 .. 3;
+        } },
+    { name => 'pipelined', count => 5, is => [GET => 200, 12], run => sub {
+            raw($_[0], ask('GET', '/') x 4 . ask('GET', '/', $close));
+        } },
+    { name => 'subrequest', conf => "Options +Includes\n"
+            . "AddOutputFilter INCLUDES .shtml",
+        run => sub { get("http://127.0.0.1:$_[0]/page.shtml") },
+        is => [GET => 200] },
+    { name => 'deflate', conf => 'SetOutputFilter DEFLATE', run => sub {
+            raw($_[0], ask('GET', '/text',
+                "Accept-Encoding: gzip\r\n$close"));
+        }, is => [GET => 200] },
+    { name => 'slow-reader',
+        run => sub { raw($_[0], ask('GET', '/big', $close), @slow_reader) },
+        is => [GET => 200, $big], @slow_client },
+    { name => 'gone', run => sub {
+            raw($_[0], ask('GET', '/big'), rcvbuf => 4096, read => 0);
+        }, is => [GET => 200] },
+    { name => 'cgi', conf => $cgi,
+        run => sub { get("http://127.0.0.1:$_[0]/script.cgi") },
+        is => [GET => 200, 4], app => [0, 0.4] },
+    { name => 'cgi-slow', conf => $cgi,
+        run => sub { get("http://127.0.0.1:$_[0]/script.cgi?slow") },
+        is => [GET => 200, 4], @slow_app },
+    { name => 'cgi-upload', conf => $cgi,
+        run => sub { slow_upload($_[0], '/script.cgi?read') },
+        is => [POST => 200, 4], @slow_client },
+    { name => 'cgi-reader', conf => $cgi, run => sub {
+            raw($_[0], ask('GET', "/script.cgi?big=$big", $close),
+                @slow_reader);
+        }, is => [GET => 200, $big], @slow_client },
+    { name => 'wsgi', conf => 'WSGIScriptAlias / %D/app.wsgi',
+        run => sub { get("http://127.0.0.1:$_[0]/") },
+        is => [GET => 200, 5] },
+    { name => 'wsgi-slow', conf => 'WSGIScriptAlias / %D/app.wsgi',
+        run => sub { get("http://127.0.0.1:$_[0]/?slow") },
+        is => [GET => 200, 5], @slow_app },
+    { name => 'wsgi-upload', conf => 'WSGIScriptAlias / %D/app.wsgi',
+        run => sub { slow_upload($_[0], '/?read') },
+        is => [POST => 200, 5], @slow_client },
+    { name => 'wsgi-reader', conf => 'WSGIScriptAlias / %D/app.wsgi',
+        run => sub {
+            raw($_[0], ask('GET', "/?big=$big", $close), @slow_reader);
+        }, is => [GET => 200, $big], @slow_client },
+    { name => 'daemon', conf => "WSGIScriptAlias / %D/app.wsgi\n"
+            . 'WSGIProcessGroup behind',
+        run => sub { get("http://127.0.0.1:$_[0]/?slow") },
+        is => [GET => 200, 5], @slow_app },
+    # The application behind the proxy; its own points are those of `wsgi'.
+    { name => 'proxy', conf => 'ProxyPass / http://127.0.0.1:%P/',
+        run => sub { get("http://127.0.0.1:$_[0]/?slow") },
+        is => [GET => 200, 5], @slow_app, behind => 1 },
+    { name => 'proxy-upload', conf => 'ProxyPass / http://127.0.0.1:%P/',
+        run => sub { slow_upload($_[0], '/?read') },
+        is => [POST => 200, 5], @slow_client, behind => 1 },
+    { name => 'proxy-down', conf => 'ProxyPass / http://127.0.0.1:1/',
+        run => sub { get("http://127.0.0.1:$_[0]/") }, is => [GET => 503] },
+    { name => 'off', count => 0, conf => 'InfluxMetrics Off',
+        run => sub { get("http://127.0.0.1:$_[0]/") } },
+    { name => 'off-below', count => 1, is => [GET => 200, 12],
+        conf => "<Location /sub/>\nInfluxMetrics Off\n</Location>",
+        run => sub {
+            get("http://127.0.0.1:$_[0]$_") for '/sub/', '/index.html';
+        } },
+);
+
+sub server {
+    my ($mpm) = @_;
+    my $fill = sub {
+        my ($conf) = @_;
+        return sub {
+            my ($h) = @_;
+            my $behind = $h->port('behind.test');
+            return ($conf // '') =~ s/%D/$h->dir/ger =~ s/%P/$behind/gr;
+        };
+    };
+    my $h = httpd(mpm => $mpm, module => 1, influx => $db, start => 0,
+        children => $mpm eq 'prefork' ? 8 : 2,
+        modules => [qw(alias rewrite include filter deflate proxy proxy_http
+            wsgi), $mpm eq 'prefork' ? 'cgi' : 'cgid'],
+        vhosts => [(map { ("$_->{name}.test" => $fill->($_->{conf})) } @kinds),
+            'behind.test' => $fill->('WSGIScriptAlias / %D/app.wsgi')],
+        conf => sub {
+            "InfluxMetricsDatabase $mpm\nWSGIApplicationGroup %{GLOBAL}\n"
+            . 'WSGIDaemonProcess behind processes=1 threads=4';
+        });
+    $h->put('htdocs/sub/index.html', "sub\n");
+    $h->put('htdocs/sorry.html', "sorry\n");
+    $h->put('htdocs/text', 'text ' x 1000);
+    $h->put('htdocs/big', 'x' x $big);
+    $h->put('htdocs/page.shtml', '<!--#include virtual="/index.html" -->'
+        . '<!--#include virtual="/sub/" -->');
+    $h->put('htdocs/script.cgi', $script, 0755);
+    $h->put('app.wsgi', $application);
+    return $h->start;
+}
+
+sub between {
+    my ($value, $range, $name) = @_;
+    my ($low, $high) = @$range;
+    $high *= slow();
+    ok(defined $value && $value >= $low && $value <= $high,
+        "$name in $low .. $high s") or diag 'is ' . ($value // 'not there');
+}
+
+# One point beside the line that the access log has for it.
+sub point_is {
+    my ($kind, $point, $logged, $name) = @_;
+    my ($method, $status, $bytes) = @{ $kind->{is} };
+    is($point->{method}, $method, "$name: method");
+    is($point->{status}, $status, "$name: status");
+    is($point->{status}, $logged->{status}, "$name: status as logged");
+    $bytes //= $logged->{bytes};
+    is($point->{bytes_sent}, $bytes, "$name: bytes_sent");
+    # Both are taken at the end of the request, one after the other.
+    my $apart = abs($point->{request_time} - $logged->{us} / 1e6);
+    cmp_ok($apart, '<', 0.05 * slow(), "$name: request_time as logged");
+    between($point->{request_time}, $kind->{time}, "$name: request_time")
+        if $kind->{time};
+    return if !exists $kind->{app};
+    my $app = $point->{application_time};
+    if ($kind->{app}) {
+        between($app, $kind->{app}, "$name: application_time");
+        cmp_ok($app, '<=', $point->{request_time}, "$name: a part of it");
+    }
+    else {
+        is($app, undef, "$name: no handler, no application_time");
+    }
+}
+
+for my $mpm (qw(event worker prefork)) {
+    my $h = server($mpm);
+    my $expected = 0;
+    for my $kind (@kinds) {
+        $kind->{run}->($h->port("$kind->{name}.test"));
+        $expected += ($kind->{count} // 1) + ($kind->{behind} // 0);
+    }
+    count_is($db, $expected, "$mpm: as many points as expected",
+        database => $mpm);
+    ok($h->stop, "$mpm: stops");
+    my (%points, %logged);
+    for ($db->query('SELECT * FROM "raw-requests"', $mpm)) {
+        push @{ $points{ $_->{server} } }, $_;
+    }
+    push @{ $logged{ $_->{server} } }, $_ for $h->access_log;
+    for my $kind (@kinds) {
+        my $server = "$kind->{name}.test";
+        my @points = @{ $points{$server} // [] };
+        is(scalar @points, $kind->{count} // 1,
+            "$mpm $kind->{name}: number of points") or next;
+        my @lines = @{ $logged{$server} // [] };
+        @lines = $lines[-1] if $kind->{name} eq 'off-below';
+        point_is($kind, $points[$_], $lines[$_], "$mpm $kind->{name}")
+            for 0 .. $#points;
+    }
+    is(scalar @{ $points{'behind.test'} // [] }, 2,
+        "$mpm: the proxied requests, behind the proxy");
+}
+
+# Streams of HTTP/2 are requests, too.
+SKIP: {
+    my $curl = which_one('curl');
+    skip 'no curl with HTTP/2', 2
+        if !$curl || `$curl --version` !~ /\bHTTP2\b/;
+    my $h = httpd(module => 1, influx => $db, modules => ['http2'],
+        conf => "InfluxMetricsDatabase h2\nProtocols h2c http/1.1");
+    my @flags = qw(-s -o /dev/null --http2-prior-knowledge -w %{http_version});
+    is(join(' ', map { `$curl @flags $_` } $h->url, $h->url('/no')), '2 2',
+        'HTTP/2 answers');
+    wait_until(20, sub { $db->count('raw-requests', 'h2') == 2 });
+    my @points = $db->query('SELECT * FROM "raw-requests"', 'h2');
+    is_deeply([sort map { "$_->{method} $_->{status}" } @points],
+        ['GET 200', 'GET 404'], 'HTTP/2: a point a stream');
+}
+
+finish();
