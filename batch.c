@@ -352,6 +352,7 @@ static void salvage(const imx_batch_t *b, uint32_t slot)
     atomic_store(&e->state, EMPTY);
     atomic_store(&e->start_time, 0);
     atomic_store(&e->reaped, 0);
+    atomic_store(&b->area->any_free, 1);
     atomic_store(&e->pid, 0);
 }
 
@@ -555,16 +556,17 @@ static inline __attribute__((always_inline))
 int append_to(const imx_batch_t *b, uint32_t i, uint64_t tenure,
               const char *line, size_t len)
 {
-    const size_t size = b->geometry.segment_size;
+    const int64_t size = b->geometry.segment_size;
     _Atomic uint64_t *p = &segment(b, i)->word;
     uint64_t word = load(p);
-    size_t below;               /* where this line's slot begins */
+    int64_t below;              /* where this line's slot begins; a hostile
+                                   word may make it negative */
     char *data;
 
     do {
-        below = size - (lines_of(word) + 1) * sizeof(uint64_t);
+        below = size - (lines_of(word) + 1) * (int64_t)sizeof(uint64_t);
         if (TENURE(word) != tenure || lines_of(word) == LINES_MAX
-            || bytes_of(word) + len > below) {
+            || bytes_of(word) + (int64_t)len > below) {
             return 0;
         }
     } while (!swap(p, &word, word + (UINT64_C(1) << LINES_SHIFT) + len));

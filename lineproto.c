@@ -15,12 +15,13 @@ enum {
     STRING = 4,                 /* escaped in string fields: " \ */
     FEED = 8,                   /* LF: a space in values */
     CONTROL = 16,               /* refused in names */
-    HIGH = 32                   /* not ASCII: must be valid UTF-8 */
+    HIGH = 32,                  /* not ASCII: must be valid UTF-8 */
+    SLASH = 64                  /* left off before an escape */
 };
 
-#define IN_MEASUREMENT (MEASUREMENT | FEED | CONTROL | HIGH)
-#define IN_NAME (KEY | FEED | CONTROL | HIGH)
-#define IN_TAG_VALUE (KEY | FEED | HIGH)
+#define IN_MEASUREMENT (MEASUREMENT | FEED | CONTROL | HIGH | SLASH)
+#define IN_NAME (KEY | FEED | CONTROL | HIGH | SLASH)
+#define IN_TAG_VALUE (KEY | FEED | HIGH | SLASH)
 #define IN_STRING (STRING | FEED | HIGH)
 
 #define C CONTROL
@@ -30,7 +31,7 @@ static const unsigned char class_of[256] = {
     C, C, C, C, C, C, C, C, C, C, FEED | C, C, C, C, C, C,
     ROW_OF_16(C),
     [' '] = MEASUREMENT | KEY, [','] = MEASUREMENT | KEY, ['='] = KEY,
-    ['"'] = STRING, ['\\'] = STRING, [127] = C,
+    ['"'] = STRING, ['\\'] = STRING | SLASH, [127] = C,
     [128] = ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H),
     ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H), ROW_OF_16(H)
 };
@@ -84,6 +85,27 @@ static size_t utf8_length(const unsigned char *s, size_t n)
     return 0;
 }
 
+/*
+ * A run of backslashes in a name or tag value.  There is no escape for them,
+ * and before an escaped byte InfluxDB 1.x reads the pair as something else and
+ * takes the next lines for a part of this one: they are left off there.
+ * Returns bytes eaten.
+ */
+static size_t put_slashes(imx_lineproto_t *lp, const unsigned char *s,
+                          size_t n, unsigned mask)
+{
+    size_t run = 1;
+
+    while (run < n && s[run] == '\\') {
+        run++;
+    }
+    if (run == n
+        || !(class_of[s[run]] & mask & (MEASUREMENT | KEY | FEED))) {
+        put_bytes(lp, (const char *)s, run);
+    }
+    return run;
+}
+
 /* One byte or sequence that is not copied as it is.  Returns bytes eaten. */
 static size_t put_special(imx_lineproto_t *lp, const unsigned char *s,
                           size_t n, unsigned mask)
@@ -107,6 +129,9 @@ static size_t put_special(imx_lineproto_t *lp, const unsigned char *s,
             put_char(lp, '\\');
         }
         put_char(lp, ' ');
+    }
+    else if (class & SLASH) {
+        return put_slashes(lp, s, n, mask);
     }
     else {
         put_char(lp, '\\');

@@ -22,8 +22,9 @@
  * What becomes of a bad part:
  *   - LF in a tag value or string field: a space (one LF a point);
  *   - invalid UTF-8: each bad byte becomes U+FFFD;
- *   - backslashes at the end of a name or tag value would eat the separator
- *     behind them and cannot be escaped: they are left off;
+ *   - backslashes at the end of a name or tag value, and before a byte in it
+ *     that gets an escape, would eat what is behind them and cannot be escaped
+ *     themselves: they are left off;
  *   - a tag whose value is empty (or was nothing but backslashes) is left out;
  *   - a measurement or key that is empty, longer than IMX_LINEPROTO_NAME_MAX,
  *     has a control byte, begins with '_', is a key named "time", or is a

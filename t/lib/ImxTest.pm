@@ -42,6 +42,7 @@ package ImxTest;
 #                  timeout => seconds without a byte);
 #   my $r = $l->wait;  # {sent, complete, broken}: never repeats a request
 #   wait_until(10, sub { ... }); free_port(); work_dir(); top(); build();
+#   levels();       # of the source files, from docs/architecture.md
 #   count_is($db, $n or $h, 'name'); finish();    # sanitizers, done_testing
 #
 # IMX_BUILD: build directory.  IMX_PRELOAD: sanitizer library to start httpd
@@ -66,7 +67,7 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(free_port work_dir top build wait_until slow which_one
     influxd victoria httpd get http raw load client count_is
-    sanitizer_reports finish slurp spew);
+    sanitizer_reports finish slurp spew levels);
 
 my $owner = $$;                 # only this process cleans up
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -256,6 +257,17 @@ sub finish {
             or Test::More::diag(join "\n", map { substr $_, 0, 4000 } @reports);
     }
     Test::More::done_testing();
+}
+
+# The table | level | file | of docs/architecture.md: base name => level.
+sub levels {
+    my %level;
+    for (split /\n/, slurp("$top/docs/architecture.md")) {
+        next if !/^\|\s*(\d+)\s*\|([^|]+)\|/;
+        my ($level, $names) = ($1, $2);
+        $level{$_} = $level for $names =~ /\b(\w+)\.(?:c\b|h\b|\[ch\])/g;
+    }
+    return %level;
 }
 
 sub influxd { return ImxTest::Influx->new(@_) }
