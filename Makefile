@@ -21,7 +21,7 @@ MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -pthread
 
 # Levels 0 to 2, without httpd; then what knows httpd.
-LIB = lineproto batch influx monitor
+LIB = lineproto batch influx spool monitor
 MOD = config runtime request status mod_influx_metrics
 MODULE = $(BUILD)/mod_influx_metrics.so
 

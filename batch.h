@@ -209,6 +209,7 @@ void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim);
 typedef struct {
     int64_t last_flush;                 /* ns since 1970, 0: none yet */
     int64_t last_status;                /* HTTP status, 0: no answer */
+    uint64_t spool_known;               /* 1: the spool was looked at */
     uint64_t spool_found;               /* lines in the spool at the start */
     uint64_t spool_lines, spool_bytes;  /* in the spool now */
     uint64_t spool_rejected, spool_dropped;     /* lines, of the spool's */

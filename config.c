@@ -414,6 +414,25 @@ static const char *set_max_body(cmd_parms *cmd, void *config,
     return err;
 }
 
+static const char *set_spool(cmd_parms *cmd, void *config, const char *value,
+                             const char *size)
+{
+    const char *err = only_main_server(cmd);
+
+    if (err != NULL) {
+        return err;
+    }
+    global.spool_dir = ap_server_root_relative(cmd->pool, value);
+    if (*value == '\0' || has_control(value) || global.spool_dir == NULL) {
+        return wrong(cmd, value, "a directory");
+    }
+    if (size != NULL) {
+        err = parse_size(cmd, size, 1 << 20, (apr_off_t)1 << 50,
+                         "a size of at least 1M", &global.spool_max);
+    }
+    return err;
+}
+
 static const char *set_process_tag(cmd_parms *cmd, void *config,
                                    const char *value)
 {
@@ -491,6 +510,9 @@ const command_rec imx_config_commands[] = {
                   "the size of the buffer in shared memory"),
     AP_INIT_TAKE12("InfluxMetricsMaxBody", set_max_body, NULL, RSRC_CONF,
                    "the most bytes, and lines, of one delivery"),
+    AP_INIT_TAKE12("InfluxMetricsSpool", set_spool, NULL, RSRC_CONF,
+                   "a directory for points that InfluxDB does not take, and "
+                   "its size"),
     AP_INIT_TAKE1("InfluxMetricsMeasurement", set_measurement, NULL, RSRC_CONF,
                   "the measurement of the requests' points"),
     AP_INIT_TAKE1("InfluxMetricsProcessTag", set_process_tag, NULL, RSRC_CONF,

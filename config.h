@@ -24,6 +24,8 @@ typedef struct {
     int interval_ms, shutdown_ms;
     apr_size_t buffer_size, max_body;
     apr_size_t max_lines;
+    const char *spool_dir;          /* NULL: no spool */
+    apr_size_t spool_max;           /* 0: no limit */
     const char *hostname;           /* this host's name */
 } imx_config_t;
 

@@ -7,6 +7,8 @@
  */
 #include "monitor.h"
 
+#include "spool.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -48,6 +50,9 @@ typedef struct {
     size_t part_count, first_part;          /* parts before it are settled */
     size_t line_count, pos, window;
     size_t window_limit;                    /* lines; smaller while splitting */
+    size_t capacity;                        /* of lines[] */
+    struct iovec *pieces;                   /* capacity, for the spool */
+    int from_spool;                         /* a file, and no parts */
 } load_t;
 
 /* At most one line a minute for a kind of trouble, with what was counted. */
@@ -76,21 +81,26 @@ struct imx_monitor {
     trouble_t outage, rejected, dropped, no_room;
     char refusal[IMX_INFLUX_REASON_MAX];    /* the last one's reason */
     imx_batch_delivery_t delivery;          /* as told to the status page */
+    imx_spool_t *spool;                     /* NULL: none, or not open */
+    imx_spool_totals_t spool_seen;          /* as last told */
+    trouble_t no_spool;
     uint64_t random;
     int wake_fd;
     pthread_t thread;
     _Atomic int stop, done;
 };
 
-static int64_t now_of(imx_monitor_t *m)
+static int64_t monotonic(void)
 {
     struct timespec t;
 
-    if (m->o.now != NULL) {
-        return m->o.now(m->o.now_context);
-    }
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000 * MS + t.tv_nsec;
+}
+
+static int64_t now_of(imx_monitor_t *m)
+{
+    return m->o.now != NULL ? m->o.now(m->o.now_context) : monotonic();
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -138,7 +148,8 @@ static uint64_t lost_so_far(imx_monitor_t *m)
 {
     imx_batch_totals_t t = imx_batch_totals(m->o.batch);
 
-    return t.no_room + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_REJECTED];
+    return t.no_room + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_REJECTED]
+           + m->delivery.spool_dropped;
 }
 
 /* ---- what is claimed ---- */
@@ -207,10 +218,178 @@ static void put_back(imx_monitor_t *m)
 {
     load_t *l = &m->load;
 
+    if (l->from_spool) {
+        imx_spool_keep(m->spool);
+        l->from_spool = 0;
+    }
     for (; l->first_part < l->part_count; l->first_part++) {
         imx_batch_put_back(m->o.batch, &l->parts[l->first_part].claim);
     }
     l->pos = l->line_count = 0;
+}
+
+/* ---- the spool ---- */
+
+/* For the status page; what others did to the directory counts as found or
+ * dropped. */
+static void tell_spool(imx_monitor_t *m)
+{
+    imx_spool_totals_t t = imx_spool_totals(m->spool);
+
+    m->delivery.spool_found += t.found - m->spool_seen.found;
+    m->delivery.spool_dropped += t.lost - m->spool_seen.lost;
+    m->spool_seen = t;
+    m->delivery.spool_lines = t.lines;
+    m->delivery.spool_bytes = t.bytes;
+    imx_batch_tell(m->o.batch, &m->delivery);
+}
+
+static void say_no_spool(imx_monitor_t *m, const char *reason)
+{
+    if (may_say(m, &m->no_spool, 1)) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(50) "the spool %s cannot be used: %s",
+            m->o.spool_dir, reason);
+        m->no_spool.count = 0;
+    }
+}
+
+/* Opens it if there is one.  What is found in it when the area is new is
+ * recorded with the rest from then on. */
+static int open_spool(imx_monitor_t *m)
+{
+    char reason[IMX_SPOOL_REASON_MAX];
+
+    if (m->spool != NULL || m->o.spool_dir == NULL) {
+        return m->spool != NULL;
+    }
+    if (imx_spool_open(&m->spool, m->o.spool_dir, m->o.spool_max, m->o.log,
+                       m->o.log_context, reason) != 0) {
+        m->spool = NULL;
+        say_no_spool(m, reason);
+        return 0;
+    }
+    m->spool_seen = imx_spool_totals(m->spool);
+    if (!m->delivery.spool_known) {
+        m->delivery.spool_known = 1;
+        m->spool_seen.found = 0;
+    }
+    tell_spool(m);
+    return 1;
+}
+
+static void settle_as(imx_monitor_t *m, const imx_batch_claim_t *claim,
+                      imx_batch_fate_e fate, uint64_t whole)
+{
+    uint64_t fates[IMX_BATCH_FATES] = { 0 };
+
+    fates[fate] = whole;
+    imx_batch_settle(m->o.batch, claim, fates);
+}
+
+static size_t whole_lines(imx_monitor_t *m, const imx_batch_claim_t *claim,
+                          struct iovec *pieces)
+{
+    size_t count = 0;
+    const char *text;
+    uint32_t i;
+
+    for (i = 0; i < claim->lines; i++) {
+        size_t len = imx_batch_line(m->o.batch, claim, i, &text);
+
+        if (len > 0) {
+            pieces[count].iov_base = (char *)(uintptr_t)text;
+            pieces[count++].iov_len = len;
+        }
+    }
+    return count;
+}
+
+/*
+ * Moves the oldest sealed segments, a body's worth, into one file of the spool.
+ * Returns how many segments became free; 0: nothing sealed, or no spool.
+ */
+static size_t spool_oldest(imx_monitor_t *m)
+{
+    load_t *l = &m->load;
+    size_t counts[CLAIMS_MAX], claimed, lines = 0, i;
+    uint64_t dropped = 0;
+    int rv = 0;
+
+    if (!open_spool(m)) {
+        return 0;
+    }
+    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX,
+                              m->o.max_lines, m->o.max_bytes);
+    for (i = 0; i < claimed; i++) {
+        counts[i] = whole_lines(m, &l->claims[i], l->pieces + lines);
+        lines += counts[i];
+    }
+    if (lines > 0) {
+        rv = imx_spool_put(m->spool, l->pieces, lines, &dropped);
+    }
+    for (i = 0; i < claimed; i++) {
+        if (rv == 0) {
+            settle_as(m, &l->claims[i], IMX_BATCH_SPOOLED, counts[i]);
+        }
+        else {
+            imx_batch_put_back(m->o.batch, &l->claims[i]);
+        }
+    }
+    m->delivery.spool_dropped += dropped;
+    tell_spool(m);
+    if (rv != 0) {
+        say_no_spool(m, strerror(rv));
+        return 0;
+    }
+    return claimed;
+}
+
+static int make_lines(load_t *l, size_t capacity)
+{
+    free(l->lines);
+    free(l->pieces);
+    l->lines = malloc(capacity * sizeof *l->lines);
+    l->pieces = malloc(capacity * sizeof *l->pieces);
+    l->capacity = l->lines != NULL && l->pieces != NULL ? capacity : 0;
+    return l->capacity > 0;
+}
+
+/* The oldest file of the spool becomes the load.  Returns 1 if there is one. */
+static int load_file(imx_monitor_t *m)
+{
+    load_t *l = &m->load;
+    imx_spool_file_t file;
+    size_t i;
+
+    if (!open_spool(m) || imx_spool_oldest(m->spool, &file) != 1) {
+        return 0;
+    }
+    if (file.count > l->capacity && !make_lines(l, file.count)) {
+        imx_spool_keep(m->spool);
+        return 0;
+    }
+    l->line_count = file.count;
+    for (i = 0; i < l->line_count; i++) {
+        l->lines[i].data = file.lines[i].iov_base;
+        l->lines[i].len = (uint32_t)file.lines[i].iov_len;
+    }
+    l->pos = l->part_count = l->first_part = 0;
+    l->window_limit = m->o.max_lines;
+    l->from_spool = 1;
+    return 1;
+}
+
+static void file_window_done(imx_monitor_t *m, uint64_t bad)
+{
+    load_t *l = &m->load;
+
+    m->delivery.spool_rejected += bad < l->window ? bad : l->window;
+    l->pos += l->window;
+    if (l->pos >= l->line_count) {
+        l->from_spool = 0;
+        imx_spool_done(m->spool);
+        tell_spool(m);
+    }
 }
 
 /* The first `bad` lines of the window were refused, the others taken: exact as
@@ -220,6 +399,10 @@ static void window_done(imx_monitor_t *m, uint64_t bad)
     load_t *l = &m->load;
     size_t end = l->pos + l->window, part = l->first_part;
 
+    if (l->from_spool) {
+        file_window_done(m, bad);
+        end = l->pos;
+    }
     for (; l->pos < end; l->pos++) {
         imx_batch_fate_e fate = bad > 0 ? IMX_BATCH_REJECTED : IMX_BATCH_SENT;
 
@@ -494,35 +677,49 @@ static int send_next(imx_monitor_t *m)
         m->sending = 1;
         return 1;
     }
+    /* Live lines first, then those of the spool. */
     if (m->load.pos >= m->load.line_count && !claim_lines(m)) {
         m->to_drain = 0;
-        return 0;
+        if (!load_file(m)) {
+            return 0;
+        }
     }
     post_window(m);
     return 1;
 }
 
-/* Gives up the oldest lines so that requests find free segments. */
+/* Gives up the oldest sealed segment; returns 1 if there was one. */
+static int drop_oldest(imx_monitor_t *m, uint64_t *dropped)
+{
+    load_t *l = &m->load;
+    size_t whole;
+
+    if (imx_batch_claim(m->o.batch, l->claims, 1, 1, 1) == 0) {
+        return 0;
+    }
+    whole = whole_lines(m, &l->claims[0], l->pieces);
+    settle_as(m, &l->claims[0], IMX_BATCH_DROPPED, whole);
+    *dropped += whole;
+    return 1;
+}
+
+/*
+ * So that requests find free segments: moves the oldest lines to the spool, in
+ * time while InfluxDB takes nothing, or gives them up when there is no spool.
+ */
 static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
 {
-    uint32_t wanted = m->o.batch->geometry.segments / 16 + 1;
-    uint64_t fate[IMX_BATCH_FATES];
-    imx_batch_claim_t claim;
+    size_t segments = m->o.batch->geometry.segments;
+    size_t least = segments / 16 + 1;
+    size_t n = load->free_segments, freed = 1;
     uint64_t dropped = 0;
-    const char *text;
-    uint32_t n, i;
 
-    for (n = load->free_segments; n < wanted; n++) {
-        if (imx_batch_claim(m->o.batch, &claim, 1, 1, 1) == 0) {
-            break;
-        }
-        memset(fate, 0, sizeof fate);
-        for (i = 0; i < claim.lines; i++) {
-            fate[IMX_BATCH_DROPPED] +=
-                imx_batch_line(m->o.batch, &claim, i, &text) > 0;
-        }
-        dropped += fate[IMX_BATCH_DROPPED];
-        imx_batch_settle(m->o.batch, &claim, fate);
+    while (freed > 0 && n < (m->failing ? segments / 2 : least)) {
+        freed = spool_oldest(m);
+        n += freed;
+    }
+    while (n < least && drop_oldest(m, &dropped)) {
+        n++;
     }
     if (may_say(m, &m->dropped, dropped)) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave up the "
@@ -556,6 +753,7 @@ static void become_holder(imx_monitor_t *m)
      * flush in one instant. */
     m->next_tick = now + random_below(m, (uint32_t)m->o.interval_ms) * MS;
     m->no_room_seen = imx_batch_totals(m->o.batch).no_room;
+    open_spool(m);
     say(m, IMX_LOG_DEBUG, IMX_LOGNO(29) "child %u delivers for the server",
         (unsigned)m->o.child->slot);
 }
@@ -567,6 +765,10 @@ static void give_lease(imx_monitor_t *m)
         m->sending = m->creating = 0;
     }
     put_back(m);
+    if (m->spool != NULL) {
+        imx_spool_close(m->spool);
+        m->spool = NULL;
+    }
     if (m->is_holder) {
         m->is_holder = 0;
         imx_batch_lease_give(m->o.batch);
@@ -628,7 +830,8 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
         m->to_drain = imx_batch_load(m->o.batch).sealed_lines
                       + m->load.line_count - m->load.pos;
     }
-    if (m->creating || m->to_drain > 0 || m->load.pos < m->load.line_count) {
+    if (m->creating || m->to_drain > 0 || m->load.pos < m->load.line_count
+        || m->delivery.spool_lines > 0) {
         return 1;
     }
     return load->sealed_bytes >= m->o.max_bytes
@@ -686,24 +889,49 @@ static void flush(imx_monitor_t *m, int64_t deadline)
     }
 }
 
+/* What InfluxDB did not take in time goes to the spool, if there is one. */
+static void spool_all(imx_monitor_t *m)
+{
+    if (m->sending) {
+        imx_influx_abort(m->influx);
+        m->sending = m->creating = 0;
+    }
+    put_back(m);
+    imx_batch_reap(m->o.batch, 1);
+    imx_batch_seal_all(m->o.batch);
+    while (spool_oldest(m) > 0) {
+    }
+}
+
+/* Another child that is just leaving may hold it for the same purpose. */
+static int wait_for_lease(imx_monitor_t *m, int64_t deadline)
+{
+    while (!m->is_holder && now_of(m) < deadline) {
+        if (imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
+            become_holder(m);
+        }
+        else {
+            poll(NULL, 0, 10);
+        }
+    }
+    return m->is_holder;
+}
+
 void imx_monitor_finish(imx_monitor_t *m)
 {
     int64_t deadline = now_of(m) + m->o.shutdown_ms * MS;
 
-    if (imx_batch_leave(m->o.child)) {
-        /* The last child: another one that is just leaving may hold the
-         * lease for the same purpose. */
-        while (!m->is_holder && now_of(m) < deadline) {
-            if (imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
-                become_holder(m);
-            }
-            else {
-                poll(NULL, 0, 10);
-            }
-        }
-        if (m->is_holder) {
-            flush(m, deadline);
-        }
+    if (imx_batch_leave(m->o.child) && wait_for_lease(m, deadline)) {
+        flush(m, deadline);
+        spool_all(m);
+    }
+    give_lease(m);
+}
+
+void imx_monitor_spool_rest(imx_monitor_t *m)
+{
+    if (wait_for_lease(m, now_of(m) + m->o.shutdown_ms * MS)) {
+        spool_all(m);
     }
     give_lease(m);
 }
@@ -760,15 +988,14 @@ int imx_monitor_stop(imx_monitor_t *m)
 {
     const struct timespec pause = { .tv_nsec = 2 * MS };
     uint64_t one = 1;
-    int64_t left_ms = m->o.shutdown_ms + 500;
+    int64_t deadline = monotonic() + (m->o.shutdown_ms + 500) * MS;
 
     atomic_store(&m->stop, 1);
     if (write(m->wake_fd, &one, sizeof one) < 0) {
         return 0;
     }
-    while (!atomic_load(&m->done) && left_ms > 0) {
+    while (!atomic_load(&m->done) && monotonic() < deadline) {
         nanosleep(&pause, NULL);
-        left_ms -= 2;
     }
     return atomic_load(&m->done);
 }
@@ -777,8 +1004,8 @@ static int make_load(load_t *l, uint64_t max_lines)
 {
     l->parts = malloc(CLAIMS_MAX * sizeof *l->parts);
     l->claims = malloc(CLAIMS_MAX * sizeof *l->claims);
-    l->lines = malloc((max_lines + SEGMENT_LINES_MAX) * sizeof *l->lines);
-    return l->parts != NULL && l->claims != NULL && l->lines != NULL;
+    return l->parts != NULL && l->claims != NULL
+           && make_lines(l, max_lines + SEGMENT_LINES_MAX);
 }
 
 imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)
@@ -812,5 +1039,6 @@ void imx_monitor_destroy(imx_monitor_t *m)
     free(m->load.parts);
     free(m->load.claims);
     free(m->load.lines);
+    free(m->load.pieces);
     free(m);
 }

@@ -22,6 +22,8 @@ typedef struct {
     int interval_ms;                /* of a tick */
     int shutdown_ms;                /* for the last flush */
     uint64_t max_bytes, max_lines;  /* of one body */
+    const char *spool_dir;          /* NULL: no spool */
+    uint64_t spool_max;             /* bytes, 0: no limit */
     imx_log_fn log;
     void *log_context;
     int64_t (*now)(void *context);  /* ns, never goes back; NULL: the clock */
@@ -44,6 +46,13 @@ int imx_monitor_start(imx_monitor_t *m);
  * thread has ended, 0 when it has not within shutdown_ms and half a second.
  */
 int imx_monitor_stop(imx_monitor_t *m);
+
+/*
+ * For the helper that the parent forks when the server has ended, without a
+ * thread: puts all that is left in the batch into the spool.  Waits at most
+ * shutdown_ms for the lease.  child need not be in the table.
+ */
+void imx_monitor_spool_rest(imx_monitor_t *m);
 
 /* Frees it; only when no thread runs. */
 void imx_monitor_destroy(imx_monitor_t *m);

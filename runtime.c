@@ -10,14 +10,19 @@
 #include "apr_shm.h"
 #include "apr_strings.h"
 #include "http_config.h"
+#include "ap_listen.h"
 #include "http_core.h"
 #include "http_log.h"
+#include "mpm_common.h"
+#include "unixd.h"
 
 #include "config.h"
 #include "log.h"
 #include "monitor.h"
 
 #include <curl/curl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* httpd fixes the parameters of hooks. */
@@ -98,6 +103,65 @@ static int get_area(server_rec *s)
 }
 
 /*
+ * The spool belongs to the server's user, who alone works in it.  What is there
+ * already must be a directory of that user: root follows no link and takes
+ * nothing away from anybody.
+ */
+static int prepare_spool(server_rec *s)
+{
+    const char *dir = imx_config_global()->spool_dir;
+    uid_t user = geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
+    struct stat info;
+
+    if (dir == NULL) {
+        return OK;
+    }
+    if (mkdir(dir, 0700) == 0 && geteuid() == 0
+        && lchown(dir, user, ap_unixd_config.group_id) != 0) {
+        rmdir(dir);
+    }
+    if (lstat(dir, &info) != 0 || !S_ISDIR(info.st_mode)
+        || info.st_uid != user) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, errno, s, IMX_LOGNO(37)
+                     "InfluxMetricsSpool: %s must be a directory of the "
+                     "server's user, or httpd must be able to make it", dir);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+static void log_text(void *context, imx_log_level_e level, const char *text)
+{
+    static const int levels[] = {
+        APLOG_ERR, APLOG_WARNING, APLOG_NOTICE, APLOG_INFO, APLOG_DEBUG
+    };
+
+    ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)context, "%s",
+                 text);
+}
+
+static imx_monitor_options_t monitor_options(server_rec *s)
+{
+    const imx_config_t *conf = imx_config_global();
+    imx_monitor_options_t o = {
+        .batch = &kept->batch,
+        .child = &child,
+        .influx = conf->influx,
+        .create_database = conf->create_database,
+        .interval_ms = conf->interval_ms,
+        .shutdown_ms = conf->shutdown_ms,
+        .max_bytes = conf->max_body,
+        .max_lines = conf->max_lines,
+        .spool_dir = conf->spool_dir,
+        .spool_max = conf->spool_max,
+        .log = log_text,
+        .log_context = s
+    };
+
+    return o;
+}
+
+/*
  * prefork's graceful stop, the usual one under systemd, leaves children behind
  * that are still delivering; systemd kills them when the parent exits.
  */
@@ -110,6 +174,42 @@ static void wait_for_children(void)
     while (imx_batch_children(&kept->batch) > 0
            && apr_time_now() < deadline) {
         apr_sleep(apr_time_from_msec(10));
+    }
+}
+
+/*
+ * Root must not work in a directory of the server's user, on memory that this
+ * user can write: a helper without root's rights does, while the parent waits a
+ * bounded time.  The listeners are closed first, so that the next start finds
+ * its port free.
+ */
+static void spool_rest(apr_pool_t *pconf, server_rec *s)
+{
+    imx_monitor_options_t o = monitor_options(s);
+    apr_time_t deadline = apr_time_now() + apr_time_from_sec(10);
+    pid_t helper;
+
+    if (o.spool_dir == NULL || imx_batch_totals(&kept->batch).pending == 0) {
+        return;
+    }
+    ap_close_listeners();
+    helper = fork();
+    if (helper == 0) {
+        imx_monitor_t *m = NULL;
+
+        child.batch = &kept->batch;
+        child.slot = IMX_BATCH_NOBODY;
+        if (ap_run_drop_privileges(pconf, s) == OK) {
+            m = imx_monitor_create(&o);
+        }
+        if (m != NULL) {
+            imx_monitor_spool_rest(m);
+        }
+        _exit(m == NULL);
+    }
+    while (helper > 0 && waitpid(helper, NULL, WNOHANG) == 0
+           && apr_time_now() < deadline) {
+        apr_sleep(apr_time_from_msec(5));
     }
 }
 
@@ -136,10 +236,13 @@ static void say_what_is_lost(server_rec *s)
 /* The parent's last step; also called at each restart, and in children. */
 static apr_status_t parent_ends(void *data)
 {
+    server_rec *s = data;
+
     if (getpid() == parent_pid
         && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_EXITING) {
         wait_for_children();
-        say_what_is_lost(data);
+        spool_rest(s->process->pconf, s);
+        say_what_is_lost(s);
     }
     return APR_SUCCESS;
 }
@@ -157,7 +260,7 @@ int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (!imx_config_is_used() && ap_retained_data_get(KEPT_KEY) == NULL) {
         return OK;
     }
-    if (imx_config_encode(pconf, s) != APR_SUCCESS) {
+    if (imx_config_encode(pconf, s) != APR_SUCCESS || prepare_spool(s) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     rv = get_area(s);
@@ -178,16 +281,6 @@ void imx_runtime_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
     }
 }
 
-static void log_text(void *context, imx_log_level_e level, const char *text)
-{
-    static const int levels[] = {
-        APLOG_ERR, APLOG_WARNING, APLOG_NOTICE, APLOG_INFO, APLOG_DEBUG
-    };
-
-    ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)context, "%s",
-                 text);
-}
-
 /*
  * A clean-up of pchild that was registered first and so runs last, after all
  * requests of the child are logged.  prefork runs it in a signal handler.  When
@@ -205,25 +298,14 @@ static apr_status_t child_ends(void *data)
 
 static apr_status_t start_monitor(server_rec *s)
 {
-    const imx_config_t *conf = imx_config_global();
-    imx_monitor_options_t o = {
-        .batch = &kept->batch,
-        .child = &child,
-        .influx = conf->influx,
-        .create_database = conf->create_database,
-        .interval_ms = conf->interval_ms,
-        .shutdown_ms = conf->shutdown_ms,
-        .max_bytes = conf->max_body,
-        .max_lines = conf->max_lines,
-        .log = log_text,
-        .log_context = s
-    };
+    imx_monitor_options_t o = monitor_options(s);
 
     /* On the main thread, before there are others: it is not thread-safe with
      * every libcurl.  Never undone: other modules use libcurl too. */
     curl_global_init(CURL_GLOBAL_DEFAULT);
     monitor = imx_monitor_create(&o);
-    return monitor != NULL ? imx_monitor_start(monitor) : APR_FROM_OS_ERROR(errno);
+    return monitor != NULL ? imx_monitor_start(monitor)
+                           : APR_FROM_OS_ERROR(errno);
 }
 
 void imx_runtime_child_init(apr_pool_t *pchild, server_rec *s)

@@ -20,6 +20,13 @@ sub sum_is {
     is($row->{n}, $logged, $name);
 }
 
+# httpd logs a request after the client has its answer; stopped in between,
+# prefork does not.
+sub is_logged {
+    my ($h, $n) = @_;
+    return wait_until(5, sub { $h->access_count >= $n });
+}
+
 # Clients of which every one has an own worker, in both generations.
 my %room = (
     event => { children => 2, threads => 16 },
@@ -38,9 +45,7 @@ for my $mpm (qw(event worker prefork)) {
         "$mpm: the graceful restart came in the middle");
     my $r = $load->wait;
     is($r->{sent}, $requests, "$mpm: the client asked $requests times");
-    # httpd logs after the client has its answer: not before that may it stop.
-    ok(wait_until(5, sub { $h->access_count >= $r->{complete} }),
-        "$mpm: each answer is logged");
+    ok(is_logged($h, $r->{complete}), "$mpm: each answer is logged");
     ok($h->stop, "$mpm: stops");
     my $logged = $h->access_count;
     count_is($db, $logged, "$mpm: points = access log",
@@ -52,6 +57,7 @@ for my $mpm (qw(event worker prefork)) {
     $h = httpd(mpm => $mpm, module => 1, influx => $db, %{ $room{$mpm} },
         conf => "InfluxMetricsDatabase stop_$mpm");
     load(url => $h->url, n => 3000, c => 8);
+    is_logged($h, 3000);
     ok($h->graceful_stop, "$mpm: stops gracefully");
     count_is($db, 3000, "$mpm: 3000 requests and a graceful stop, 3000 points",
         database => "stop_$mpm");
@@ -76,6 +82,7 @@ for my $mpm (qw(event worker prefork)) {
         conf => "InfluxMetricsDatabase one_$mpm");
     $h->start('-X');
     load(url => $h->url, n => 300, c => 1);
+    is_logged($h, 300);
     ok($h->stop, "$mpm: -X stops");
     count_is($db, 300, "$mpm: -X: 300 requests, 300 points",
         database => "one_$mpm");

@@ -109,7 +109,12 @@ subtest 'a stop while InfluxDB hangs' => sub {
         cmp_ok(time - $begin, '<', 5 * slow(), "$mpm: within its limit");
         ok(!(grep { /AH00045|AH00046/ } $h->error_log),
             "$mpm: without httpd becoming impatient");
-        ok((grep { /IMX\d{4}:.*\b300 (?:points?|lines?)/ } $h->error_log),
+        # The first 100 can be stored without the answer having been read, and
+        # prefork may stop before it has logged the last.
+        my ($n) = map { /IMX\d{4}:.*\b(\d+) points are given up/ }
+            $h->error_log;
+        my $all = $h->access_count;
+        ok(defined $n && $n >= $all - 100 && $n <= $all,
             "$mpm: the log says how many points were given up")
             or diag join "\n", $h->error_log;
     }

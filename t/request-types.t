@@ -208,7 +208,8 @@ sub server {
             'behind.test' => $fill->('WSGIScriptAlias / %D/app.wsgi')],
         conf => sub {
             "InfluxMetricsDatabase $mpm\nWSGIApplicationGroup %{GLOBAL}\n"
-            . 'WSGIDaemonProcess behind processes=1 threads=4';
+            . 'WSGIDaemonProcess behind processes=1 threads=4 home='
+            . $_[0]->dir;
         });
     $h->put('htdocs/sub/index.html', "sub\n");
     $h->put('htdocs/sorry.html', "sorry\n");

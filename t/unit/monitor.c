@@ -40,6 +40,7 @@
 #define LINES 40000                     /* that a test may append */
 #define BODIES 4096                     /* that the server remembers */
 #define LOGS 512
+#define SLACK_MS 700                    /* that a busy machine may add */
 #define LIMIT_MS 15000                  /* for anything to happen */
 #define TEST_LIMIT 30                   /* seconds that a process may live */
 #define CHILDREN 4
@@ -106,7 +107,7 @@ typedef struct {
     imx_monitor_options_t o;
     imx_monitor_t *m;
     _Atomic int64_t now;                /* ns; plus real time when it runs */
-    _Atomic int clock_runs;
+    _Atomic int clock_runs, clock_calls;
     uint32_t poison;                    /* number of the one bad line ... */
     uint32_t poison_count;              /* ... and how many there are */
     pthread_mutex_t log_lock;
@@ -442,6 +443,7 @@ static int64_t clock_ns(void *context)
 {
     fixture_t *f = context;
 
+    atomic_fetch_add(&f->clock_calls, 1);
     return atomic_load(&f->now) + (atomic_load(&f->clock_runs) ? real_ns() : 0);
 }
 
@@ -452,8 +454,9 @@ static void later(fixture_t *f, int64_t ms)
 
 static void run_clock(fixture_t *f)
 {
-    atomic_fetch_sub(&f->now, real_ns());
-    atomic_store(&f->clock_runs, 1);
+    if (!atomic_exchange(&f->clock_runs, 1)) {
+        atomic_fetch_sub(&f->now, real_ns());
+    }
 }
 
 /* ---- set up and check ---- */
@@ -756,11 +759,10 @@ static void test_phase(void **state)
         assert_in_range(ms, 1, 200);
         least = ms < least ? ms : least;
         most = ms > most ? ms : most;
+        deliver(f);
         end_monitor(f);
     }
     assert_true(least < 50 && most > 150);
-    begin(f);
-    deliver(f);
 }
 
 static void test_order(void **state)
@@ -1600,15 +1602,15 @@ static void test_kill_the_holder(void **state)
     hang(f);
     for (i = 0; i < 3; i++) {
         p[i] = spawn(f, i, 500, 1);
+        AWAIT(imx_batch_holder(&f->batch) == slot_of(f, 0));
     }
     AWAIT(writes(f) == 1);
-    assert_int_equal(imx_batch_holder(&f->batch), slot_of(f, 0));
     slay(&p[0]);                        /* while it sends */
     begun = real_ms();
     AWAIT(writes(f) == 2);
     print_message("# the lease was taken over after %d ms\n",
                   (int)(real_ms() - begun));
-    assert_true(real_ms() - begun < takeover_ms(f) + 500);
+    assert_true(real_ms() - begun < takeover_ms(f) + SLACK_MS);
     heir = imx_batch_holder(&f->batch) == slot_of(f, 1) ? 1 : 2;
     assert_int_equal(imx_batch_holder(&f->batch), slot_of(f, heir));
     heal(f);
@@ -1821,25 +1823,33 @@ static int64_t finish_ms(fixture_t *f)
 /* With lines that a hanging server has. */
 static void begin_hanging(fixture_t *f, int lines)
 {
+    int before = writes(f);
+
     hang(f);
     append(f, lines);
     begin(f);
     tick(f);
-    UNTIL(writes(f) == 1);
+    UNTIL(writes(f) > before);
     assert_int_equal(sealed(f), 0);
 }
 
 static void test_finish_not_last(void **state)
 {
     fixture_t *f = *state;
+    int64_t ms, least = INT64_MAX;
+    int i;
 
     second_child(f);
-    begin_hanging(f, 600);
-    assert_true(finish_ms(f) < 200);
-    assert_int_equal(sealed(f), 600);
+    for (i = 1; i <= 5; i++) {          /* the machine may be busy */
+        begin_hanging(f, 120);
+        ms = finish_ms(f);
+        least = ms < least ? ms : least;
+        assert_int_equal(sealed(f), i * 120);
+        end_monitor(f);
+    }
+    assert_true(least < 200);
     append(f, 1);                       /* late ones still work */
     heal(f);
-    end_monitor(f);
     f->o.child = &f->child[1];
     begin(f);
     deliver(f);
@@ -1876,7 +1886,7 @@ static void test_finish_down(void **state)
     snprintf(f->url, sizeof f->url, "http://127.0.0.1:1");
     append(f, 600);
     begin(f);
-    assert_true(finish_ms(f) < 300);
+    assert_true(finish_ms(f) < SLACK_MS);
     assert_int_equal(pending(f), 600);
 }
 
@@ -1888,7 +1898,7 @@ static void test_finish_hanging(void **state)
     f->o.shutdown_ms = 600;
     begin_hanging(f, 600);
     ms = finish_ms(f);
-    assert_in_range(ms, 600, 800);
+    assert_in_range(ms, 600, 600 + SLACK_MS);
     assert_int_equal(sealed(f), 600);
     assert_int_equal(writes(f), 1);
 }
@@ -1990,7 +2000,8 @@ static void test_writers(void **state)
     start(f);
     assert_int_equal(imx_monitor_stop(f->m), 1);
     assert_int_equal(pending(f), 0);
-    assert_int_equal(stored(f), f->shared->next - f->shared->refused);
+    assert_int_equal(stored(f), f->shared->next - f->shared->refused
+                                - fate(f, IMX_BATCH_DROPPED));
     assert_int_equal(stored_again(f), 0);
 }
 
@@ -2000,7 +2011,6 @@ static void test_stop_hanging(void **state)
     int64_t begun;
 
     f->o.interval_ms = 100;
-    f->o.shutdown_ms = 300;
     second_child(f);
     append(f, 10);
     hang(f);
@@ -2008,14 +2018,15 @@ static void test_stop_hanging(void **state)
     AWAIT(writes(f) == 1);
     begun = real_ms();                  /* not the last one */
     assert_int_equal(imx_monitor_stop(f->m), 1);
-    assert_true(real_ms() - begun < 200);
+    assert_true(real_ms() - begun < SLACK_MS);
     end_monitor(f);
     imx_batch_leave(&f->child[1]);
+    f->o.shutdown_ms = 300;
     start(f);
     AWAIT(writes(f) == 2);
     begun = real_ms();
     assert_int_equal(imx_monitor_stop(f->m), 1);
-    assert_in_range(real_ms() - begun, 300, 500);
+    assert_in_range(real_ms() - begun, 300, 300 + SLACK_MS);
     assert_int_equal(pending(f), 10);
 }
 
@@ -2028,13 +2039,17 @@ static void test_stop_waiting(void **state)
 
     second_child(f);
     assert_true(imx_batch_lease_take(&f->batch, f->child[1].slot));
+    run_clock(f);
     begun = real_ms();
     for (i = 0; i < 10; i++) {
-        start(f);
+        f->m = make_monitor(f);
+        atomic_store(&f->clock_calls, 0);
+        assert_int_equal(imx_monitor_start(f->m), 0);
+        AWAIT(atomic_load(&f->clock_calls) >= 3);   /* goes to wait now */
         assert_int_equal(imx_monitor_stop(f->m), 1);
         end_monitor(f);
     }
-    assert_true(real_ms() - begun < 200);
+    assert_true(real_ms() - begun < SLACK_MS);
     imx_batch_lease_give(&f->batch);
 }
 
@@ -2062,7 +2077,7 @@ static void test_stop_stuck(void **state)
     AWAIT(logged(f, "IMX0029") == 1);
     begun = real_ms();
     assert_int_equal(imx_monitor_stop(f->m), 0);
-    assert_in_range(real_ms() - begun, 580, 900);
+    assert_in_range(real_ms() - begun, 600, 600 + SLACK_MS);
     pthread_mutex_unlock(&gate);
     assert_int_equal(imx_monitor_stop(f->m), 1);
     assert_int_equal(stored(f), 10);

@@ -1,0 +1,118 @@
+/*
+ * spool.h: points that InfluxDB could not take, as files of line protocol text
+ * in a directory, until it can.  An operator can send a file by hand with curl.
+ *
+ * Used by one process at a time (the holder of the lease, or the helper that
+ * the parent forks when the server ends), in one thread.  Should two use it at
+ * once after all, a file may be sent by both; none is lost.
+ *
+ * A file is whole from the moment it has its name: it is written under another
+ * name, fsync'ed and renamed, and the directory is fsync'ed.  Everything in
+ * the directory survives kill -9 and a reboot.
+ *
+ * Names:  TTTTTTTTTTTTTTTTTTT-NNNNNNNN-LLLLLL.lp
+ *   T  19 digits, ns since 1970 when it was written; N  a number that makes
+ *   the name new and keeps the order within one T; L  how many lines it has.
+ *   *.tmp is being written, or was when its writer died; *.bad is quarantined.
+ * Sorted by name is sorted by age, also when the clock is set back: T is never
+ * less than the newest name's, and then N counts.  What has no such name, or
+ * is no regular file, is not ours: it is neither read, counted nor removed.
+ * No symbolic link is followed.
+ *
+ * In memory is a list of the names, 32 bytes a file.  It is made again when
+ * somebody else has changed the directory (its inode or mtime), so an operator
+ * may remove files, add files, rename a *.bad to *.lp, move the directory away
+ * and back, or mount something over it, all while the server runs.
+ *
+ * Accounts, in lines, at every moment since imx_spool_open():
+ *   found + put = delivered + dropped + lost + lines
+ * put: by imx_spool_put(); delivered: the sum of file.count at
+ * imx_spool_done(); the rest is in imx_spool_totals_t and *dropped.
+ *
+ * "errno" below is the value, not the variable, where a function returns int.
+ */
+#ifndef IMX_SPOOL_H
+#define IMX_SPOOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "log.h"
+
+#define IMX_SPOOL_REASON_MAX 256
+#define IMX_SPOOL_FILE_MAX (64 * 1024 * 1024) /* bytes of a file */
+#define IMX_SPOOL_LINES_MAX 999999            /* lines of a file */
+
+typedef struct imx_spool imx_spool_t;
+
+typedef struct {
+    uint64_t files, lines, bytes; /* in the directory, ready to be sent; the
+                                       file that is being read is one of them */
+    uint64_t found; /* lines that came without imx_spool_put(): were there
+                           when it was opened, or were brought by somebody */
+    uint64_t lost;  /* lines that names promised and nobody will get: torn,
+                           quarantined, or removed by somebody */
+} imx_spool_totals_t;
+
+/* A file that was read; valid until imx_spool_done() or imx_spool_keep(). */
+typedef struct {
+    const struct iovec *lines; /* whole lines, LF included */
+    size_t count;
+} imx_spool_file_t;
+
+/*
+ * Opens the directory, which must exist, be ours, be writable for us and for
+ * nobody else, and looks at what is in it.  *.tmp of dead writers become files
+ * with the whole lines that they have.  max_bytes: of all *.lp and *.bad, 0 is
+ * no limit; not enforced before the next put.  log may be NULL.  Returns 0, or
+ * errno with a sentence in reason, without dir (IMX_SPOOL_REASON_MAX bytes).
+ */
+int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
+                   imx_log_fn log, void *log_context, char *reason);
+
+/*
+ * Writes count lines (count > 0) as the newest file.  When *.lp and *.bad
+ * would exceed max_bytes, quarantined files and then the oldest files are
+ * removed first, but never the one that is being read, and *dropped says how
+ * many lines that lost (also when the write then fails).  Returns 0, or errno:
+ * then nothing was stored, no *.tmp is left, and the caller keeps the lines.
+ *   ENOSPC, EDQUOT, EACCES, EROFS, EIO ...  what the disk says; EDQUOT also
+ *           when max_bytes are used and nothing more can be removed
+ *   ENOENT  the directory is gone; works again when it is back
+ *   EPERM   it is back, but belongs to somebody else or is writable for others
+ *   EFBIG   more than max_bytes, IMX_SPOOL_FILE_MAX or IMX_SPOOL_LINES_MAX:
+ *           will never fit
+ *   EINVAL  no lines
+ */
+int imx_spool_put(imx_spool_t *s, const struct iovec *lines, size_t count,
+                  uint64_t *dropped);
+
+/*
+ * Reads the oldest file.  Returns 1 with *file filled (count > 0), 0 when
+ * there is none, -1 when the directory cannot be read (the variable errno).  A
+ * whole line ends with LF, begins with a printable character other than '#',
+ * and has no NUL.  Every other byte is copied to *.bad, with one log line, and
+ * the rest is given.  A file without any whole line, one that is too large and
+ * one that cannot be read become *.bad, with one log line each, and the next
+ * one is tried; an empty file is removed.  A file that is gone is no error.
+ */
+int imx_spool_oldest(imx_spool_t *s, imx_spool_file_t *file);
+
+/*
+ * The oldest file was delivered (or refused for good): removes it, for good
+ * when this returns.  When it cannot be removed it is emptied, when it cannot
+ * be emptied either it is remembered: it is not given out again by s.
+ */
+void imx_spool_done(imx_spool_t *s);
+
+/* Not now: the file stays, its memory is freed. */
+void imx_spool_keep(imx_spool_t *s);
+
+/* Walks the list; touches no disk. */
+imx_spool_totals_t imx_spool_totals(const imx_spool_t *s);
+
+/* Frees s (may be NULL); a file that is being read stays. */
+void imx_spool_close(imx_spool_t *s);
+
+#endif
