@@ -18,10 +18,10 @@ LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CFLAGS) -I.
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT
-LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -pthread
+LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
 
 # Levels 0 to 2, without httpd; then what knows httpd.
-LIB = lineproto batch influx spool monitor
+LIB = lineproto answer batch influx spool monitor
 MOD = config runtime request status mod_influx_metrics
 MODULE = $(BUILD)/mod_influx_metrics.so
 

@@ -43,19 +43,19 @@ enum { FREE = 0, FILLING, SEALED, SENDING };
 enum { EMPTY = 0, JOINING, LIVING, LEAVING };
 
 typedef struct imx_batch_entry {
-    _Alignas(64) _Atomic uint32_t pid;  /* 0: the entry is free */
-    _Atomic uint32_t reaped;            /* equal to pid: the parent saw it die */
+    _Alignas(64) _Atomic uint32_t pid; /* 0: the entry is free */
+    _Atomic uint32_t reaped; /* equal to pid: the parent saw it die */
     _Atomic uint32_t state;
     _Atomic uint32_t epoch;
-    _Atomic uint64_t start_time;        /* as in /proc/PID/stat; 0: unknown */
-    _Atomic uint64_t no_room;           /* lines, since the area was made */
+    _Atomic uint64_t start_time; /* as in /proc/PID/stat; 0: unknown */
+    _Atomic uint64_t no_room;    /* lines, since the area was made */
 } entry_t;
 
 typedef struct imx_batch_segment {
     _Alignas(64) _Atomic uint64_t word;
-    _Atomic uint64_t ticket;            /* order in which they were taken */
+    _Atomic uint64_t ticket; /* order in which they were taken */
     _Alignas(64) _Atomic uint64_t fate[2][IMX_BATCH_FATES];
-                                        /* lines, by the generation's last bit */
+    /* lines, by the generation's last bit */
 } segment_t;
 
 #define DELIVERY_WORDS (sizeof(imx_batch_delivery_t) / sizeof(uint64_t))
@@ -63,22 +63,26 @@ _Static_assert(sizeof(imx_batch_delivery_t) % sizeof(uint64_t) == 0,
                "copied by words");
 
 struct imx_batch_area {
-    int64_t made;                       /* ns since 1970 */
+    int64_t made; /* ns since 1970 */
     _Atomic uint32_t epoch;
     _Atomic uint32_t holder;
     pthread_mutex_t lease;
     _Alignas(64) _Atomic int64_t last_time;
     _Alignas(64) _Atomic uint64_t tickets;
-    _Atomic uint32_t look_here;         /* where a free segment may be */
-    _Atomic uint32_t any_free;          /* 0: do not even look */
-    _Atomic uint64_t homeless;          /* lines of children without an entry */
-    _Atomic uint64_t telling;           /* odd: delivery is being written */
+    _Atomic uint32_t look_here; /* where a free segment may be */
+    _Atomic uint32_t any_free;  /* 0: do not even look */
+    _Atomic uint64_t homeless;  /* lines of children without an entry */
+    _Atomic uint64_t telling;   /* odd: delivery is being written */
     _Atomic uint64_t delivery[DELIVERY_WORDS];
 };
 
 #ifdef IMX_FAULTS
 void (*imx_batch_fault)(const char *point);
-#define FAULT(point) do { if (imx_batch_fault) imx_batch_fault(point); } while (0)
+#define FAULT(point) \
+    do { \
+        if (imx_batch_fault) \
+            imx_batch_fault(point); \
+    } while (0)
 #else
 #define FAULT(point) ((void)0)
 #endif
@@ -286,9 +290,12 @@ static int read_stat(pid_t pid, char *state, long *threads, uint64_t *start)
     close(fd);
     text[n > 0 ? n : 0] = '\0';
     p = strrchr(text, ')');
-    if (p == NULL || sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u"
-                            " %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
-                            state, threads, &started) != 3) {
+    if (p == NULL
+        || sscanf(p + 1,
+                  " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u"
+                  " %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
+                  state, threads, &started)
+               != 3) {
         return 0;
     }
     *start = started;
@@ -319,7 +326,7 @@ static int is_gone(pid_t pid, uint64_t expected_start)
         return 1;
     }
     if (!read_stat(pid, &state, &threads, &start)) {
-        return 0;               /* no /proc here (ChrootDir): be careful */
+        return 0; /* no /proc here (ChrootDir): be careful */
     }
     if (expected_start != 0 && start != expected_start) {
         return 1;
@@ -505,7 +512,8 @@ static uint64_t take_free(imx_batch_child_t *c)
         if (state_of(word) == FREE && swap(&s->word, &word, mine)) {
             FAULT("taken");
             atomic_store(&s->ticket, atomic_fetch_add(&b->area->tickets, 1));
-            atomic_store_explicit(&b->area->look_here, i + 1, memory_order_relaxed);
+            atomic_store_explicit(&b->area->look_here, i + 1,
+                                  memory_order_relaxed);
             return TENURE(mine) << INDEX_BITS | i;
         }
         i = i + 1 < n ? i + 1 : 0;
@@ -552,14 +560,14 @@ static int next_segment(imx_batch_child_t *c, uint64_t seen)
  * Appends to segment i while it is in the tenure; 0 when it has no room.
  * Inline: this is on every request's way.
  */
-static inline __attribute__((always_inline))
-int append_to(const imx_batch_t *b, uint32_t i, uint64_t tenure,
-              const char *line, size_t len)
+static inline __attribute__((always_inline)) int append_to(
+    const imx_batch_t *b, uint32_t i, uint64_t tenure, const char *line,
+    size_t len)
 {
     const int64_t size = b->geometry.segment_size;
     _Atomic uint64_t *p = &segment(b, i)->word;
     uint64_t word = load(p);
-    int64_t below;              /* where this line's slot begins; a hostile
+    int64_t below; /* where this line's slot begins; a hostile
                                    word may make it negative */
     char *data;
 
@@ -586,8 +594,8 @@ static int drop(_Atomic uint64_t *counter)
 }
 
 /* Out of the way of the usual append: with another segment, or not at all. */
-__attribute__((noinline, cold))
-static int append_elsewhere(imx_batch_child_t *c, const char *line, size_t len)
+__attribute__((noinline, cold)) static int append_elsewhere(
+    imx_batch_child_t *c, const char *line, size_t len)
 {
     const imx_batch_t *b = c->batch;
     uint64_t current = load(&c->current);
@@ -595,8 +603,9 @@ static int append_elsewhere(imx_batch_child_t *c, const char *line, size_t len)
     if (c->slot == IMX_BATCH_NOBODY || len == 0 || len > IMX_BATCH_LINE_MAX) {
         return drop(&b->area->homeless);
     }
-    while (current == NONE || !append_to(b, index_of(current),
-                                         current >> INDEX_BITS, line, len)) {
+    while (current == NONE
+           || !append_to(b, index_of(current), current >> INDEX_BITS, line,
+                         len)) {
         if (!next_segment(c, current)) {
             return drop(&entry(b, c->slot)->no_room);
         }
@@ -619,15 +628,16 @@ int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
 
 int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)
 {
-    int64_t last = atomic_load_explicit(&b->area->last_time, memory_order_relaxed);
+    int64_t last = atomic_load_explicit(&b->area->last_time,
+                                        memory_order_relaxed);
     int64_t unique;
 
     do {
         unique = now > last || last - now > SECOND ? now : last + 1;
-    } while (!atomic_compare_exchange_weak_explicit(&b->area->last_time, &last,
-                                                    unique,
-                                                    memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&b->area->last_time, &last,
+                                               unique, memory_order_relaxed,
+                                               memory_order_relaxed));
     return unique;
 }
 
@@ -751,7 +761,8 @@ static int is_complete(const imx_batch_t *b, const imx_batch_claim_t *claim)
 }
 
 /* A sealed segment that may be taken: SEALED -> SENDING. */
-static int claim_one(const imx_batch_t *b, imx_batch_claim_t *claim, uint32_t i)
+static int claim_one(const imx_batch_t *b, imx_batch_claim_t *claim,
+                     uint32_t i)
 {
     uint64_t word = load(&segment(b, i)->word);
 
@@ -779,8 +790,8 @@ static int by_ticket(const void *a, const void *b)
     return (left->ticket > right->ticket) - (left->ticket < right->ticket);
 }
 
-size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims, size_t max,
-                       uint64_t max_lines, uint64_t max_bytes)
+size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
+                       size_t max, uint64_t max_lines, uint64_t max_bytes)
 {
     queued_t *queue = malloc(b->geometry.segments * sizeof *queue);
     uint64_t lines = 0, bytes = 0;
@@ -798,7 +809,8 @@ size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims, size_t m
     }
     qsort(queue, queued, sizeof *queue, by_ticket);
     for (next = 0; next < queued && claimed < max && lines < max_lines
-                   && bytes < max_bytes; next++) {
+                   && bytes < max_bytes;
+         next++) {
         if (claim_one(b, &claims[claimed], queue[next].segment)) {
             lines += claims[claimed].lines;
             bytes += bytes_of(claims[claimed].word);
@@ -891,7 +903,8 @@ pid_t imx_batch_holder_pid(const imx_batch_t *b)
     uint32_t slot = imx_batch_holder(b);
 
     return slot < b->geometry.children
-           ? (pid_t)atomic_load(&entry(b, slot)->pid) : 0;
+               ? (pid_t)atomic_load(&entry(b, slot)->pid)
+               : 0;
 }
 
 /* One writer, the holder: an odd number says that it is writing, or died. */

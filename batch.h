@@ -4,7 +4,7 @@
  *
  * The area (one mapping, at the same address in every process):
  *
- *   header | children[] | segments[] | data of segment 0 | data of segment 1 ...
+ *   header | children[] | segments[] | data of segment 0 | of segment 1 ...
  *
  *   data of a segment:  line line line ->   free   <- slot[2] slot[1] slot[0]
  *
@@ -57,25 +57,25 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define IMX_BATCH_NOBODY 0xFFFFu        /* the owner is dead, or there is none */
-#define IMX_BATCH_LINE_MAX 8192         /* bytes of a line, LF included */
-#define IMX_BATCH_SEGMENT_MIN 16384     /* bytes */
+#define IMX_BATCH_NOBODY 0xFFFFu    /* the owner is dead, or there is none */
+#define IMX_BATCH_LINE_MAX 8192     /* bytes of a line, LF included */
+#define IMX_BATCH_SEGMENT_MIN 16384 /* bytes */
 #define IMX_BATCH_SEGMENT_MAX 65536
 
 /* What became of a line. */
 typedef enum {
-    IMX_BATCH_SENT = 0,                 /* acknowledged by InfluxDB */
-    IMX_BATCH_REJECTED,                 /* refused for good by InfluxDB */
-    IMX_BATCH_DROPPED,                  /* given up, oldest first */
-    IMX_BATCH_SPOOLED,                  /* moved to the spool */
-    IMX_BATCH_TORN,                     /* begun by a child that was killed */
+    IMX_BATCH_SENT = 0, /* acknowledged by InfluxDB */
+    IMX_BATCH_REJECTED, /* refused for good by InfluxDB */
+    IMX_BATCH_DROPPED,  /* given up, oldest first */
+    IMX_BATCH_SPOOLED,  /* moved to the spool */
+    IMX_BATCH_TORN,     /* begun by a child that was killed */
     IMX_BATCH_FATES
 } imx_batch_fate_e;
 
 typedef struct {
     uint32_t segments;
-    uint32_t segment_size;              /* bytes */
-    uint32_t children;                  /* entries in the table of children */
+    uint32_t segment_size; /* bytes */
+    uint32_t children;     /* entries in the table of children */
 } imx_batch_geometry_t;
 
 /* The area as a process sees it; private memory, so that nobody can move the
@@ -91,24 +91,24 @@ typedef struct {
 /* A child's own view, in its private memory; shared by its threads. */
 typedef struct {
     const imx_batch_t *batch;
-    uint32_t slot;                      /* in the table of children */
-    _Atomic uint64_t current;           /* the segment being filled */
+    uint32_t slot;            /* in the table of children */
+    _Atomic uint64_t current; /* the segment being filled */
 } imx_batch_child_t;
 
 typedef struct {
-    uint64_t recorded;                  /* the sum of all that follow */
+    uint64_t recorded; /* the sum of all that follow */
     uint64_t fate[IMX_BATCH_FATES];
-    uint64_t no_room;                   /* dropped at once: buffer full */
-    uint64_t pending;                   /* in the buffer */
+    uint64_t no_room; /* dropped at once: buffer full */
+    uint64_t pending; /* in the buffer */
     uint32_t segments, segments_free;
-    uint64_t bytes_used;                /* bytes of lines in the buffer */
+    uint64_t bytes_used; /* bytes of lines in the buffer */
 } imx_batch_totals_t;
 
 /* A segment that the holder has claimed (SENDING). */
 typedef struct {
     uint32_t segment;
-    uint64_t word;                      /* as it was claimed */
-    uint32_t lines;                     /* slots to look at, torn ones too */
+    uint64_t word;  /* as it was claimed */
+    uint32_t lines; /* slots to look at, torn ones too */
 } imx_batch_claim_t;
 
 /* Parent: geometry for a buffer of size bytes and at most children children;
@@ -163,7 +163,7 @@ int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now);
  */
 int imx_batch_lease_take(const imx_batch_t *b, uint32_t slot);
 void imx_batch_lease_give(const imx_batch_t *b);
-uint32_t imx_batch_holder(const imx_batch_t *b);  /* slot, or NOBODY */
+uint32_t imx_batch_holder(const imx_batch_t *b); /* slot, or NOBODY */
 
 /* Holder: what the holder before was sending is to be sent again. */
 void imx_batch_recover(const imx_batch_t *b);
@@ -187,8 +187,8 @@ imx_batch_load_t imx_batch_load(const imx_batch_t *b);
  * complete or whose owner is dead, until they have max_lines lines or
  * max_bytes bytes (at least one).  Returns how many claims it filled in.
  */
-size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims, size_t max,
-                       uint64_t max_lines, uint64_t max_bytes);
+size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
+                       size_t max, uint64_t max_lines, uint64_t max_bytes);
 
 /* Holder: line i of a claim; returns its length, 0 when it is torn.  The bytes
  * stay until the claim is settled. */
@@ -207,13 +207,13 @@ void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim);
 /* What the holder last told of its delivery, for the status page. */
 #define IMX_BATCH_ERROR_MAX 256
 typedef struct {
-    int64_t last_flush;                 /* ns since 1970, 0: none yet */
-    int64_t last_status;                /* HTTP status, 0: no answer */
-    uint64_t spool_known;               /* 1: the spool was looked at */
-    uint64_t spool_found;               /* lines in the spool at the start */
-    uint64_t spool_lines, spool_bytes;  /* in the spool now */
-    uint64_t spool_rejected, spool_dropped;     /* lines, of the spool's */
-    char last_error[IMX_BATCH_ERROR_MAX];       /* "": the last one worked */
+    int64_t last_flush;                /* ns since 1970, 0: none yet */
+    int64_t last_status;               /* HTTP status, 0: no answer */
+    uint64_t spool_known;              /* 1: the spool was looked at */
+    uint64_t spool_found;              /* lines in the spool at the start */
+    uint64_t spool_lines, spool_bytes; /* in the spool now */
+    uint64_t spool_rejected, spool_dropped; /* lines, of the spool's */
+    char last_error[IMX_BATCH_ERROR_MAX];   /* "": the last one worked */
 } imx_batch_delivery_t;
 
 /* Holder: publishes it.  Any: reads it whole, as it was at one moment (all

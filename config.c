@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <arpa/inet.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 APLOG_USE_MODULE(influx_metrics);
-#define MEASUREMENT_MAX 1000        /* bytes */
+#define MEASUREMENT_MAX 1000 /* bytes */
 
 static imx_config_t global;
 static int is_used;
@@ -42,13 +43,12 @@ const imx_config_t *imx_config_global(void)
 int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     static const imx_config_t defaults = {
-        .influx = {
-            .url = "http://127.0.0.1:8086",
-            .database = "httpd",
-            .connect_timeout_ms = 2000,
-            .total_timeout_ms = 10000
-        },
+        .influx = { .url = "http://127.0.0.1:8086",
+                    .database = "httpd",
+                    .connect_timeout_ms = 2000,
+                    .total_timeout_ms = 10000 },
         .create_database = 1,
+        .gzip = IMX_UNSET,
         .interval_ms = 1000,
         .shutdown_ms = 2000,
         .buffer_size = 32 * 1024 * 1024,
@@ -101,8 +101,10 @@ void *imx_config_merge_dir(apr_pool_t *p, void *base, void *add)
 static const char *wrong(cmd_parms *cmd, const char *value,
                          const char *allowed)
 {
-    return apr_psprintf(cmd->pool, "%s: \"%.100s%s\" is not allowed here, it "
-                        "must be %s", cmd->cmd->name, value,
+    return apr_psprintf(cmd->pool,
+                        "%s: \"%.100s%s\" is not allowed here, it "
+                        "must be %s",
+                        cmd->cmd->name, value,
                         strlen(value) > 100 ? "..." : "", allowed);
 }
 
@@ -120,9 +122,12 @@ static const char *only_main_server(cmd_parms *cmd)
 {
     const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
-    return err ? apr_psprintf(cmd->pool, "%s holds for the whole server and "
+    return err ? apr_psprintf(cmd->pool,
+                              "%s holds for the whole server and "
                               "must stand outside of <VirtualHost> and "
-                              "directory sections", cmd->cmd->name) : NULL;
+                              "directory sections",
+                              cmd->cmd->name)
+               : NULL;
 }
 
 static const char *set_flag(cmd_parms *cmd, void *config, int on)
@@ -154,33 +159,70 @@ static const char *set_name(cmd_parms *cmd, void *config, const char *value)
     return NULL;
 }
 
-static const char *set_secret_file(cmd_parms *cmd, void *config,
-                                   const char *value)
+/* A file that has what in it, stored where cmd->info says. */
+static const char *set_file(cmd_parms *cmd, const char *value,
+                            const char *what, struct stat *file)
 {
     const char *err = only_main_server(cmd);
     const char *path;
-    struct stat file;
 
     if (err != NULL) {
         return err;
     }
     path = ap_server_root_relative(cmd->pool, value);
-    if (path == NULL || stat(path, &file) != 0 || !S_ISREG(file.st_mode)
+    if (path == NULL || stat(path, file) != 0 || !S_ISREG(file->st_mode)
         || access(path, R_OK) != 0) {
-        return wrong(cmd, value, "a file that can be read, with the secret as "
-                     "its first line");
+        return wrong(cmd, value,
+                     apr_pstrcat(cmd->pool,
+                                 "a file that can be "
+                                 "read, with ",
+                                 what, NULL));
     }
-    if (file.st_size == 0) {
-        return wrong(cmd, value, "a file that is not empty, with the secret as "
-                     "its first line");
-    }
-    if (file.st_mode & S_IROTH) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server, IMX_LOGNO(10)
-                     "%s: everyone on this host can read %s; make it readable "
-                     "for the server's user only", cmd->cmd->name, path);
+    if (file->st_size == 0) {
+        return wrong(cmd, value,
+                     apr_pstrcat(cmd->pool,
+                                 "a file that is not "
+                                 "empty, with ",
+                                 what, NULL));
     }
     *(const char **)cmd->info = path;
     return NULL;
+}
+
+/* The same, for what nobody else should know. */
+static const char *set_private_file(cmd_parms *cmd, const char *value,
+                                    const char *what)
+{
+    struct stat file;
+    const char *err = set_file(cmd, value, what, &file);
+
+    if (err == NULL && file.st_mode & S_IROTH) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server, IMX_LOGNO(10)
+                     "%s: everyone on this host can read %s; make it readable "
+                     "for the server's user only", cmd->cmd->name,
+                     *(const char **)cmd->info);
+    }
+    return err;
+}
+
+static const char *set_secret_file(cmd_parms *cmd, void *config,
+                                   const char *value)
+{
+    return set_private_file(cmd, value, "the secret as its first line");
+}
+
+static const char *set_key_file(cmd_parms *cmd, void *config,
+                                const char *value)
+{
+    return set_private_file(cmd, value, "a private key in PEM form");
+}
+
+static const char *set_certificate_file(cmd_parms *cmd, void *config,
+                                        const char *value)
+{
+    struct stat file;
+
+    return set_file(cmd, value, "certificates in PEM form", &file);
 }
 
 static const char *set_bool(cmd_parms *cmd, void *config, int on)
@@ -237,7 +279,8 @@ static const char *parse_size(cmd_parms *cmd, const char *value,
 
 /* ---- directives ---- */
 
-#define URL_FORM "http://HOST[:PORT], https://HOST[:PORT] or " \
+#define URL_FORM \
+    "http://HOST[:PORT], https://HOST[:PORT] or " \
     "unix:/SOCKET|http://HOST"
 
 static const char *without_last_slash(apr_pool_t *p, const char *url)
@@ -271,14 +314,16 @@ static const char *set_server(cmd_parms *cmd, void *config, const char *value)
         || (strcmp(uri.scheme, "http") != 0
             && (strcmp(uri.scheme, "https") != 0 || path != NULL))
         || uri.query != NULL || uri.fragment != NULL
-        || (uri.port_str != NULL && (uri.port == 0
-                                     || atol(uri.port_str) > 65535))) {
+        || (uri.port_str != NULL
+            && (uri.port == 0 || atol(uri.port_str) > 65535))) {
         return wrong(cmd, value, URL_FORM);
     }
     if (uri.user != NULL || uri.password != NULL) {
-        return apr_psprintf(cmd->pool, "%s: the URL must not have a user or "
+        return apr_psprintf(cmd->pool,
+                            "%s: the URL must not have a user or "
                             "password, use InfluxMetricsUser and "
-                            "InfluxMetricsPasswordFile", cmd->cmd->name);
+                            "InfluxMetricsPasswordFile",
+                            cmd->cmd->name);
     }
     global.influx.url = without_last_slash(cmd->pool, url);
     global.influx.unix_socket = path;
@@ -294,7 +339,8 @@ static const char *set_database(cmd_parms *cmd, void *config, const char *name,
         return err;
     }
     if (policy != NULL && (*policy == '\0' || has_control(policy))) {
-        return wrong(cmd, policy, "a retention policy's name without control "
+        return wrong(cmd, policy,
+                     "a retention policy's name without control "
                      "characters");
     }
     global.influx.retention_policy = policy;
@@ -310,7 +356,8 @@ static const char *set_bucket(cmd_parms *cmd, void *config, const char *org,
         return err;
     }
     if (*bucket == '\0' || has_control(bucket)) {
-        return wrong(cmd, bucket, "a bucket's name without control "
+        return wrong(cmd, bucket,
+                     "a bucket's name without control "
                      "characters");
     }
     global.influx.bucket = bucket;
@@ -328,11 +375,29 @@ static const char *set_api(cmd_parms *cmd, void *config, const char *value)
     }
     for (i = 0; i < 4; i++) {
         if (ap_cstr_casecmp(value, names[i]) == 0) {
-            global.influx.api = (imx_influx_api_e)i;    /* 0: decided later */
+            global.influx.api = (imx_influx_api_e)i; /* 0: decided later */
             return NULL;
         }
     }
     return wrong(cmd, value, "auto, v1, v2 or v3");
+}
+
+static const char *set_gzip(cmd_parms *cmd, void *config, const char *value)
+{
+    static const char *const names[] = { "auto", "off", "on" };
+    const char *err = only_main_server(cmd);
+    int i;
+
+    if (err != NULL) {
+        return err;
+    }
+    for (i = 0; i < 3; i++) {
+        if (ap_cstr_casecmp(value, names[i]) == 0) {
+            global.gzip = i - 1;
+            return NULL;
+        }
+    }
+    return wrong(cmd, value, "auto, on or off");
 }
 
 static const char *set_interval(cmd_parms *cmd, void *config,
@@ -340,9 +405,9 @@ static const char *set_interval(cmd_parms *cmd, void *config,
 {
     const char *err = only_main_server(cmd);
 
-    return err ? err : parse_time(cmd, value, 100, 24 * 3600 * 1000,
-                                  "a time from 100ms to 24h",
-                                  &global.interval_ms);
+    return err ? err
+               : parse_time(cmd, value, 100, 24 * 3600 * 1000,
+                            "a time from 100ms to 24h", &global.interval_ms);
 }
 
 static const char *set_timeout(cmd_parms *cmd, void *config,
@@ -359,9 +424,10 @@ static const char *set_timeout(cmd_parms *cmd, void *config,
         err = parse_time(cmd, total, 1, 600000, allowed,
                          &global.influx.total_timeout_ms);
     }
-    if (err == NULL && global.influx.total_timeout_ms
-                       < global.influx.connect_timeout_ms) {
-        err = wrong(cmd, total, "a total time that is not shorter than the "
+    if (err == NULL
+        && global.influx.total_timeout_ms < global.influx.connect_timeout_ms) {
+        err = wrong(cmd, total,
+                    "a total time that is not shorter than the "
                     "time to connect");
     }
     return err;
@@ -375,7 +441,8 @@ static const char *set_shutdown(cmd_parms *cmd, void *config,
     const char *err = only_main_server(cmd);
 
     if (err == NULL) {
-        err = parse_time(cmd, value, 0, 8000, "a time from 0 to 8s, as httpd "
+        err = parse_time(cmd, value, 0, 8000,
+                         "a time from 0 to 8s, as httpd "
                          "kills children that take longer to stop",
                          &global.shutdown_ms);
     }
@@ -392,13 +459,13 @@ static const char *set_buffer_size(cmd_parms *cmd, void *config,
 {
     const char *err = only_main_server(cmd);
 
-    return err ? err : parse_size(cmd, value, 1 << 20, (apr_off_t)16 << 30,
-                                  "a size from 1M to 16G",
-                                  &global.buffer_size);
+    return err ? err
+               : parse_size(cmd, value, 1 << 20, (apr_off_t)16 << 30,
+                            "a size from 1M to 16G", &global.buffer_size);
 }
 
-static const char *set_max_body(cmd_parms *cmd, void *config,
-                                const char *size, const char *lines)
+static const char *set_max_body(cmd_parms *cmd, void *config, const char *size,
+                                const char *lines)
 {
     const char *err = only_main_server(cmd);
 
@@ -456,20 +523,22 @@ static const char *set_measurement(cmd_parms *cmd, void *config,
                                    const char *value)
 {
     const char *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
-    char text[2 * MEASUREMENT_MAX];     /* every byte may need an escape */
+    char text[2 * MEASUREMENT_MAX]; /* every byte may need an escape */
     imx_lineproto_t lp;
 
     if (err != NULL) {
         return err;
     }
     if (strlen(value) > MEASUREMENT_MAX) {
-        return wrong(cmd, value, "a name of at most " APR_STRINGIFY(
-                     MEASUREMENT_MAX) " bytes");
+        return wrong(cmd, value,
+                     "a name of at most " APR_STRINGIFY(
+                         MEASUREMENT_MAX) " bytes");
     }
     imx_lineproto_init(&lp, text, sizeof text);
     imx_lineproto_begin(&lp, value, strlen(value));
     if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
-        return wrong(cmd, value, "a name without control characters that does "
+        return wrong(cmd, value,
+                     "a name without control characters that does "
                      "not begin with '_' or '#'");
     }
     imx_config_server(cmd->server)->measurement = value;
@@ -497,6 +566,17 @@ const command_rec imx_config_commands[] = {
     AP_INIT_TAKE1("InfluxMetricsPasswordFile", set_secret_file,
                   (void *)&global.influx.password_file, RSRC_CONF,
                   "a file with the user's password"),
+    AP_INIT_TAKE1("InfluxMetricsTLSCAFile", set_certificate_file,
+                  (void *)&global.influx.ca_file, RSRC_CONF,
+                  "a file with the CAs that InfluxDB's certificate may be of"),
+    AP_INIT_TAKE1("InfluxMetricsTLSCertificateFile", set_certificate_file,
+                  (void *)&global.influx.certificate_file, RSRC_CONF,
+                  "a file with the certificate to show to InfluxDB"),
+    AP_INIT_TAKE1("InfluxMetricsTLSCertificateKeyFile", set_key_file,
+                  (void *)&global.influx.key_file, RSRC_CONF,
+                  "a file with the private key of that certificate"),
+    AP_INIT_TAKE1("InfluxMetricsGzip", set_gzip, NULL, RSRC_CONF,
+                  "auto, on or off: whether deliveries are compressed"),
     AP_INIT_FLAG("InfluxMetricsCreateDatabase", set_bool,
                  &global.create_database, RSRC_CONF,
                  "On or Off: whether a missing database is created"),
@@ -540,7 +620,8 @@ static int user_can_read(const char *path)
     pid = fork();
     if (pid == 0) {
         _exit(initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id)
-              != 0 || setgid(ap_unixd_config.group_id) != 0
+                  != 0
+              || setgid(ap_unixd_config.group_id) != 0
               || setuid(ap_unixd_config.user_id) != 0
               || access(path, R_OK) != 0);
     }
@@ -550,8 +631,7 @@ static int user_can_read(const char *path)
 }
 
 /* What the server's user cannot read now, it cannot read again either. */
-static int check_secret(server_rec *s, const char *directive,
-                        const char *path)
+static int check_secret(server_rec *s, const char *directive, const char *path)
 {
     if (path == NULL || user_can_read(path)) {
         return OK;
@@ -560,6 +640,53 @@ static int check_secret(server_rec *s, const char *directive,
                  "readable for the server's user, who reads it while the "
                  "server runs", directive, path);
     return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static int check_tls(apr_pool_t *p, server_rec *s)
+{
+    const imx_influx_options_t *o = &global.influx;
+
+    if ((o->certificate_file == NULL) != (o->key_file == NULL)) {
+        return refuse(s,
+                      "InfluxMetricsTLSCertificateFile and "
+                      "InfluxMetricsTLSCertificateKeyFile need each other");
+    }
+    if ((o->ca_file != NULL || o->key_file != NULL)
+        && strncmp(o->url, "https:", 6) != 0) {
+        return refuse(s, apr_psprintf(p,
+                                      "InfluxMetricsTLS... is for an "
+                                      "InfluxMetricsServer with https, but %s "
+                                      "would be without TLS",
+                                      o->url));
+    }
+    if (check_secret(s, "InfluxMetricsTLSCAFile", o->ca_file) != OK
+        || check_secret(s, "InfluxMetricsTLSCertificateFile",
+                        o->certificate_file)
+               != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return check_secret(s, "InfluxMetricsTLSCertificateKeyFile", o->key_file);
+}
+
+/* Does the way to InfluxDB not leave this host? */
+static int is_on_this_host(apr_pool_t *p, const imx_influx_options_t *o)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+    apr_uri_t uri;
+
+    if (o->unix_socket != NULL) {
+        return 1;
+    }
+    if (apr_uri_parse(p, o->url, &uri) != APR_SUCCESS
+        || uri.hostname == NULL) {
+        return 0;
+    }
+    return ap_cstr_casecmp(uri.hostname, "localhost") == 0
+           || (inet_pton(AF_INET, uri.hostname, &v4) == 1
+               && ntohl(v4.s_addr) >> 24 == 127)
+           || (inet_pton(AF_INET6, uri.hostname, &v6) == 1
+               && IN6_IS_ADDR_LOOPBACK(&v6));
 }
 
 int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
@@ -574,30 +701,39 @@ int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         return refuse(s, "InfluxMetricsAPI v2 needs InfluxMetricsBucket");
     }
     if (o->api != IMX_INFLUX_V2 && o->bucket != NULL) {
-        return refuse(s, "InfluxMetricsBucket is for InfluxMetricsAPI v2; v1 "
+        return refuse(s,
+                      "InfluxMetricsBucket is for InfluxMetricsAPI v2; v1 "
                       "and v3 need InfluxMetricsDatabase");
     }
     if ((o->user == NULL) != (o->password_file == NULL)) {
-        return refuse(s, "InfluxMetricsUser and InfluxMetricsPasswordFile "
+        return refuse(s,
+                      "InfluxMetricsUser and InfluxMetricsPasswordFile "
                       "need each other");
     }
     if (o->user != NULL && strchr(o->user, ':') != NULL) {
-        return refuse(s, "InfluxMetricsUser must not have a colon: HTTP takes "
+        return refuse(s,
+                      "InfluxMetricsUser must not have a colon: HTTP takes "
                       "what follows it as the password");
     }
     if (o->retention_policy != NULL && o->api == IMX_INFLUX_V3) {
-        return refuse(s, "InfluxMetricsDatabase has no retention policy with "
+        return refuse(s,
+                      "InfluxMetricsDatabase has no retention policy with "
                       "InfluxMetricsAPI v3");
     }
     if (o->user != NULL && o->token_file != NULL) {
-        return refuse(s, "InfluxMetricsUser and InfluxMetricsTokenFile exclude "
+        return refuse(s,
+                      "InfluxMetricsUser and InfluxMetricsTokenFile exclude "
                       "each other");
     }
     if (o->user != NULL && o->api != IMX_INFLUX_V1) {
-        return refuse(s, "InfluxMetricsUser is for InfluxMetricsAPI v1; v2 and "
+        return refuse(s,
+                      "InfluxMetricsUser is for InfluxMetricsAPI v1; v2 and "
                       "v3 need InfluxMetricsTokenFile");
     }
-    if (check_secret(s, "InfluxMetricsTokenFile", o->token_file) != OK) {
+    o->gzip = global.gzip != IMX_UNSET ? global.gzip
+                                       : !is_on_this_host(ptemp, o);
+    if (check_tls(ptemp, s) != OK
+        || check_secret(s, "InfluxMetricsTokenFile", o->token_file) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return check_secret(s, "InfluxMetricsPasswordFile", o->password_file);

@@ -12,7 +12,9 @@
 #include "influx.h"
 
 typedef enum {
-    IMX_PROCESS_SLOT = 0, IMX_PROCESS_PID, IMX_PROCESS_OFF
+    IMX_PROCESS_SLOT = 0,
+    IMX_PROCESS_PID,
+    IMX_PROCESS_OFF
 } imx_process_tag_e;
 
 /* One for the whole server, from the main server's directives.  Sizes in
@@ -21,12 +23,13 @@ typedef struct {
     imx_influx_options_t influx;
     imx_process_tag_e process_tag;
     int create_database;
+    int gzip; /* 1, 0, or IMX_UNSET: when it is remote */
     int interval_ms, shutdown_ms;
     apr_size_t buffer_size, max_body;
     apr_size_t max_lines;
-    const char *spool_dir;          /* NULL: no spool */
-    apr_size_t spool_max;           /* 0: no limit */
-    const char *hostname;           /* this host's name */
+    const char *spool_dir; /* NULL: no spool */
+    apr_size_t spool_max;  /* 0: no limit */
+    const char *hostname;  /* this host's name */
 } imx_config_t;
 
 /* Encoded bytes, part of a line. */
@@ -35,19 +38,19 @@ typedef struct {
     apr_size_t len;
 } imx_config_text_t;
 
-#define IMX_CONFIG_PREFIX_MAX 4096  /* bytes of a line before its method */
+#define IMX_CONFIG_PREFIX_MAX 4096 /* bytes of a line before its method */
 
 /* One for each virtual host. */
 typedef struct {
-    const char *measurement;        /* NULL: not set */
-    imx_config_text_t head;         /* what stands before the method */
-    imx_config_text_t tail;         /* from the method to the status */
-    imx_config_text_t get;          /* head, "GET" and tail */
+    const char *measurement; /* NULL: not set */
+    imx_config_text_t head;  /* what stands before the method */
+    imx_config_text_t tail;  /* from the method to the status */
+    imx_config_text_t get;   /* head, "GET" and tail */
 } imx_config_server_t;
 
 /* One for each directory. */
 typedef struct {
-    int enabled;                    /* 1, 0, or IMX_UNSET */
+    int enabled; /* 1, 0, or IMX_UNSET */
 } imx_config_dir_t;
 
 #define IMX_UNSET (-1)

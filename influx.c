@@ -4,7 +4,7 @@
  * Nothing here survives a crash; the lines are the caller's until answered.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE     /* asprintf, the strerror_r that returns text */
+#define _GNU_SOURCE /* asprintf, the strerror_r that returns text */
 #endif
 
 #include "influx.h"
@@ -19,428 +19,62 @@
 #include <strings.h>
 #include <unistd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include <curl/curl.h>
+#include <zlib.h>
 
-#define SECRET_MAX   4096           /* bytes of a password or token */
-#define KEEP_MAX     (64 * 1024)    /* bytes kept of an answer: InfluxDB 3 tells
+#define SECRET_MAX 4096 /* bytes of a password or token */
+#define KEEP_MAX \
+    (64 * 1024)                    /* bytes kept of an answer: InfluxDB 3 tells
                                        of 100 lines, each with its own text */
-#define ANSWER_MAX   (1024 * 1024)  /* bytes of an answer, before it is cut */
-#define UPLOAD_BYTES (256 * 1024L)  /* what one read callback may fill */
-#define RETRY_AFTER_MAX 86400       /* seconds; more is a server's mistake */
+#define ANSWER_MAX (1024 * 1024)   /* bytes of an answer, before it is cut */
+#define UPLOAD_BYTES (256 * 1024L) /* what one read callback may fill */
+#define LIFETIME 600L              /* seconds of a connection */
+
+/*
+ * Access lines of 198 bytes with 4 servers and 16 processes, zlib 1.2.13:
+ *   level       1      2      3      4      5      6
+ *   bytes      26.1   24.7   23.5   22.3   21.0   19.8   a line
+ *   time       1000   1020   1200   1560   1790   2490   ns a line
+ * The processor is the web server's: what 2 leaves over is not worth it.
+ */
+#define GZIP_LEVEL 2
+#define GZIP_WINDOW (15 + 16) /* 32 KB, and gzip's head and tail */
+#define GZIP_MEMORY 8         /* zlib's default: 256 KB in all */
+
+/* What tells that a file is another one than before. */
+typedef struct {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+} stamp_t;
 
 struct imx_influx {
     const imx_influx_options_t *o;
     CURLM *multi;
     CURL *easy;
     char *write_url, *create_url;
-    char *secret;                   /* "" when there is none */
-    struct curl_slist *headers;
-    const char *credential;         /* in headers, what follows Basic, Token */
+    char *secret;                  /* "" when there is none */
+    struct curl_slist *headers[2]; /* [1]: of a compressed body */
+    const char *credential;        /* in headers, what follows Basic, Token */
+    stamp_t files[3];              /* CA, certificate, key of the connection */
+    int stale;                     /* the next post makes a new connection */
+    int plain;                     /* somebody on the way refused gzip */
+    z_stream z;                    /* only with gzip */
 
     /* of the transfer that is under way */
     int busy, creating, failed, flooded;
+    int packed, ended;              /* gzip, and its last byte is out */
     const imx_influx_line_t *lines; /* borrowed; at and off are the position */
     size_t count, at, off;
     size_t received, kept;
+    int64_t retry_after_ms;
     char body[KEEP_MAX];
     char error[CURL_ERROR_SIZE];
 };
-
-/* --- What the server said: spans of its answer, nothing is copied --- */
-
-typedef struct {
-    const char *p;
-    size_t len;
-    int json;                       /* backslash escapes */
-} span_t;
-
-static span_t span_from(span_t s, size_t at)
-{
-    return (span_t) { s.p + at, s.len - at, s.json };
-}
-
-static span_t span_trim(span_t s)
-{
-    while (s.len && isspace((unsigned char)*s.p)) {
-        s = span_from(s, 1);
-    }
-    return s;
-}
-
-/* Where phrase is in s, case apart; s.len when it is not there. */
-static size_t span_find(span_t s, const char *phrase)
-{
-    size_t n = strlen(phrase);
-
-    for (size_t i = 0; i + n <= s.len; i++) {
-        if (strncasecmp(s.p + i, phrase, n) == 0) {
-            return i;
-        }
-    }
-    return s.len;
-}
-
-static int span_has(span_t s, const char *phrase)
-{
-    return span_find(s, phrase) < s.len;
-}
-
-static int span_has_any(span_t s, const char *const *phrases)
-{
-    while (*phrases && !span_has(s, *phrases)) {
-        phrases++;
-    }
-    return *phrases != NULL;
-}
-
-/* s up to the first stop that is not escaped, or all of it (a cut answer). */
-static span_t span_until(span_t s, char stop)
-{
-    size_t i = 0;
-
-    while (i < s.len && s.p[i] != stop) {
-        i += (s.json && s.p[i] == '\\') ? 2 : 1;
-    }
-    s.len = i < s.len ? i : s.len;
-    return s;
-}
-
-/*
- * The first string with this key, at any depth.  key comes with its quotes: a
- * quote inside of a JSON string is escaped, so text cannot pass for a key.
- */
-static span_t json_string(span_t s, const char *key)
-{
-    for (;;) {
-        size_t at = span_find(s, key);
-
-        if (at == s.len) {
-            return (span_t) { NULL, 0, 1 };
-        }
-        s = span_trim(span_from(s, at + strlen(key)));
-        if (s.len && *s.p == ':') {
-            span_t value = span_trim(span_from(s, 1));
-
-            if (value.len && *value.p == '"') {
-                value.json = 1;
-                return span_until(span_from(value, 1), '"');
-            }
-        }
-    }
-}
-
-/* The title of a page, else its first text. */
-static span_t html_text(span_t s)
-{
-    size_t title = span_find(s, "<title");
-
-    s = span_trim(span_from(s, title < s.len ? title : 0));
-    while (s.len && *s.p == '<') {
-        size_t tag = span_until(s, '>').len;
-
-        s = span_trim(span_from(s, tag < s.len ? tag + 1 : tag));
-    }
-    return span_until(s, '<');
-}
-
-/* The sentence in an answer: v1 and v3 "error", v2 "message", title, text. */
-static span_t answer_text(span_t body)
-{
-    span_t text = { NULL, 0, 0 };
-
-    body = span_trim(body);
-    if (body.len && *body.p == '<') {
-        return html_text(body);
-    }
-    if (body.len && *body.p == '{') {
-        text = json_string(body, "\"error\"");
-        if (text.p == NULL) {
-            text = json_string(body, "\"message\"");
-        }
-    }
-    return text.p ? text : body;
-}
-
-/* --- A reason: InfluxDB's words on one printable line --- */
-
-static void reason_put(char *reason, char c)
-{
-    size_t n = strlen(reason);
-    int blank = isspace((unsigned char)c);
-
-    if (n + 1 >= IMX_INFLUX_REASON_MAX
-        || (blank && (n == 0 || reason[n - 1] == ' '))) {
-        return;
-    }
-    reason[n] = (char)(blank ? ' ' : c >= 0x20 && c < 0x7f ? c : '?');
-    reason[n + 1] = '\0';
-}
-
-/* One JSON escape behind its backslash; returns its bytes. */
-static size_t reason_escape(char *reason, span_t s)
-{
-    char hex[5] = "";
-
-    if (strchr("nrtbf", *s.p)) {
-        reason_put(reason, ' ');
-    }
-    else if (*s.p != 'u' || s.len < 5) {
-        reason_put(reason, *s.p);
-    }
-    else {
-        unsigned long code;
-
-        memcpy(hex, s.p + 1, 4);
-        code = strtoul(hex, NULL, 16);
-        reason_put(reason, (char)(code >= 0x20 && code < 0x7f ? code : '?'));
-        return 5;
-    }
-    return 1;
-}
-
-static void reason_add(char *reason, span_t s)
-{
-    while (s.len && strlen(reason) + 1 < IMX_INFLUX_REASON_MAX) {
-        if (s.json && *s.p == '\\' && s.len > 1) {
-            s = span_from(s, 1);
-            s = span_from(s, reason_escape(reason, s));
-        }
-        else {
-            reason_put(reason, *s.p);
-            s = span_from(s, 1);
-        }
-    }
-}
-
-static void reason_trim(char *reason)
-{
-    size_t n = strlen(reason);
-
-    if (n && reason[n - 1] == ' ') {
-        reason[n - 1] = '\0';      /* never two: reason_put() */
-    }
-}
-
-static void reason_add_text(char *reason, const char *text)
-{
-    reason_add(reason, (span_t) { text, strlen(text), 0 });
-}
-
-/* Some debug pages show the request.  The cut must not save half a secret. */
-static void reason_hide(char *reason, const char *secret)
-{
-    size_t n = secret ? strlen(secret) : 0;
-    int cut = strlen(reason) + 1 == IMX_INFLUX_REASON_MAX;
-
-    for (char *p = reason; n && *p; p++) {
-        size_t left = strlen(p);
-        size_t m = left < n ? left : n;
-
-        if (memcmp(p, secret, m) == 0 && (m == n || cut)) {
-            memset(p, '*', m);
-        }
-    }
-}
-
-/* --- Sorting an answer --- */
-
-/*
- * What influxd 1.6.7 was seen to do with a body of good lines and bad ones:
- * the good ones are stored, and it answers 400
- *   {"error":"partial write: unable to parse 'm1 garbage': invalid field
- *    format dropped=0"}
- * with one "unable to parse" for every bad line (joined by \n), not counted in
- * dropped=.  When no line is good the "partial write: " is missing.  Conflicts
- * and old points are counted, and hide the parse errors of the same body:
- *   partial write: field type conflict: input field "v" on measurement "m4" is
- *   type integer, already exists as type float dropped=2
- *   partial write: points beyond retention policy dropped=1
- * Missing: 404 database not found: "t", but 500 retention policy not found: x.
- * influxd 2 refuses the whole body: 400 {"code":"invalid","message":"unable to
- * parse 'bad': missing fields"}, and tells of partial writes with 422 or 500.
- */
-#define PARSE_ERROR "unable to parse '"     /* the line itself follows */
-
-static const char *const partial_phrases[] = {
-    "partial write", "field type conflict", "beyond retention policy",
-    "outside retention", NULL
-};
-
-static const char *const malformed_phrases[] = {
-    "unable to parse", "parsing failed", "failed to parse", "cannot parse",
-    "parse error", "invalid line protocol", "malformed", NULL
-};
-
-static const char *const missing_phrases[] = {
-    "database", "bucket", "organization", NULL
-};
-
-/* The text up to the first line it quotes: what clients sent is no answer. */
-static span_t text_head(span_t text)
-{
-    size_t at = span_find(text, PARSE_ERROR);
-
-    if (at < text.len) {
-        text.len = at + strlen(PARSE_ERROR) - 1;
-    }
-    return text;
-}
-
-static int is_line_start(span_t text, size_t at)
-{
-    const char *p = text.p + at;
-
-    if (at < 2 || p[-1] == '\n') {
-        return at == 0 || p[-1] == '\n';
-    }
-    if (text.json && p[-1] == 'n' && p[-2] == '\\') {
-        return at < 3 || p[-3] != '\\';
-    }
-    return at == strlen("partial write: ")
-           && strncasecmp(text.p, "partial write: ", at) == 0;
-}
-
-/* How many lines the text names as unreadable. */
-static int64_t count_parse_errors(span_t text)
-{
-    int64_t n = 0;
-    size_t at = span_find(text, PARSE_ERROR), next;
-
-    while (at < text.len) {
-        n += is_line_start(text, at);
-        next = at + strlen(PARSE_ERROR);
-        at = next + span_find(span_from(text, next), PARSE_ERROR);
-    }
-    return n;
-}
-
-/* N of the dropped=N that ends the text; -1 when it does not end so. */
-static int64_t stated_dropped(span_t text)
-{
-    size_t end = text.len;
-    size_t n = strlen("dropped=");
-    int64_t dropped = 0;
-
-    while (end && isdigit((unsigned char)text.p[end - 1])) {
-        end--;
-    }
-    if (end == text.len || text.len - end > 9 || end < n
-        || memcmp(text.p + end - n, "dropped=", n) != 0) {
-        return -1;
-    }
-    for (; end < text.len; end++) {
-        dropped = dropped * 10 + (text.p[end] - '0');
-    }
-    return dropped;
-}
-
-/* v3 tells of each refused line in data[], but never of more than 100. */
-static int64_t count_data(span_t body)
-{
-    int64_t n = 0;
-    size_t at;
-
-    while ((at = span_find(body, "\"line_number\"")) < body.len) {
-        n++;
-        body = span_from(body, at + 1);
-    }
-    return n;
-}
-
-static int64_t count_dropped(span_t body, span_t text)
-{
-    int64_t stated = stated_dropped(text);
-    int64_t named = count_parse_errors(text) + count_data(body);
-
-    if (stated < 0) {
-        return named > 0 ? named : -1;
-    }
-    return stated + named;
-}
-
-/* Statuses that mean the same whatever the text is; IDLE for the others. */
-static imx_influx_answer_e sort_status(long status)
-{
-    if (status >= 200 && status < 300) {
-        return IMX_INFLUX_SENT;
-    }
-    if (status == 401 || status == 403) {
-        return IMX_INFLUX_UNAUTHORIZED;
-    }
-    if (status == 413) {
-        return IMX_INFLUX_TOO_LARGE;
-    }
-    /* 408 is what a proxy says to a connection it found idle for too long. */
-    if (status == 408 || status == 429 || status >= 500) {
-        return IMX_INFLUX_RETRY;
-    }
-    return IMX_INFLUX_IDLE;
-}
-
-static imx_influx_answer_e sort_text(imx_influx_api_e api, long status,
-                                     span_t head)
-{
-    if (status >= 400 && span_has_any(head, partial_phrases)) {
-        return IMX_INFLUX_PARTIAL;
-    }
-    if (api == IMX_INFLUX_V1 && status >= 400
-        && span_has(head, "retention policy not found")) {
-        return IMX_INFLUX_NOT_FOUND;
-    }
-    if (status == 404 && span_has(head, "not found")
-        && span_has_any(head, missing_phrases)) {
-        return IMX_INFLUX_NOT_FOUND;
-    }
-    if ((status == 400 || status == 422)
-        && span_has_any(head, malformed_phrases)) {
-        return IMX_INFLUX_MALFORMED;
-    }
-    return IMX_INFLUX_IDLE;
-}
-
-static imx_influx_answer_e sort_answer(imx_influx_api_e api, long status,
-                                       span_t head)
-{
-    imx_influx_answer_e answer = sort_text(api, status, head);
-
-    if (answer == IMX_INFLUX_IDLE) {
-        answer = sort_status(status);
-    }
-    return answer == IMX_INFLUX_IDLE ? IMX_INFLUX_REJECTED : answer;
-}
-
-static void sort_reason(imx_influx_result_t *r, span_t body, span_t text)
-{
-    span_t first = json_string(body, "\"error_message\"");
-
-    r->reason[0] = '\0';
-    reason_add(r->reason, text);
-    if (first.p) {
-        reason_add_text(r->reason, ": ");
-        reason_add(r->reason, first);
-    }
-    reason_trim(r->reason);
-    if (r->reason[0] == '\0') {
-        snprintf(r->reason, sizeof(r->reason), "HTTP status %ld", r->status);
-    }
-}
-
-void imx_influx_sort(imx_influx_api_e api, long status, const char *body,
-                     size_t len, imx_influx_result_t *result)
-{
-    span_t whole = { body, len, 0 };
-    span_t text = answer_text(whole);
-
-    result->status = status;
-    result->answer = sort_answer(api, status, text_head(text));
-    result->dropped = -1;
-    if (result->answer == IMX_INFLUX_PARTIAL
-        || result->answer == IMX_INFLUX_MALFORMED) {
-        result->dropped = count_dropped(whole, text);
-    }
-    sort_reason(result, whole, text);
-}
 
 /* --- The secret and the headers that carry it --- */
 
@@ -542,8 +176,9 @@ static int load_secret(const imx_influx_options_t *o, char **secret,
 
 static char *base64(const char *s)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        "abcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n = strlen(s), w = 0;
     char *out = malloc((n + 2) / 3 * 4 + 1);
 
@@ -581,8 +216,9 @@ static char *basic_credential(const char *user, const char *password)
  */
 static char *authorization(const imx_influx_options_t *o, const char *secret)
 {
-    const char *scheme = !o->token_file ? "Basic"
-                         : o->api == IMX_INFLUX_V3 ? "Bearer" : "Token";
+    const char *scheme = !o->token_file            ? "Basic"
+                         : o->api == IMX_INFLUX_V3 ? "Bearer"
+                                                   : "Token";
     char *credential = o->token_file ? strdup(secret)
                                      : basic_credential(o->user, secret);
     char *header = NULL;
@@ -622,31 +258,53 @@ static int add_authorization(imx_influx_t *in, struct curl_slist **list,
     return rv;
 }
 
-/* Authorization is the first one: credential points into it. */
-static const char *find_credential(const struct curl_slist *list)
-{
-    const char *space = strchr(list->data, ' ');
-
-    return strncmp(list->data, "Authorization: ", 15) == 0
-           ? strchr(space + 1, ' ') + 1 : NULL;
-}
-
-/* Takes secret over when it succeeds. */
-static int use_secret(imx_influx_t *in, char *secret)
+/* The headers of a post, the one with the secret first; NULL: no memory. */
+static struct curl_slist *make_headers(imx_influx_t *in, const char *secret,
+                                       int packed)
 {
     struct curl_slist *list = NULL;
 
     if (add_authorization(in, &list, secret)
         || add_header(&list, "Content-Type: text/plain; charset=utf-8")
-        || add_header(&list, "Expect:")) {  /* would cost a round trip */
+        || add_header(&list, "Expect:") /* would cost a round trip */
+        || (packed
+            && (add_header(&list, "Content-Encoding: gzip")
+                || add_header(&list, "Transfer-Encoding: chunked")))) {
         wipe_headers(list);
+        return NULL;
+    }
+    return list;
+}
+
+/* What follows Basic, Token or Bearer; NULL when there is no secret. */
+static const char *find_credential(const struct curl_slist *list)
+{
+    const char *space = strchr(list->data, ' ');
+
+    return strncmp(list->data, "Authorization: ", 15) == 0
+               ? strchr(space + 1, ' ') + 1
+               : NULL;
+}
+
+/* Takes secret over when it succeeds. */
+static int use_secret(imx_influx_t *in, char *secret)
+{
+    struct curl_slist *whole = make_headers(in, secret, 0);
+    struct curl_slist *packed = make_headers(in, secret, 1);
+
+    if (!whole || !packed) {
+        wipe_headers(whole);
+        wipe_headers(packed);
         return ENOMEM;
     }
-    curl_easy_setopt(in->easy, CURLOPT_HTTPHEADER, list);
-    wipe_headers(in->headers);
+    curl_easy_setopt(in->easy, CURLOPT_HTTPHEADER,
+                     in->packed ? packed : whole);
+    wipe_headers(in->headers[0]);
+    wipe_headers(in->headers[1]);
     wipe_string(in->secret);
-    in->headers = list;
-    in->credential = find_credential(list);
+    in->headers[0] = whole;
+    in->headers[1] = packed;
+    in->credential = find_credential(whole);
     in->secret = secret;
     return 0;
 }
@@ -667,6 +325,7 @@ int imx_influx_reload_secret(imx_influx_t *in, char *reason)
 {
     char *secret;
 
+    in->stale = 1; /* a refusal can hang on the connection */
     if (load_secret(in->o, &secret, reason)) {
         return -1;
     }
@@ -800,19 +459,61 @@ static size_t read_lines(char *to, size_t size, size_t n, void *arg)
     return done;
 }
 
+/* The same, compressed: zlib reads the lines where they lie. */
+static size_t read_gzip(char *to, size_t size, size_t n, void *arg)
+{
+    imx_influx_t *in = arg;
+    z_stream *z = &in->z;
+    size_t room = size * n;
+    int rv = Z_OK;
+
+    z->next_out = (Bytef *)to;
+    z->avail_out = (uInt)room;
+    while (z->avail_out > 0 && !in->ended && rv == Z_OK) {
+        if (z->avail_in == 0 && in->at < in->count) {
+            z->next_in = (z_const Bytef *)(uintptr_t)in->lines[in->at].data;
+            z->avail_in = in->lines[in->at++].len;
+        }
+        rv = deflate(z, in->at < in->count ? Z_NO_FLUSH : Z_FINISH);
+        in->ended = rv == Z_STREAM_END;
+    }
+    return rv == Z_OK || in->ended ? room - z->avail_out : CURL_READFUNC_ABORT;
+}
+
+static void rewind_lines(imx_influx_t *in)
+{
+    in->at = in->off = 0;
+    in->ended = 0;
+    if (in->packed) {
+        deflateReset(&in->z);
+        in->z.avail_in = 0;
+    }
+}
+
 /*
  * curl goes back to the start when a kept connection turns out to be dead
  * under the request and it sends everything again on a new one.
  */
 static int seek_lines(void *arg, curl_off_t offset, int origin)
 {
-    imx_influx_t *in = arg;
-
     if (origin != SEEK_SET || offset != 0) {
         return CURL_SEEKFUNC_CANTSEEK;
     }
-    in->at = in->off = 0;
+    rewind_lines(arg);
     return CURL_SEEKFUNC_OK;
+}
+
+static size_t take_header(char *data, size_t size, size_t n, void *arg)
+{
+    static const char name[] = "Retry-After:";
+    imx_influx_t *in = arg;
+    size_t bytes = size * n, len = strlen(name);
+
+    if (bytes > len && strncasecmp(data, name, len) == 0) {
+        in->retry_after_ms = imx_answer_retry_after(data + len, bytes - len,
+                                                    time(NULL));
+    }
+    return bytes;
 }
 
 /* Keeps the start; curl ends the transfer when less is taken than it gave. */
@@ -845,16 +546,16 @@ static void set_callbacks(imx_influx_t *in)
     CURL *e = in->easy;
 
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(e, CURLOPT_READFUNCTION, read_lines);
     curl_easy_setopt(e, CURLOPT_READDATA, in);
     curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, seek_lines);
     curl_easy_setopt(e, CURLOPT_SEEKDATA, in);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, in);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, in);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, in->error);
 }
 
-/* curl verifies TLS unless told otherwise; nothing here tells it otherwise. */
 static void set_http(imx_influx_t *in)
 {
     CURL *e = in->easy;
@@ -874,17 +575,53 @@ static void set_http(imx_influx_t *in)
     curl_easy_setopt(e, CURLOPT_PROXY, "");
 }
 
+/*
+ * curl verifies TLS unless told otherwise; nothing here tells it otherwise.
+ * What it verified, or showed as ours, must not outlive the connection: so no
+ * session is resumed, and no CA is remembered (curl would, for a day).
+ */
+static int set_tls(imx_influx_t *in)
+{
+    CURL *e = in->easy;
+    const imx_influx_options_t *o = in->o;
+    int failed = 0;
+
+    curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
+    if (o->ca_file) { /* these, and not the system's as well */
+        failed |= curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file) != CURLE_OK;
+        curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    }
+    if (o->certificate_file) {
+        failed |= curl_easy_setopt(e, CURLOPT_SSLCERT, o->certificate_file)
+                  || curl_easy_setopt(e, CURLOPT_SSLKEY, o->key_file)
+                  /* OpenSSL would ask for one on the terminal */
+                  || curl_easy_setopt(e, CURLOPT_KEYPASSWD, "");
+    }
+    return failed;
+}
+
+/*
+ * A connection is kept, but not for ever: what was true when it was made, of
+ * certificates as of addresses behind the name, is looked at again.
+ */
 static void set_connection(imx_influx_t *in)
 {
     CURL *e = in->easy;
     const imx_influx_options_t *o = in->o;
 
-    curl_multi_setopt(in->multi, CURLMOPT_MAXCONNECTS, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    curl_easy_setopt(e, CURLOPT_MAXLIFETIME_CONN, LIFETIME);
+#endif
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     if (o->unix_socket) {
         curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, o->unix_socket);
     }
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)o->connect_timeout_ms);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
     /* signals belong to httpd, which ignores SIGPIPE */
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -894,9 +631,19 @@ static void set_connection(imx_influx_t *in)
 #endif
 }
 
+static CURLM *open_multi(void)
+{
+    CURLM *multi = curl_multi_init();
+
+    if (multi) {
+        curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 1L);
+    }
+    return multi;
+}
+
 static int open_curl(imx_influx_t *in)
 {
-    in->multi = curl_multi_init();
+    in->multi = open_multi();
     in->easy = curl_easy_init();
     if (!in->multi || !in->easy) {
         return ENOMEM;
@@ -904,7 +651,11 @@ static int open_curl(imx_influx_t *in)
     set_callbacks(in);
     set_http(in);
     set_connection(in);
-    return 0;
+    return set_tls(in)
+           || (in->o->gzip
+               && deflateInit2(&in->z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW,
+                               GZIP_MEMORY, Z_DEFAULT_STRATEGY)
+                      != Z_OK);
 }
 
 int imx_influx_open(imx_influx_t **out, const imx_influx_options_t *o,
@@ -941,7 +692,9 @@ void imx_influx_close(imx_influx_t *in)
     imx_influx_abort(in);
     curl_easy_cleanup(in->easy);
     curl_multi_cleanup(in->multi);
-    wipe_headers(in->headers);
+    deflateEnd(&in->z); /* heeds that it was not begun */
+    wipe_headers(in->headers[0]);
+    wipe_headers(in->headers[1]);
     wipe_string(in->secret);
     free(in->write_url);
     free(in->create_url);
@@ -950,24 +703,87 @@ void imx_influx_close(imx_influx_t *in)
 
 /* --- One transfer --- */
 
-static void begin(imx_influx_t *in, const char *url,
-                  const imx_influx_line_t *lines, size_t count)
+/* Is the file another one than the stamp says?  Brings the stamp up to date. */
+static int has_changed(const char *path, stamp_t *stamp)
+{
+    struct stat file;
+    stamp_t now;
+
+    memset(&now, 0, sizeof(now)); /* its gaps, too */
+    if (path && stat(path, &file) == 0) {
+        now.device = file.st_dev;
+        now.inode = file.st_ino;
+        now.size = file.st_size;
+        now.changed = file.st_ctim;
+    }
+    if (memcmp(&now, stamp, sizeof(now)) == 0) {
+        return 0;
+    }
+    *stamp = now;
+    return 1;
+}
+
+/*
+ * curl reads the files for each connection that it makes.  The old one is
+ * closed, with the multi handle that keeps it: left alone, it would be used
+ * again when the new one cannot be made.
+ */
+static int renew_connection(imx_influx_t *in)
+{
+    int needed = in->stale;
+    CURLM *multi;
+
+    needed |= has_changed(in->o->ca_file, &in->files[0]);
+    needed |= has_changed(in->o->certificate_file, &in->files[1]);
+    needed |= has_changed(in->o->key_file, &in->files[2]);
+    if (needed) {
+        multi = open_multi();
+        in->stale = multi == NULL;
+        if (in->stale) {
+            return ENOMEM;
+        }
+        curl_multi_cleanup(in->multi);
+        in->multi = multi;
+    }
+    return 0;
+}
+
+/* Bytes of the body, -1 when that is known only at its end. */
+static curl_off_t body_bytes(const imx_influx_t *in)
 {
     curl_off_t bytes = 0;
 
-    assert(!in->busy && url);
-    for (size_t i = 0; i < count; i++) {
-        bytes += lines[i].len;
+    for (size_t i = 0; i < in->count; i++) {
+        bytes += in->lines[i].len;
     }
+    return in->packed ? -1 : bytes;
+}
+
+static int set_request(imx_influx_t *in, const char *url)
+{
+    CURL *e = in->easy;
+
+    return curl_easy_setopt(e, CURLOPT_URL, url)
+           || curl_easy_setopt(e, CURLOPT_HTTPHEADER, in->headers[in->packed])
+           || curl_easy_setopt(e, CURLOPT_READFUNCTION,
+                               in->packed ? read_gzip : read_lines)
+           || curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, body_bytes(in));
+}
+
+static void begin(imx_influx_t *in, const char *url,
+                  const imx_influx_line_t *lines, size_t count)
+{
+    assert(!in->busy && url);
     in->lines = lines;
     in->count = count;
-    in->at = in->off = in->received = in->kept = 0;
+    in->packed = in->o->gzip && !in->plain && count > 0;
+    rewind_lines(in);
+    in->received = in->kept = 0;
+    in->retry_after_ms = -1;
     in->flooded = 0;
     in->error[0] = '\0';
     in->busy = 1;
-    in->failed = curl_easy_setopt(in->easy, CURLOPT_URL, url)
-                 || curl_easy_setopt(in->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                                     bytes)
+    in->failed = renew_connection(in) || set_request(in, url)
                  || curl_multi_add_handle(in->multi, in->easy);
 }
 
@@ -1021,15 +837,15 @@ static int move(imx_influx_t *in, CURLcode *code)
     return 0;
 }
 
-static int64_t retry_after_ms(CURL *easy)
+static void sort(imx_influx_t *in, long status, imx_influx_result_t *r)
 {
-    curl_off_t seconds = 0;     /* curl reads both numbers and dates */
-
-    curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
-    if (seconds <= 0) {
-        return -1;
+    if (in->creating) {
+        imx_answer_sort_created(status, in->body, in->kept, r);
     }
-    return (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * 1000;
+    else {
+        imx_answer_sort(in->o->api, status, in->body, in->kept, r);
+        imx_answer_count(in->o->api, in->count, r);
+    }
 }
 
 /*
@@ -1044,44 +860,46 @@ static void judge_failure(imx_influx_t *in, CURLcode code, long status,
     long request = 0;
 
     if (status >= 300) {
-        imx_influx_sort(in->o->api, status, in->body, in->kept, r);
+        sort(in, status, r);
         if (in->flooded || r->answer != IMX_INFLUX_REJECTED) {
             return;
         }
     }
-    if (!in->failed) {          /* else it tells of the one before */
+    if (!in->failed) { /* else it tells of the one before */
         curl_easy_getinfo(in->easy, CURLINFO_REQUEST_SIZE, &request);
     }
     r->answer = request > 0 ? IMX_INFLUX_UNKNOWN : IMX_INFLUX_RETRY;
     r->dropped = -1;
-    r->reason[0] = '\0';
-    reason_add_text(r->reason, in->flooded ? "the answer has no end"
-                               : in->error[0] ? in->error
-                               : curl_easy_strerror(code));
+    imx_answer_explain(r->reason, in->flooded    ? "the answer has no end"
+                                  : in->error[0] ? in->error
+                                                 : curl_easy_strerror(code));
 }
 
 /*
- * InfluxDB 1 names every bad line, and stores the others.  So when it named as
- * many as were sent, looking for the bad one in halves would find nothing.
+ * InfluxDB takes gzip in chunks, but what stands before it may want to know
+ * the length (411), not know chunks (501, HTTP/1.0) or gzip (415).  Nothing of
+ * that is said of the lines: they go out again as they are.
  */
-static void judge_counts(imx_influx_t *in, imx_influx_result_t *r)
+static void judge_gzip(imx_influx_t *in, imx_influx_result_t *r)
 {
-    if (r->dropped > (int64_t)in->count) {
-        r->dropped = (int64_t)in->count;
-    }
-    if (r->answer == IMX_INFLUX_MALFORMED && in->o->api == IMX_INFLUX_V1
-        && in->count > 1 && r->dropped == (int64_t)in->count) {
-        r->answer = IMX_INFLUX_REJECTED;
-    }
-}
+    char why[64 + IMX_INFLUX_REASON_MAX];
+    long version = 0;
 
-/* 200 {"results":[{"statement_id":0,"error":"..."}]} created nothing. */
-static void judge_create(imx_influx_t *in, imx_influx_result_t *r)
-{
-    span_t body = { in->body, in->kept, 0 };
-
-    if (r->answer == IMX_INFLUX_SENT && json_string(body, "\"error\"").p) {
-        r->answer = IMX_INFLUX_REJECTED;
+    if (!in->packed || r->status < 400) {
+        return;
+    }
+    curl_easy_getinfo(in->easy, CURLINFO_HTTP_VERSION, &version);
+    if (r->status == 411 || r->status == 415 || r->status == 501
+        || version == CURL_HTTP_VERSION_1_0) {
+        in->plain = 1;
+        snprintf(why, sizeof(why),
+                 "it is sent without gzip from now on, "
+                 "which was refused: %s",
+                 r->reason);
+        imx_answer_explain(r->reason, why);
+        r->answer = IMX_INFLUX_RETRY;
+        r->retry_after_ms = 0;
+        r->dropped = -1;
     }
 }
 
@@ -1094,19 +912,16 @@ static void judge(imx_influx_t *in, CURLcode code, imx_influx_result_t *r)
     }
     r->status = status;
     r->curl_code = (int)code;
-    r->retry_after_ms = status ? retry_after_ms(in->easy) : -1;
+    r->retry_after_ms = in->retry_after_ms;
     if (code == CURLE_OK) {
-        imx_influx_sort(in->o->api, status, in->body, in->kept, r);
+        sort(in, status, r);
     }
     else {
         judge_failure(in, code, status, r);
     }
-    judge_counts(in, r);
-    if (in->creating) {
-        judge_create(in, r);
-    }
-    reason_hide(r->reason, in->secret);
-    reason_hide(r->reason, in->credential);
+    judge_gzip(in, r);
+    imx_answer_hide(r->reason, in->secret);
+    imx_answer_hide(r->reason, in->credential);
 }
 
 imx_influx_answer_e imx_influx_step(imx_influx_t *in,
@@ -1121,6 +936,6 @@ imx_influx_answer_e imx_influx_step(imx_influx_t *in,
         return IMX_INFLUX_BUSY;
     }
     judge(in, code, result);
-    imx_influx_abort(in);       /* lets go of the lines; keeps the connection */
+    imx_influx_abort(in); /* lets go of the lines; keeps the connection */
     return result->answer;
 }

@@ -17,60 +17,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_INFLUX_REASON_MAX 256   /* bytes of a reason, NUL included */
-
-typedef enum {
-    IMX_INFLUX_V1 = 1,              /* POST /write?db=&rp=&precision=n */
-    IMX_INFLUX_V2,                  /* POST /api/v2/write?org=&bucket= */
-    IMX_INFLUX_V3                   /* POST /api/v3/write_lp?db= */
-} imx_influx_api_e;
-
-typedef enum {
-    IMX_INFLUX_IDLE = 0,            /* nothing under way */
-    IMX_INFLUX_BUSY,                /* no answer yet: wait, then step again */
-    IMX_INFLUX_SENT,                /* 2xx: stored, or as good as */
-    IMX_INFLUX_PARTIAL,             /* good lines stored, some refused for good */
-    IMX_INFLUX_MALFORMED,           /* whole body refused for a line in it */
-    IMX_INFLUX_REJECTED,            /* refused, and will be refused again; v1
-                                       also when it names every line as bad */
-    IMX_INFLUX_TOO_LARGE,           /* 413, whoever said it */
-    IMX_INFLUX_UNAUTHORIZED,        /* 401, 403 */
-    IMX_INFLUX_NOT_FOUND,           /* database or bucket is missing */
-    IMX_INFLUX_RETRY,               /* 429, 5xx, not connected: surely not stored
-                                       or safe to repeat; see retry_after */
-    IMX_INFLUX_UNKNOWN              /* sent, but no answer: stored or not */
-} imx_influx_answer_e;
+#include "answer.h"
 
 /* What the administrator configured.  NULL where not set. */
 typedef struct {
     imx_influx_api_e api;
-    const char *url;                /* http://host:port, no trailing slash */
-    const char *unix_socket;        /* path, or NULL for TCP */
-    const char *database;           /* v1, v3 */
-    const char *retention_policy;   /* v1 */
-    const char *org, *bucket;       /* v2 */
-    const char *user, *password_file;   /* v1 Basic */
-    const char *token_file;         /* v1, v2 "Token", v3 "Bearer" */
+    const char *url;                  /* http://host:port, no trailing slash */
+    const char *unix_socket;          /* path, or NULL for TCP */
+    const char *database;             /* v1, v3 */
+    const char *retention_policy;     /* v1 */
+    const char *org, *bucket;         /* v2 */
+    const char *user, *password_file; /* v1 Basic */
+    const char *token_file;           /* v1, v2 "Token", v3 "Bearer" */
     int connect_timeout_ms, total_timeout_ms;
+    const char *ca_file;                     /* PEM; NULL: the system's CAs */
+    const char *certificate_file, *key_file; /* PEM; both or none of them */
+    int gzip;                                /* 1: bodies are compressed */
 } imx_influx_options_t;
 
 typedef struct {
-    const char *data;               /* a whole line, LF included */
-    uint32_t len;                   /* bytes */
+    const char *data; /* a whole line, LF included */
+    uint32_t len;     /* bytes */
 } imx_influx_line_t;
-
-/* What the last answer said. */
-typedef struct {
-    imx_influx_answer_e answer;
-    long status;                    /* HTTP status, 0 when there was none */
-    int curl_code;                  /* CURLcode of the transfer */
-    int64_t retry_after_ms;         /* what the server asked for, -1: nothing */
-    int64_t dropped;                /* lines refused in a PARTIAL, named in a
-                                       MALFORMED: at least so many, as long
-                                       answers are cut; -1: not said */
-    char reason[IMX_INFLUX_REASON_MAX]; /* InfluxDB's words or curl's, one line,
-                                       printable, no secret in it */
-} imx_influx_result_t;
 
 typedef struct imx_influx imx_influx_t;
 
@@ -83,8 +51,11 @@ int imx_influx_open(imx_influx_t **out, const imx_influx_options_t *o,
                     char *reason);
 
 /*
- * Begins a POST of count lines (count > 0), streamed from where they lie, with
- * Content-Length.  Only when nothing is under way.  Does not block.
+ * Begins a POST of count lines (count > 0), streamed from where they lie: with
+ * Content-Length, or compressed and in chunks, as their length is not known
+ * then.  The same lines make the same bytes.  Only when nothing is under way.
+ * Does not block.  When one of the TLS files has changed, a new connection is
+ * made, with what is in them.
  */
 void imx_influx_post(imx_influx_t *in, const imx_influx_line_t *lines,
                      size_t count);
@@ -110,19 +81,12 @@ void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms);
 void imx_influx_abort(imx_influx_t *in);
 
 /*
- * Reads the token or password file again; the next post uses what is in it.
+ * Reads the token or password file again; the next post uses what is in it, on
+ * a new connection.
  * Returns 1 when the secret changed, 0 when not, -1 when the file could not be
  * read (reason filled; the old secret stays).  Also while a post is under way.
  */
 int imx_influx_reload_secret(imx_influx_t *in, char *reason);
-
-/*
- * Sorts an HTTP answer into the enum: pure, for influx.c, tests and fuzzers.
- * status 100..599, body: len bytes of what the server said (may be cut, need
- * not end in NUL).  Fills answer, status, dropped and reason of *result.
- */
-void imx_influx_sort(imx_influx_api_e api, long status, const char *body,
-                     size_t len, imx_influx_result_t *result);
 
 void imx_influx_close(imx_influx_t *in);
 

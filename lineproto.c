@@ -1,7 +1,7 @@
 /*
  * lineproto.c owns the bytes of one line: escapes, numbers, order of parts.
  * Entered by any thread; works only on what its caller hands it.
- * Nothing survives a crash; a line counts only once imx_lineproto_end() is done.
+ * Nothing survives a crash; a line counts once imx_lineproto_end() is done.
  */
 #include "lineproto.h"
 
@@ -10,13 +10,13 @@
  * no bit of the position's mask are copied as they are.
  */
 enum {
-    MEASUREMENT = 1,            /* escaped in measurements: comma, space */
-    KEY = 2,                    /* escaped in keys and tag values: , = space */
-    STRING = 4,                 /* escaped in string fields: " \ */
-    FEED = 8,                   /* LF: a space in values */
-    CONTROL = 16,               /* refused in names */
-    HIGH = 32,                  /* not ASCII: must be valid UTF-8 */
-    SLASH = 64                  /* left off before an escape */
+    MEASUREMENT = 1, /* escaped in measurements: comma, space */
+    KEY = 2,         /* escaped in keys and tag values: , = space */
+    STRING = 4,      /* escaped in string fields: " \ */
+    FEED = 8,        /* LF: a space in values */
+    CONTROL = 16,    /* refused in names */
+    HIGH = 32,       /* not ASCII: must be valid UTF-8 */
+    SLASH = 64       /* left off before an escape */
 };
 
 #define IN_MEASUREMENT (MEASUREMENT | FEED | CONTROL | HIGH | SLASH)
@@ -24,6 +24,7 @@ enum {
 #define IN_TAG_VALUE (KEY | FEED | HIGH | SLASH)
 #define IN_STRING (STRING | FEED | HIGH)
 
+/* clang-format off */
 #define C CONTROL
 #define H HIGH
 #define ROW_OF_16(x) x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x
@@ -38,6 +39,7 @@ static const unsigned char class_of[256] = {
 #undef C
 #undef H
 #undef ROW_OF_16
+/* clang-format on */
 
 static void put_bytes(imx_lineproto_t *lp, const char *s, size_t n)
 {
@@ -99,8 +101,7 @@ static size_t put_slashes(imx_lineproto_t *lp, const unsigned char *s,
     while (run < n && s[run] == '\\') {
         run++;
     }
-    if (run == n
-        || !(class_of[s[run]] & mask & (MEASUREMENT | KEY | FEED))) {
+    if (run == n || !(class_of[s[run]] & mask & (MEASUREMENT | KEY | FEED))) {
         put_bytes(lp, (const char *)s, run);
     }
     return run;
@@ -307,7 +308,7 @@ static inline char *write_next_two(char *p, uint64_t *t)
 
 static inline char *write_six(char *p, uint32_t v)
 {
-    uint64_t t = v * UINT64_C(429497);              /* 2^32 / 10^4 */
+    uint64_t t = v * UINT64_C(429497); /* 2^32 / 10^4 */
 
     p = write_two(p, t >> 32);
     p = write_next_two(p, &t);
@@ -316,7 +317,7 @@ static inline char *write_six(char *p, uint32_t v)
 
 static inline char *write_eight(char *p, uint32_t v)
 {
-    uint64_t t = (v * UINT64_C(281474977) >> 16) + 1;   /* 2^48 / 10^6 */
+    uint64_t t = (v * UINT64_C(281474977) >> 16) + 1; /* 2^48 / 10^6 */
 
     p = write_two(p, t >> 32);
     p = write_next_two(p, &t);
@@ -390,7 +391,7 @@ char *imx_lineproto_write_seconds(char *p, int64_t ns)
 
     p = write_sign(p, ns, &us);
     us /= 1000;
-    if (us < 1000000) {                 /* the usual request */
+    if (us < 1000000) { /* the usual request */
         *p++ = '0';
         below = (uint32_t)us;
     }
@@ -400,6 +401,14 @@ char *imx_lineproto_write_seconds(char *p, int64_t ns)
     }
     *p = '.';
     return write_six(p + 1, below);
+}
+
+char *imx_lineproto_write_nine(char *p, uint32_t v)
+{
+    uint32_t first = v / TEN_TO_8;
+
+    *p = (char)('0' + first);
+    return write_eight(p + 1, v - first * TEN_TO_8);
 }
 
 /* Times after 2001 have 19 digits: three, eight and eight. */
@@ -461,7 +470,8 @@ static int put_plain_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
         return 0;
     }
     if ((copy_plain(p + 1, key, key_len, IN_NAME)
-         | copy_plain(p + key_len + 2, value, value_len, IN_TAG_VALUE)) != 0) {
+         | copy_plain(p + key_len + 2, value, value_len, IN_TAG_VALUE))
+        != 0) {
         return 0;
     }
     *p = ',';
@@ -522,8 +532,8 @@ void imx_lineproto_put_string(imx_lineproto_t *lp, const char *s, size_t len)
  */
 #define EXACT_POWERS 23
 static const double power_of_ten[EXACT_POWERS] = {
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
-    1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 };
 
 /* Finds m and k as above for v >= 0; returns 0 when there are none. */
@@ -532,7 +542,7 @@ static int short_decimal(double v, uint64_t *m, unsigned *k)
     for (*k = 0; *k < EXACT_POWERS; ++*k) {
         double scaled = v * power_of_ten[*k];
 
-        if (scaled >= 9007199254740992.0) {     /* 2^53 */
+        if (scaled >= 9007199254740992.0) { /* 2^53 */
             return 0;
         }
         *m = (uint64_t)(scaled + 0.5);
@@ -571,7 +581,7 @@ static void put_short_decimal(imx_lineproto_t *lp, uint64_t m, unsigned k)
  * the decimal point moved, in words of nine digits, lowest first.  The 17
  * leading digits name the double (IEEE 754-2008, 5.12.2).
  */
-#define BIG_WORDS 88            /* 2^53 * 5^1074 has 767 digits */
+#define BIG_WORDS 88 /* 2^53 * 5^1074 has 767 digits */
 #define BIG_BASE 1000000000u
 #define NAMING_DIGITS 17
 
@@ -699,7 +709,7 @@ void imx_lineproto_put_float(imx_lineproto_t *lp, double v)
     if (!imx_lineproto_begin_value(lp)) {
         return;
     }
-    if (!(v - v == 0)) {        /* NaN, infinities */
+    if (!(v - v == 0)) { /* NaN, infinities */
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_VALUE);
         return;
     }

@@ -13,8 +13,8 @@
  * Lines are written one behind the other.  The first mistake in a line cuts
  * the buffer back to where the line began; its further calls do nothing, and
  * imx_lineproto_end(), which every line needs, tells the error.  The lines
- * before it stay as they were, and the next begin starts afresh.  No call writes a byte at or past
- * buf + size, whatever the size.
+ * before it stay as they were, and the next begin starts afresh.  No call
+ * writes a byte at or past buf + size, whatever the size.
  *
  * Strings are (pointer, bytes): NUL is a byte like another, and no string has
  * to end in one.  They are borrowed for the call only.
@@ -47,31 +47,31 @@
 
 typedef enum {
     IMX_LINEPROTO_OK = 0,
-    IMX_LINEPROTO_NO_ROOM,      /* the buffer is too small for the line */
+    IMX_LINEPROTO_NO_ROOM, /* the buffer is too small for the line */
     IMX_LINEPROTO_BAD_NAME,
     IMX_LINEPROTO_BAD_VALUE,
-    IMX_LINEPROTO_NO_FIELDS,    /* end without a field */
-    IMX_LINEPROTO_BAD_ORDER     /* a call that the grammar does not allow here */
+    IMX_LINEPROTO_NO_FIELDS, /* end without a field */
+    IMX_LINEPROTO_BAD_ORDER  /* a call that the grammar does not allow here */
 } imx_lineproto_error_e;
 
 /* What a line has so far; the order is used. */
 enum {
-    IMX_LINEPROTO_BETWEEN = 0,  /* nothing: between lines */
-    IMX_LINEPROTO_IN_TAGS,      /* measurement, perhaps tags */
-    IMX_LINEPROTO_IN_FIELDS,    /* whole fields */
-    IMX_LINEPROTO_IN_KEY,       /* a key without its value */
-    IMX_LINEPROTO_FAILED        /* a mistake, and nothing more */
+    IMX_LINEPROTO_BETWEEN = 0, /* nothing: between lines */
+    IMX_LINEPROTO_IN_TAGS,     /* measurement, perhaps tags */
+    IMX_LINEPROTO_IN_FIELDS,   /* whole fields */
+    IMX_LINEPROTO_IN_KEY,      /* a key without its value */
+    IMX_LINEPROTO_FAILED       /* a mistake, and nothing more */
 };
 
 /* Lives on the caller's stack; read it through the functions below. */
 typedef struct {
-    char *buf;                  /* first byte of the buffer */
-    char *line;                 /* first byte of the line being written */
-    char *pos;                  /* where the next byte goes */
-    char *limit;                /* one past the last byte the line may use */
-    char *end;                  /* one past the last byte of the buffer */
-    unsigned char stage;        /* IMX_LINEPROTO_BETWEEN .. FAILED */
-    unsigned char error;        /* of the line: imx_lineproto_error_e */
+    char *buf;           /* first byte of the buffer */
+    char *line;          /* first byte of the line being written */
+    char *pos;           /* where the next byte goes */
+    char *limit;         /* one past the last byte the line may use */
+    char *end;           /* one past the last byte of the buffer */
+    unsigned char stage; /* IMX_LINEPROTO_BETWEEN .. FAILED */
+    unsigned char error; /* of the line: imx_lineproto_error_e */
 } imx_lineproto_t;
 
 /* Text and its length, for names known at compile time. */
@@ -96,7 +96,7 @@ static inline void imx_lineproto_encoded(imx_lineproto_t *lp,
 void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
                        const char *value, size_t value_len);
 
-/* Adds a field key that is known to need no escape; a put_* call must follow. */
+/* Adds a field key that needs no escape; a put_* call must follow. */
 static inline void imx_lineproto_key(imx_lineproto_t *lp, const char *key,
                                      size_t len);
 
@@ -200,14 +200,16 @@ char *imx_lineproto_write_int(char *p, int64_t v);
 char *imx_lineproto_write_seconds(char *p, int64_t ns);
 char *imx_lineproto_write_time(char *p, int64_t ns);
 
-static inline void imx_lineproto_number(imx_lineproto_t *lp,
-                                        char *(*write)(char *, int64_t),
-                                        int64_t v)
+/* Writes exactly nine digits at p: v below 10^9. */
+char *imx_lineproto_write_nine(char *p, uint32_t v);
+
+static inline void imx_lineproto_number(
+    imx_lineproto_t *lp, char *(*write)(char *, int64_t), int64_t v)
 {
     if (lp->limit - lp->pos >= IMX_LINEPROTO_NUMBER_MAX) {
         lp->pos = write(lp->pos, v);
     }
-    else {                              /* it may still fit */
+    else { /* it may still fit */
         char text[IMX_LINEPROTO_NUMBER_MAX];
         size_t len = (size_t)(write(text, v) - text);
 
@@ -252,8 +254,8 @@ static inline imx_lineproto_error_e imx_lineproto_end(imx_lineproto_t *lp,
     }
     else {
         imx_lineproto_fail(lp, lp->stage == IMX_LINEPROTO_IN_TAGS
-                               ? IMX_LINEPROTO_NO_FIELDS
-                               : IMX_LINEPROTO_BAD_ORDER);
+                                   ? IMX_LINEPROTO_NO_FIELDS
+                                   : IMX_LINEPROTO_BAD_ORDER);
     }
     error = (imx_lineproto_error_e)lp->error;
     lp->line = lp->pos;

@@ -9,7 +9,10 @@
 #define IMX_LOGNO(n) "IMX00" #n ": "
 
 typedef enum {
-    IMX_LOG_ERROR = 0, IMX_LOG_WARNING, IMX_LOG_NOTICE, IMX_LOG_INFO,
+    IMX_LOG_ERROR = 0,
+    IMX_LOG_WARNING,
+    IMX_LOG_NOTICE,
+    IMX_LOG_INFO,
     IMX_LOG_DEBUG
 } imx_log_level_e;
 

@@ -38,19 +38,13 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_insert_filter(imx_request_insert_filter, NULL, NULL,
                           APR_HOOK_REALLY_LAST);
     /* Last: time that other loggers take is part of the request. */
-    ap_hook_log_transaction(imx_request_log, NULL, NULL,
-                            APR_HOOK_REALLY_LAST);
+    ap_hook_log_transaction(imx_request_log, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(imx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
     imx_request_register_filters();
 }
 
 module AP_MODULE_DECLARE_DATA influx_metrics_module = {
-    STANDARD20_MODULE_STUFF,
-    imx_config_create_dir,
-    imx_config_merge_dir,
-    imx_config_create_server,
-    imx_config_merge_server,
-    imx_config_commands,
-    register_hooks,
-    AP_MODULE_FLAG_NONE
+    STANDARD20_MODULE_STUFF,  imx_config_create_dir,   imx_config_merge_dir,
+    imx_config_create_server, imx_config_merge_server, imx_config_commands,
+    register_hooks,           AP_MODULE_FLAG_NONE,
 };

@@ -21,21 +21,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS INT64_C(1000000)                 /* ns */
-#define LOOK_MS 100                         /* does the buffer fill? */
-#define REAP_EVERY (2000 * MS)              /* look for dead children */
-#define QUIET (60000 * MS)                  /* between two lines of one kind */
+#define MS INT64_C(1000000)    /* ns */
+#define LOOK_MS 100            /* does the buffer fill? */
+#define LOOK_SOON_MS 10        /* it does */
+#define REAP_EVERY (2000 * MS) /* look for dead children */
+#define QUIET (60000 * MS)     /* between two lines of one kind */
 #define BACKOFF_LEAST_MS 1000
 #define BACKOFF_MOST_MS 30000
 #define RETRY_AFTER_MOST_MS 3600000
 #define STACK_BYTES (512 * 1024)
 #define CLAIMS_MAX 1024
-#define SEGMENT_LINES_MAX 4096              /* more than a segment can have */
+#define SEGMENT_LINES_MAX 4096 /* more than a segment can have */
 
 /* A segment that is being sent, and what became of its lines so far. */
 typedef struct {
     imx_batch_claim_t claim;
-    size_t end;                             /* its last line + 1, in lines[] */
+    size_t end; /* its last line + 1, in lines[] */
     uint64_t fate[IMX_BATCH_FATES];
 } part_t;
 
@@ -45,14 +46,14 @@ typedef struct {
  */
 typedef struct {
     part_t *parts;
-    imx_batch_claim_t *claims;              /* CLAIMS_MAX, scratch */
+    imx_batch_claim_t *claims; /* CLAIMS_MAX, scratch */
     imx_influx_line_t *lines;
-    size_t part_count, first_part;          /* parts before it are settled */
+    size_t part_count, first_part; /* parts before it are settled */
     size_t line_count, pos, window;
-    size_t window_limit;                    /* lines; smaller while splitting */
-    size_t capacity;                        /* of lines[] */
-    struct iovec *pieces;                   /* capacity, for the spool */
-    int from_spool;                         /* a file, and no parts */
+    size_t window_limit;  /* lines; smaller while splitting */
+    size_t capacity;      /* of lines[] */
+    struct iovec *pieces; /* capacity, for the spool */
+    int from_spool;       /* a file, and no parts */
 } load_t;
 
 /* At most one line a minute for a kind of trouble, with what was counted. */
@@ -63,26 +64,26 @@ typedef struct {
 
 struct imx_monitor {
     imx_monitor_options_t o;
-    imx_influx_t *influx;                   /* NULL until needed */
+    imx_influx_t *influx; /* NULL until needed */
     uint32_t epoch;
     int is_holder;
-    int sending;                            /* a transfer is under way ... */
-    int creating;                           /* ... or due, for the database, */
-    int created;                            /* which was, since the last SENT */
-    uint64_t to_drain;                      /* a tick's lines, not yet out */
-    uint64_t max_bytes;                     /* learned from 413 */
+    int sending;        /* a transfer is under way ... */
+    int creating;       /* ... or due, for the database, */
+    int created;        /* which was, since the last SENT */
+    uint64_t to_drain;  /* a tick's lines, not yet out */
+    uint64_t max_bytes; /* learned from 413 */
     load_t load;
     int64_t next_try, next_tick, next_reap, not_before;
     int backoff_ms;
-    int failing;                            /* delivery has stopped ... */
-    int64_t failing_since;                  /* ... since then */
-    int failing_said;                       /* and the log says so */
+    int failing;           /* delivery has stopped ... */
+    int64_t failing_since; /* ... since then */
+    int failing_said;      /* and the log says so */
     uint64_t lost_before, no_room_seen;
     trouble_t outage, rejected, dropped, no_room;
-    char refusal[IMX_INFLUX_REASON_MAX];    /* the last one's reason */
-    imx_batch_delivery_t delivery;          /* as told to the status page */
-    imx_spool_t *spool;                     /* NULL: none, or not open */
-    imx_spool_totals_t spool_seen;          /* as last told */
+    char refusal[IMX_INFLUX_REASON_MAX]; /* the last one's reason */
+    imx_batch_delivery_t delivery;       /* as told to the status page */
+    imx_spool_t *spool;                  /* NULL: none, or not open */
+    imx_spool_totals_t spool_seen;       /* as last told */
     trouble_t no_spool;
     uint64_t random;
     int wake_fd;
@@ -103,9 +104,8 @@ static int64_t now_of(imx_monitor_t *m)
     return m->o.now != NULL ? m->o.now(m->o.now_context) : monotonic();
 }
 
-__attribute__((format(printf, 3, 4)))
-static void say(imx_monitor_t *m, imx_log_level_e level, const char *format,
-                ...)
+__attribute__((format(printf, 3, 4))) static void say(
+    imx_monitor_t *m, imx_log_level_e level, const char *format, ...)
 {
     char text[IMX_INFLUX_REASON_MAX + 256];
     va_list args;
@@ -140,8 +140,7 @@ static uint32_t random_below(imx_monitor_t *m, uint32_t bound)
 
 static const char *where(const imx_monitor_t *m)
 {
-    return m->o.influx.unix_socket ? m->o.influx.unix_socket
-                                   : m->o.influx.url;
+    return m->o.influx.unix_socket ? m->o.influx.unix_socket : m->o.influx.url;
 }
 
 static uint64_t lost_so_far(imx_monitor_t *m)
@@ -209,7 +208,7 @@ static int claim_lines(imx_monitor_t *m)
         for (i = 0; i < n; i++) {
             l->line_count = add_part(m, &l->claims[i], l->line_count);
         }
-        settle_done_parts(m);       /* those with torn lines only */
+        settle_done_parts(m); /* those with torn lines only */
     } while (n > 0 && l->line_count == 0);
     return l->line_count > 0;
 }
@@ -263,7 +262,8 @@ static int open_spool(imx_monitor_t *m)
         return m->spool != NULL;
     }
     if (imx_spool_open(&m->spool, m->o.spool_dir, m->o.spool_max, m->o.log,
-                       m->o.log_context, reason) != 0) {
+                       m->o.log_context, reason)
+        != 0) {
         m->spool = NULL;
         say_no_spool(m, reason);
         return 0;
@@ -413,7 +413,7 @@ static void window_done(imx_monitor_t *m, uint64_t bad)
         bad -= bad > 0;
     }
     m->to_drain -= l->window < m->to_drain ? l->window : m->to_drain;
-    l->window_limit *= 2;           /* after a split, back to the usual size */
+    l->window_limit *= 2; /* after a split, back to the usual size */
     if (l->window_limit > m->o.max_lines) {
         l->window_limit = m->o.max_lines;
     }
@@ -428,8 +428,7 @@ static void post_window(imx_monitor_t *m)
     uint64_t bytes = 0;
 
     l->window = 0;
-    while (l->pos + l->window < l->line_count
-           && l->window < l->window_limit) {
+    while (l->pos + l->window < l->line_count && l->window < l->window_limit) {
         bytes += l->lines[l->pos + l->window].len;
         if (bytes > m->max_bytes && l->window > 0) {
             break;
@@ -612,7 +611,7 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
             keep(m, r);
         }
         break;
-    default:                    /* RETRY, UNKNOWN: the same bytes, later */
+    default: /* RETRY, UNKNOWN: the same bytes, later */
         keep(m, r);
     }
 }
@@ -791,8 +790,8 @@ static void try_lease(imx_monitor_t *m)
         base = 2500;
     }
     m->next_try = now_of(m) + (base + random_below(m, base)) * MS;
-    if (!is_superseded(m) && imx_batch_lease_take(m->o.batch,
-                                                  m->o.child->slot)) {
+    if (!is_superseded(m)
+        && imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
         become_holder(m);
     }
 }
@@ -842,19 +841,23 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
 static int hold(imx_monitor_t *m)
 {
     imx_batch_load_t load;
+    int look_again;
 
     keep_house(m, &load);
+    look_again = load.free_segments < m->o.batch->geometry.segments / 2
+                     ? LOOK_SOON_MS
+                     : LOOK_MS;
     if (advance(m)) {
-        return LOOK_MS;
+        return look_again;
     }
     if (is_superseded(m)) {
         give_lease(m);
-        return LOOK_MS;
+        return look_again;
     }
     if (is_due(m, &load) && send_next(m)) {
-        return advance(m) ? LOOK_MS : 0;
+        return advance(m) ? look_again : 0;
     }
-    return LOOK_MS;
+    return look_again;
 }
 
 int imx_monitor_step(imx_monitor_t *m)

@@ -16,17 +16,17 @@
 
 typedef struct {
     const imx_batch_t *batch;
-    imx_batch_child_t *child;       /* this child's view of it */
+    imx_batch_child_t *child; /* this child's view of it */
     imx_influx_options_t influx;
-    int create_database;            /* v1: make a missing database */
-    int interval_ms;                /* of a tick */
-    int shutdown_ms;                /* for the last flush */
-    uint64_t max_bytes, max_lines;  /* of one body */
-    const char *spool_dir;          /* NULL: no spool */
-    uint64_t spool_max;             /* bytes, 0: no limit */
+    int create_database;           /* v1: make a missing database */
+    int interval_ms;               /* of a tick */
+    int shutdown_ms;               /* for the last flush */
+    uint64_t max_bytes, max_lines; /* of one body */
+    const char *spool_dir;         /* NULL: no spool */
+    uint64_t spool_max;            /* bytes, 0: no limit */
     imx_log_fn log;
     void *log_context;
-    int64_t (*now)(void *context);  /* ns, never goes back; NULL: the clock */
+    int64_t (*now)(void *context); /* ns, never goes back; NULL: the clock */
     void *now_context;
 } imx_monitor_options_t;
 

@@ -37,10 +37,10 @@ APLOG_USE_MODULE(influx_metrics);
 
 typedef struct {
     imx_batch_t batch;
-    apr_size_t size;                /* bytes of the mapping */
+    apr_size_t size; /* bytes of the mapping */
 } kept_t;
 
-static kept_t *kept;                /* NULL: the module records nothing */
+static kept_t *kept; /* NULL: the module records nothing */
 static imx_batch_child_t child;
 imx_batch_child_t *imx_runtime_child;
 static imx_monitor_t *monitor;
@@ -132,9 +132,8 @@ static int prepare_spool(server_rec *s)
 
 static void log_text(void *context, imx_log_level_e level, const char *text)
 {
-    static const int levels[] = {
-        APLOG_ERR, APLOG_WARNING, APLOG_NOTICE, APLOG_INFO, APLOG_DEBUG
-    };
+    static const int levels[] = { APLOG_ERR, APLOG_WARNING, APLOG_NOTICE,
+                                  APLOG_INFO, APLOG_DEBUG };
 
     ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)context, "%s",
                  text);
@@ -168,11 +167,10 @@ static imx_monitor_options_t monitor_options(server_rec *s)
 static void wait_for_children(void)
 {
     apr_time_t deadline = apr_time_now()
-                          + apr_time_from_msec(imx_config_global()->shutdown_ms
-                                               + 1000);
+                          + apr_time_from_msec(
+                              imx_config_global()->shutdown_ms + 1000);
 
-    while (imx_batch_children(&kept->batch) > 0
-           && apr_time_now() < deadline) {
+    while (imx_batch_children(&kept->batch) > 0 && apr_time_now() < deadline) {
         apr_sleep(apr_time_from_msec(10));
     }
 }
@@ -221,9 +219,11 @@ static void say_what_is_lost(server_rec *s)
                         + t.fate[IMX_BATCH_TORN];
 
     if (t.pending > 0) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(33)
-                     "%" APR_UINT64_T_FMT " points are given up, InfluxDB did "
-                     "not take them before the end", t.pending);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     IMX_LOGNO(33) "%" APR_UINT64_T_FMT
+                                   " points are given up, InfluxDB did "
+                                   "not take them before the end",
+                     t.pending);
     }
     if (lost > 0 || t.fate[IMX_BATCH_REJECTED] > 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(36) "since the "
@@ -253,7 +253,7 @@ int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     int rv;
 
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
-        return OK;                  /* httpd reads its files twice at start */
+        return OK; /* httpd reads its files twice at start */
     }
     /* Switched off by a graceful restart: what is in the area is still to be
      * delivered. */

@@ -296,8 +296,8 @@ static int is_line(const char *p, size_t len)
 {
     unsigned char first = (unsigned char)p[0];
 
-    return len > 1 && p[len - 1] == '\n' && first > ' ' && first != 0x7F
-           && first != '#' && memchr(p, '\0', len) == NULL;
+    return p[len - 1] == '\n' && first > ' ' && first != 0x7F && first != '#'
+           && memchr(p, '\0', len) == NULL;
 }
 
 /* The length of what the next LF ends, or of all that is left. */

@@ -18,9 +18,9 @@
 #define HANDLER "influx-metrics"
 
 typedef struct {
-    const char *name;               /* as in JSON */
-    const char *label;              /* for people */
-    const char *text;               /* NULL: it is a number */
+    const char *name;  /* as in JSON */
+    const char *label; /* for people */
+    const char *text;  /* NULL: it is a number */
     apr_int64_t number;
 } figure_t;
 
@@ -63,11 +63,12 @@ static void add_points(apr_array_header_t *figures,
                t->fate[IMX_BATCH_REJECTED] + d->spool_rejected);
     add_number(figures, "points_dropped", "Points lost",
                t->no_room + t->fate[IMX_BATCH_DROPPED]
-               + t->fate[IMX_BATCH_TORN] + d->spool_dropped);
+                   + t->fate[IMX_BATCH_TORN] + d->spool_dropped);
     add_number(figures, "points_pending", "Points in the buffer", t->pending);
     add_number(figures, "points_spooled", "Points in the spool",
                d->spool_lines);
-    add_number(figures, "dropped_no_room", "Lost: no free segment", t->no_room);
+    add_number(figures, "dropped_no_room", "Lost: no free segment",
+               t->no_room);
     add_number(figures, "dropped_oldest", "Lost: the oldest, buffer full",
                t->fate[IMX_BATCH_DROPPED]);
     add_number(figures, "dropped_torn", "Lost: child killed while writing",
@@ -80,8 +81,7 @@ static apr_array_header_t *collect(request_rec *r)
 {
     const imx_batch_t *b = imx_runtime_child->batch;
     const imx_config_t *conf = imx_config_global();
-    apr_array_header_t *figures = apr_array_make(r->pool, 32,
-                                                 sizeof(figure_t));
+    apr_array_header_t *figures = apr_array_make(r->pool, 32, sizeof(figure_t));
     imx_batch_delivery_t d = imx_batch_told(b);
     imx_batch_totals_t t = imx_batch_totals(b);
     apr_int64_t up = apr_time_now() - imx_batch_made(b) / 1000;
@@ -100,7 +100,7 @@ static apr_array_header_t *collect(request_rec *r)
                (apr_uint64_t)t.segments * b->geometry.segment_size);
     add_number(figures, "buffer_used", "Buffer in use (bytes)",
                (apr_uint64_t)(t.segments - t.segments_free)
-               * b->geometry.segment_size);
+                   * b->geometry.segment_size);
     add_number(figures, "spool_bytes", "Spool (bytes)", d.spool_bytes);
     add_number(figures, "uptime", "Up (s)",
                up > 0 ? (apr_uint64_t)apr_time_sec(up) : 0);
@@ -153,22 +153,25 @@ static void write_html(request_rec *r, const apr_array_header_t *figures)
     int i;
 
     ap_set_content_type(r, "text/html; charset=utf-8");
-    ap_rputs("<!DOCTYPE html>\n"
-             "<html><head><title>Influx metrics</title>"
-             "<style>th { text-align: left }</style></head><body>\n"
-             "<h1>Influx metrics</h1>\n<table>\n", r);
+    ap_rputs(
+        "<!DOCTYPE html>\n"
+        "<html><head><title>Influx metrics</title>"
+        "<style>th { text-align: left }</style></head><body>\n"
+        "<h1>Influx metrics</h1>\n<table>\n",
+        r);
     for (i = 0; i < figures->nelts; i++) {
         const figure_t *f = &APR_ARRAY_IDX(figures, i, figure_t);
 
-        ap_rprintf(r, "<tr><th>%s</th><td>%s</td></tr>\n",
-                   f->label, ap_escape_html(r->pool, as_text(r, f)));
+        ap_rprintf(r, "<tr><th>%s</th><td>%s</td></tr>\n", f->label,
+                   ap_escape_html(r->pool, as_text(r, f)));
     }
-    ap_rputs("</table>\n<p><a href=\"?json\">JSON</a> "
-             "<a href=\"?text\">text</a></p>\n</body></html>\n", r);
+    ap_rputs(
+        "</table>\n<p><a href=\"?json\">JSON</a> "
+        "<a href=\"?text\">text</a></p>\n</body></html>\n",
+        r);
 }
 
-__attribute__((noinline))
-static int serve(request_rec *r)
+__attribute__((noinline)) static int serve(request_rec *r)
 {
     const apr_array_header_t *figures;
 

@@ -40,7 +40,9 @@ use strict;
 my $do = $ENV{QUERY_STRING};
 select undef, undef, undef, 0.4 if $do eq 'slow';
 if ($do eq 'read') { my $body = do { local $/; <STDIN> } }
+$| = 1;
 print "Content-Type: text/plain\r\n\r\n";
+select undef, undef, undef, 0.4 if $do eq 'late';
 if ($do =~ /^big=(\d+)/) { print 'x' x 65536 for 1 .. $1 / 65536 }
 else { print "cgi\n" }
 CGI
@@ -62,7 +64,7 @@ PYTHON
 
 # Both for an application that takes 0.4 s and for one whose client is slow.
 my @slow_app = (app => [0.4, 0.55], time => [0.4, 2]);
-my @slow_client = (app => [0, 0.3], time => [0.6, 5]);
+my @slow_client = (app => [0, 0.3], time => [0.5, 5]);
 
 my %no_app = (app => undef);
 my @kinds = (
@@ -147,6 +149,10 @@ my @kinds = (
         is => [GET => 200, 4], app => [0, 0.4] },
     { name => 'cgi-slow', conf => $cgi,
         run => sub { get("http://127.0.0.1:$_[0]/script.cgi?slow") },
+        is => [GET => 200, 4], @slow_app },
+    # After its header: mod_cgi hands the open pipe down then.
+    { name => 'cgi-late', conf => $cgi,
+        run => sub { get("http://127.0.0.1:$_[0]/script.cgi?late") },
         is => [GET => 200, 4], @slow_app },
     { name => 'cgi-upload', conf => $cgi,
         run => sub { slow_upload($_[0], '/script.cgi?read') },

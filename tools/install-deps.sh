@@ -19,7 +19,7 @@ die() {
 
 # apache2-bin and not apache2: the server and its modules (the MPMs too) are in
 # it, while apache2 brings a site and a service.
-build='gcc libc6-dev make apache2-dev libcurl4-openssl-dev'
+build='gcc libc6-dev make apache2-dev libcurl4-openssl-dev zlib1g-dev'
 server='apache2-bin apache2-utils perl influxdb libapache2-mod-wsgi-py3'
 packages=
 commands=

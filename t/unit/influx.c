@@ -31,8 +31,10 @@
 #include <sys/un.h>
 
 #include <curl/curl.h>
+#include <zlib.h>
 
 #include "../../influx.h"
+#include "answers.h"
 #include "standin.h"
 
 #define OK_204 "HTTP/1.1 204 No Content\r\n\r\n"
@@ -59,6 +61,25 @@ int getaddrinfo(const char *node, const char *service,
     }
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     return real(node, service, hints, res);
+}
+
+/* --- A clock that can be put forward --- */
+
+static time_t clock_ahead;              /* seconds */
+
+/* libcurl calls this one, too. */
+__attribute__((visibility("default")))
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+    int (*real)(clockid_t, struct timespec *);
+    int rv;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+    rv = real(clock, t);
+    if (clock == CLOCK_MONOTONIC) {
+        t->tv_sec += clock_ahead;
+    }
+    return rv;
 }
 
 /* --- What every test has --- */
@@ -180,213 +201,27 @@ static void assert_head(fixture_t *f, const char *part)
     }
 }
 
-/* --- The table of answers --- */
-
-typedef struct {
-    imx_influx_api_e api;
-    long status;
-    const char *body;
-    imx_influx_answer_e answer;
-    int64_t dropped;
-    const char *reason;
-} row_t;
-
-#define V1 IMX_INFLUX_V1
-#define V2 IMX_INFLUX_V2
-#define V3 IMX_INFLUX_V3
-
-static const row_t rows[] = {
-    { V1, 204, "", IMX_INFLUX_SENT, -1, "HTTP status 204" },
-    { V1, 200, "{}", IMX_INFLUX_SENT, -1, "{}" },
-    { V3, 202, "", IMX_INFLUX_SENT, -1, "HTTP status 202" },
-
-    /* seen from influxd 1.6.7 */
-    { V1, 404, "{\"error\":\"database not found: \\\"t\\\"\"}\n",
-      IMX_INFLUX_NOT_FOUND, -1, "database not found: \"t\"" },
-    { V1, 500, "{\"error\":\"retention policy not found: nope\"}\n",
-      IMX_INFLUX_NOT_FOUND, -1, "retention policy not found: nope" },
-    { V1, 400, "{\"error\":\"partial write: unable to parse 'm1 garbage': "
-      "invalid field format dropped=0\"}\n", IMX_INFLUX_PARTIAL, 1,
-      "partial write: unable to parse 'm1 garbage': invalid field format "
-      "dropped=0" },
-    { V1, 400, "{\"error\":\"partial write: unable to parse 'bad': missing "
-      "fields\\nunable to parse 'worse': missing fields dropped=0\"}\n",
-      IMX_INFLUX_PARTIAL, 2, "partial write: unable to parse 'bad': missing "
-      "fields unable to parse 'worse': missing fields dropped=0" },
-    { V1, 400, "{\"error\":\"unable to parse 'bad': missing fields\\n"
-      "unable to parse 'worse': missing fields\"}\n", IMX_INFLUX_MALFORMED, 2,
-      "unable to parse 'bad': missing fields unable to parse 'worse': missing "
-      "fields" },
-    { V1, 400, "{\"error\":\"partial write: field type conflict: input field "
-      "\\\"v\\\" on measurement \\\"m4\\\" is type integer, already exists as "
-      "type float dropped=2\"}\n", IMX_INFLUX_PARTIAL, 2,
-      "partial write: field type conflict: input field \"v\" on measurement "
-      "\"m4\" is type integer, already exists as type float dropped=2" },
-    { V1, 400, "{\"error\":\"partial write: points beyond retention policy "
-      "dropped=1\"}\n", IMX_INFLUX_PARTIAL, 1,
-      "partial write: points beyond retention policy dropped=1" },
-    { V1, 400, "{\"error\":\"database is required\"}\n",
-      IMX_INFLUX_REJECTED, -1, "database is required" },
-    { V1, 401, "{\"error\":\"unable to parse authentication credentials\"}\n",
-      IMX_INFLUX_UNAUTHORIZED, -1,
-      "unable to parse authentication credentials" },
-    { V1, 403, "{\"error\":\"\\\"bob\\\" user is not authorized to write to "
-      "database \\\"t\\\"\"}\n", IMX_INFLUX_UNAUTHORIZED, -1,
-      "\"bob\" user is not authorized to write to database \"t\"" },
-    { V1, 413, "{\"error\":\"Request Entity Too Large\"}\n",
-      IMX_INFLUX_TOO_LARGE, -1, "Request Entity Too Large" },
-    { V2, 404, "404 page not found\n", IMX_INFLUX_REJECTED, -1,
-      "404 page not found" },
-
-    /* as documented for 2.x, 3.x and the hosted ones */
-    { V2, 400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'bad': "
-      "missing fields\"}", IMX_INFLUX_MALFORMED, 1,
-      "unable to parse 'bad': missing fields" },
-    { V2, 422, "{\"code\":\"unprocessable entity\",\"message\":\"failure "
-      "writing points to database: partial write: points beyond retention "
-      "policy dropped=7\"}", IMX_INFLUX_PARTIAL, 7,
-      "failure writing points to database: partial write: points beyond "
-      "retention policy dropped=7" },
-    { V2, 500, "{\"code\":\"internal error\",\"message\":\"unexpected error "
-      "writing points to database: partial write: field type conflict: input "
-      "field \\\"v\\\" dropped=3\"}", IMX_INFLUX_PARTIAL, 3,
-      "unexpected error writing points to database: partial write: field type "
-      "conflict: input field \"v\" dropped=3" },
-    { V2, 422, "{\"message\":\"data is outside retention\"}",
-      IMX_INFLUX_PARTIAL, -1, "data is outside retention" },
-    { V2, 404, "{\"code\":\"not found\",\"message\":\"bucket \\\"b\\\" not "
-      "found\"}", IMX_INFLUX_NOT_FOUND, -1, "bucket \"b\" not found" },
-    { V2, 404, "{\"code\":\"not found\",\"message\":\"organization name "
-      "\\\"o\\\" not found\"}", IMX_INFLUX_NOT_FOUND, -1,
-      "organization name \"o\" not found" },
-    { V2, 400, "{\"code\":\"invalid\",\"message\":\"invalid precision\"}",
-      IMX_INFLUX_REJECTED, -1, "invalid precision" },
-    { V3, 400, "{\"error\":\"partial write of line protocol occurred\","
-      "\"data\":[{\"original_line\":\"x\",\"line_number\":2,\"error_message\":"
-      "\"no fields\"},{\"line_number\":5,\"error_message\":\"no time\"}]}",
-      IMX_INFLUX_PARTIAL, 2,
-      "partial write of line protocol occurred: no fields" },
-    { V3, 400, "{\"error\":\"parsing failed for write_lp endpoint\",\"data\":"
-      "{\"line_number\":1,\"error_message\":\"no fields\"}}",
-      IMX_INFLUX_MALFORMED, 1,
-      "parsing failed for write_lp endpoint: no fields" },
-    { V3, 400, "{\"error\":\"invalid line protocol\"}", IMX_INFLUX_MALFORMED,
-      -1, "invalid line protocol" },
-    { V2, 503, "{\"error\":\"busy\"}", IMX_INFLUX_RETRY, -1, "busy" },
-    { V2, 429, "", IMX_INFLUX_RETRY, -1, "HTTP status 429" },
-    { V2, 408, "", IMX_INFLUX_RETRY, -1, "HTTP status 408" },
-    { V1, 500, "{\"error\":\"timeout\"}", IMX_INFLUX_RETRY, -1, "timeout" },
-    { V1, 599, "", IMX_INFLUX_RETRY, -1, "HTTP status 599" },
-    { V2, 500, "{\"error\":\"retention policy not found\"}",
-      IMX_INFLUX_RETRY, -1, "retention policy not found" },
-    { V1, 405, "Method Not Allowed\n", IMX_INFLUX_REJECTED, -1,
-      "Method Not Allowed" },
-    { V1, 301, "", IMX_INFLUX_REJECTED, -1, "HTTP status 301" },
-    { V1, 100, "", IMX_INFLUX_REJECTED, -1, "HTTP status 100" },
-
-    /* what stands between */
-    { V1, 413, "<html>\r\n<head><title>413 Request Entity Too Large</title>"
-      "</head>\r\n<body>nginx</body></html>", IMX_INFLUX_TOO_LARGE, -1,
-      "413 Request Entity Too Large" },
-    { V1, 502, "<!DOCTYPE html><body><h1>Bad  \n Gateway</h1><p>x",
-      IMX_INFLUX_RETRY, -1, "Bad Gateway" },
-    { V1, 404, "<TITLE lang=\"en\"> Not Found</TITLE>", IMX_INFLUX_REJECTED,
-      -1, "Not Found" },
-    { V1, 502, "<", IMX_INFLUX_RETRY, -1, "HTTP status 502" },
-
-    /* what a client sent is quoted, and is not InfluxDB's word */
-    { V2, 400, "{\"message\":\"unable to parse 'm,uri=x f=\\\"partial write "
-      "dropped=9\\\" \\nunable to parse 'x': bad\"}", IMX_INFLUX_MALFORMED, 2,
-      "unable to parse 'm,uri=x f=\"partial write dropped=9\" unable to parse "
-      "'x': bad" },
-    { V2, 400, "{\"message\":\"unable to parse 'm unable to parse 'x': bad\"}",
-      IMX_INFLUX_MALFORMED, 1, "unable to parse 'm unable to parse 'x': bad" },
-    { V2, 400, "{\"note\":\"\\\"error\\\":\\\"partial write\\\"\","
-      "\"message\":\"no\"}", IMX_INFLUX_REJECTED, -1, "no" },
-
-    /* escapes, and what is not printable */
-    { V1, 400, "{\"error\" : \"a\\u0041\\u00e9\\t\\\\\\/\\u00\"}",
-      IMX_INFLUX_REJECTED, -1, "aA? \\/u00" },
-    { V1, 400, "\x1b[31mred\x7f\xc3\xa9\r\n", IMX_INFLUX_REJECTED, -1,
-      "?[31mred???" },
-    { V1, 400, "{\"error\":7}", IMX_INFLUX_REJECTED, -1, "{\"error\":7}" },
-    { V1, 400, "{\"error\":\"cut", IMX_INFLUX_REJECTED, -1, "cut" },
-    { V1, 400, "partial write: x dropped=12345678901", IMX_INFLUX_PARTIAL, -1,
-      "partial write: x dropped=12345678901" },
-};
-
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
-
-static void test_sort(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < ROWS; i++) {
-        const row_t *w = &rows[i];
-        imx_influx_result_t r;
-
-        imx_influx_sort(w->api, w->status, w->body, strlen(w->body), &r);
-        if (r.answer != w->answer || r.dropped != w->dropped
-            || r.status != w->status || strcmp(r.reason, w->reason) != 0) {
-            fail_msg("row %zu, %ld %s\ngot answer %d, dropped %ld, '%s'", i,
-                     w->status, w->body, (int)r.answer, (long)r.dropped,
-                     r.reason);
-        }
-    }
-}
-
-/* Cut anywhere, it is sorted, and not a byte behind the cut is read. */
-static void test_sort_cut(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < ROWS; i++) {
-        for (size_t n = 0; n <= strlen(rows[i].body); n++) {
-            imx_influx_result_t r;
-            char *copy = malloc(n ? n : 1);
-
-            memcpy(copy, rows[i].body, n);
-            imx_influx_sort(rows[i].api, rows[i].status, copy, n, &r);
-            free(copy);
-            assert_true(r.answer >= IMX_INFLUX_SENT
-                        && r.answer <= IMX_INFLUX_RETRY);
-            assert_true(r.reason[0] != '\0');
-            for (const char *p = r.reason; *p; p++) {
-                assert_true(isprint((unsigned char)*p));
-            }
-        }
-    }
-}
-
-static void test_sort_long(void **state)
-{
-    char body[2000];
-    imx_influx_result_t r;
-
-    (void)state;
-    memset(body, 'e', sizeof(body));
-    memcpy(body, "{\"error\":\"", 10);
-    imx_influx_sort(V1, 500, body, sizeof(body), &r);
-    assert_int_equal(strlen(r.reason), IMX_INFLUX_REASON_MAX - 1);
-}
+/* --- The table of answers (answers.h) --- */
 
 /* Each row again, through curl, on one handle. */
 static void test_answers(void **state)
 {
     fixture_t *f = *state;
 
-    for (size_t i = 0; i < ROWS; i++) {
-        char *text = http((int)rows[i].status, "", rows[i].body);
+    for (size_t i = 0; i < ANSWER_ROWS; i++) {
+        char *text = http((int)answer_rows[i].status, "", answer_rows[i].body);
 
-        if (rows[i].api != V1 || rows[i].status == 100
-            || rows[i].status == 204) {
+        if (answer_rows[i].api != V1 || answer_rows[i].status == 100
+            || answer_rows[i].status == 204) {
             free(text);
             continue;
         }
-        if (answer_to(f, STANDIN_ANSWER, text) != rows[i].answer
-            && rows[i].dropped != 2) {      /* all bad: see test_all_bad */
+        if (answer_to(f, STANDIN_ANSWER, text) != answer_rows[i].answer
+            && answer_rows[i].dropped != 2) {      /* all bad: see test_all_bad */
             fail_msg("row %zu: %d", i, (int)f->r.answer);
         }
-        assert_int_equal(f->r.status, rows[i].status);
-        assert_string_equal(f->r.reason, rows[i].reason);
+        assert_int_equal(f->r.status, answer_rows[i].status);
+        assert_string_equal(f->r.reason, answer_rows[i].reason);
         assert_int_equal(f->r.curl_code, CURLE_OK);
         free(text);
     }
@@ -619,6 +454,108 @@ static void test_unix_socket(void **state)
     assert_int_equal(post_two(f), IMX_INFLUX_SENT);
     assert_int_equal(standin_accepts(f->server), 1);
     assert_int_equal(our_sockets(f, f->path), 1);
+}
+
+/* In use all the time, and yet made anew after ten minutes. */
+static void test_lifetime(void **state)
+{
+    fixture_t *f = *state;
+
+    open_handle(f);
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+        assert_int_equal(standin_accepts(f->server), i < 11 ? 1 : 2);
+        clock_ahead += 60;
+    }
+    assert_int_equal(standin_requests(f->server), 12);
+}
+
+/* --- Files of TLS, and what curl says of TLS that cannot be --- */
+
+/* A connection is made with what is in the files, as long as that is so. */
+static void test_changed_files(void **state)
+{
+    fixture_t *f = *state;
+    const char **files[] = { &f->o.ca_file, &f->o.certificate_file,
+                             &f->o.key_file };
+    char reason[IMX_INFLUX_REASON_MAX] = "", text[] = "0";
+    int accepts = 0;
+
+    f->o.certificate_file = f->o.key_file = "/dev/null";
+    for (size_t i = 0; i < 3; i++) {
+        *files[i] = f->path;
+        open_handle(f);
+        for (int change = 0; change < 4; change++) {
+            text[0] = (char)('0' + change);     /* the size stays */
+            if (change < 3) {
+                write_file(f, text);
+            }
+            else {
+                unlink(f->path);
+            }
+            accepts++;
+            for (int n = 0; n < 3; n++) {
+                assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+                assert_int_equal(standin_accepts(f->server), accepts);
+            }
+        }
+        *files[i] = "/dev/null";
+    }
+    open_handle(f);
+    for (int n = 0; n < 6; n++) {
+        if (n == 3) {
+            imx_influx_reload_secret(f->in, reason);    /* after a refusal */
+        }
+        assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+        assert_int_equal(standin_accepts(f->server), accepts + 1 + n / 3);
+    }
+    assert_int_equal(our_sockets(f, NULL), 1);
+}
+
+/* When the new connection cannot be made, the old one must not serve. */
+static void test_changed_then_down(void **state)
+{
+    fixture_t *f = *state;
+
+    write_file(f, "1");
+    f->o.ca_file = f->path;
+    f->o.connect_timeout_ms = 200;
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    write_file(f, "2");
+    standin_refuse(f->server);
+    for (int n = 0; n < 3; n++) {
+        assert_int_equal(post_two(f), IMX_INFLUX_RETRY);
+        assert_int_equal(our_sockets(f, NULL), 0);
+    }
+    assert_int_equal(standin_requests(f->server), 1);
+}
+
+static void assert_tls_fails(fixture_t *f, int code, const char *why)
+{
+    open_handle(f);
+    assert_int_equal(post_two(f), IMX_INFLUX_RETRY);
+    assert_int_equal(f->r.curl_code, code);
+    if (!strstr(f->r.reason, why)) {
+        fail_msg("no '%s' in '%s'", why, f->r.reason);
+    }
+    assert_int_equal(standin_requests(f->server), 0);
+}
+
+static void test_tls_fails(void **state)
+{
+    fixture_t *f = *state;
+
+    snprintf(f->url, sizeof(f->url), "https://127.0.0.1:%d",
+             standin_port(f->server));
+    standin_say(f->server, STANDIN_EARLY, "HTTP/1.1 400 plain\r\n\r\n");
+    f->o.ca_file = f->path;
+    assert_tls_fails(f, CURLE_SSL_CACERT_BADFILE, f->path);
+    write_file(f, "no certificate");
+    assert_tls_fails(f, CURLE_SSL_CACERT_BADFILE, f->path);
+    f->o.ca_file = NULL;
+    f->o.certificate_file = f->path;
+    f->o.key_file = f->path;
+    assert_tls_fails(f, CURLE_SSL_CERTPROBLEM, f->path);
 }
 
 /* The kept connection dies under a request: everything goes out again. */
@@ -1012,6 +949,294 @@ static void test_rewind_large(void **state)
     assert_int_equal(len, 20000 * 200);
 }
 
+/* --- gzip --- */
+
+/* What the last body was before it was packed; the caller frees it. */
+static char *unpacked(fixture_t *f, size_t *len)
+{
+    size_t room = 16 << 20, packed_len;
+    const char *packed = standin_body(f->server, &packed_len);
+    char *body = malloc(room);
+    z_stream z = { 0 };
+
+    assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+    z.next_in = (Bytef *)(uintptr_t)packed;
+    z.avail_in = (uInt)packed_len;
+    z.next_out = (Bytef *)body;
+    z.avail_out = (uInt)room;
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(z.avail_in, 0);        /* nothing behind its end */
+    *len = z.total_out;
+    inflateEnd(&z);
+    return body;
+}
+
+static void assert_unpacked_two(fixture_t *f)
+{
+    size_t len;
+    char *body = unpacked(f, &len);
+
+    assert_int_equal(len, 17);
+    assert_memory_equal(body, "m v=1 1\nm v=22 2\n", 17);
+    free(body);
+}
+
+static void test_gzip(void **state)
+{
+    fixture_t *f = *state;
+    char *first;
+    size_t len, again;
+
+    f->o.gzip = 1;
+    f->o.token_file = f->path;
+    write_file(f, "t");
+    assert_request_line(f, "POST /write?db=httpd&precision=n HTTP/1.1\r\n");
+    assert_head(f, "\r\nAuthorization: Token t\r\n");
+    assert_head(f, "\r\nContent-Type: text/plain; charset=utf-8\r\n");
+    assert_head(f, "\r\nContent-Encoding: gzip\r\n");
+    assert_head(f, "\r\nTransfer-Encoding: chunked\r\n");
+    assert_null(strcasestr(standin_head(f->server), "\r\nContent-Length:"));
+    assert_null(strcasestr(standin_head(f->server), "\r\nExpect:"));
+    assert_unpacked_two(f);
+    first = strdup("");
+    for (int i = 0; i < 3; i++) {           /* and the same bytes each time */
+        const char *body = standin_body(f->server, &len);
+
+        first = i == 0 ? realloc(first, len) : first;
+        if (i == 0) {
+            memcpy(first, body, len);
+            again = len;
+        }
+        assert_int_equal(len, again);
+        assert_memory_equal(first, body, len);
+        assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    }
+    free(first);
+    assert_int_equal(standin_accepts(f->server), 1);
+}
+
+/* Without a body there is nothing to pack. */
+static void test_gzip_create(void **state)
+{
+    fixture_t *f = *state;
+
+    f->o.gzip = 1;
+    open_handle(f);
+    imx_influx_create_database(f->in);
+    assert_int_equal(finish(f), IMX_INFLUX_SENT);
+    assert_head(f, "\r\nContent-Length: 0\r\n");
+    assert_null(strcasestr(standin_head(f->server), "-Encoding:"));
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_unpacked_two(f);
+}
+
+/* A new secret does not lose the headers of gzip, and the other way round. */
+static void test_gzip_reload(void **state)
+{
+    fixture_t *f = *state;
+    char reason[IMX_INFLUX_REASON_MAX] = "";
+
+    f->o.gzip = 1;
+    f->o.token_file = f->path;
+    write_file(f, "one\n");
+    open_handle(f);
+    imx_influx_post(f->in, two_lines, 2);
+    assert_int_equal(imx_influx_step(f->in, &f->r), IMX_INFLUX_BUSY);
+    write_file(f, "two\n");
+    assert_int_equal(imx_influx_reload_secret(f->in, reason), 1);
+    assert_int_equal(finish(f), IMX_INFLUX_SENT);
+    assert_unpacked_two(f);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_head(f, "Token two\r\n");
+    /* the request goes out a second time, with the new one */
+    standin_say(f->server, STANDIN_CLOSE, "");
+    standin_then(f->server, STANDIN_ANSWER, OK_204);
+    imx_influx_post(f->in, two_lines, 2);
+    assert_int_equal(imx_influx_step(f->in, &f->r), IMX_INFLUX_BUSY);
+    write_file(f, "three\n");
+    assert_int_equal(imx_influx_reload_secret(f->in, reason), 1);
+    assert_int_equal(finish(f), IMX_INFLUX_SENT);
+    assert_head(f, "Token three\r\n");
+    assert_head(f, "\r\nContent-Encoding: gzip\r\n");
+    assert_unpacked_two(f);
+}
+
+static void assert_numbers(fixture_t *f, size_t count, size_t width)
+{
+    size_t len;
+    char *body = unpacked(f, &len);
+
+    assert_int_equal(len, count * width);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(strtoul(body + i * width, NULL, 10), i);
+        assert_int_equal(body[i * width + width - 1], '\n');
+    }
+    free(body);
+}
+
+static void test_gzip_large(void **state)
+{
+    fixture_t *f = *state;
+    size_t len;
+
+    f->o.gzip = 1;
+    assert_int_equal(post_many(f, 60000, 200), IMX_INFLUX_SENT);
+    assert_numbers(f, 60000, 200);
+    standin_body(f->server, &len);
+    assert_true(len < 60000 * 200 / 50);    /* nearly all of it is zeros */
+    assert_int_equal(post_many(f, 1, 4 << 20), IMX_INFLUX_SENT);
+    assert_numbers(f, 1, 4 << 20);
+}
+
+/* What does not get smaller: its bytes come in many pieces. */
+static void test_gzip_random(void **state)
+{
+    fixture_t *f = *state;
+    size_t len = 3 << 20, got;
+    char *data = malloc(len), *body;
+    imx_influx_line_t lines[3];
+    uint32_t random = 1;
+
+    for (size_t i = 0; i < len; i++) {
+        random = random * 1664525 + 1013904223;
+        data[i] = (char)(random >> 24);
+    }
+    for (int i = 0; i < 3; i++) {
+        lines[i] = (imx_influx_line_t) { data + i * (1 << 20), 1 << 20 };
+    }
+    f->o.gzip = 1;
+    open_handle(f);
+    imx_influx_post(f->in, lines, 3);
+    assert_int_equal(finish(f), IMX_INFLUX_SENT);
+    body = unpacked(f, &got);
+    assert_int_equal(got, len);
+    assert_memory_equal(body, data, len);
+    free(body);
+    free(data);
+}
+
+static void test_gzip_rewind(void **state)
+{
+    fixture_t *f = *state;
+
+    f->o.gzip = 1;
+    standin_say(f->server, STANDIN_ANSWER, OK_204);
+    standin_then(f->server, STANDIN_CLOSE, "");
+    standin_then(f->server, STANDIN_ANSWER, OK_204);
+    standin_then(f->server, STANDIN_CLOSE, "");
+    standin_then(f->server, STANDIN_ANSWER, OK_204);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_unpacked_two(f);
+    assert_int_equal(post_many(f, 20000, 200), IMX_INFLUX_SENT);
+    assert_int_equal(standin_accepts(f->server), 3);
+    assert_numbers(f, 20000, 200);
+}
+
+/* What was begun and given up must not be found in what comes next. */
+static void test_gzip_abort(void **state)
+{
+    fixture_t *f = *state;
+    size_t len = 16 << 20;
+    char *data = malloc(len);
+    imx_influx_line_t line = { data, (uint32_t)len };
+    uint32_t random = 1;
+
+    for (size_t i = 0; i < len; i++) {
+        random = random * 1664525 + 1013904223;
+        data[i] = (char)(random >> 24);
+    }
+    f->o.gzip = 1;
+    standin_say(f->server, STANDIN_HANG, "");
+    standin_then(f->server, STANDIN_ANSWER, OK_204);
+    open_handle(f);
+    imx_influx_post(f->in, &line, 1);
+    wait_for_requests(f, 1);
+    assert_quick_abort(f);
+    free(data);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_unpacked_two(f);
+}
+
+static void test_gzip_early_answer(void **state)
+{
+    fixture_t *f = *state;
+    char *text = http(413, "", "<html><title>Too large</title></html>");
+
+    f->o.gzip = 1;
+    standin_say(f->server, STANDIN_EARLY, text);
+    standin_then(f->server, STANDIN_ANSWER, OK_204);
+    assert_int_equal(post_many(f, 60000, 200), IMX_INFLUX_TOO_LARGE);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_unpacked_two(f);
+    free(text);
+}
+
+/* Somebody on the way who takes no gzip gets the lines as they are. */
+static void assert_not_taken(fixture_t *f, const char *answer, const char *word)
+{
+    const char *body;
+    size_t len;
+
+    open_handle(f);
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, answer), IMX_INFLUX_RETRY);
+    assert_head(f, "\r\nContent-Encoding: gzip\r\n");
+    assert_int_equal(f->r.retry_after_ms, 0);
+    assert_int_equal(f->r.dropped, -1);
+    assert_non_null(strstr(f->r.reason, "gzip"));
+    assert_non_null(strstr(f->r.reason, word));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(answer_to(f, STANDIN_ANSWER, OK_204),
+                         IMX_INFLUX_SENT);
+        assert_head(f, "\r\nContent-Length: 17\r\n");
+        assert_null(strcasestr(standin_head(f->server), "-Encoding:"));
+        body = standin_body(f->server, &len);
+        assert_int_equal(len, 17);
+        assert_memory_equal(body, "m v=1 1\nm v=22 2\n", 17);
+    }
+    /* the answer to lines that were sent plain is what it says */
+    answer_to(f, STANDIN_CLOSE, answer);
+    assert_int_equal(f->r.answer, f->r.status == 501 ? IMX_INFLUX_RETRY
+                                                     : IMX_INFLUX_REJECTED);
+    assert_null(strstr(f->r.reason, "gzip"));
+}
+
+static void test_gzip_not_taken(void **state)
+{
+    fixture_t *f = *state;
+    char *text;
+
+    f->o.gzip = 1;
+    for (int i = 0; i < 3; i++) {
+        text = http((int[]) { 411, 415, 501 }[i], "", "not this");
+        assert_not_taken(f, text, "not this");
+        free(text);
+    }
+    assert_not_taken(f, "HTTP/1.0 400 x\r\nContent-Length: 3\r\n"
+                     "Connection: keep-alive\r\n\r\nbad", "bad");
+    open_handle(f);
+    text = http(415, "", "{\"error\":\"partial write: x dropped=2\"}");
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_RETRY);
+    assert_int_equal(f->r.dropped, -1);
+    free(text);
+}
+
+static void test_gzip_taken(void **state)
+{
+    fixture_t *f = *state;
+    char *text = http(400, "", "bad");
+
+    f->o.gzip = 1;
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_REJECTED);
+    assert_string_equal(f->r.reason, "bad");
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, "HTTP/1.0 204 No Content\r\n"
+                               "Connection: keep-alive\r\n\r\n"),
+                     IMX_INFLUX_SENT);
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, OK_204), IMX_INFLUX_SENT);
+    assert_unpacked_two(f);
+    free(text);
+}
+
 /* --- What the counts say --- */
 
 static imx_influx_answer_e refuse(fixture_t *f, const char *body)
@@ -1094,9 +1319,6 @@ static void test_create(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sort),
-        cmocka_unit_test(test_sort_cut),
-        cmocka_unit_test(test_sort_long),
         TEST(test_answers),
         TEST(test_request),
         TEST(test_urls),
@@ -1107,6 +1329,10 @@ int main(void)
         TEST(test_secret_hidden),
         TEST(test_one_connection),
         TEST(test_unix_socket),
+        TEST(test_lifetime),
+        TEST(test_changed_files),
+        TEST(test_changed_then_down),
+        TEST(test_tls_fails),
         TEST(test_rewind),
         TEST(test_refused),
         TEST(test_refused_after_answer),
@@ -1125,6 +1351,16 @@ int main(void)
         TEST(test_large_body),
         TEST(test_early_answer),
         TEST(test_rewind_large),
+        TEST(test_gzip),
+        TEST(test_gzip_create),
+        TEST(test_gzip_reload),
+        TEST(test_gzip_large),
+        TEST(test_gzip_random),
+        TEST(test_gzip_rewind),
+        TEST(test_gzip_abort),
+        TEST(test_gzip_early_answer),
+        TEST(test_gzip_not_taken),
+        TEST(test_gzip_taken),
         TEST(test_all_bad),
         TEST(test_one_bad),
         TEST(test_dropped_limit),

@@ -46,10 +46,11 @@ static struct {
     int armed;
     int calls;                          /* since it was armed */
     int kill_at, fail_at;               /* the number of a call, from 1 */
-    const char *fail_call;              /* or every call of this name ... */
-    const char *fail_name;              /* ... about a file whose name has this */
+    const char *fail_call;              /* or all calls that are named here, */
+    const char *fail_name;              /* about a file whose name has this */
     int err;
     size_t write_most;                  /* bytes of one writev(), 0: all */
+    int write_nothing;                  /* writev() says 0 */
     long disk_free;                     /* bytes; -1: no limit */
     int interrupt;                      /* every second call is interrupted */
     int no_sync;                        /* fsync() takes no time */
@@ -66,6 +67,19 @@ static void trace(const char *call)
              len ? " " : "", call);
 }
 
+/* Is it one of the words of list? */
+static int is_in(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (; *list != '\0'; list += strcspn(list, " "), list += *list == ' ') {
+        if (strcspn(list, " ") == len && strncmp(list, word, len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* 1: the call is to fail, errno is set. */
 static int fails(const char *call, const char *name)
 {
@@ -78,7 +92,7 @@ static int fails(const char *call, const char *name)
     }
     errno = world.err;
     return world.calls == world.fail_at
-           || (world.fail_call && strcmp(call, world.fail_call) == 0
+           || (world.fail_call && is_in(world.fail_call, call)
                && (!world.fail_name || strstr(name, world.fail_name)));
 }
 
@@ -145,6 +159,9 @@ ssize_t writev(int fd, const struct iovec *spans, int count)
 {
     if (is_interrupted() || fails("writev", "")) {
         return -1;
+    }
+    if (world.armed && world.write_nothing) {
+        return 0;
     }
     if (world.armed && (world.write_most || world.disk_free >= 0)) {
         return write_limited(fd, spans,
@@ -675,6 +692,10 @@ static void test_the_order_of_calls(void **state)
     world.trace[0] = '\0';
     done();
     assert_string_equal(world.trace, "fstatat unlinkat fsync fstat");
+    assert_int_equal(oldest(), 0);
+    world.trace[0] = '\0';
+    assert_int_equal(oldest(), 0);      /* nothing has changed since */
+    assert_string_equal(world.trace, "fstatat");
 }
 
 static void test_oldest_first_and_keep(void **state)
@@ -749,6 +770,27 @@ static void test_short_writes_and_signals(void **state)
     world.write_most = 0;
     assert_int_equal(put(5000, 2000), 0);   /* several writev() */
     deliver(5000, 2000);
+    assert_int_equal(said.count, 0);
+}
+
+static void test_a_write_that_fails(void **state)
+{
+    (void)state;
+    open_spool(0);
+    world.write_nothing = 1;
+    assert_int_equal(put(1, 2), EIO);
+    world.write_nothing = 0;
+    world.fail_at = world.calls + 3;    /* the first of several writev() */
+    world.err = ENOSPC;
+    assert_int_equal(put(1, 2000), ENOSPC);
+    assert_int_equal(count_names(""), 0);
+    world.fail_call = "writev unlinkat";
+    assert_int_equal(put(1, 2), ENOSPC);
+    world.fail_call = NULL;
+    assert_int_equal(count_names(".tmp"), 1);
+    reopen();                           /* what could not be removed is empty */
+    check_totals(0, 0);
+    assert_int_equal(count_names(""), 0);
     assert_int_equal(said.count, 0);
 }
 
@@ -1033,7 +1075,7 @@ static void check_swap(void (*swap)(void))
     deliver(21, 2);
     assert_null(world.before_open);
     assert_int_equal(imx_spool_totals(spool).lost, 2);
-    assert_int_equal(said.count_of[41], 1);
+    assert_int_equal(said.count_of[47], 1);
     assert_true(exists(name_of(1, 0, 2, ".bad")));
     assert_true(exists("../target"));
     assert_int_equal(read_file("../target"), make_lines(1, 2));
@@ -1065,6 +1107,9 @@ static void test_a_symlink_where_we_write(void **state)
     assert_int_equal(symlink("../target", path_of(name_of(BASE, 1, 2, ".lp"))),
                      0);
     assert_int_equal(put(21, 2), EEXIST);
+    assert_int_equal(symlink("../none", path_of(name_of(BASE, 2, 2, ".lp"))),
+                     0);
+    assert_int_equal(put(21, 2), EEXIST);
     assert_int_equal(put(21, 2), 0);    /* the next number is free */
     deliver(21, 2);
     assert_int_equal(symlink("../target", path_of(name_of(5, 0, 2, ".bad"))),
@@ -1074,7 +1119,7 @@ static void test_a_symlink_where_we_write(void **state)
     deliver(31, 1);
     assert_int_equal(said.count_of[46], 1);
     assert_int_equal(read_file("../target"), make_lines(1, 2));
-    assert_int_equal(count_names(".lp"), 1);
+    assert_int_equal(count_names(".lp"), 2);
 }
 
 /* ---- the clock ---- */
@@ -1188,6 +1233,8 @@ static const struct {
       "@@@ n=2 2\n", 2 },
     { S("\177a n=1 1\nb n=1 1\n"), "b n=1 1\n", "\177a n=1 1\n", 1 },
     { S("\303\251t\303\251 n=1 1\n\n"), "\303\251t\303\251 n=1 1\n", "\n", 1 },
+    { S("\n\n\n\n\n\n\na n=1 1\n\n\n\n\n"), "a n=1 1\n",
+      "\n\n\n\n\n\n\n\n\n\n\n", 1 },
     { S("a n=1 1\r\n\r\n"), "a n=1 1\r\n", "\r\n", 1 },
     { S("a\n"), "a\n", "", 1 },
     { S("a"), "", "a", 0 },
@@ -1402,7 +1449,7 @@ static void test_a_file_that_cannot_be_read(void **state)
     world.fail_name = name_of(1, 0, 2, ".lp");
     world.err = EACCES;
     deliver(20, 2);
-    assert_int_equal(said.count_of[41], 1);
+    assert_int_equal(said.count_of[47], 1);
     assert_non_null(strstr(said.text, "Permission denied"));
     assert_true(exists(name_of(1, 0, 2, ".bad")));
     assert_int_equal(imx_spool_totals(spool).lost, 2);
@@ -1425,7 +1472,7 @@ static void test_a_file_that_is_stuck(void **state)
     world.before_open = NULL;
     assert_int_equal(oldest(), 0);      /* a disk that cannot read at all */
     assert_int_equal(said.count_of[45], 1);
-    assert_int_equal(said.count_of[41], 2);
+    assert_int_equal(said.count_of[47], 2);
     assert_int_equal(imx_spool_totals(spool).lost, 6);
     assert_int_equal(count_names(".bad"), 3);
     world.fail_call = NULL;
@@ -1473,6 +1520,7 @@ static void test_tmp_of_dead_writers(void **state)
     assert_int_equal(said.count_of[41], 1);
     assert_int_equal(said.count, 3);
     assert_non_null(strstr(world.trace, "fsync fstatat renameat"));
+    assert_non_null(strstr(world.trace, "renameat fsync"));
     check_totals(4, 7);
     assert_int_equal(count_names(".tmp"), 0);
     assert_true(exists(name_of(3, 0, 2, ".lp")));
@@ -1510,10 +1558,15 @@ static void test_tmp_when_memory_is_short(void **state)
     open_spool(0);
     assert_int_equal(said.count_of[45], 1);
     assert_int_equal(oldest(), 0);
+    close_spool();
+    world.fail_call = "openat";
+    open_spool(make_lines(10, 2));
     world.fail_call = NULL;
+    assert_int_equal(put(33, 2), 0);    /* no room is made there */
     assert_true(exists(name_of(1, 0, 2, ".tmp")));
     reopen();
     deliver(10, 2);
+    deliver(33, 2);
 }
 
 /* ---- room ---- */
@@ -2243,6 +2296,24 @@ static void test_no_fsync(void **state)
 
 #define MANY 10000
 
+/* A list that moves along takes no more memory. */
+static void test_many_rounds(void **state)
+{
+    uint32_t i;
+    size_t before;
+
+    (void)state;
+    world.no_sync = 1;
+    open_spool(0);
+    assert_int_equal(put(0, 1), 0);
+    before = mallinfo2().uordblks;
+    for (i = 1; i < 5000; i++) {
+        assert_int_equal(put(i, 1), 0);
+        deliver(i - 1, 1);
+    }
+    assert_in_range(mallinfo2().uordblks, 0, before + 10000);
+}
+
 static void test_many_files(void **state)
 {
     uint32_t i;
@@ -2365,6 +2436,7 @@ int main(void)
         TEST(test_what_put_refuses),
         TEST(test_no_log_no_spool),
         TEST(test_short_writes_and_signals),
+        TEST(test_a_write_that_fails),
         TEST(test_empty_spans),
         TEST(test_telegraf_whole_log_resent),
         TEST(test_telegraf_sent_twice),
@@ -2422,6 +2494,7 @@ int main(void)
         TEST(test_fail_every_call),
         TEST(test_fail_all_calls_of_a_name),
         TEST(test_no_fsync),
+        TEST(test_many_rounds),
         TEST(test_many_files),
         TEST(test_anything),
     };

@@ -78,18 +78,29 @@ static ssize_t take(standin_t *s, int fd, char *to, size_t len)
     return ready(s, fd, POLLIN, -1) ? recv(fd, to, len, 0) : 0;
 }
 
-/* Byte by byte, so that nothing of the body is taken. */
+/* Byte by byte, so that nothing behind end is taken; returns the bytes. */
+static size_t read_until(standin_t *s, int fd, const char *end, char *to,
+                         size_t size)
+{
+    size_t n = 0, len = strlen(end);
+
+    do {
+        if (n + 1 == size || take(s, fd, to + n, 1) != 1) {
+            return 0;
+        }
+        to[++n] = '\0';
+    } while (n < len || strcmp(to + n - len, end) != 0);
+    return n;
+}
+
 static int read_head(standin_t *s, int fd)
 {
     char head[HEAD_MAX];
-    size_t n = 0;
+    size_t n = read_until(s, fd, "\r\n\r\n", head, sizeof(head));
 
-    do {
-        if (n + 1 == sizeof(head) || take(s, fd, head + n, 1) != 1) {
-            return 0;
-        }
-        head[++n] = '\0';
-    } while (n < 4 || strcmp(head + n - 4, "\r\n\r\n") != 0);
+    if (n == 0) {
+        return 0;
+    }
     pthread_mutex_lock(&s->lock);
     memcpy(s->head, head, n + 1);
     s->requests++;
@@ -104,22 +115,57 @@ static size_t content_length(const char *head)
     return p ? strtoul(p + 17, NULL, 10) : 0;
 }
 
-static int read_body(standin_t *s, int fd)
+/* Adds len bytes to the body; returns 1 when they all came. */
+static int read_more(standin_t *s, int fd, char **body, size_t *n, size_t len)
 {
-    size_t len = content_length(s->head), n = 0;
-    char *body = malloc(len + 1);
+    size_t end = *n + len;
     ssize_t more;
 
-    while (n < len && (more = take(s, fd, body + n, len - n)) > 0) {
-        n += (size_t)more;
+    *body = realloc(*body, end + 1);
+    while (*n < end && (more = take(s, fd, *body + *n, end - *n)) > 0) {
+        *n += (size_t)more;
     }
-    body[n] = '\0';
+    (*body)[*n] = '\0';
+    return *n == end;
+}
+
+/* RFC 9112, 7.1, without extensions and trailers. */
+static int read_chunks(standin_t *s, int fd, char **body, size_t *n)
+{
+    char line[64];
+    size_t len;
+
+    do {
+        if (!read_until(s, fd, "\r\n", line, sizeof(line))) {
+            return 0;
+        }
+        len = strtoul(line, NULL, 16);
+        if (!read_more(s, fd, body, n, len)
+            || read_until(s, fd, "\r\n", line, sizeof(line)) != 2) {
+            return 0;
+        }
+    } while (len > 0);
+    return 1;
+}
+
+static int read_body(standin_t *s, int fd)
+{
+    char *body = NULL;
+    size_t n = 0;
+    int whole;
+
+    if (strcasestr(s->head, "\r\nTransfer-Encoding: chunked\r\n")) {
+        whole = read_chunks(s, fd, &body, &n);
+    }
+    else {
+        whole = read_more(s, fd, &body, &n, content_length(s->head));
+    }
     pthread_mutex_lock(&s->lock);
     free(s->body);
     s->body = body;
-    s->len = n;
+    s->len = body ? n : 0;
     pthread_mutex_unlock(&s->lock);
-    return n == len;
+    return whole;
 }
 
 static int send_slowly(standin_t *s, int fd, const char *text)
@@ -241,6 +287,9 @@ static void *serve(void *arg)
         int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
 
         if (fd < 0) {
+            if (errno == EINVAL) {
+                break;                  /* standin_refuse() */
+            }
             continue;
         }
         pthread_mutex_lock(&s->lock);
@@ -323,6 +372,11 @@ void standin_stop(standin_t *s)
     free(s->path);
     free(s->body);
     free(s);
+}
+
+void standin_refuse(standin_t *s)
+{
+    shutdown(s->listener, SHUT_RD);
 }
 
 int standin_port(const standin_t *s)

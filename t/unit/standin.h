@@ -32,6 +32,9 @@ void standin_stop(standin_t *s);
 
 int standin_port(const standin_t *s);
 
+/* From now on connections are refused; one that is there goes on. */
+void standin_refuse(standin_t *s);
+
 /* What every request is answered from now on; the text is copied. */
 void standin_say(standin_t *s, standin_how_e how, const char *text);
 
@@ -53,7 +56,8 @@ void standin_ask(standin_t *s, standin_judge_fn judge, void *context);
 int standin_accepts(standin_t *s);
 int standin_requests(standin_t *s);
 
-/* Head and body of the last request; valid until the next one. */
+/* Head and body of the last request, without the marks of its chunks; valid
+ * until the next one. */
 const char *standin_head(standin_t *s);
 const char *standin_body(standin_t *s, size_t *len);
 

@@ -1,0 +1,145 @@
+/*
+ * answers.h: what InfluxDB was seen or is documented to say, and what that is:
+ * for the tests of answer.c, and through curl for those of influx.c.
+ */
+#ifndef ANSWERS_H
+#define ANSWERS_H
+
+#include "../../answer.h"
+
+typedef struct {
+    imx_influx_api_e api;
+    long status;
+    const char *body;
+    imx_influx_answer_e answer;
+    int64_t dropped;
+    const char *reason;
+} answer_row_t;
+
+#define V1 IMX_INFLUX_V1
+#define V2 IMX_INFLUX_V2
+#define V3 IMX_INFLUX_V3
+
+static const answer_row_t answer_rows[] = {
+    { V1, 204, "", IMX_INFLUX_SENT, -1, "HTTP status 204" },
+    { V1, 200, "{}", IMX_INFLUX_SENT, -1, "{}" },
+    { V3, 202, "", IMX_INFLUX_SENT, -1, "HTTP status 202" },
+
+    /* seen from influxd 1.6.7 */
+    { V1, 404, "{\"error\":\"database not found: \\\"t\\\"\"}\n",
+      IMX_INFLUX_NOT_FOUND, -1, "database not found: \"t\"" },
+    { V1, 500, "{\"error\":\"retention policy not found: nope\"}\n",
+      IMX_INFLUX_NOT_FOUND, -1, "retention policy not found: nope" },
+    { V1, 400, "{\"error\":\"partial write: unable to parse 'm1 garbage': "
+      "invalid field format dropped=0\"}\n", IMX_INFLUX_PARTIAL, 1,
+      "partial write: unable to parse 'm1 garbage': invalid field format "
+      "dropped=0" },
+    { V1, 400, "{\"error\":\"partial write: unable to parse 'bad': missing "
+      "fields\\nunable to parse 'worse': missing fields dropped=0\"}\n",
+      IMX_INFLUX_PARTIAL, 2, "partial write: unable to parse 'bad': missing "
+      "fields unable to parse 'worse': missing fields dropped=0" },
+    { V1, 400, "{\"error\":\"unable to parse 'bad': missing fields\\n"
+      "unable to parse 'worse': missing fields\"}\n", IMX_INFLUX_MALFORMED, 2,
+      "unable to parse 'bad': missing fields unable to parse 'worse': missing "
+      "fields" },
+    { V1, 400, "{\"error\":\"partial write: field type conflict: input field "
+      "\\\"v\\\" on measurement \\\"m4\\\" is type integer, already exists as "
+      "type float dropped=2\"}\n", IMX_INFLUX_PARTIAL, 2,
+      "partial write: field type conflict: input field \"v\" on measurement "
+      "\"m4\" is type integer, already exists as type float dropped=2" },
+    { V1, 400, "{\"error\":\"partial write: points beyond retention policy "
+      "dropped=1\"}\n", IMX_INFLUX_PARTIAL, 1,
+      "partial write: points beyond retention policy dropped=1" },
+    { V1, 400, "{\"error\":\"database is required\"}\n",
+      IMX_INFLUX_REJECTED, -1, "database is required" },
+    { V1, 401, "{\"error\":\"unable to parse authentication credentials\"}\n",
+      IMX_INFLUX_UNAUTHORIZED, -1,
+      "unable to parse authentication credentials" },
+    { V1, 403, "{\"error\":\"\\\"bob\\\" user is not authorized to write to "
+      "database \\\"t\\\"\"}\n", IMX_INFLUX_UNAUTHORIZED, -1,
+      "\"bob\" user is not authorized to write to database \"t\"" },
+    { V1, 413, "{\"error\":\"Request Entity Too Large\"}\n",
+      IMX_INFLUX_TOO_LARGE, -1, "Request Entity Too Large" },
+    { V2, 404, "404 page not found\n", IMX_INFLUX_REJECTED, -1,
+      "404 page not found" },
+
+    /* as documented for 2.x, 3.x and the hosted ones */
+    { V2, 400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'bad': "
+      "missing fields\"}", IMX_INFLUX_MALFORMED, 1,
+      "unable to parse 'bad': missing fields" },
+    { V2, 422, "{\"code\":\"unprocessable entity\",\"message\":\"failure "
+      "writing points to database: partial write: points beyond retention "
+      "policy dropped=7\"}", IMX_INFLUX_PARTIAL, 7,
+      "failure writing points to database: partial write: points beyond "
+      "retention policy dropped=7" },
+    { V2, 500, "{\"code\":\"internal error\",\"message\":\"unexpected error "
+      "writing points to database: partial write: field type conflict: input "
+      "field \\\"v\\\" dropped=3\"}", IMX_INFLUX_PARTIAL, 3,
+      "unexpected error writing points to database: partial write: field type "
+      "conflict: input field \"v\" dropped=3" },
+    { V2, 422, "{\"message\":\"data is outside retention\"}",
+      IMX_INFLUX_PARTIAL, -1, "data is outside retention" },
+    { V2, 404, "{\"code\":\"not found\",\"message\":\"bucket \\\"b\\\" not "
+      "found\"}", IMX_INFLUX_NOT_FOUND, -1, "bucket \"b\" not found" },
+    { V2, 404, "{\"code\":\"not found\",\"message\":\"organization name "
+      "\\\"o\\\" not found\"}", IMX_INFLUX_NOT_FOUND, -1,
+      "organization name \"o\" not found" },
+    { V2, 400, "{\"code\":\"invalid\",\"message\":\"invalid precision\"}",
+      IMX_INFLUX_REJECTED, -1, "invalid precision" },
+    { V3, 400, "{\"error\":\"partial write of line protocol occurred\","
+      "\"data\":[{\"original_line\":\"x\",\"line_number\":2,\"error_message\":"
+      "\"no fields\"},{\"line_number\":5,\"error_message\":\"no time\"}]}",
+      IMX_INFLUX_PARTIAL, 2,
+      "partial write of line protocol occurred: no fields" },
+    { V3, 400, "{\"error\":\"parsing failed for write_lp endpoint\",\"data\":"
+      "{\"line_number\":1,\"error_message\":\"no fields\"}}",
+      IMX_INFLUX_MALFORMED, 1,
+      "parsing failed for write_lp endpoint: no fields" },
+    { V3, 400, "{\"error\":\"invalid line protocol\"}", IMX_INFLUX_MALFORMED,
+      -1, "invalid line protocol" },
+    { V2, 503, "{\"error\":\"busy\"}", IMX_INFLUX_RETRY, -1, "busy" },
+    { V2, 429, "", IMX_INFLUX_RETRY, -1, "HTTP status 429" },
+    { V2, 408, "", IMX_INFLUX_RETRY, -1, "HTTP status 408" },
+    { V1, 500, "{\"error\":\"timeout\"}", IMX_INFLUX_RETRY, -1, "timeout" },
+    { V1, 599, "", IMX_INFLUX_RETRY, -1, "HTTP status 599" },
+    { V2, 500, "{\"error\":\"retention policy not found\"}",
+      IMX_INFLUX_RETRY, -1, "retention policy not found" },
+    { V1, 405, "Method Not Allowed\n", IMX_INFLUX_REJECTED, -1,
+      "Method Not Allowed" },
+    { V1, 301, "", IMX_INFLUX_REJECTED, -1, "HTTP status 301" },
+    { V1, 100, "", IMX_INFLUX_REJECTED, -1, "HTTP status 100" },
+
+    /* what stands between */
+    { V1, 413, "<html>\r\n<head><title>413 Request Entity Too Large</title>"
+      "</head>\r\n<body>nginx</body></html>", IMX_INFLUX_TOO_LARGE, -1,
+      "413 Request Entity Too Large" },
+    { V1, 502, "<!DOCTYPE html><body><h1>Bad  \n Gateway</h1><p>x",
+      IMX_INFLUX_RETRY, -1, "Bad Gateway" },
+    { V1, 404, "<TITLE lang=\"en\"> Not Found</TITLE>", IMX_INFLUX_REJECTED,
+      -1, "Not Found" },
+    { V1, 502, "<", IMX_INFLUX_RETRY, -1, "HTTP status 502" },
+
+    /* what a client sent is quoted, and is not InfluxDB's word */
+    { V2, 400, "{\"message\":\"unable to parse 'm,uri=x f=\\\"partial write "
+      "dropped=9\\\" \\nunable to parse 'x': bad\"}", IMX_INFLUX_MALFORMED, 2,
+      "unable to parse 'm,uri=x f=\"partial write dropped=9\" unable to parse "
+      "'x': bad" },
+    { V2, 400, "{\"message\":\"unable to parse 'm unable to parse 'x': bad\"}",
+      IMX_INFLUX_MALFORMED, 1, "unable to parse 'm unable to parse 'x': bad" },
+    { V2, 400, "{\"note\":\"\\\"error\\\":\\\"partial write\\\"\","
+      "\"message\":\"no\"}", IMX_INFLUX_REJECTED, -1, "no" },
+
+    /* escapes, and what is not printable */
+    { V1, 400, "{\"error\" : \"a\\u0041\\u00e9\\t\\\\\\/\\u00\"}",
+      IMX_INFLUX_REJECTED, -1, "aA? \\/u00" },
+    { V1, 400, "\x1b[31mred\x7f\xc3\xa9\r\n", IMX_INFLUX_REJECTED, -1,
+      "?[31mred???" },
+    { V1, 400, "{\"error\":7}", IMX_INFLUX_REJECTED, -1, "{\"error\":7}" },
+    { V1, 400, "{\"error\":\"cut", IMX_INFLUX_REJECTED, -1, "cut" },
+    { V1, 400, "partial write: x dropped=12345678901", IMX_INFLUX_PARTIAL, -1,
+      "partial write: x dropped=12345678901" },
+};
+
+#define ANSWER_ROWS (sizeof(answer_rows) / sizeof(answer_rows[0]))
+
+#endif
