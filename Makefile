@@ -4,6 +4,7 @@
 # make test          all tests; test-asan, test-tsan: the same under sanitizers
 # make bench         throughput with and without; bench-instructions,
 #                    bench-encoder, bench-flusher: see docs/performance.md
+# make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
 # make check-style   clang-format and the length of lines
 # make clean
 #
@@ -114,6 +115,23 @@ bench-encoder bench-flusher: bench-%: deps-build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
 
+# ---- fuzzing: t/fuzz/NAME.c attacks NAME.c ----
+
+FUZZERS = $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
+FUZZ_SECONDS ?= 60
+
+$(BUILD)/fuzz/%: t/fuzz/%.c %.c
+	mkdir -p $(BUILD)/fuzz/corpus-$*
+	clang -g -O1 -fsanitize=fuzzer,address,undefined -I. -o $@ $^
+
+fuzz: deps-clang
+	@$(MAKE) --no-print-directory $(FUZZERS:%=$(BUILD)/fuzz/%)
+	for name in $(FUZZERS); do \
+	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) \
+	        -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus-$$name \
+	        $$(ls -d t/fuzz/corpus/$$name 2>/dev/null) || exit 1; \
+	done
+
 # ---- the rest ----
 
 # apxs does not make the directory.
@@ -133,5 +151,5 @@ check-style:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units test test-asan test-tsan run-tests demo demo-stop bench \
+.PHONY: all units test test-asan test-tsan run-tests fuzz demo demo-stop bench \
     bench-instructions bench-encoder bench-flusher install check-style clean

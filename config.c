@@ -258,17 +258,19 @@ static const char *parse_size(cmd_parms *cmd, const char *value,
     apr_off_t n;
     char *end;
     const char *unit;
+    int shift;
 
     if (*value < '0' || *value > '9'
         || apr_strtoff(&n, value, &end, 10) != APR_SUCCESS) {
         return wrong(cmd, value, allowed);
     }
     if (*end != '\0') {
-        unit = strchr(units, *end & ~0x20);
-        if (unit == NULL || end[1] != '\0' || n > most) {
+        unit = *end != ' ' ? strchr(units, *end & ~0x20) : NULL;
+        shift = unit != NULL ? 10 * (int)(unit - units + 1) : 0;
+        if (unit == NULL || end[1] != '\0' || n > most >> shift) {
             return wrong(cmd, value, allowed);
         }
-        n <<= 10 * (unit - units + 1);
+        n <<= shift;
     }
     if (n < least || n > most) {
         return wrong(cmd, value, allowed);
@@ -315,7 +317,8 @@ static const char *set_server(cmd_parms *cmd, void *config, const char *value)
             && (strcmp(uri.scheme, "https") != 0 || path != NULL))
         || uri.query != NULL || uri.fragment != NULL
         || (uri.port_str != NULL
-            && (uri.port == 0 || atol(uri.port_str) > 65535))) {
+            && (strspn(uri.port_str, "0123456789") != strlen(uri.port_str)
+                || atol(uri.port_str) < 1 || atol(uri.port_str) > 65535))) {
         return wrong(cmd, value, URL_FORM);
     }
     if (uri.user != NULL || uri.password != NULL) {
