@@ -5,10 +5,9 @@
  * A request that is under way when its child dies leaves nothing; one that was
  * appended is in the batch.
  *
- * Clock reads, at most four for a response that is passed on in one piece:
- *   handler called      monotonic, real
- *   end of stream       monotonic
- *   logged              monotonic
+ * Clock reads, three for a response that is passed on in one piece, all of the
+ * monotonic clock: handler called, end of stream, logged.  Every 10 ms one
+ * request of the child reads the real clock besides: four.
  * A request that no handler saw: real, when it is logged.  A response in
  * pieces, or a body that is read, adds two reads for each piece: the time
  * blocked there is the client's.
@@ -66,11 +65,14 @@ typedef struct {
 static ap_filter_rec_t *output_filter, *input_filter;
 static char status_text[STATUS_MAX + 1][4]; /* "000" .. "999" */
 
-/* Real minus monotonic clock, as last seen in this process.  The end of a
- * request is read from the monotonic clock alone; after the real clock was
- * stepped, the requests that end before another begins in this child carry the
- * time of the old one. */
-static _Atomic apr_int64_t clock_offset;
+/*
+ * Real minus monotonic clock in this process, looked at again after
+ * OFFSET_LASTS: so most requests read the monotonic clock alone.  A clock that
+ * is slewed drifts by less than a microsecond until then; one that is stepped
+ * is noticed by the first request after it.
+ */
+#define OFFSET_LASTS APR_INT64_C(10000000) /* ns */
+static _Atomic apr_int64_t clock_offset, offset_until;
 
 static apr_int64_t read_clock(clockid_t id)
 {
@@ -134,12 +136,27 @@ static void add_output_filter(request_rec *r, marks_t *m)
     *link = r->proto_output_filters = &m->filter;
 }
 
+__attribute__((noinline, cold)) static void look_at_real_clock(apr_int64_t now)
+{
+    atomic_store_explicit(&clock_offset, read_clock(CLOCK_REALTIME) - now,
+                          memory_order_relaxed);
+    atomic_store_explicit(&offset_until, now + OFFSET_LASTS,
+                          memory_order_relaxed);
+}
+
+static apr_int64_t offset_at(apr_int64_t now)
+{
+    if (now >= atomic_load_explicit(&offset_until, memory_order_relaxed)) {
+        look_at_real_clock(now);
+    }
+    return atomic_load_explicit(&clock_offset, memory_order_relaxed);
+}
+
 /* Directly before the handler.  Redirected requests come here again: the first
  * call counts. */
 void imx_request_insert_filter(request_rec *r)
 {
     request_rec *first = r;
-    apr_int64_t real;
     marks_t *m;
 
     if (r->main != NULL || imx_config_dir(r->per_dir_config)->enabled != 1) {
@@ -158,10 +175,8 @@ void imx_request_insert_filter(request_rec *r)
         ap_add_input_filter_handle(input_filter, m, r, r->connection);
     }
     m->handler = read_clock(CLOCK_MONOTONIC);
-    real = read_clock(CLOCK_REALTIME);
-    m->waited = real - first->request_time * 1000;
-    atomic_store_explicit(&clock_offset, real - m->handler,
-                          memory_order_relaxed);
+    m->waited = m->handler + offset_at(m->handler)
+                - first->request_time * 1000;
 }
 
 /* ---- filters ---- */
@@ -197,15 +212,13 @@ static apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
     return f->next->frec->filter_func.out_func(f->next, bb);
 }
 
-/* Is the end there, but bytes before it are yet to be made (mod_cgi's pipe)? */
+/* Is the end there, but bytes before it are yet to be made?  mod_cgi hands its
+ * pipe down so, as the last thing before the end. */
 static int has_unread(const apr_bucket_brigade *bb)
 {
-    const apr_bucket *e = APR_BRIGADE_FIRST(bb);
+    const apr_bucket *e = APR_BUCKET_PREV(APR_BRIGADE_LAST(bb));
 
-    while (e != APR_BRIGADE_SENTINEL(bb) && e->length != (apr_size_t)-1) {
-        e = APR_BUCKET_NEXT(e);
-    }
-    return e != APR_BRIGADE_SENTINEL(bb);
+    return e != APR_BRIGADE_SENTINEL(bb) && e->length == (apr_size_t)-1;
 }
 
 /* Passes what is before e, with a flush; bb keeps e and what is behind it. */
@@ -439,7 +452,7 @@ static char *put_times(char *p, const request_rec *r, const marks_t *m,
 
     if (m == NULL) {
         now = read_clock(CLOCK_REALTIME);
-        request_time = now - r->request_time * 1000;
+        request_time = not_negative(now - r->request_time * 1000);
         *ended = now;
     }
     else {
@@ -449,7 +462,7 @@ static char *put_times(char *p, const request_rec *r, const marks_t *m,
                  + atomic_load_explicit(&clock_offset, memory_order_relaxed);
     }
     p = PUT(p, " request_time=");
-    p = imx_lineproto_write_seconds(p, not_negative(request_time));
+    p = imx_lineproto_write_seconds(p, request_time);
     if (m != NULL && m->end != 0) {
         p = PUT(p, ",application_time=");
         p = imx_lineproto_write_seconds(p, m->end - m->handler - m->blocked);

@@ -2080,6 +2080,35 @@ static void test_stop_waiting(void **state)
     imx_batch_lease_give(&f->batch);
 }
 
+/* Also for one that had it, and has curl to wait with. */
+static void test_stop_superseded(void **state)
+{
+    fixture_t *f = *state;
+    int64_t begun, ms, least = INT64_MAX;
+    int i;
+
+    run_clock(f);
+    f->o.interval_ms = 100;
+    for (i = 1; i <= 3; i++) {          /* the machine may be busy */
+        append(f, 10);
+        f->m = make_monitor(f);
+        assert_int_equal(imx_monitor_start(f->m), 0);
+        AWAIT(pending(f) == 0);
+        imx_batch_new_epoch(&f->batch);
+        assert_int_equal(imx_batch_join(&f->child[i], &f->batch, getpid()), 0);
+        AWAIT(imx_batch_holder(&f->batch) == IMX_BATCH_NOBODY);
+        atomic_store(&f->clock_calls, 0);
+        AWAIT(atomic_load(&f->clock_calls) >= 3);
+        begun = real_ms();
+        assert_int_equal(imx_monitor_stop(f->m), 1);
+        ms = real_ms() - begun;
+        least = ms < least ? ms : least;
+        end_monitor(f);
+    }
+    assert_true(least < 300);
+    assert_int_equal(stored(f), 30);
+}
+
 /* A thread that does not end: stop() gives up, and says so. */
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 
@@ -2223,6 +2252,7 @@ int main(void)
         TEST(test_stop_hanging),
         TEST(test_stop_stuck),
         TEST(test_stop_waiting),
+        TEST(test_stop_superseded),
         TEST(test_stop_in_handler),
         /* WITH_PROCESSES of them: */
         TEST(test_kill_the_holder),
