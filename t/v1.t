@@ -71,7 +71,8 @@ subtest 'user and password' => sub {
     $h->secret('password', "wrong-word\n");
     $h->graceful(gone => 1);
     load(url => $h->url, n => 100, c => 2);
-    ok(wait_until(20, sub { grep { /IMX\d{4}:.*(?:401|authoriz)/ } $h->error_log }),
+    my $refused = qr/IMX\d{4}:.*(?:401|authoriz)/;
+    ok(wait_until(20, sub { grep { /$refused/ } $h->error_log }),
         'a wrong password is told of');
     is($db->count, 100, 'and nothing is stored');
     $h->secret('password', qq{se:cr"et\n});

@@ -40,7 +40,8 @@ for group; do
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"
         want_go=1 ;;
     bench)
-        packages="$packages $build $server wrk valgrind python3-dev python3-venv"
+        packages="$packages $build $server wrk valgrind python3-dev
+            python3-venv"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk
             valgrind python3"
         want_go=1 ;;

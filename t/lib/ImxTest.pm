@@ -7,7 +7,8 @@ package ImxTest;
 #
 #   use lib 't/lib'; use ImxTest;
 #
-#   my $db = influxd();                  # auth => 1 (admin, secret), start => 0,
+#   my $db = influxd();                  # auth => 1 (admin, secret)
+#                                        # start => 0: not yet
 #                                        # socket => 1: also on $db->socket
 #   $db->url; $db->port;                 # http://127.0.0.1:PORT
 #   $db->query('SELECT ...', 'httpd');   # rows as hashes, tags merged in,
@@ -704,7 +705,8 @@ sub configtest {
     my $text = do { local $/; <$p> } // '';
     my $ok = close $p;
     $self->put('configtest.log',
-        ImxTest::slurp("$self->{dir}/configtest.log") . $text) if $ENV{IMX_PRELOAD};
+        ImxTest::slurp("$self->{dir}/configtest.log") . $text)
+        if $ENV{IMX_PRELOAD};
     return ($ok ? 1 : 0, $text);
 }
 
