@@ -82,6 +82,7 @@ struct imx_monitor {
     trouble_t outage, rejected, dropped, no_room;
     char refusal[IMX_INFLUX_REASON_MAX]; /* the last one's reason */
     imx_batch_delivery_t delivery;       /* as told to the status page */
+    char inherited[IMX_BATCH_ERROR_MAX]; /* what the holder before said */
     imx_spool_t *spool;                  /* NULL: none, or not open */
     imx_spool_totals_t spool_seen;       /* as last told */
     trouble_t no_spool;
@@ -462,7 +463,8 @@ static void delivery_failed(imx_monitor_t *m, const char *reason)
 {
     if (!m->failing) {
         m->failing = 1;
-        m->failing_said = 0;
+        /* One line for the server, not one for each child that takes over. */
+        m->failing_said = strcmp(m->inherited, reason) == 0;
         m->failing_since = now_of(m);
         m->lost_before = lost_so_far(m);
     }
@@ -475,6 +477,7 @@ static void delivery_failed(imx_monitor_t *m, const char *reason)
 
 static void delivery_works(imx_monitor_t *m)
 {
+    m->inherited[0] = '\0';
     m->backoff_ms = 0;
     if (m->failing && m->failing_said) {
         imx_batch_totals_t t = imx_batch_totals(m->o.batch);
@@ -745,6 +748,7 @@ static void become_holder(imx_monitor_t *m)
 
     m->is_holder = 1;
     m->delivery = imx_batch_told(m->o.batch);
+    memcpy(m->inherited, m->delivery.last_error, sizeof m->inherited);
     imx_batch_recover(m->o.batch);
     imx_batch_reap(m->o.batch, 1);
     m->next_reap = now + REAP_EVERY;

@@ -1150,8 +1150,8 @@ static int take(imx_spool_t *s, size_t i)
     if (err == 0 && c.size == 0) {
         discard_empty(s, i);
     }
-    else if (quarantine(s, e, err) == ENOENT) {
-        list_remove(&s->list, i);
+    else {
+        quarantine(s, e, err);
     }
     content_free(&c);
     return 0;

@@ -707,6 +707,7 @@ static void test_oldest_first_and_keep(void **state)
     check_oldest(1, 2);
     imx_spool_keep(spool);
     imx_spool_keep(spool);
+    imx_spool_done(spool);              /* too late */
     check_totals(2, 3);
     check_oldest(1, 2);
     check_oldest(1, 2);                 /* without keep: the same */
@@ -784,9 +785,11 @@ static void test_a_write_that_fails(void **state)
     world.err = ENOSPC;
     assert_int_equal(put(1, 2000), ENOSPC);
     assert_int_equal(count_names(""), 0);
-    world.fail_call = "writev unlinkat";
+    world.fail_call = "unlinkat";
+    world.disk_free = 60;               /* a line and a half */
     assert_int_equal(put(1, 2), ENOSPC);
     world.fail_call = NULL;
+    world.disk_free = -1;
     assert_int_equal(count_names(".tmp"), 1);
     reopen();                           /* what could not be removed is empty */
     check_totals(0, 0);
@@ -1399,7 +1402,9 @@ static void test_quarantine_once(void **state)
     assert_non_null(strstr(said.text, bad));
     assert_non_null(strstr(said.text, dir));
     imx_spool_keep(spool);
-    check_oldest(10, 2);
+    world.trace[0] = '\0';
+    check_oldest(10, 2);                /* no reason to look who was here */
+    assert_string_equal(world.trace, "fstatat openat fstat read fstat");
     reopen();                           /* it died before it was delivered */
     check_oldest(10, 2);
     assert_int_equal(said.count, 1);
@@ -1424,10 +1429,12 @@ static void test_quarantine_on_a_full_disk(void **state)
     (void)state;
     make_file(name_of(1, 0, 3, ".lp"), text, size - 5);
     make_file(name_of(2, 0, 3, ".lp"), text, size - 5);
+    make_file(name_of(3, 0, 3, ".lp"), text, size);
     open_spool(0);
     world.disk_free = 3;
     deliver(10, 2);
     deliver(10, 2);
+    deliver(10, 3);                     /* nothing is wrong with this one */
     assert_int_equal(said.count_of[46], 1);     /* of two */
     assert_int_equal(said.count, 1);
     assert_int_equal(oldest(), 0);
@@ -1756,6 +1763,8 @@ static void test_a_file_removed_while_it_is_sent(void **state)
 
 static void test_files_brought_by_somebody(void **state)
 {
+    struct stat st;
+
     (void)state;
     open_spool(0);
     assert_int_equal(put(50, 3), 0);
@@ -1769,6 +1778,12 @@ static void test_files_brought_by_somebody(void **state)
     deliver(20, 2);
     assert_int_equal(oldest(), 0);
     assert_int_equal(imx_spool_totals(spool).found, 4);
+    assert_int_equal(put(50, 3), 0);
+    stat(dir, &st);
+    make_lines_file(name_of(3, 0, 2, ".lp"), 30, 2);
+    st.st_mtim.tv_sec++;                /* a time that is alike */
+    restore_mtime(&st);
+    deliver(30, 2);
 }
 
 /* At the same instant as we changed it, so that its time says nothing. */
@@ -1857,6 +1872,11 @@ static void test_the_directory_is_removed(void **state)
     check_totals(0, 0);
     assert_int_equal(oldest(), -1);
     assert_int_equal(said.count_of[43], said.count);
+    mkdir(dir, 0700);
+    assert_int_equal(oldest(), 0);
+    world.trace[0] = '\0';
+    assert_int_equal(oldest(), 0);      /* what is gone is forgotten */
+    assert_null(strstr(world.trace, "unlinkat"));
 }
 
 static void test_the_directory_is_moved_away_and_back(void **state)
@@ -1990,9 +2010,10 @@ static void test_trouble_is_told_again(void **state)
 
     (void)state;
     open_spool(0);
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 9; i++) {
         assert_int_equal(put(10 * i, 3), 0);
-        assert_int_equal(put(10 * i + 5, 3), 0);
+    }
+    for (i = 0; i < 3; i++) {
         world.fail_call = "unlinkat";
         world.err = EROFS;
         oldest();
@@ -2000,8 +2021,16 @@ static void test_trouble_is_told_again(void **state)
         oldest();
         done();
         world.fail_call = NULL;
+        deliver(30 * i + 20, 3);
         assert_int_equal(said.count_of[43], i + 1);
     }
+    world.fail_call = "unlinkat";
+    assert_int_equal(put(100, 3), 0);
+    assert_int_equal(put(110, 3), 0);
+    deliver(100, 3);
+    assert_int_equal(put(120, 3), 0);   /* that works too */
+    deliver(110, 3);
+    assert_int_equal(said.count_of[43], 5);
 }
 
 /* ---- rights and a full disk, really ---- */
