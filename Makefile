@@ -18,12 +18,13 @@ SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CFLAGS) -I.
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
-    -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT
+    -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
 
 # Levels 0 to 2, without httpd; then what knows httpd.
-LIB = lineproto answer batch influx spool monitor
-MOD = config runtime request status mod_influx_metrics
+LIB = lineproto answer batch values influx spool monitor
+MOD = directive schema plan config line runtime request status \
+    mod_influx_metrics
 MODULE = $(BUILD)/mod_influx_metrics.so
 
 all: deps-build $(MODULE)

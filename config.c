@@ -11,8 +11,9 @@
 #include "http_log.h"
 #include "unixd.h"
 
-#include "lineproto.h"
+#include "directive.h"
 #include "log.h"
+#include "schema.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -25,15 +26,8 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 APLOG_USE_MODULE(influx_metrics);
-#define MEASUREMENT_MAX 1000 /* bytes */
 
 static imx_config_t global;
-static int is_used;
-
-int imx_config_is_used(void)
-{
-    return is_used;
-}
 
 const imx_config_t *imx_config_global(void)
 {
@@ -57,103 +51,23 @@ int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     };
 
     global = defaults;
-    is_used = 0;
+    imx_schema_reset(pconf);
     return OK;
-}
-
-/* ---- create and merge ---- */
-
-void *imx_config_create_server(apr_pool_t *p, server_rec *s)
-{
-    return apr_pcalloc(p, sizeof(imx_config_server_t));
-}
-
-void *imx_config_merge_server(apr_pool_t *p, void *base, void *add)
-{
-    imx_config_server_t *merged = apr_pcalloc(p, sizeof *merged);
-    const imx_config_server_t *outer = base, *inner = add;
-
-    merged->measurement = inner->measurement ? inner->measurement
-                                             : outer->measurement;
-    return merged;
-}
-
-void *imx_config_create_dir(apr_pool_t *p, char *path)
-{
-    imx_config_dir_t *dir = apr_pcalloc(p, sizeof *dir);
-
-    dir->enabled = IMX_UNSET;
-    return dir;
-}
-
-void *imx_config_merge_dir(apr_pool_t *p, void *base, void *add)
-{
-    imx_config_dir_t *merged = apr_pcalloc(p, sizeof *merged);
-    const imx_config_dir_t *outer = base, *inner = add;
-
-    merged->enabled = inner->enabled != IMX_UNSET ? inner->enabled
-                                                  : outer->enabled;
-    return merged;
 }
 
 /* ---- values ---- */
 
-static const char *wrong(cmd_parms *cmd, const char *value,
-                         const char *allowed)
-{
-    return apr_psprintf(cmd->pool,
-                        "%s: \"%.100s%s\" is not allowed here, it "
-                        "must be %s",
-                        cmd->cmd->name, value,
-                        strlen(value) > 100 ? "..." : "", allowed);
-}
-
-static int has_control(const char *s)
-{
-    for (; *s; s++) {
-        if ((unsigned char)*s < ' ' || *s == 127) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static const char *only_main_server(cmd_parms *cmd)
-{
-    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
-
-    return err ? apr_psprintf(cmd->pool,
-                              "%s holds for the whole server and "
-                              "must stand outside of <VirtualHost> and "
-                              "directory sections",
-                              cmd->cmd->name)
-               : NULL;
-}
-
-static const char *set_flag(cmd_parms *cmd, void *config, int on)
-{
-    imx_config_dir_t *dir = config;
-
-    /* AllowOverrideList would allow it there, when it is too late. */
-    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL) {
-        return apr_psprintf(cmd->pool, "%s cannot stand in .htaccess files",
-                            cmd->cmd->name);
-    }
-    dir->enabled = on;
-    is_used |= on;
-    return NULL;
-}
-
 /* A text for the whole server, stored where cmd->info says. */
 static const char *set_name(cmd_parms *cmd, void *config, const char *value)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     if (err != NULL) {
         return err;
     }
-    if (*value == '\0' || has_control(value)) {
-        return wrong(cmd, value, "a name without control characters");
+    if (*value == '\0' || imx_directive_has_control(value)) {
+        return imx_directive_wrong(cmd, value,
+                                   "a name without control characters");
     }
     *(const char **)cmd->info = value;
     return NULL;
@@ -163,7 +77,7 @@ static const char *set_name(cmd_parms *cmd, void *config, const char *value)
 static const char *set_file(cmd_parms *cmd, const char *value,
                             const char *what, struct stat *file)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
     const char *path;
 
     if (err != NULL) {
@@ -172,18 +86,18 @@ static const char *set_file(cmd_parms *cmd, const char *value,
     path = ap_server_root_relative(cmd->pool, value);
     if (path == NULL || stat(path, file) != 0 || !S_ISREG(file->st_mode)
         || access(path, R_OK) != 0) {
-        return wrong(cmd, value,
-                     apr_pstrcat(cmd->pool,
-                                 "a file that can be "
-                                 "read, with ",
-                                 what, NULL));
+        return imx_directive_wrong(cmd, value,
+                                   apr_pstrcat(cmd->pool,
+                                               "a file that can be "
+                                               "read, with ",
+                                               what, NULL));
     }
     if (file->st_size == 0) {
-        return wrong(cmd, value,
-                     apr_pstrcat(cmd->pool,
-                                 "a file that is not "
-                                 "empty, with ",
-                                 what, NULL));
+        return imx_directive_wrong(cmd, value,
+                                   apr_pstrcat(cmd->pool,
+                                               "a file that is not "
+                                               "empty, with ",
+                                               what, NULL));
     }
     *(const char **)cmd->info = path;
     return NULL;
@@ -227,56 +141,12 @@ static const char *set_certificate_file(cmd_parms *cmd, void *config,
 
 static const char *set_bool(cmd_parms *cmd, void *config, int on)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     if (err == NULL) {
         *(int *)cmd->info = on;
     }
     return err;
-}
-
-/* A time between least and most ms, in httpd's notation. */
-static const char *parse_time(cmd_parms *cmd, const char *value, int least,
-                              int most, const char *allowed, int *ms)
-{
-    apr_interval_time_t t;
-
-    if (ap_timeout_parameter_parse(value, &t, "s") != APR_SUCCESS
-        || t < apr_time_from_msec(least) || t > apr_time_from_msec(most)) {
-        return wrong(cmd, value, allowed);
-    }
-    *ms = (int)apr_time_as_msec(t);
-    return NULL;
-}
-
-/* A whole number with an optional K, M or G. */
-static const char *parse_size(cmd_parms *cmd, const char *value,
-                              apr_off_t least, apr_off_t most,
-                              const char *allowed, apr_size_t *size)
-{
-    static const char units[] = "KMG";
-    apr_off_t n;
-    char *end;
-    const char *unit;
-    int shift;
-
-    if (*value < '0' || *value > '9'
-        || apr_strtoff(&n, value, &end, 10) != APR_SUCCESS) {
-        return wrong(cmd, value, allowed);
-    }
-    if (*end != '\0') {
-        unit = *end != ' ' ? strchr(units, *end & ~0x20) : NULL;
-        shift = unit != NULL ? 10 * (int)(unit - units + 1) : 0;
-        if (unit == NULL || end[1] != '\0' || n > most >> shift) {
-            return wrong(cmd, value, allowed);
-        }
-        n <<= shift;
-    }
-    if (n < least || n > most) {
-        return wrong(cmd, value, allowed);
-    }
-    *size = (apr_size_t)n;
-    return NULL;
 }
 
 /* ---- directives ---- */
@@ -294,7 +164,7 @@ static const char *without_last_slash(apr_pool_t *p, const char *url)
 
 static const char *set_server(cmd_parms *cmd, void *config, const char *value)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
     const char *url = value, *path = NULL;
     apr_uri_t uri;
 
@@ -304,13 +174,13 @@ static const char *set_server(cmd_parms *cmd, void *config, const char *value)
     if (strncmp(value, "unix:", 5) == 0) {
         url = strchr(value, '|');
         if (url == NULL || value[5] != '/' || url - value > 100) {
-            return wrong(cmd, value, URL_FORM);
+            return imx_directive_wrong(cmd, value, URL_FORM);
         }
         path = apr_pstrndup(cmd->pool, value + 5,
                             (apr_size_t)(url - value - 5));
         url++;
     }
-    if (has_control(value) || strchr(value, ' ') != NULL
+    if (imx_directive_has_control(value) || strchr(value, ' ') != NULL
         || apr_uri_parse(cmd->pool, url, &uri) != APR_SUCCESS
         || uri.scheme == NULL || uri.hostname == NULL || *uri.hostname == '\0'
         || (strcmp(uri.scheme, "http") != 0
@@ -319,7 +189,7 @@ static const char *set_server(cmd_parms *cmd, void *config, const char *value)
         || (uri.port_str != NULL
             && (strspn(uri.port_str, "0123456789") != strlen(uri.port_str)
                 || atol(uri.port_str) < 1 || atol(uri.port_str) > 65535))) {
-        return wrong(cmd, value, URL_FORM);
+        return imx_directive_wrong(cmd, value, URL_FORM);
     }
     if (uri.user != NULL || uri.password != NULL) {
         return apr_psprintf(cmd->pool,
@@ -341,10 +211,11 @@ static const char *set_database(cmd_parms *cmd, void *config, const char *name,
     if (err != NULL) {
         return err;
     }
-    if (policy != NULL && (*policy == '\0' || has_control(policy))) {
-        return wrong(cmd, policy,
-                     "a retention policy's name without control "
-                     "characters");
+    if (policy != NULL
+        && (*policy == '\0' || imx_directive_has_control(policy))) {
+        return imx_directive_wrong(cmd, policy,
+                                   "a retention policy's name without control "
+                                   "characters");
     }
     global.influx.retention_policy = policy;
     return NULL;
@@ -358,10 +229,10 @@ static const char *set_bucket(cmd_parms *cmd, void *config, const char *org,
     if (err != NULL) {
         return err;
     }
-    if (*bucket == '\0' || has_control(bucket)) {
-        return wrong(cmd, bucket,
-                     "a bucket's name without control "
-                     "characters");
+    if (*bucket == '\0' || imx_directive_has_control(bucket)) {
+        return imx_directive_wrong(cmd, bucket,
+                                   "a bucket's name without control "
+                                   "characters");
     }
     global.influx.bucket = bucket;
     return NULL;
@@ -370,7 +241,7 @@ static const char *set_bucket(cmd_parms *cmd, void *config, const char *org,
 static const char *set_api(cmd_parms *cmd, void *config, const char *value)
 {
     static const char *const names[] = { "auto", "v1", "v2", "v3" };
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
     int i;
 
     if (err != NULL) {
@@ -382,13 +253,13 @@ static const char *set_api(cmd_parms *cmd, void *config, const char *value)
             return NULL;
         }
     }
-    return wrong(cmd, value, "auto, v1, v2 or v3");
+    return imx_directive_wrong(cmd, value, "auto, v1, v2 or v3");
 }
 
 static const char *set_gzip(cmd_parms *cmd, void *config, const char *value)
 {
     static const char *const names[] = { "auto", "off", "on" };
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
     int i;
 
     if (err != NULL) {
@@ -400,38 +271,39 @@ static const char *set_gzip(cmd_parms *cmd, void *config, const char *value)
             return NULL;
         }
     }
-    return wrong(cmd, value, "auto, on or off");
+    return imx_directive_wrong(cmd, value, "auto, on or off");
 }
 
 static const char *set_interval(cmd_parms *cmd, void *config,
                                 const char *value)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     return err ? err
-               : parse_time(cmd, value, 100, 24 * 3600 * 1000,
-                            "a time from 100ms to 24h", &global.interval_ms);
+               : imx_directive_time(cmd, value, 100, 24 * 3600 * 1000,
+                                    "a time from 100ms to 24h",
+                                    &global.interval_ms);
 }
 
 static const char *set_timeout(cmd_parms *cmd, void *config,
                                const char *connect, const char *total)
 {
     static const char allowed[] = "a time from 1ms to 10min";
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     if (err == NULL) {
-        err = parse_time(cmd, connect, 1, 600000, allowed,
-                         &global.influx.connect_timeout_ms);
+        err = imx_directive_time(cmd, connect, 1, 600000, allowed,
+                                 &global.influx.connect_timeout_ms);
     }
     if (err == NULL) {
-        err = parse_time(cmd, total, 1, 600000, allowed,
-                         &global.influx.total_timeout_ms);
+        err = imx_directive_time(cmd, total, 1, 600000, allowed,
+                                 &global.influx.total_timeout_ms);
     }
     if (err == NULL
         && global.influx.total_timeout_ms < global.influx.connect_timeout_ms) {
-        err = wrong(cmd, total,
-                    "a total time that is not shorter than the "
-                    "time to connect");
+        err = imx_directive_wrong(cmd, total,
+                                  "a total time that is not shorter than the "
+                                  "time to connect");
     }
     return err;
 }
@@ -441,13 +313,13 @@ static const char *set_timeout(cmd_parms *cmd, void *config,
 static const char *set_shutdown(cmd_parms *cmd, void *config,
                                 const char *value)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     if (err == NULL) {
-        err = parse_time(cmd, value, 0, 8000,
-                         "a time from 0 to 8s, as httpd "
-                         "kills children that take longer to stop",
-                         &global.shutdown_ms);
+        err = imx_directive_time(cmd, value, 0, 8000,
+                                 "a time from 0 to 8s, as httpd "
+                                 "kills children that take longer to stop",
+                                 &global.shutdown_ms);
     }
     if (err == NULL && global.shutdown_ms >= 3000) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server, IMX_LOGNO(11)
@@ -460,26 +332,27 @@ static const char *set_shutdown(cmd_parms *cmd, void *config,
 static const char *set_buffer_size(cmd_parms *cmd, void *config,
                                    const char *value)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     return err ? err
-               : parse_size(cmd, value, 1 << 20, (apr_off_t)16 << 30,
-                            "a size from 1M to 16G", &global.buffer_size);
+               : imx_directive_size(cmd, value, 1 << 20, (apr_off_t)16 << 30,
+                                    "a size from 1M to 16G",
+                                    &global.buffer_size);
 }
 
 static const char *set_max_body(cmd_parms *cmd, void *config, const char *size,
                                 const char *lines)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     if (err == NULL) {
-        err = parse_size(cmd, size, 16 << 10, 256 << 20,
-                         "a size from 16K to 256M", &global.max_body);
+        err = imx_directive_size(cmd, size, 16 << 10, 256 << 20,
+                                 "a size from 16K to 256M", &global.max_body);
     }
     if (err == NULL && lines != NULL) {
-        err = parse_size(cmd, lines, 1, 1000000,
-                         "a number of lines from 1 to 1000000",
-                         &global.max_lines);
+        err = imx_directive_size(cmd, lines, 1, 1000000,
+                                 "a number of lines from 1 to 1000000",
+                                 &global.max_lines);
     }
     return err;
 }
@@ -487,18 +360,19 @@ static const char *set_max_body(cmd_parms *cmd, void *config, const char *size,
 static const char *set_spool(cmd_parms *cmd, void *config, const char *value,
                              const char *size)
 {
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
 
     if (err != NULL) {
         return err;
     }
     global.spool_dir = ap_server_root_relative(cmd->pool, value);
-    if (*value == '\0' || has_control(value) || global.spool_dir == NULL) {
-        return wrong(cmd, value, "a directory");
+    if (*value == '\0' || imx_directive_has_control(value)
+        || global.spool_dir == NULL) {
+        return imx_directive_wrong(cmd, value, "a directory");
     }
     if (size != NULL) {
-        err = parse_size(cmd, size, 1 << 20, (apr_off_t)1 << 50,
-                         "a size of at least 1M", &global.spool_max);
+        err = imx_directive_size(cmd, size, 1 << 20, (apr_off_t)1 << 50,
+                                 "a size of at least 1M", &global.spool_max);
     }
     return err;
 }
@@ -507,7 +381,7 @@ static const char *set_process_tag(cmd_parms *cmd, void *config,
                                    const char *value)
 {
     static const char *const names[] = { "slot", "pid", "off" };
-    const char *err = only_main_server(cmd);
+    const char *err = imx_directive_only_main(cmd);
     int i;
 
     if (err != NULL) {
@@ -519,37 +393,13 @@ static const char *set_process_tag(cmd_parms *cmd, void *config,
             return NULL;
         }
     }
-    return wrong(cmd, value, "slot, pid or off");
+    return imx_directive_wrong(cmd, value, "slot, pid or off");
 }
 
-static const char *set_measurement(cmd_parms *cmd, void *config,
-                                   const char *value)
-{
-    const char *err = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
-    char text[2 * MEASUREMENT_MAX]; /* every byte may need an escape */
-    imx_lineproto_t lp;
-
-    if (err != NULL) {
-        return err;
-    }
-    if (strlen(value) > MEASUREMENT_MAX) {
-        return wrong(cmd, value,
-                     "a name of at most " APR_STRINGIFY(
-                         MEASUREMENT_MAX) " bytes");
-    }
-    imx_lineproto_init(&lp, text, sizeof text);
-    imx_lineproto_begin(&lp, value, strlen(value));
-    if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
-        return wrong(cmd, value,
-                     "a name without control characters that does "
-                     "not begin with '_' or '#'");
-    }
-    imx_config_server(cmd->server)->measurement = value;
-    return NULL;
-}
+#define ANYWHERE (RSRC_CONF | ACCESS_CONF)
 
 const command_rec imx_config_commands[] = {
-    AP_INIT_FLAG("InfluxMetrics", set_flag, NULL, RSRC_CONF | ACCESS_CONF,
+    AP_INIT_FLAG("InfluxMetrics", imx_schema_set_enabled, NULL, ANYWHERE,
                  "On or Off: whether requests are recorded"),
     AP_INIT_TAKE1("InfluxMetricsServer", set_server, NULL, RSRC_CONF,
                   "where InfluxDB is: " URL_FORM),
@@ -596,8 +446,34 @@ const command_rec imx_config_commands[] = {
     AP_INIT_TAKE12("InfluxMetricsSpool", set_spool, NULL, RSRC_CONF,
                    "a directory for points that InfluxDB does not take, and "
                    "its size"),
-    AP_INIT_TAKE1("InfluxMetricsMeasurement", set_measurement, NULL, RSRC_CONF,
-                  "the measurement of the requests' points"),
+    AP_INIT_TAKE1("InfluxMetricsMeasurement", imx_schema_set_measurement, NULL,
+                  RSRC_CONF, "the measurement of the requests' points"),
+    AP_INIT_TAKE_ARGV("InfluxMetricsTags", imx_schema_set_tags, NULL, ANYWHERE,
+                      "the built-in tags, or changes with + and -"),
+    AP_INIT_TAKE_ARGV("InfluxMetricsFields", imx_schema_set_fields, NULL,
+                      ANYWHERE,
+                      "the built-in fields, or changes with + and -"),
+    AP_INIT_TAKE2("InfluxMetricsTag", imx_schema_set_tag, NULL, ANYWHERE,
+                  "name and value, an expression, of a tag of one's own"),
+    AP_INIT_TAKE3("InfluxMetricsField", imx_schema_set_field, NULL, ANYWHERE,
+                  "name, type (int, float, string or bool) and value, an "
+                  "expression, of a field of one's own"),
+    AP_INIT_TAKE2("InfluxMetricsRoute", imx_schema_set_route, NULL, RSRC_CONF,
+                  "a name, and a regular expression for the paths that "
+                  "have it as the tag route"),
+    AP_INIT_TAKE1("InfluxMetricsTagLimit", imx_schema_set_tag_limit, NULL,
+                  RSRC_CONF,
+                  "how many values a tag may have that a client can "
+                  "influence"),
+    AP_INIT_RAW_ARGS("InfluxMetricsIf", imx_schema_set_condition, NULL,
+                     ANYWHERE, "an expression: which requests are recorded"),
+    AP_INIT_TAKE123("InfluxMetricsSample", imx_schema_set_sample, NULL,
+                    ANYWHERE,
+                    "the part of the requests that is recorded, from 0 to "
+                    "1; slow=TIME and errors: these always"),
+    AP_INIT_ITERATE("InfluxMetricsUnsetHeader", imx_schema_set_unset_header,
+                    NULL, ANYWHERE,
+                    "headers of the response that are for points only"),
     AP_INIT_TAKE1("InfluxMetricsProcessTag", set_process_tag, NULL, RSRC_CONF,
                   "slot, pid or off: what the tag process has behind the host"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
@@ -742,47 +618,7 @@ int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     return check_secret(s, "InfluxMetricsPasswordFile", o->password_file);
 }
 
-/* ---- the beginnings of the lines ---- */
-
-/*
- * Tags stand sorted: hostname, method, process, server, status.  The method
- * and the status are the request's, so the pieces end where these go; the
- * process is the child's, which adds it (request.c).
- */
-static apr_status_t encode_server(apr_pool_t *p, server_rec *s)
-{
-    imx_config_server_t *conf = apr_pmemdup(p, imx_config_server(s),
-                                            sizeof *conf);
-    const char *name = s->server_hostname ? s->server_hostname : "";
-    const char *measurement = conf->measurement ? conf->measurement
-                                                : "raw-requests";
-    char text[IMX_CONFIG_PREFIX_MAX];
-    imx_lineproto_t lp;
-    apr_size_t head_len;
-
-    imx_lineproto_init(&lp, text, sizeof text);
-    imx_lineproto_begin(&lp, measurement, strlen(measurement));
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("hostname"), global.hostname,
-                      strlen(global.hostname));
-    imx_lineproto_encoded(&lp, IMX_LINEPROTO_TEXT(",method="));
-    head_len = imx_lineproto_length(&lp);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("server"), name, strlen(name));
-    imx_lineproto_encoded(&lp, IMX_LINEPROTO_TEXT(",status="));
-    if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(14) "the names of "
-                     "server %s cannot be made into a point's tags", name);
-        return APR_EGENERAL;
-    }
-    /* Hosts without a directive of their own share the main server's. */
-    ap_set_module_config(s->module_config, &influx_metrics_module, conf);
-    conf->head.len = head_len;
-    conf->head.bytes = apr_pmemdup(p, text, conf->head.len);
-    conf->tail.len = imx_lineproto_length(&lp) - head_len;
-    conf->tail.bytes = apr_pmemdup(p, text + head_len, conf->tail.len);
-    return APR_SUCCESS;
-}
-
-apr_status_t imx_config_encode(apr_pool_t *pconf, server_rec *s)
+apr_status_t imx_config_find_host(apr_pool_t *pconf, server_rec *s)
 {
     char *name = apr_palloc(pconf, APRMAXHOSTLEN + 1);
     apr_status_t rv = apr_gethostname(name, APRMAXHOSTLEN + 1, pconf);
@@ -793,8 +629,5 @@ apr_status_t imx_config_encode(apr_pool_t *pconf, server_rec *s)
         return rv;
     }
     global.hostname = name;
-    for (; s != NULL && rv == APR_SUCCESS; s = s->next) {
-        rv = encode_server(pconf, s);
-    }
-    return rv;
+    return APR_SUCCESS;
 }

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "request.h"
 #include "runtime.h"
+#include "schema.h"
 #include "status.h"
 
 /* httpd fixes the parameters of hooks. */
@@ -44,7 +45,7 @@ static void register_hooks(apr_pool_t *p)
 }
 
 module AP_MODULE_DECLARE_DATA influx_metrics_module = {
-    STANDARD20_MODULE_STUFF,  imx_config_create_dir,   imx_config_merge_dir,
-    imx_config_create_server, imx_config_merge_server, imx_config_commands,
+    STANDARD20_MODULE_STUFF,  imx_schema_create_dir,   imx_schema_merge_dir,
+    imx_schema_create_server, imx_schema_merge_server, imx_config_commands,
     register_hooks,           AP_MODULE_FLAG_NONE,
 };

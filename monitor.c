@@ -742,6 +742,19 @@ static void watch_no_room(imx_monitor_t *m)
     m->no_room_seen = no_room;
 }
 
+/* A line for each tag that has reached its limit. */
+static void watch_values(imx_monitor_t *m)
+{
+    const char *name;
+
+    while (m->o.values != NULL
+           && (name = imx_values_news(m->o.values)) != NULL) {
+        say(m, IMX_LOG_WARNING, IMX_LOGNO(72) "the tag %s has %u values, as "
+            "many as InfluxMetricsTagLimit allows: others are written as "
+            "\"other\"", name, (unsigned)m->o.values->limit);
+    }
+}
+
 static void become_holder(imx_monitor_t *m)
 {
     int64_t now = now_of(m);
@@ -809,6 +822,7 @@ static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
     if (now >= m->next_reap) {
         m->next_reap = now + REAP_EVERY;
         watch_no_room(m);
+        watch_values(m);
         say_rejected(m, 0, NULL);
     }
     *load = imx_batch_load(m->o.batch);

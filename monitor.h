@@ -13,10 +13,12 @@
 #include "batch.h"
 #include "influx.h"
 #include "log.h"
+#include "values.h"
 
 typedef struct {
     const imx_batch_t *batch;
-    imx_batch_child_t *child; /* this child's view of it */
+    const imx_values_t *values; /* NULL: none */
+    imx_batch_child_t *child;   /* this child's view of the batch */
     imx_influx_options_t influx;
     int create_database;           /* v1: make a missing database */
     int interval_ms;               /* of a tick */

@@ -22,7 +22,9 @@
 
 #include "batch.h"
 #include "config.h"
+#include "line.h"
 #include "lineproto.h"
+#include "plan.h"
 #include "runtime.h"
 
 #include <stdatomic.h>
@@ -32,9 +34,7 @@
 #define SECOND APR_INT64_C(1000000000) /* ns */
 #define SECOND_LEN 11                  /* bytes of " 1763961600" */
 #define FILTER_NAME "INFLUX_METRICS"
-#define STATUS_MAX 999
-#define WAITING_MAX 65536   /* bytes read before they are passed on */
-#define PROCESS_TAG_MAX 512 /* bytes of ",process=HOST:PID", escaped */
+#define WAITING_MAX 65536 /* bytes read before they are passed on */
 
 /*
  * What happened when, in ns of the monotonic clock.  Made when the handler of a
@@ -48,14 +48,22 @@
  * HTTP/2's streams, which other threads log, have theirs in r->pool.
  */
 typedef struct {
-    ap_filter_t filter;           /* on_output; its context is this struct */
-    int in_use;                   /* until its request is logged */
-    apr_int64_t waited;           /* ns from the request line to handler */
-    apr_int64_t handler;          /* the handler was called */
-    apr_int64_t end;              /* end of stream was produced; 0: not yet */
-    apr_int64_t blocked;          /* ns from handler to end, on the client */
-    apr_int64_t second;           /* of the connection's last point ... */
-    char second_text[SECOND_LEN]; /* ... and as it stands in the line */
+    ap_filter_t filter, in_filter; /* their context is this struct */
+    int in_use;                    /* until its request is logged */
+    int counts_input;              /* in_filter is in the chain */
+    apr_int64_t waited;            /* ns from the request line to handler */
+    apr_int64_t handler;           /* the handler was called */
+    struct {
+        apr_int64_t end;         /* end of stream was produced; 0: not yet */
+        apr_int64_t first;       /* first output; 0: it was the end */
+        apr_int64_t blocked_in;  /* ns from handler to end, reading ... */
+        apr_int64_t blocked_out; /* ... and writing */
+        apr_int64_t received;    /* bytes of the body */
+    } seen;
+    const apr_array_header_t *unset; /* headers to take away; NULL: none */
+    apr_table_t *taken;              /* ... that were; NULL: none */
+    apr_int64_t second;              /* of the connection's last point ... */
+    char second_text[SECOND_LEN];    /* ... and as it stands in the line */
 } marks_t;
 
 #if MODULE_MAGIC_NUMBER_MAJOR != 20120211
@@ -63,7 +71,6 @@ typedef struct {
 #endif
 
 static ap_filter_rec_t *output_filter, *input_filter;
-static char status_text[STATUS_MAX + 1][4]; /* "000" .. "999" */
 
 /*
  * Real minus monotonic clock in this process, looked at again after
@@ -96,8 +103,9 @@ __attribute__((noinline, cold)) static marks_t *new_marks(request_rec *r,
     marks_t *m = apr_pcalloc(is_kept ? c->pool : r->pool, sizeof *m);
 
     m->filter.frec = output_filter;
-    m->filter.ctx = m;
-    m->filter.c = c;
+    m->in_filter.frec = input_filter;
+    m->filter.ctx = m->in_filter.ctx = m;
+    m->filter.c = m->in_filter.c = c;
     if (is_kept) {
         ap_set_module_config(c->conn_config, &influx_metrics_module, m);
     }
@@ -113,27 +121,26 @@ static marks_t *take_marks(request_rec *r)
         m = new_marks(r, m == NULL && c->master == NULL);
     }
     m->in_use = 1;
-    m->end = m->blocked = 0;
+    memset(&m->seen, 0, sizeof m->seen);
     return m;
 }
 
 /*
- * Puts the filter on top of the protocol filters: below DEFLATE, above all that
+ * Puts a filter on top of the protocol filters: below DEFLATE, above all that
  * makes the bytes of HTTP.  That is a place that ap_add_output_filter() cannot
  * name, and costs a tenth of it.  Redirects and ErrorDocument keep the protocol
  * filters.  It is never removed, r->prev keeps a pointer to it; `end` makes it
  * pass things through.
  */
-static void add_output_filter(request_rec *r, marks_t *m)
+static void add_filter(ap_filter_t *filter, request_rec *r, ap_filter_t **link,
+                       ap_filter_t **protocol)
 {
-    ap_filter_t **link = &r->output_filters;
-
-    while (*link != r->proto_output_filters) {
+    while (*link != *protocol) {
         link = &(*link)->next;
     }
-    m->filter.r = r;
-    m->filter.next = *link;
-    *link = r->proto_output_filters = &m->filter;
+    filter->r = r;
+    filter->next = *link;
+    *link = *protocol = filter;
 }
 
 __attribute__((noinline, cold)) static void look_at_real_clock(apr_int64_t now)
@@ -152,31 +159,54 @@ static apr_int64_t offset_at(apr_int64_t now)
     return atomic_load_explicit(&clock_offset, memory_order_relaxed);
 }
 
+/* Most methods without a body are GET; one that has a body nevertheless is
+ * looked at when somebody asked for what is seen there. */
+static int may_have_body(const request_rec *r, const imx_schema_dir_t *dir)
+{
+    const unsigned of_input = IMX_BIT(IMX_FIELD_INPUT_TIME)
+                              | IMX_BIT(IMX_FIELD_BYTES_RECEIVED);
+
+    return r->method_number != M_GET || (dir->field_bits & of_input) != 0;
+}
+
+__attribute__((noinline)) static marks_t *begin(
+    request_rec *first, request_rec *r, const imx_schema_dir_t *dir)
+{
+    marks_t *m = take_marks(r);
+
+    ap_set_module_config(first->request_config, &influx_metrics_module, m);
+    add_filter(&m->filter, r, &r->output_filters, &r->proto_output_filters);
+    m->counts_input = may_have_body(r, dir);
+    if (m->counts_input) {
+        add_filter(&m->in_filter, r, &r->input_filters,
+                   &r->proto_input_filters);
+    }
+    m->taken = NULL;
+    m->handler = read_clock(CLOCK_MONOTONIC);
+    m->waited = m->handler + offset_at(m->handler)
+                - first->request_time * 1000;
+    return m;
+}
+
 /* Directly before the handler.  Redirected requests come here again: the first
- * call counts. */
+ * call counts, but what is taken away is for the last one to say. */
 void imx_request_insert_filter(request_rec *r)
 {
+    const imx_schema_dir_t *dir = imx_schema_dir(r->per_dir_config);
     request_rec *first = r;
     marks_t *m;
 
-    if (r->main != NULL || imx_config_dir(r->per_dir_config)->enabled != 1) {
+    if (r->main != NULL || dir->enabled != 1) {
         return;
     }
     while (first->prev != NULL) {
         first = first->prev;
     }
-    if (marks_of(first) != NULL) {
-        return;
+    m = marks_of(first);
+    if (m == NULL) {
+        m = begin(first, r, dir);
     }
-    m = take_marks(r);
-    ap_set_module_config(first->request_config, &influx_metrics_module, m);
-    add_output_filter(r, m);
-    if (r->method_number != M_GET) {
-        ap_add_input_filter_handle(input_filter, m, r, r->connection);
-    }
-    m->handler = read_clock(CLOCK_MONOTONIC);
-    m->waited = m->handler + offset_at(m->handler)
-                - first->request_time * 1000;
+    m->unset = dir->unset_headers;
 }
 
 /* ---- filters ---- */
@@ -199,9 +229,13 @@ __attribute__((noinline)) static apr_status_t pass_piece(
     ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t before)
 {
     marks_t *m = f->ctx;
-    apr_status_t rv = ap_pass_brigade(f->next, bb);
+    apr_status_t rv;
 
-    m->blocked += read_clock(CLOCK_MONOTONIC) - before;
+    if (m->seen.first == 0) {
+        m->seen.first = before;
+    }
+    rv = ap_pass_brigade(f->next, bb);
+    m->seen.blocked_out += read_clock(CLOCK_MONOTONIC) - before;
     return rv;
 }
 
@@ -284,24 +318,57 @@ __attribute__((noinline, cold)) static apr_status_t pass_unread(
     marks_t *m = f->ctx;
     apr_status_t rv = read_to_end(f, bb);
 
-    m->end = read_clock(CLOCK_MONOTONIC);
+    m->seen.end = read_clock(CLOCK_MONOTONIC);
     return rv == APR_SUCCESS ? pass(f, bb) : rv;
+}
+
+/* Takes a header of the application's away and keeps it until the request is
+ * logged: its value may be a field. */
+static void take_header(marks_t *m, apr_table_t *headers, const char *name,
+                        apr_pool_t *p)
+{
+    const char *value = apr_table_get(headers, name);
+
+    if (value != NULL) {
+        if (m->taken == NULL) {
+            m->taken = apr_table_make(p, 4);
+        }
+        apr_table_setn(m->taken, name, value);
+        apr_table_unset(headers, name);
+    }
+}
+
+__attribute__((noinline, cold)) static void take_headers(ap_filter_t *f)
+{
+    marks_t *m = f->ctx;
+    int i;
+
+    for (i = 0; i < m->unset->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(m->unset, i, const char *);
+
+        take_header(m, f->r->headers_out, name, f->r->pool);
+        take_header(m, f->r->err_headers_out, name, f->r->pool);
+    }
+    m->unset = NULL;
 }
 
 static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     marks_t *m = f->ctx;
 
-    if (m->end == 0) {
+    if (m->seen.end == 0) {
         apr_int64_t now = read_clock(CLOCK_MONOTONIC);
 
+        if (m->unset != NULL) {
+            take_headers(f);
+        }
         if (!has_end(bb)) {
             return pass_piece(f, bb, now);
         }
         if (has_unread(bb)) {
             return pass_unread(f, bb);
         }
-        m->end = now;
+        m->seen.end = now;
     }
     return pass(f, bb);
 }
@@ -312,14 +379,21 @@ static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
 {
     marks_t *m = f->ctx;
     apr_int64_t before;
+    apr_off_t length;
     apr_status_t rv;
 
-    if (m->end != 0) {
-        return ap_get_brigade(f->next, bb, mode, block, readbytes);
+    if (m->seen.end != 0) {
+        rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
     }
-    before = read_clock(CLOCK_MONOTONIC);
-    rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
-    m->blocked += read_clock(CLOCK_MONOTONIC) - before;
+    else {
+        before = read_clock(CLOCK_MONOTONIC);
+        rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
+        m->seen.blocked_in += read_clock(CLOCK_MONOTONIC) - before;
+    }
+    if (rv == APR_SUCCESS && mode != AP_MODE_SPECULATIVE
+        && apr_brigade_length(bb, 0, &length) == APR_SUCCESS && length > 0) {
+        m->seen.received += length;
+    }
     return rv;
 }
 
@@ -333,69 +407,40 @@ void imx_request_register_filters(void)
 
 /* ---- the line ---- */
 
-/* Most requests are GET, so that their beginning is one piece. */
-static void add_process(apr_pool_t *pchild, imx_config_server_t *conf,
-                        const char *tag, int tag_len)
-{
-    conf->tail.bytes = apr_psprintf(pchild, "%.*s%.*s", tag_len, tag,
-                                    (int)conf->tail.len, conf->tail.bytes);
-    conf->tail.len = strlen(conf->tail.bytes);
-    conf->get.bytes = apr_psprintf(pchild, "%.*sGET%s", (int)conf->head.len,
-                                   conf->head.bytes, conf->tail.bytes);
-    conf->get.len = strlen(conf->get.bytes);
-}
-
-/* ",process=web1:3"; returns its length in bytes. */
-static int encode_process(apr_pool_t *pchild, char *text, apr_size_t size)
+/* "web1:3"; NULL: no tag. */
+static const char *process_value(apr_pool_t *pchild)
 {
     const imx_config_t *global = imx_config_global();
     unsigned number = imx_runtime_child->slot;
-    const char *value;
-    imx_lineproto_t lp;
 
     if (global->process_tag == IMX_PROCESS_OFF) {
-        return 0;
+        return NULL;
     }
     if (global->process_tag == IMX_PROCESS_PID) {
         number = (unsigned)getpid();
     }
-    value = apr_psprintf(pchild, "%s:%u", global->hostname, number);
-    imx_lineproto_init(&lp, text, size);
-    imx_lineproto_encoded(&lp, "", 0);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("process"), value,
-                      strlen(value));
-    return (int)imx_lineproto_length(&lp);
+    return apr_psprintf(pchild, "%s:%u", global->hostname, number);
 }
 
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    char text[PROCESS_TAG_MAX];
-    int len, status;
-
-    if (imx_runtime_child == NULL) {
-        return;
-    }
-    for (status = 0; status <= STATUS_MAX; status++) {
-        apr_snprintf(status_text[status], sizeof status_text[status], "%03d",
-                     status);
-    }
-    len = encode_process(pchild, text, sizeof text);
-    for (; s != NULL; s = s->next) {
-        add_process(pchild, imx_config_server(s), text, len);
+    if (imx_runtime_child != NULL) {
+        imx_line_child_init(imx_runtime_values);
+        imx_plan_child_init(pchild, s, imx_config_global()->hostname,
+                            process_value(pchild));
     }
 }
 
 /*
- * The pieces of a usual line are constants, numbers and what was encoded at the
- * start, so their sum has a bound and needs no checks on the way.
+ * A line is put together without a check on the way but for what can be long.
+ * So the long parts end before LINE_LONG, and the rest, which has a bound, fits
+ * behind them.
  */
-#define METHOD_MAX 64 /* longer ones are OTHER */
 #define NUMBERS_MAX (4 * IMX_LINEPROTO_NUMBER_MAX)
-#define CONSTANTS_MAX 128 /* bytes of field names and separators */
-_Static_assert(IMX_CONFIG_PREFIX_MAX + PROCESS_TAG_MAX + METHOD_MAX
-                       + NUMBERS_MAX + CONSTANTS_MAX
-                   <= IMX_BATCH_LINE_MAX,
-               "every line fits");
+#define CONSTANTS_MAX 256 /* bytes of names, separators and sample_rate */
+#define LINE_LONG (IMX_BATCH_LINE_MAX - NUMBERS_MAX - CONSTANTS_MAX)
+_Static_assert(IMX_PLAN_CONSTANT_MAX + 2048 <= LINE_LONG,
+               "what is constant leaves room for the rest");
 
 static char *put(char *p, const char *bytes, apr_size_t len)
 {
@@ -405,38 +450,30 @@ static char *put(char *p, const char *bytes, apr_size_t len)
 
 #define PUT(p, text) put((p), (text), sizeof(text) - 1)
 
-__attribute__((noinline)) static char *put_other_tags(
-    char *p, const imx_config_server_t *conf, const request_rec *r)
+__attribute__((noinline)) static char *put_other_method(
+    char *p, const imx_plan_t *plan, const request_rec *r)
 {
-    const char *method = r->method;
-    apr_size_t len;
+    const char *method = imx_line_method(r);
 
-    if (method == NULL || r->method_number == M_INVALID
-        || (len = strlen(method)) > METHOD_MAX) {
-        method = "OTHER";
-        len = strlen(method);
-    }
-    p = put(p, conf->head.bytes, conf->head.len);
-    p = put(p, method, len);
-    return put(p, conf->tail.bytes, conf->tail.len);
+    p = put(p, plan->head.bytes, plan->head.len);
+    p = put(p, method, strlen(method));
+    return put(p, plan->tail.bytes, plan->tail.len);
 }
 
-static char *put_tags(char *p, const imx_config_server_t *conf,
-                      const request_rec *r)
+static char *put_usual_tags(char *p, const imx_plan_t *plan,
+                            const request_rec *r, unsigned status)
 {
     const char *method = r->method;
 
     if (method != NULL && method[0] == 'G' && method[1] == 'E'
         && method[2] == 'T' && method[3] == '\0') {
-        return put(p, conf->get.bytes, conf->get.len);
+        p = put(p, plan->get.bytes, plan->get.len);
     }
-    return put_other_tags(p, conf, r);
-}
-
-/* Three digits, as httpd's statuses have. */
-static char *put_status(char *p, unsigned status)
-{
-    return put(p, status_text[status <= STATUS_MAX ? status : 0], 3);
+    else {
+        p = put_other_method(p, plan, r);
+    }
+    return put(p, imx_line_status[status <= IMX_LINE_STATUS_MAX ? status : 0],
+               3);
 }
 
 static apr_int64_t not_negative(apr_int64_t ns)
@@ -444,30 +481,87 @@ static apr_int64_t not_negative(apr_int64_t ns)
     return ns > 0 ? ns : 0;
 }
 
-/* The times; *ended: when the request ended, ns since 1970. */
-static char *put_times(char *p, const request_rec *r, const marks_t *m,
-                       apr_int64_t *ended)
+/* When a request was logged, and how long it took. */
+typedef struct {
+    apr_int64_t now;          /* of the clock that its marks are of */
+    apr_int64_t ended;        /* ns since 1970 */
+    apr_int64_t request_time; /* ns */
+} times_t;
+
+static times_t times_of(const request_rec *r, const marks_t *m)
 {
-    apr_int64_t now, request_time;
+    times_t t;
 
     if (m == NULL) {
-        now = read_clock(CLOCK_REALTIME);
-        request_time = not_negative(now - r->request_time * 1000);
-        *ended = now;
+        t.now = t.ended = read_clock(CLOCK_REALTIME);
+        t.request_time = not_negative(t.now - r->request_time * 1000);
     }
     else {
-        now = read_clock(CLOCK_MONOTONIC);
-        request_time = now - m->handler + not_negative(m->waited);
-        *ended = now
-                 + atomic_load_explicit(&clock_offset, memory_order_relaxed);
+        t.now = read_clock(CLOCK_MONOTONIC);
+        t.request_time = t.now - m->handler + not_negative(m->waited);
+        t.ended = t.now
+                  + atomic_load_explicit(&clock_offset, memory_order_relaxed);
     }
-    p = PUT(p, " request_time=");
-    p = imx_lineproto_write_seconds(p, request_time);
-    if (m != NULL && m->end != 0) {
+    return t;
+}
+
+/* Without an end of stream (a tunnel, a handler that gave up) all the time is
+ * the application's but what was spent on the client. */
+static apr_int64_t application_time(const marks_t *m, const times_t *t)
+{
+    apr_int64_t end = m->seen.end != 0 ? m->seen.end : t->now;
+
+    return end - m->handler - m->seen.blocked_in - m->seen.blocked_out;
+}
+
+/*
+ * The phases; those that happened add up to request_time:
+ *
+ *   request line .. handler called .. end of stream .. logged
+ *       server_time |  application_time    | output_time
+ *                   |  input, output_time  |
+ */
+static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
+{
+    imx_line_facts_t f = { .request_time = t->request_time,
+                           .application_time = IMX_LINE_ABSENT,
+                           .server_time = t->request_time,
+                           .input_time = IMX_LINE_ABSENT,
+                           .output_time = IMX_LINE_ABSENT,
+                           .ttfb = IMX_LINE_ABSENT,
+                           .bytes_received = IMX_LINE_ABSENT };
+    apr_int64_t first;
+
+    if (m == NULL) {
+        return f; /* no handler was called */
+    }
+    first = m->seen.first != 0 ? m->seen.first : m->seen.end;
+    f.server_time = not_negative(m->waited);
+    f.application_time = application_time(m, t);
+    f.output_time = m->seen.blocked_out
+                    + (m->seen.end != 0 ? t->now - m->seen.end : 0);
+    if (m->counts_input) {
+        f.input_time = m->seen.blocked_in;
+        f.bytes_received = m->seen.received;
+    }
+    if (first != 0) {
+        f.ttfb = first - m->handler + f.server_time;
+    }
+    return f;
+}
+
+/* ",application_time=..,bytes_sent=..", behind request_time. */
+static char *put_usual_fields(char *p, const request_rec *last,
+                              const marks_t *m, const times_t *t)
+{
+    p = imx_lineproto_write_seconds(p, t->request_time);
+    if (m != NULL) {
         p = PUT(p, ",application_time=");
-        p = imx_lineproto_write_seconds(p, m->end - m->handler - m->blocked);
+        p = imx_lineproto_write_seconds(p, application_time(m, t));
     }
-    return p;
+    p = PUT(p, ",bytes_sent=");
+    return imx_lineproto_write_int(p,
+                                   last->header_only ? 0 : last->bytes_sent);
 }
 
 __attribute__((noinline, cold)) static void write_second(marks_t *m,
@@ -502,28 +596,128 @@ static char *put_time(char *p, marks_t *m, apr_int64_t ns)
     return p + 1;
 }
 
+/* ---- which requests ---- */
+
+/* Mixes a number well: the finalizer of splitmix64 (Steele, Lea, Flood 2014),
+ * so that times close to each other fall into a sample independently. */
+static apr_uint32_t mix(apr_uint64_t v)
+{
+    v = (v ^ v >> 30) * APR_UINT64_C(0xBF58476D1CE4E5B9);
+    v = (v ^ v >> 27) * APR_UINT64_C(0x94D049BB133111EB);
+    return (apr_uint32_t)(v >> 32);
+}
+
+/* Is there to be a point?  *rate: what it says of the sample it is in. */
+static int is_chosen(const imx_plan_t *plan, request_rec *last,
+                     const times_t *t, imx_plan_text_t *rate)
+{
+    const imx_sample_t *sample = &plan->dir->sample;
+    const char *err = NULL;
+
+    if (plan->dir->condition != NULL
+        && ap_expr_exec(last, plan->dir->condition, &err) == 0
+        && err == NULL) {
+        return 0;
+    }
+    *rate = plan->kept;
+    if (plan->kept.len == 0 || (sample->errors && last->status >= 400)
+        || (sample->slow > 0 && t->request_time >= sample->slow)) {
+        return 1;
+    }
+    *rate = plan->sampled;
+    return mix((apr_uint64_t)t->ended
+               ^ (apr_uint64_t)(apr_uintptr_t)last << 20)
+           < plan->sample_below;
+}
+
+/* ---- lines that are not the usual ones ---- */
+
+/* Everything is absent: a line has to have a field. */
+static char *put_any_field(char *p, const times_t *t)
+{
+    p = PUT(p, ",request_time=");
+    return imx_lineproto_write_seconds(p, t->request_time);
+}
+
+/* From the measurement to the last field; NULL: there is to be no point. */
+__attribute__((noinline)) static char *put_other(
+    char *p, const imx_plan_t *plan, request_rec *first, request_rec *last,
+    const marks_t *m, const times_t *t)
+{
+    imx_line_facts_t facts = facts_of(m, t);
+    imx_plan_text_t rate = { NULL, 0 };
+    char *end = p + LINE_LONG, *fields;
+
+    if (plan->is_selective && !is_chosen(plan, last, t, &rate)) {
+        return NULL;
+    }
+    p = plan->has_usual_tags
+            ? put_usual_tags(p, plan, first, (unsigned)last->status)
+            : imx_line_put_tags(p, end, plan, first, last);
+    fields = p + plan->lead_tags;
+    p = put(p, plan->lead.bytes, plan->lead.len);
+    if (plan->has_usual_fields) {
+        p = put_usual_fields(p, last, m, t);
+    }
+    p = imx_line_put_fields(p, end, plan, first, last, &facts);
+    p = put(p, rate.bytes, rate.len);
+    if (p == fields) {
+        p = put_any_field(p, t);
+    }
+    *fields = ' ';
+    return p;
+}
+
+/* Headers that were taken from the response are there again, for expressions
+ * to find them. */
+__attribute__((noinline, cold)) static void give_back(const marks_t *m,
+                                                      request_rec *last)
+{
+    apr_table_overlap(last->headers_out, m->taken, APR_OVERLAP_TABLES_SET);
+}
+
+static char *put_line(char *p, request_rec *first, request_rec *last,
+                      const imx_schema_dir_t *dir, marks_t *m)
+{
+    const imx_plan_t *plan = imx_plan_find(dir, first->server);
+    times_t t = times_of(first, m);
+
+    if (plan->is_usual) {
+        p = put_usual_tags(p, plan, first, (unsigned)last->status);
+        p = put(p, plan->lead.bytes, plan->lead.len);
+        p = put_usual_fields(p, last, m, &t);
+    }
+    else {
+        p = put_other(p, plan, first, last, m, &t);
+    }
+    return p == NULL ? NULL
+                     : put_time(p, m,
+                                imx_batch_unique_time(imx_runtime_child->batch,
+                                                      t.ended));
+}
+
 /* httpd logs the first request_rec; how it ended is known by the last one. */
 int imx_request_log(request_rec *r)
 {
-    const request_rec *last = r;
+    const imx_schema_dir_t *dir;
+    request_rec *last = r;
     marks_t *m = marks_of(r);
     char line[IMX_BATCH_LINE_MAX];
-    apr_int64_t ended;
-    char *p;
+    char *end;
 
     while (last->next != NULL) {
         last = last->next;
     }
-    if (imx_config_dir(last->per_dir_config)->enabled == 1) {
-        p = put_tags(line, imx_config_server(r->server), r);
-        p = put_status(p, (unsigned)last->status);
-        p = put_times(p, r, m, &ended);
-        p = PUT(p, ",bytes_sent=");
-        p = imx_lineproto_write_int(p,
-                                    last->header_only ? 0 : last->bytes_sent);
-        ended = imx_batch_unique_time(imx_runtime_child->batch, ended);
-        p = put_time(p, m, ended);
-        imx_batch_append(imx_runtime_child, line, (apr_size_t)(p - line));
+    dir = imx_schema_dir(last->per_dir_config);
+    if (dir->enabled == 1) {
+        if (m != NULL && m->taken != NULL) {
+            give_back(m, last);
+        }
+        end = put_line(line, r, last, dir, m);
+        if (end != NULL) {
+            imx_batch_append(imx_runtime_child, line,
+                             (apr_size_t)(end - line));
+        }
     }
     if (m != NULL) {
         m->in_use = 0;

@@ -7,6 +7,7 @@
  */
 #include "runtime.h"
 
+#include "apr_general.h"
 #include "apr_shm.h"
 #include "apr_strings.h"
 #include "http_config.h"
@@ -19,6 +20,8 @@
 #include "config.h"
 #include "log.h"
 #include "monitor.h"
+#include "plan.h"
+#include "schema.h"
 
 #include <curl/curl.h>
 #include <sys/stat.h>
@@ -102,6 +105,75 @@ static int get_area(server_rec *s)
     return OK;
 }
 
+/* ---- the values of tags ---- */
+
+#define VALUES_KEY "mod_influx_metrics: values 1"
+#define SPARE_TAGS 8 /* for names that a graceful restart brings */
+
+static imx_values_t values;
+const imx_values_t *imx_runtime_values = &values;
+
+static int names_fit(imx_values_t *v)
+{
+    const char *name;
+    unsigned i;
+
+    for (i = 0; (name = imx_schema_guarded(i)) != NULL; i++) {
+        if (!imx_values_use(v, i, name)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static apr_status_t make_values(server_rec *s, imx_values_t *kept_values)
+{
+    unsigned char key[IMX_VALUES_KEY_LEN];
+    apr_size_t base, size;
+    unsigned names = 0;
+    apr_shm_t *shm;
+    apr_status_t rv;
+
+    while (imx_schema_guarded(names) != NULL) {
+        names++;
+    }
+    names += SPARE_TAGS;
+    size = imx_values_plan(imx_schema_tag_limit(), names);
+    rv = apr_shm_create(&shm, size + 64, NULL, s->process->pool);
+    if (rv == APR_SUCCESS) {
+        rv = apr_generate_random_bytes(key, sizeof key);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(71) "cannot get "
+                     "%" APR_SIZE_T_FMT " bytes of shared memory for the "
+                     "values of tags", size);
+        return rv;
+    }
+    base = ((apr_size_t)apr_shm_baseaddr_get(shm) + 63) & ~(apr_size_t)63;
+    imx_values_format(kept_values, (void *)base, imx_schema_tag_limit(), names,
+                      key);
+    return names_fit(kept_values) ? APR_SUCCESS : APR_EGENERAL;
+}
+
+/* The series of the generation before are in InfluxDB, so its values count on;
+ * another limit, or too many new names, begins anew. */
+static int get_values(server_rec *s)
+{
+    imx_values_t *kept_values = ap_retained_data_get(VALUES_KEY);
+
+    if (kept_values == NULL) {
+        kept_values = ap_retained_data_create(VALUES_KEY, sizeof values);
+    }
+    if ((kept_values->area == NULL
+         || kept_values->limit != imx_schema_tag_limit()
+         || !names_fit(kept_values))
+        && make_values(s, kept_values) != APR_SUCCESS) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    values = *kept_values;
+    return OK;
+}
+
 /*
  * The spool belongs to the server's user, who alone works in it.  What is there
  * already must be a directory of that user: root follows no link and takes
@@ -144,6 +216,7 @@ static imx_monitor_options_t monitor_options(server_rec *s)
     const imx_config_t *conf = imx_config_global();
     imx_monitor_options_t o = {
         .batch = &kept->batch,
+        .values = &values,
         .child = &child,
         .influx = conf->influx,
         .create_database = conf->create_database,
@@ -257,10 +330,13 @@ int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     /* Switched off by a graceful restart: what is in the area is still to be
      * delivered. */
-    if (!imx_config_is_used() && ap_retained_data_get(KEPT_KEY) == NULL) {
+    if (!imx_schema_is_used() && ap_retained_data_get(KEPT_KEY) == NULL) {
         return OK;
     }
-    if (imx_config_encode(pconf, s) != APR_SUCCESS || prepare_spool(s) != OK) {
+    if (imx_config_find_host(pconf, s) != APR_SUCCESS
+        || imx_plan_check(pconf, s, imx_config_global()->hostname)
+               != APR_SUCCESS
+        || prepare_spool(s) != OK || get_values(s) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     rv = get_area(s);

@@ -77,6 +77,29 @@ static void add_points(apr_array_header_t *figures,
                d->spool_dropped);
 }
 
+/* Which tags have reached their limit, and what was left out of points. */
+static void add_values(apr_array_header_t *figures, apr_pool_t *p)
+{
+    imx_values_totals_t t = imx_values_totals(imx_runtime_values);
+    const char *full = "";
+    const char *name;
+    apr_uint64_t others;
+    apr_uint32_t n, i;
+
+    for (i = 0;
+         (name = imx_values_tag(imx_runtime_values, i, &n, &others)) != NULL;
+         i++) {
+        if (others > 0) {
+            full = apr_pstrcat(p, full, *full ? " " : "", name, NULL);
+        }
+    }
+    add_number(figures, "values_left_out",
+               "Values left out: not of their type, or too long", t.left_out);
+    add_number(figures, "tag_values_other",
+               "Values of tags written as \"other\"", t.others);
+    add_text(figures, "tags_at_limit", "Tags at InfluxMetricsTagLimit", full);
+}
+
 static apr_array_header_t *collect(request_rec *r)
 {
     const imx_batch_t *b = imx_runtime_child->batch;
@@ -102,6 +125,7 @@ static apr_array_header_t *collect(request_rec *r)
                (apr_uint64_t)(t.segments - t.segments_free)
                    * b->geometry.segment_size);
     add_number(figures, "spool_bytes", "Spool (bytes)", d.spool_bytes);
+    add_values(figures, r->pool);
     add_number(figures, "uptime", "Up (s)",
                up > 0 ? (apr_uint64_t)apr_time_sec(up) : 0);
     return figures;

@@ -1,0 +1,101 @@
+/*
+ * directive.c owns the words of a refused value, and the parsers that more
+ * than one directive needs.
+ * Entered by the parent's only thread while it reads the configuration.
+ * Nothing survives a restart; httpd reads the files again.
+ */
+#include "directive.h"
+
+#include "apr_strings.h"
+
+const char *imx_directive_wrong(cmd_parms *cmd, const char *value,
+                                const char *allowed)
+{
+    return apr_psprintf(cmd->pool,
+                        "%s: \"%.100s%s\" is not allowed here, it "
+                        "must be %s",
+                        cmd->cmd->name, value,
+                        strlen(value) > 100 ? "..." : "", allowed);
+}
+
+int imx_directive_has_control(const char *s)
+{
+    for (; *s; s++) {
+        if ((unsigned char)*s < ' ' || *s == 127) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const char *imx_directive_only_main(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, GLOBAL_ONLY) != NULL
+               ? apr_psprintf(cmd->pool,
+                              "%s holds for the whole server and "
+                              "must stand outside of <VirtualHost> and "
+                              "directory sections",
+                              cmd->cmd->name)
+               : NULL;
+}
+
+const char *imx_directive_only_server(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT) != NULL
+               ? apr_psprintf(cmd->pool,
+                              "%s holds for a server or virtual host "
+                              "and must stand outside of directory sections",
+                              cmd->cmd->name)
+               : NULL;
+}
+
+/* AllowOverrideList would allow it there, when it is too late. */
+const char *imx_directive_not_htaccess(cmd_parms *cmd)
+{
+    return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL
+               ? apr_psprintf(cmd->pool, "%s cannot stand in .htaccess files",
+                              cmd->cmd->name)
+               : NULL;
+}
+
+const char *imx_directive_time(cmd_parms *cmd, const char *value, int least,
+                               int most, const char *allowed, int *ms)
+{
+    apr_interval_time_t t;
+
+    if (ap_timeout_parameter_parse(value, &t, "s") != APR_SUCCESS
+        || t < apr_time_from_msec(least) || t > apr_time_from_msec(most)) {
+        return imx_directive_wrong(cmd, value, allowed);
+    }
+    *ms = (int)apr_time_as_msec(t);
+    return NULL;
+}
+
+const char *imx_directive_size(cmd_parms *cmd, const char *value,
+                               apr_off_t least, apr_off_t most,
+                               const char *allowed, apr_size_t *size)
+{
+    static const char units[] = "KMG";
+    apr_off_t n;
+    char *end;
+    const char *unit;
+    int shift;
+
+    if (*value < '0' || *value > '9'
+        || apr_strtoff(&n, value, &end, 10) != APR_SUCCESS) {
+        return imx_directive_wrong(cmd, value, allowed);
+    }
+    if (*end != '\0') {
+        unit = *end != ' ' ? strchr(units, *end & ~0x20) : NULL;
+        shift = unit != NULL ? 10 * (int)(unit - units + 1) : 0;
+        if (unit == NULL || end[1] != '\0' || n > most >> shift) {
+            return imx_directive_wrong(cmd, value, allowed);
+        }
+        n <<= shift;
+    }
+    if (n < least || n > most) {
+        return imx_directive_wrong(cmd, value, allowed);
+    }
+    *size = (apr_size_t)n;
+    return NULL;
+}

@@ -1,0 +1,76 @@
+/*
+ * plan.h: the line of a virtual host and directory, worked out once: all that
+ * is constant in it is encoded, what is left are the steps for each request.
+ * Made by a child's main thread before its first request for what is usual, by
+ * any thread when a request meets another combination for the first time; read
+ * only after that.  Lives as long as the child.
+ */
+#ifndef IMX_PLAN_H
+#define IMX_PLAN_H
+
+#include "schema.h"
+
+#define IMX_PLAN_CONSTANT_MAX 4096 /* bytes of a line that are constant */
+
+/* Encoded bytes, part of a line. */
+typedef struct {
+    const char *bytes;
+    apr_size_t len;
+} imx_plan_text_t;
+
+/* A tag or field that is not constant. */
+typedef struct {
+    imx_plan_text_t before; /* of tags: the constant ones in front of it */
+    const imx_own_t *own;   /* NULL: built-in ... */
+    int builtin;            /* ... imx_tag_e or imx_field_e ... */
+    const char *name;       /* ... of this name */
+    apr_size_t name_len;
+    unsigned guard;
+} imx_plan_item_t;
+
+typedef struct imx_plan {
+    /* With the usual tags: what stands before the method, from there to the
+     * status, and both with "GET". */
+    imx_plan_text_t head, tail, get;
+    /* What comes after the last tag of a request: more tags, constant fields,
+     * and " request_time=" if the usual three fields begin the others. */
+    imx_plan_text_t lead;
+    apr_size_t lead_tags;    /* bytes of lead before its fields */
+    apr_size_t constant_len; /* bytes of all that is constant */
+    int has_usual_tags, has_usual_fields;
+    int is_usual; /* both, no more fields, and for every request */
+    int tag_count, field_count;
+    const imx_plan_item_t *tags;   /* instead of the usual ones */
+    const imx_plan_item_t *fields; /* besides the usual ones */
+    int is_selective;              /* not every request has a point */
+    apr_uint32_t sample_below;     /* of 2^32: these are in the sample */
+    imx_plan_text_t sampled, kept; /* ",sample_rate=0.1", and with 1 */
+    const imx_schema_dir_t *dir;
+    const imx_schema_server_t *server;
+} imx_plan_t;
+
+/* Hook post_config, parent: gives every virtual host settings of its own, and
+ * finds out whether its name makes a line.  APR_EGENERAL if not (logged). */
+apr_status_t imx_plan_check(apr_pool_t *pconf, server_rec *s,
+                            const char *hostname);
+
+/* A child, before its first request: makes the usual plans.  process: the
+ * value of that tag, NULL for none.  Both texts live as long as the child. */
+void imx_plan_child_init(apr_pool_t *pchild, server_rec *s,
+                         const char *hostname, const char *process);
+
+/* For a combination that is not the virtual host's own. */
+const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
+                                      server_rec *s);
+
+/* Any thread of a child: the plan for requests of s that end in dir. */
+static inline const imx_plan_t *imx_plan_find(const imx_schema_dir_t *dir,
+                                              server_rec *s)
+{
+    const imx_schema_server_t *server = imx_schema_server(s);
+
+    return server->usual_dir == dir ? server->usual_plan
+                                    : imx_plan_find_other(dir, s);
+}
+
+#endif

@@ -1,0 +1,792 @@
+/*
+ * schema.c owns what may be written of what is recorded: tags, fields, routes,
+ * conditions, samples; and how inner settings change outer ones.
+ * Entered by the parent's only thread while it reads the configuration, and by
+ * any thread of a child to merge and to write a field's value.
+ * Nothing survives a restart; httpd reads the files again.
+ */
+#include "schema.h"
+
+#include "apr_hash.h"
+#include "apr_strings.h"
+#include "http_log.h"
+
+#include "directive.h"
+#include "pairs.h"
+#include "values.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+
+/* httpd fixes the parameters of setters. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+APLOG_USE_MODULE(influx_metrics);
+
+#define MEASUREMENT_MAX 1000 /* bytes */
+#define NAME_MAX_BYTES IMX_VALUES_NAME_MAX
+
+static const char *const tag_names[IMX_TAGS] = {
+    "backend",      "handler", "hostname",  "method", "process",
+    "protocol",     "route",   "scheme",    "server", "status",
+    "status_class", "user",    "vhost_port"
+};
+
+static const char *const field_names[IMX_FIELDS] = {
+    "request_time",  "application_time",
+    "bytes_sent",    "server_time",
+    "input_time",    "output_time",
+    "ttfb",          "bytes_received",
+    "aborted",       "client",
+    "connection_id", "keepalive",
+    "pid",           "query",
+    "referer",       "request_id",
+    "thread",        "tls_version",
+    "trace_id",      "uri",
+    "user_agent"
+};
+
+#define TAGS_USUAL \
+    (IMX_BIT(IMX_TAG_HOSTNAME) | IMX_BIT(IMX_TAG_METHOD) \
+     | IMX_BIT(IMX_TAG_PROCESS) | IMX_BIT(IMX_TAG_SERVER) \
+     | IMX_BIT(IMX_TAG_STATUS))
+
+/* A field that is not asked for by name. */
+#define SAMPLE_RATE "sample_rate"
+
+static int is_used;
+static unsigned tag_limit;
+static const char *guarded[IMX_VALUES_TAGS_MAX];
+static unsigned guarded_count;
+/* Name of an own tag or field => its type: it has one in all places, as
+ * InfluxDB refuses a point with another. */
+static apr_hash_t *own_types;
+static locale_t c_locale; /* numbers have a point in every locale */
+
+void imx_schema_reset(apr_pool_t *pconf)
+{
+    is_used = 0;
+    tag_limit = 1000;
+    guarded[0] = tag_names[IMX_TAG_BACKEND];
+    guarded[1] = tag_names[IMX_TAG_HANDLER];
+    guarded[2] = tag_names[IMX_TAG_USER];
+    guarded_count = 3;
+    own_types = apr_hash_make(pconf);
+    if (c_locale == (locale_t)0) {
+        c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    }
+}
+
+int imx_schema_is_used(void)
+{
+    return is_used;
+}
+
+unsigned imx_schema_tag_limit(void)
+{
+    return tag_limit;
+}
+
+const char *imx_schema_guarded(unsigned number)
+{
+    return number < guarded_count ? guarded[number] : NULL;
+}
+
+unsigned imx_schema_guard(imx_tag_e tag)
+{
+    return tag == IMX_TAG_BACKEND   ? 0
+           : tag == IMX_TAG_HANDLER ? 1
+           : tag == IMX_TAG_USER    ? 2
+                                    : IMX_NOT_GUARDED;
+}
+
+const char *imx_schema_tag_name(imx_tag_e tag)
+{
+    return tag_names[tag];
+}
+
+const char *imx_schema_field_name(imx_field_e field)
+{
+    return field_names[field];
+}
+
+apr_size_t imx_schema_cut(const char *s, apr_size_t len, apr_size_t most)
+{
+    if (len <= most) {
+        return len;
+    }
+    while (most > 0 && ((unsigned char)s[most] & 0xC0) == 0x80
+           && len - most < 4) {
+        most--;
+    }
+    return most;
+}
+
+/* ---- built-in ones: lists and their changes ---- */
+
+/* What is in effect; what is neither set nor changed is as usual. */
+static unsigned choose(const imx_choice_t *c, unsigned usual)
+{
+    return ((c->is_set ? c->set : usual) | c->add) & ~c->remove;
+}
+
+/* A list of its own forgets what is further out; changes add up. */
+static imx_choice_t merge_choice(const imx_choice_t *outer,
+                                 const imx_choice_t *inner)
+{
+    imx_choice_t merged = *inner;
+
+    if (!inner->is_set) {
+        merged.is_set = outer->is_set;
+        merged.set = outer->set;
+        merged.add = (outer->add & ~inner->remove) | inner->add;
+        merged.remove = (outer->remove & ~inner->add) | inner->remove;
+    }
+    return merged;
+}
+
+unsigned imx_schema_tag_bits(const imx_schema_dir_t *dir,
+                             const imx_schema_server_t *server)
+{
+    return choose(&dir->tags, server->routes != NULL
+                                  ? TAGS_USUAL | IMX_BIT(IMX_TAG_ROUTE)
+                                  : TAGS_USUAL);
+}
+
+static int find_name(const char *name, const char *const names[], int count)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static const char *allowed_names(apr_pool_t *p, const char *const names[],
+                                 int count)
+{
+    const char *text =
+        "\"none\", or names, all or none of them with + or - "
+        "before it, of:";
+    int i;
+
+    for (i = 0; i < count; i++) {
+        text = apr_pstrcat(p, text, i ? ", " : " ", names[i], NULL);
+    }
+    return text;
+}
+
+/* Reads a list of names into *c, which is what earlier lists here said. */
+static const char *read_choice(cmd_parms *cmd, int argc, char *const argv[],
+                               const char *const names[], int count,
+                               imx_choice_t *c)
+{
+    const char *err = imx_directive_not_htaccess(cmd);
+    const char *allowed = allowed_names(cmd->temp_pool, names, count);
+    imx_choice_t list = { 0, 0, 0, 0 };
+    int i, name;
+
+    if (err != NULL) {
+        return err;
+    }
+    if (argc == 0) {
+        return imx_directive_wrong(cmd, "", allowed);
+    }
+    list.is_set = *argv[0] != '+' && *argv[0] != '-';
+    for (i = 0; i < argc; i++) {
+        int is_change = *argv[i] == '+' || *argv[i] == '-';
+
+        if (argc == 1 && strcmp(argv[i], "none") == 0) {
+            break;
+        }
+        name = find_name(argv[i] + is_change, names, count);
+        if (name < 0 || is_change == list.is_set) {
+            return imx_directive_wrong(cmd, argv[i], allowed);
+        }
+        if (*argv[i] == '-') {
+            list.remove |= IMX_BIT(name);
+            list.add &= ~IMX_BIT(name);
+        }
+        else if (*argv[i] == '+') {
+            list.add |= IMX_BIT(name);
+            list.remove &= ~IMX_BIT(name);
+        }
+        else {
+            list.set |= IMX_BIT(name);
+        }
+    }
+    *c = merge_choice(c, &list);
+    return NULL;
+}
+
+const char *imx_schema_set_tags(cmd_parms *cmd, void *dir, int argc,
+                                char *const argv[])
+{
+    return read_choice(cmd, argc, argv, tag_names, IMX_TAGS,
+                       &((imx_schema_dir_t *)dir)->tags);
+}
+
+const char *imx_schema_set_fields(cmd_parms *cmd, void *dir, int argc,
+                                  char *const argv[])
+{
+    imx_schema_dir_t *d = dir;
+    const char *err = read_choice(cmd, argc, argv, field_names, IMX_FIELDS,
+                                  &d->fields);
+
+    d->field_bits = choose(&d->fields, IMX_FIELDS_USUAL);
+    return err;
+}
+
+/* ---- own tags and fields ---- */
+
+static int is_integer(const char *text, apr_int64_t *v)
+{
+    char *end;
+
+    errno = 0;
+    *v = strtoll(text, &end, 10);
+    return end != text && *end == '\0' && errno == 0;
+}
+
+/* Decimal notation: no hexadecimal numbers, infinities, or NaN. */
+static int is_float(const char *text, double *v)
+{
+    char *end;
+
+    if (text[strspn(text, "+-.0123456789eE")] != '\0') {
+        return 0;
+    }
+    *v = strtod_l(text, &end, c_locale);
+    return end != text && *end == '\0' && *v - *v == 0;
+}
+
+static int is_bool(const char *text, int *v)
+{
+    static const char *const words[] = { "false", "true", "0",  "1",
+                                         "off",   "on",   "no", "yes" };
+    unsigned i;
+
+    for (i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (ap_cstr_casecmp(text, words[i]) == 0) {
+            *v = i & 1;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int imx_schema_put_field(imx_lineproto_t *lp, const imx_own_t *field,
+                         const char *text)
+{
+    apr_size_t len;
+    apr_int64_t i;
+    double f;
+    int b;
+
+    switch (field->type) {
+    case IMX_TYPE_INT:
+        if (!is_integer(text, &i)) {
+            return 0;
+        }
+        imx_lineproto_field_int(lp, field->name, field->name_len, i);
+        break;
+    case IMX_TYPE_FLOAT:
+        if (!is_float(text, &f)) {
+            return 0;
+        }
+        imx_lineproto_field_float(lp, field->name, field->name_len, f);
+        break;
+    case IMX_TYPE_BOOL:
+        if (!is_bool(text, &b)) {
+            return 0;
+        }
+        imx_lineproto_field_bool(lp, field->name, field->name_len, b);
+        break;
+    default:
+        len = imx_schema_cut(text, strlen(text), IMX_VALUE_MAX);
+        imx_lineproto_field_string(lp, field->name, field->name_len, text,
+                                   len);
+    }
+    return imx_lineproto_error(lp) == IMX_LINEPROTO_OK;
+}
+
+/* Can it be a key, of a tag or a field? */
+static int is_key(const char *name)
+{
+    char text[2 * NAME_MAX_BYTES + 16];
+    imx_lineproto_t lp;
+
+    if (strlen(name) > NAME_MAX_BYTES || imx_directive_has_control(name)) {
+        return 0;
+    }
+    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_encoded(&lp, "", 0);
+    imx_lineproto_tag(&lp, name, strlen(name), "x", 1);
+    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK;
+}
+
+static int is_builtin_field(const char *name)
+{
+    return find_name(name, field_names, IMX_FIELDS) >= 0
+           || strcmp(name, SAMPLE_RATE) == 0;
+}
+
+/* A name means one thing: InfluxDB 3 takes no tag and field of one name, and
+ * none takes a field of another type than before. */
+static const char *check_own(cmd_parms *cmd, const imx_own_t *own)
+{
+    const imx_type_e *known = apr_hash_get(own_types, own->name,
+                                           APR_HASH_KEY_STRING);
+
+    if (!is_key(own->name)) {
+        return imx_directive_wrong(cmd, own->name,
+                                   "a name of at most 255 bytes without "
+                                   "control characters that is not \"time\" "
+                                   "and does not begin with '_'");
+    }
+    if (is_builtin_field(own->name)) {
+        return imx_directive_wrong(cmd, own->name,
+                                   "a name that no built-in field has");
+    }
+    if (own->type != IMX_TYPE_TAG
+        && find_name(own->name, tag_names, IMX_TAGS) >= 0) {
+        return imx_directive_wrong(cmd, own->name,
+                                   "a name that no built-in tag has");
+    }
+    if (known != NULL && *known != own->type) {
+        return imx_directive_wrong(cmd, own->name,
+                                   "a name that is not yet that of a tag or "
+                                   "of a field of another type: a name has "
+                                   "one meaning in the whole configuration");
+    }
+    apr_hash_set(own_types, own->name, APR_HASH_KEY_STRING, &own->type);
+    return NULL;
+}
+
+/* Text in which nothing is to be evaluated. */
+static int is_constant(const char *expr)
+{
+    return strpbrk(expr, "%$\\") == NULL;
+}
+
+static const char *compile(cmd_parms *cmd, const char *text, unsigned flags,
+                           const ap_expr_info_t **expr)
+{
+    const char *err = NULL;
+
+    *expr = ap_expr_parse_cmd(cmd, text, flags | AP_EXPR_FLAG_DONT_VARY, &err,
+                              NULL);
+    return err != NULL ? apr_psprintf(cmd->pool,
+                                      "%s: \"%.100s\" cannot be understood, "
+                                      "it must be an expression: %s",
+                                      cmd->cmd->name, text, err)
+                       : NULL;
+}
+
+/* The name gets a number, the one that it has if it has one. */
+static const char *guard(cmd_parms *cmd, imx_own_t *own)
+{
+    int known = find_name(own->name, guarded, (int)guarded_count);
+
+    if (known >= 0) {
+        own->guard = (unsigned)known;
+        return NULL;
+    }
+    if (guarded_count >= IMX_VALUES_TAGS_MAX) {
+        return imx_directive_wrong(cmd, own->name,
+                                   "one of at most 61 names of tags that are "
+                                   "not constant");
+    }
+    own->guard = guarded_count;
+    guarded[guarded_count++] = own->name;
+    return NULL;
+}
+
+static const char *check_constant(cmd_parms *cmd, imx_own_t *own,
+                                  const char *allowed)
+{
+    char text[3 * IMX_VALUE_MAX + 2 * NAME_MAX_BYTES + 64];
+    imx_lineproto_t lp;
+
+    own->text = apr_pstrdup(cmd->pool, own->text);
+    if (*own->text == '\0') {
+        return NULL; /* leaves the tag or field out */
+    }
+    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_encoded(&lp, "", 0);
+    if (own->type == IMX_TYPE_TAG
+            ? strlen(own->text) <= IMX_VALUE_MAX
+            : imx_schema_put_field(&lp, own, own->text)) {
+        return NULL;
+    }
+    return imx_directive_wrong(cmd, own->text, allowed);
+}
+
+/* Takes the place of one of the same name. */
+static void put_own(apr_array_header_t *list, const imx_own_t *own)
+{
+    int i;
+
+    for (i = 0; i < list->nelts; i++) {
+        const imx_own_t **p = &APR_ARRAY_IDX(list, i, const imx_own_t *);
+
+        if (strcmp((*p)->name, own->name) == 0) {
+            *p = own;
+            return;
+        }
+    }
+    APR_ARRAY_PUSH(list, const imx_own_t *) = own;
+}
+
+static const char *add_own(cmd_parms *cmd, apr_array_header_t **list,
+                           const char *name, imx_type_e type, const char *text,
+                           const char *allowed)
+{
+    imx_own_t *own = apr_pcalloc(cmd->pool, sizeof *own);
+    const char *err = imx_directive_not_htaccess(cmd);
+
+    own->name = apr_pstrdup(cmd->pool, name);
+    own->name_len = strlen(name);
+    own->type = type;
+    own->guard = IMX_NOT_GUARDED;
+    if (err == NULL) {
+        err = check_own(cmd, own);
+    }
+    if (err == NULL && is_constant(text)) {
+        own->text = text;
+        err = check_constant(cmd, own, allowed);
+    }
+    else if (err == NULL) {
+        err = compile(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &own->expr);
+        if (err == NULL && type == IMX_TYPE_TAG) {
+            err = guard(cmd, own);
+        }
+    }
+    if (err != NULL) {
+        return err;
+    }
+    if (*list == NULL) {
+        *list = apr_array_make(cmd->pool, 4, sizeof(const imx_own_t *));
+    }
+    put_own(*list, own);
+    return NULL;
+}
+
+const char *imx_schema_set_tag(cmd_parms *cmd, void *dir, const char *name,
+                               const char *expr)
+{
+    return add_own(cmd, &((imx_schema_dir_t *)dir)->own_tags, name,
+                   IMX_TYPE_TAG, expr, "at most 1024 bytes");
+}
+
+const char *imx_schema_set_field(cmd_parms *cmd, void *dir, const char *name,
+                                 const char *type, const char *expr)
+{
+    static const char *const types[] = { "int", "float", "string", "bool" };
+    static const char *const allowed[] = {
+        "an int: a whole number from -2^63 to 2^63-1", "a float: a number",
+        "a string", "a bool: true, false, on, off, yes, no, 1 or 0"
+    };
+    int i = find_name(type, types, 4);
+
+    if (i < 0) {
+        return imx_directive_wrong(cmd, type, "int, float, string or bool");
+    }
+    return add_own(cmd, &((imx_schema_dir_t *)dir)->own_fields, name,
+                   (imx_type_e)i, expr, allowed[i]);
+}
+
+static apr_array_header_t *merge_own(apr_pool_t *p,
+                                     const apr_array_header_t *outer,
+                                     const apr_array_header_t *inner)
+{
+    apr_array_header_t *merged;
+    int i;
+
+    if (outer == NULL || inner == NULL) {
+        const apr_array_header_t *one = outer != NULL ? outer : inner;
+
+        return one != NULL ? apr_array_copy(p, one) : NULL;
+    }
+    merged = apr_array_copy(p, outer);
+    for (i = 0; i < inner->nelts; i++) {
+        put_own(merged, APR_ARRAY_IDX(inner, i, const imx_own_t *));
+    }
+    return merged;
+}
+
+/* ---- the other directives ---- */
+
+const char *imx_schema_set_enabled(cmd_parms *cmd, void *dir, int on)
+{
+    const char *err = imx_directive_not_htaccess(cmd);
+
+    if (err == NULL) {
+        ((imx_schema_dir_t *)dir)->enabled = on;
+        is_used |= on;
+    }
+    return err;
+}
+
+const char *imx_schema_set_measurement(cmd_parms *cmd, void *dir,
+                                       const char *name)
+{
+    const char *err = imx_directive_only_server(cmd);
+    char text[2 * MEASUREMENT_MAX]; /* every byte may need an escape */
+    imx_lineproto_t lp;
+
+    if (err != NULL) {
+        return err;
+    }
+    if (strlen(name) > MEASUREMENT_MAX) {
+        return imx_directive_wrong(cmd, name,
+                                   "a name of at most " APR_STRINGIFY(
+                                       MEASUREMENT_MAX) " bytes");
+    }
+    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_begin(&lp, name, strlen(name));
+    if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
+        return imx_directive_wrong(cmd, name,
+                                   "a name without control characters that "
+                                   "does not begin with '_' or '#'");
+    }
+    imx_schema_server(cmd->server)->measurement = name;
+    return NULL;
+}
+
+const char *imx_schema_set_route(cmd_parms *cmd, void *dir, const char *name,
+                                 const char *regex)
+{
+    imx_schema_server_t *server = imx_schema_server(cmd->server);
+    const char *err = imx_directive_only_server(cmd);
+    imx_route_t *route;
+
+    if (err != NULL) {
+        return err;
+    }
+    if (*name == '\0' || strlen(name) > NAME_MAX_BYTES
+        || imx_directive_has_control(name)) {
+        return imx_directive_wrong(cmd, name,
+                                   "a name of 1 to 255 bytes without control "
+                                   "characters");
+    }
+    if (server->routes == NULL) {
+        server->routes = apr_array_make(cmd->pool, 8, sizeof(imx_route_t));
+    }
+    route = apr_array_push(server->routes);
+    route->name = name;
+    route->regex = ap_pregcomp(cmd->pool, regex, AP_REG_EXTENDED);
+    return route->regex == NULL
+               ? imx_directive_wrong(cmd, regex, "a regular expression")
+               : NULL;
+}
+
+const char *imx_schema_set_tag_limit(cmd_parms *cmd, void *dir,
+                                     const char *limit)
+{
+    const char *err = imx_directive_only_main(cmd);
+    apr_size_t n = 0;
+
+    if (err == NULL) {
+        err = imx_directive_size(cmd, limit, 1, IMX_VALUES_LIMIT_MAX,
+                                 "a number from 1 to " APR_STRINGIFY(
+                                     IMX_VALUES_LIMIT_MAX),
+                                 &n);
+    }
+    if (err == NULL) {
+        tag_limit = (unsigned)n;
+    }
+    return err;
+}
+
+/* The whole line is the expression; it may stand in quotes, as in <If>. */
+const char *imx_schema_set_condition(cmd_parms *cmd, void *dir,
+                                     const char *args)
+{
+    const char *err = imx_directive_not_htaccess(cmd);
+    const char *expr = args;
+
+    if (err != NULL) {
+        return err;
+    }
+    if (*args == '"') {
+        expr = ap_getword_conf(cmd->pool, &args);
+        if (*args != '\0') {
+            return imx_directive_wrong(cmd, args,
+                                       "one expression, with quotes around "
+                                       "all of it or none");
+        }
+    }
+    if (*expr == '\0') {
+        return imx_directive_wrong(cmd, expr, "an expression");
+    }
+    return compile(cmd, expr, 0, &((imx_schema_dir_t *)dir)->condition);
+}
+
+static const char *set_sample_word(cmd_parms *cmd, imx_sample_t *sample,
+                                   const char *word)
+{
+    int ms = 0;
+    const char *err;
+
+    if (word == NULL) {
+        return NULL;
+    }
+    if (ap_cstr_casecmp(word, "errors") == 0) {
+        sample->errors = 1;
+        return NULL;
+    }
+    if (ap_cstr_casecmpn(word, "slow=", 5) != 0) {
+        return imx_directive_wrong(cmd, word, "slow=TIME or errors");
+    }
+    err = imx_directive_time(cmd, word + 5, 1, 24 * 3600 * 1000,
+                             "slow=TIME with a time from 1ms to 24h", &ms);
+    sample->slow = ms * APR_INT64_C(1000000);
+    return err;
+}
+
+const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
+                                  const char *more, const char *yet_more)
+{
+    const char *err = imx_directive_not_htaccess(cmd);
+    imx_sample_t sample = { 0, 0, 0, rate };
+
+    if (err != NULL) {
+        return err;
+    }
+    if (!is_float(rate, &sample.rate) || !(sample.rate >= 0)
+        || sample.rate > 1) {
+        return imx_directive_wrong(cmd, rate, "a number from 0 to 1");
+    }
+    err = set_sample_word(cmd, &sample, more);
+    if (err == NULL) {
+        err = set_sample_word(cmd, &sample, yet_more);
+    }
+    ((imx_schema_dir_t *)dir)->sample = sample;
+    return err;
+}
+
+const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
+                                        const char *name)
+{
+    imx_schema_dir_t *d = dir;
+    const char *err = imx_directive_not_htaccess(cmd);
+
+    if (err != NULL) {
+        return err;
+    }
+    if (*name == '\0' || imx_directive_has_control(name)
+        || strpbrk(name, " :\"") != NULL) {
+        return imx_directive_wrong(cmd, name, "the name of a header");
+    }
+    if (d->unset_headers == NULL) {
+        d->unset_headers = apr_array_make(cmd->pool, 4, sizeof(char *));
+    }
+    APR_ARRAY_PUSH(d->unset_headers, const char *) = name;
+    return NULL;
+}
+
+/* ---- create and merge ---- */
+
+void *imx_schema_create_server(apr_pool_t *p, server_rec *s)
+{
+    return apr_pcalloc(p, sizeof(imx_schema_server_t));
+}
+
+static apr_array_header_t *append_lists(apr_pool_t *p,
+                                        const apr_array_header_t *first,
+                                        const apr_array_header_t *second)
+{
+    if (first == NULL || second == NULL) {
+        const apr_array_header_t *one = first != NULL ? first : second;
+
+        return one != NULL ? apr_array_copy(p, one) : NULL;
+    }
+    return apr_array_append(p, first, second);
+}
+
+/* The routes of a virtual host come before those of the main server. */
+void *imx_schema_merge_server(apr_pool_t *p, void *base, void *add)
+{
+    imx_schema_server_t *merged = apr_pcalloc(p, sizeof *merged);
+    const imx_schema_server_t *outer = base, *inner = add;
+
+    merged->measurement = inner->measurement ? inner->measurement
+                                             : outer->measurement;
+    merged->routes = append_lists(p, inner->routes, outer->routes);
+    return merged;
+}
+
+void *imx_schema_create_dir(apr_pool_t *p, char *path)
+{
+    imx_schema_dir_t *dir = apr_pcalloc(p, sizeof *dir);
+
+    dir->enabled = IMX_UNSET;
+    dir->sample.rate = IMX_UNSET;
+    dir->field_bits = IMX_FIELDS_USUAL;
+    return dir;
+}
+
+static imx_schema_dir_t *merge_dir(apr_pool_t *p,
+                                   const imx_schema_dir_t *outer,
+                                   const imx_schema_dir_t *inner)
+{
+    imx_schema_dir_t *merged = apr_pcalloc(p, sizeof *merged);
+
+    merged->enabled = inner->enabled != IMX_UNSET ? inner->enabled
+                                                  : outer->enabled;
+    merged->tags = merge_choice(&outer->tags, &inner->tags);
+    merged->fields = merge_choice(&outer->fields, &inner->fields);
+    merged->own_tags = merge_own(p, outer->own_tags, inner->own_tags);
+    merged->own_fields = merge_own(p, outer->own_fields, inner->own_fields);
+    merged->condition = inner->condition ? inner->condition : outer->condition;
+    merged->sample = inner->sample.rate >= 0 ? inner->sample : outer->sample;
+    merged->unset_headers = append_lists(p, outer->unset_headers,
+                                         inner->unset_headers);
+    merged->field_bits = choose(&merged->fields, IMX_FIELDS_USUAL);
+    return merged;
+}
+
+static imx_pairs_t merges;
+static int keeps_merges;
+
+void imx_schema_keep_merges(void)
+{
+    keeps_merges = 1;
+}
+
+/*
+ * In a child: none of these directives stands in .htaccess files, so both sides
+ * were made while the configuration was read, or are merges kept here.
+ */
+static imx_schema_dir_t *keep_merge(imx_schema_dir_t *outer,
+                                    imx_schema_dir_t *inner)
+{
+    apr_pool_t *p;
+    imx_pair_t *pair;
+
+    if (apr_pool_create_unmanaged_ex(&p, NULL, NULL) != APR_SUCCESS) {
+        return outer;
+    }
+    pair = apr_palloc(p, sizeof *pair);
+    pair->first = outer;
+    pair->second = inner;
+    pair->made = merge_dir(p, outer, inner);
+    imx_pairs_add(&merges, pair);
+    return pair->made;
+}
+
+void *imx_schema_merge_dir(apr_pool_t *p, void *base, void *add)
+{
+    void *merged;
+
+    if (!keeps_merges) {
+        return merge_dir(p, base, add);
+    }
+    merged = imx_pairs_find(&merges, base, add);
+    return merged != NULL ? merged : keep_merge(base, add);
+}

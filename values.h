@@ -1,0 +1,79 @@
+/*
+ * values.h: how many distinct values a tag has, for tags whose values a client
+ * can influence: at most a limit for the whole server, in memory that all
+ * children share, so that no client can fill InfluxDB with series.
+ *
+ * The area:  header | tags[] | entries of tag 0 | entries of tag 1 ...
+ *
+ * The entries of a tag are a set of 64-bit fingerprints with open addressing
+ * (Knuth, TAOCP 3, 6.4), at most half full; 0 is an empty one.  Nothing is ever
+ * removed: a series that was made stays in InfluxDB.  A value is known by its
+ * fingerprint alone, so that must be made with a keyed hash (SipHash with
+ * imx_values_key()): who cannot compute it cannot make two values share one.
+ *
+ * Why this is right: a new value first adds one to the tag's count, which says
+ * no at the limit, and then claims an empty entry by compare-and-swap.  One who
+ * finds that another thread was faster with the same value takes its one back.
+ * So there are never more entries than the limit.  A child that is killed
+ * between the two steps costs the tag one value of its limit.
+ *
+ * "Any" may be called by any thread of any child: no lock, no malloc, no system
+ * call; everything read from the area is clamped.
+ */
+#ifndef IMX_VALUES_H
+#define IMX_VALUES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define IMX_VALUES_TAGS_MAX 64  /* tags that are counted */
+#define IMX_VALUES_NAME_MAX 255 /* bytes of a tag's name */
+#define IMX_VALUES_LIMIT_MAX 100000
+#define IMX_VALUES_KEY_LEN 16 /* bytes */
+
+/* The area as a process sees it.  The caller numbers its tags from 0, as it
+ * likes; index[number] is the tag's place in the area. */
+typedef struct {
+    struct imx_values_area *area; /* NULL: there is none */
+    uint32_t limit, tags, slots;
+    uint8_t index[IMX_VALUES_TAGS_MAX];
+} imx_values_t;
+
+typedef struct {
+    uint64_t others;   /* values that became "other" */
+    uint64_t left_out; /* values that were not of their type */
+    uint32_t full;     /* tags that are at their limit */
+} imx_values_totals_t;
+
+/* Parent: bytes of memory for this many tags with this limit each. */
+size_t imx_values_plan(uint32_t limit, uint32_t tags);
+
+/* Parent: makes the area in zeroed shared memory (64 bytes aligned). */
+void imx_values_format(imx_values_t *v, void *base, uint32_t limit,
+                       uint32_t tags, const void *key);
+
+/* Parent: says that the caller's tag `number` is this one, as it was before
+ * or new.  Returns 0 when there is no place for another tag. */
+int imx_values_use(imx_values_t *v, unsigned number, const char *name);
+
+/* Any: the key for fingerprints. */
+const unsigned char *imx_values_key(const imx_values_t *v);
+
+/* Any: may the tag have this value?  1: it is known, or was added; 0: it is to
+ * be "other", which is counted. */
+int imx_values_admit(const imx_values_t *v, unsigned number,
+                     uint64_t fingerprint);
+
+/* Any: counts a value that was left out of its point. */
+void imx_values_left_out(const imx_values_t *v);
+
+/* Any: the name of a tag that has reached its limit, each once for all
+ * processes; NULL: no news. */
+const char *imx_values_news(const imx_values_t *v);
+
+/* Any: sums; and tag by tag, NULL when there is no tag i. */
+imx_values_totals_t imx_values_totals(const imx_values_t *v);
+const char *imx_values_tag(const imx_values_t *v, uint32_t i, uint32_t *values,
+                           uint64_t *others);
+
+#endif
