@@ -453,9 +453,9 @@ const command_rec imx_config_commands[] = {
     AP_INIT_TAKE_ARGV("InfluxMetricsFields", imx_schema_set_fields, NULL,
                       ANYWHERE,
                       "the built-in fields, or changes with + and -"),
-    AP_INIT_TAKE2("InfluxMetricsTag", imx_schema_set_tag, NULL, ANYWHERE,
+    AP_INIT_TAKE12("InfluxMetricsTag", imx_schema_set_tag, NULL, ANYWHERE,
                   "name and value, an expression, of a tag of one's own"),
-    AP_INIT_TAKE3("InfluxMetricsField", imx_schema_set_field, NULL, ANYWHERE,
+    AP_INIT_TAKE13("InfluxMetricsField", imx_schema_set_field, NULL, ANYWHERE,
                   "name, type (int, float, string or bool) and value, an "
                   "expression, of a field of one's own"),
     AP_INIT_TAKE2("InfluxMetricsRoute", imx_schema_set_route, NULL, RSRC_CONF,

@@ -322,10 +322,11 @@ static int is_aborted(const conn_rec *c)
     return c->aborted || (c->master != NULL && c->master->aborted);
 }
 
-/* As %k in a LogFormat: requests before this one on its connection. */
+/* Requests before this one on its connection.  httpd has counted this one, too,
+ * if the connection goes on (ap_set_keepalive()). */
 static apr_int64_t keepalive(const conn_rec *c)
 {
-    return c->keepalives > 0 ? c->keepalives - 1 : 0;
+    return c->keepalives - (c->keepalive == AP_CONN_KEEPALIVE);
 }
 
 /* The number of the thread in httpd's scoreboard. */

@@ -412,10 +412,6 @@ static const char *check_constant(cmd_parms *cmd, imx_own_t *own,
     char text[3 * IMX_VALUE_MAX + 2 * NAME_MAX_BYTES + 64];
     imx_lineproto_t lp;
 
-    own->text = apr_pstrdup(cmd->pool, own->text);
-    if (*own->text == '\0') {
-        return NULL; /* leaves the tag or field out */
-    }
     imx_lineproto_init(&lp, text, sizeof text);
     imx_lineproto_encoded(&lp, "", 0);
     if (own->type == IMX_TYPE_TAG
@@ -442,6 +438,30 @@ static void put_own(apr_array_header_t *list, const imx_own_t *own)
     APR_ARRAY_PUSH(list, const imx_own_t *) = own;
 }
 
+/* What it says, constant or not; no text takes away what is further out. */
+static const char *set_value(cmd_parms *cmd, imx_own_t *own, const char *text,
+                             const char *allowed)
+{
+    const char *err;
+
+    if (text == NULL) {
+        own->text = "";
+        return NULL;
+    }
+    err = check_own(cmd, own);
+    if (err == NULL && is_constant(text)) {
+        own->text = apr_pstrdup(cmd->pool, text);
+        err = check_constant(cmd, own, allowed);
+    }
+    else if (err == NULL) {
+        err = compile(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &own->expr);
+        if (err == NULL && own->type == IMX_TYPE_TAG) {
+            err = guard(cmd, own);
+        }
+    }
+    return err;
+}
+
 static const char *add_own(cmd_parms *cmd, apr_array_header_t **list,
                            const char *name, imx_type_e type, const char *text,
                            const char *allowed)
@@ -454,17 +474,7 @@ static const char *add_own(cmd_parms *cmd, apr_array_header_t **list,
     own->type = type;
     own->guard = IMX_NOT_GUARDED;
     if (err == NULL) {
-        err = check_own(cmd, own);
-    }
-    if (err == NULL && is_constant(text)) {
-        own->text = text;
-        err = check_constant(cmd, own, allowed);
-    }
-    else if (err == NULL) {
-        err = compile(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &own->expr);
-        if (err == NULL && type == IMX_TYPE_TAG) {
-            err = guard(cmd, own);
-        }
+        err = set_value(cmd, own, text, allowed);
     }
     if (err != NULL) {
         return err;
@@ -491,7 +501,7 @@ const char *imx_schema_set_field(cmd_parms *cmd, void *dir, const char *name,
         "an int: a whole number from -2^63 to 2^63-1", "a float: a number",
         "a string", "a bool: true, false, on, off, yes, no, 1 or 0"
     };
-    int i = find_name(type, types, 4);
+    int i = type != NULL ? find_name(type, types, 4) : IMX_TYPE_STRING;
 
     if (i < 0) {
         return imx_directive_wrong(cmd, type, "int, float, string or bool");

@@ -12,7 +12,7 @@ chdir top() or die top() . ": $!";
 my $cc = $ENV{CC} || 'cc';
 
 my %level = levels();
-my @names = grep { $level{$_} <= 2 && $_ ne 'config' && -f "$_.c" }
+my @names = grep { $level{$_} <= 2 && !knows_httpd($_) && -f "$_.c" }
     sort keys %level;
 my $not_httpd = qr/^(?!ap_|apr_|unixd_)/;
 my $not_curl = qr/^(?!ap_|apr_|unixd_|curl_)/;

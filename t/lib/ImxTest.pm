@@ -44,6 +44,7 @@ package ImxTest;
 #   my $r = $l->wait;  # {sent, complete, broken}: never repeats a request
 #   wait_until(10, sub { ... }); free_port(); work_dir(); top(); build();
 #   levels();       # of the source files, from docs/architecture.md
+#   knows_httpd($name);     # does that table say so of a lower file?
 #   count_is($db, $n or $h, 'name'); finish();    # sanitizers, done_testing
 #
 # IMX_BUILD: build directory.  IMX_PRELOAD: sanitizer library to start httpd
@@ -69,7 +70,7 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw(free_port work_dir top build wait_until slow which_one
     influxd victoria httpd get http raw load client count_is
-    sanitizer_reports finish slurp spew levels);
+    sanitizer_reports finish slurp spew levels knows_httpd);
 
 my $owner = $$;                 # only this process cleans up
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -274,6 +275,13 @@ sub levels {
         $level{$_} = $level for $names =~ /\b(\w+)\.(?:c\b|h\b|\[ch\])/g;
     }
     return %level;
+}
+
+# The files below level 3 that the table says know httpd.
+sub knows_httpd {
+    my ($name) = @_;
+    return slurp("$top/docs/architecture.md")
+        =~ /^\|\s*\d\s*\|[^|]*\b\Q$name\E\.[^|]*\|[^|]*\bknows httpd\b/m;
 }
 
 sub influxd { return ImxTest::Influx->new(@_) }
