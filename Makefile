@@ -3,7 +3,8 @@
 # make demo          a private httpd and InfluxDB under load; make demo-stop
 # make test          all tests; test-asan, test-tsan: the same under sanitizers
 # make bench         throughput with and without; bench-instructions,
-#                    bench-encoder, bench-flusher: see docs/performance.md
+#                    bench-fields, bench-encoder, bench-flusher: see
+#                    docs/performance.md
 # make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
 # make check-style   clang-format and the length of lines
 # make clean
@@ -106,6 +107,10 @@ bench-instructions: deps-build deps-bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/instructions.pl
 
+bench-fields: deps-build deps-bench
+	@$(MAKE) --no-print-directory all
+	perl -It/lib bench/fields.pl
+
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
 $(BUILD)/bench-flusher: bench/sink.c
@@ -153,4 +158,4 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all units test test-asan test-tsan run-tests fuzz demo demo-stop bench \
-    bench-instructions bench-encoder bench-flusher install check-style clean
+    bench-instructions bench-fields bench-encoder bench-flusher install check-style clean
