@@ -39,6 +39,16 @@ sub points {
     return @rows;
 }
 
+# Asks, and waits until that is logged: the next request is a later point.
+sub ask {
+    my ($h, @urls) = @_;
+    for my $url (@urls) {
+        my $before = $h->access_count;
+        get($url);
+        wait_until(10, sub { $h->access_count > $before });
+    }
+}
+
 # What a point has, but for its time and measurement.
 sub keys_of {
     my ($row) = @_;
@@ -135,7 +145,7 @@ InfluxMetricsTags none
 InfluxMetricsFields none
 </Location>
 CONF
-    get($h->url($_)) for qw(/ /list /list/more /change /none);
+    ask($h, map { $h->url($_) } qw(/ /list /list/more /change /none));
     my @p = points($name, 5);
     my @minus = qw(bytes_sent request_time);
     is_deeply(keys_of($p[0]), [sort @usual_tags, @minus, qw(pid protocol)],
@@ -156,8 +166,8 @@ subtest 'virtual hosts' => sub {
             . "InfluxMetricsRoute sale ^/shop/sale\n",
         'b.test' => "InfluxMetricsFields +uri\n",
     ]);
-    get($h->url('/shop/sale', $_)) for undef, qw(a.test b.test);
-    get($h->url('/', 'a.test'));
+    ask($h, (map { $h->url('/shop/sale', $_) } undef, qw(a.test b.test)),
+        $h->url('/', 'a.test'));
     my @p = points($name, 4);
     my @tags = (@usual_tags, 'site', 'route');
     is_deeply(keys_of($p[0]), [sort @tags, @usual_fields], 'main');
@@ -197,7 +207,7 @@ InfluxMetricsField build int 43
 InfluxMetricsField good
 </Location>
 CONF
-    get($h->url($_)) for '/index.html', '/in';
+    ask($h, map { $h->url($_) } '/index.html', '/in');
     my ($p, $q) = points($name, 2);
     my @own = (qw(zone path items ratio good env build), 'odd name');
     is_deeply(keys_of($p), [sort @usual_tags, @usual_fields, @own],
@@ -253,6 +263,7 @@ InfluxMetricsUnsetHeader X-Stays
 </Location>
 CONF
     my $r = get($h->url);
+    wait_until(10, sub { $h->access_count == 1 });
     is_deeply([@{ $r->{headers} }{qw(x-items x-always x-stays)}],
         [undef, undef, 7], 'the client sees the others only');
     $r = get($h->url('/public'));
@@ -267,8 +278,8 @@ subtest 'routes' => sub {
         . "InfluxMetricsRoute users ^/users\nInfluxMetricsTags -process\n"
         . "<Location /none>\nInfluxMetricsTags -route\n</Location>\n"
         . "<Location /own>\nInfluxMetricsTag route mine\n</Location>\n");
-    get($h->url($_)) for qw(/users/123 /users/456?x=1 /users/new /other /none
-        /own);
+    ask($h, map { $h->url($_) } qw(/users/123 /users/456?x=1 /users/new
+        /other /none /own));
     raw($h->port, "BAD\r\n\r\n");
     my @p = points($name, 7);
     is_deeply([map { $_->{route} } @p], ['user', 'user', 'users', 'unmatched',
@@ -325,7 +336,7 @@ InfluxMetricsIf %{REQUEST_METHOD} == 'POST' && %{REQUEST_STATUS} == 404
 InfluxMetrics Off
 </Location>
 CONF
-    get($h->url($_)) for qw(/ /no /post /off);
+    ask($h, map { $h->url($_) } qw(/ /no /post /off));
     http('POST', $h->url('/post'), { content => 'x' });
     my @p = points($name, 2);
     is_deeply([map { $_->{method} } @p], [qw(GET POST)], 'where it is true');
