@@ -60,7 +60,7 @@ static const answer_row_t answer_rows[] = {
       "\"bob\" user is not authorized to write to database \"t\"" },
     { V1, 413, "{\"error\":\"Request Entity Too Large\"}\n",
       IMX_INFLUX_TOO_LARGE, -1, "Request Entity Too Large" },
-    { V2, 404, "404 page not found\n", IMX_INFLUX_REJECTED, -1,
+    { V2, 404, "404 page not found\n", IMX_INFLUX_RETRY, -1,
       "404 page not found" },
 
     /* as documented for 2.x, 3.x and the hosted ones */
@@ -106,7 +106,10 @@ static const answer_row_t answer_rows[] = {
       IMX_INFLUX_RETRY, -1, "retention policy not found" },
     { V1, 405, "Method Not Allowed\n", IMX_INFLUX_REJECTED, -1,
       "Method Not Allowed" },
-    { V1, 301, "", IMX_INFLUX_REJECTED, -1, "HTTP status 301" },
+    { V1, 301, "", IMX_INFLUX_RETRY, -1, "HTTP status 301" },
+    { V1, 304, "", IMX_INFLUX_RETRY, -1, "HTTP status 304" },
+    { V1, 399, "gone", IMX_INFLUX_RETRY, -1, "gone" },
+    { V1, 410, "gone", IMX_INFLUX_REJECTED, -1, "gone" },
     { V1, 100, "", IMX_INFLUX_REJECTED, -1, "HTTP status 100" },
 
     /* what stands between */
@@ -115,7 +118,7 @@ static const answer_row_t answer_rows[] = {
       "413 Request Entity Too Large" },
     { V1, 502, "<!DOCTYPE html><body><h1>Bad  \n Gateway</h1><p>x",
       IMX_INFLUX_RETRY, -1, "Bad Gateway" },
-    { V1, 404, "<TITLE lang=\"en\"> Not Found</TITLE>", IMX_INFLUX_REJECTED,
+    { V1, 404, "<TITLE lang=\"en\"> Not Found</TITLE>", IMX_INFLUX_RETRY,
       -1, "Not Found" },
     { V1, 502, "<", IMX_INFLUX_RETRY, -1, "HTTP status 502" },
 
