@@ -244,8 +244,11 @@ void imx_answer_hide(char *reason, const char *secret)
  *   type integer, already exists as type float dropped=2
  *   partial write: points beyond retention policy dropped=1
  * Missing: 404 database not found: "t", but 500 retention policy not found: x.
- * influxd 2 refuses the whole body: 400 {"code":"invalid","message":"unable to
- * parse 'bad': missing fields"}, and tells of partial writes with 422 or 500.
+ * influxd 2.7 names every bad line as well, but refuses the whole body for it:
+ *   400 {"code":"invalid","message":"unable to parse 'bad': missing fields"}
+ * and of conflicts and old points it tells with 422 (500 before 2.0.4):
+ *   {"code":"unprocessable entity","message":"failure writing points to
+ *   database: partial write: field type conflict: ... dropped=1"}
  */
 #define PARSE_ERROR "unable to parse '" /* the line itself follows */
 
@@ -463,8 +466,8 @@ void imx_answer_sort(imx_influx_api_e api, long status, const char *body,
 }
 
 /*
- * InfluxDB 1 names every bad line, and stores the others.  So when it named as
- * many as were sent, looking for the bad one in halves would find nothing.
+ * InfluxDB 1 and 2 name every bad line.  So when as many are named as were
+ * sent, looking for the bad one in halves would find nothing else.
  */
 void imx_answer_count(imx_influx_api_e api, size_t lines,
                       imx_influx_result_t *r)
@@ -473,7 +476,7 @@ void imx_answer_count(imx_influx_api_e api, size_t lines,
         r->dropped = (int64_t)lines;
         r->more = 0;
     }
-    if (r->answer == IMX_INFLUX_MALFORMED && api == IMX_INFLUX_V1 && lines > 1
+    if (r->answer == IMX_INFLUX_MALFORMED && api != IMX_INFLUX_V3 && lines > 1
         && r->dropped == (int64_t)lines) {
         r->answer = IMX_INFLUX_REJECTED;
     }

@@ -232,11 +232,11 @@ typedef struct {
     uint64_t spool_found;              /* lines in the spool at the start */
     uint64_t spool_lines, spool_bytes; /* in the spool now */
     uint64_t spool_rejected, spool_dropped; /* lines, of the spool's */
-    int64_t down_since;                /* ns, monotonic; 0: it works */
-    uint64_t down_lost;                /* lines lost before that */
-    uint64_t down_said;                /* 1: the log tells of it */
+    int64_t down_since;                     /* ns, monotonic; 0: it works */
+    uint64_t down_lost;                     /* lines lost before that */
+    uint64_t down_said;                     /* 1: the log tells of it */
     imx_batch_trouble_t trouble[IMX_BATCH_TROUBLES];
-    char last_error[IMX_BATCH_ERROR_MAX];   /* "": the last one worked */
+    char last_error[IMX_BATCH_ERROR_MAX]; /* "": the last one worked */
 } imx_batch_delivery_t;
 
 /* Holder: publishes it; killed on the way, what was told before stays.  Any:

@@ -65,9 +65,10 @@ typedef struct {
  * it is) until one line is left.
  */
 typedef struct {
-    size_t first, count; /* in lines[], one of them was refused; count 0: off */
-    size_t asked;        /* of these, sent */
-    uint64_t bad;        /* lines of the window that were refused */
+    size_t first,
+        count;    /* in lines[], one of them was refused; count 0: off */
+    size_t asked; /* of these, sent */
+    uint64_t bad; /* lines of the window that were refused */
 } search_t;
 
 /* How large a body may be, as 413 taught; tried again now and then, as it can
@@ -85,10 +86,10 @@ struct imx_monitor {
     imx_influx_t *influx; /* NULL until needed */
     uint32_t epoch;
     int is_holder;
-    int sending;        /* a transfer is under way ... */
-    int creating;       /* ... or due, for the database, */
-    int created;        /* which was, since the last SENT */
-    uint64_t to_drain;  /* a tick's lines, not yet out */
+    int sending;       /* a transfer is under way ... */
+    int creating;      /* ... or due, for the database, */
+    int created;       /* which was, since the last SENT */
+    uint64_t to_drain; /* a tick's lines, not yet out */
     body_limit_t body;
     load_t load;
     search_t search;
@@ -476,7 +477,8 @@ static void shrink_bodies(imx_monitor_t *m, uint64_t bytes)
     body_limit_t *b = &m->body;
 
     if (b->grew) {
-        b->patience = b->patience < GROW_MOST / 2 ? 2 * b->patience : GROW_MOST;
+        b->patience = b->patience < GROW_MOST / 2 ? 2 * b->patience
+                                                  : GROW_MOST;
     }
     b->grew = 0;
     b->max = bytes / 2;

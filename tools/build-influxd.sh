@@ -4,20 +4,20 @@
 # proxy and crates.io, for t/v2-influxdb.t.  Debian has no package of it.
 #
 # The first time takes about 5 minutes on 2 cores; the program then stays in DIR
-# (~/.cache/influxd-VERSION).  Prints its path on stdout.  When that cannot be,
-# it prints nothing there, a sentence on stderr, and exits with 1.
+# (~/.cache/influxd-VERSION).  Prints its path; when there can be none, the
+# reason in one line, and exits with 1.  How it goes is told on stderr.
 #
 # Needs go (1.23), cargo, gcc and pkg-config.  Nothing asks for input; all of it
-# ends after IMX_BUILD_LIMIT seconds (900).
+# ends after IMX_BUILD_LIMIT seconds (720).
 #
 set -eu
 
 version=v2.7.12
 dir=${1:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/influxd-$version}
-limit=${IMX_BUILD_LIMIT:-900}
+limit=${IMX_BUILD_LIMIT:-720}
 
 die() {
-    echo "build-influxd.sh: $*" >&2
+    echo "build-influxd.sh: $*"
     exit 1
 }
 
@@ -32,6 +32,7 @@ for name in go cargo gcc pkg-config timeout flock; do
         die "there is no '$name', which InfluxDB $version is built with"
 done
 mkdir -p "$dir/module" "$dir/tools" || die "cannot write to $dir"
+dir=$(cd "$dir" && pwd)
 
 # Two builds at once would write the same files; the second one waits.
 exec 9>"$dir/lock"
@@ -72,19 +73,22 @@ printf '#!/bin/sh\nexec "$@" --cap-lints warn\n' >"$dir/tools/rustc-wrap"
 chmod 755 "$dir/tools/rustc-wrap"
 
 # cgo asks pkg-config for libflux; InfluxData's own one builds it with cargo.
-build() {
-    timeout -k 10 "$limit" env GOBIN="$dir/tools" \
-        go install -mod=mod github.com/influxdata/pkg-config &&
-        PKG_CONFIG="$dir/tools/pkg-config" RUSTC_WRAPPER="$dir/tools/rustc-wrap" \
-            timeout -k 10 "$limit" nice -n 10 go build -mod=mod \
-            -tags sqlite_foreign_keys,sqlite_json \
-            -ldflags "-s -w -X main.version=$version" -o "$dir/influxd.part" \
-            github.com/influxdata/influxdb/v2/cmd/influxd
-}
-
-if ! build >"$dir/log" 2>&1 </dev/null; then
+cat >"$dir/tools/build" <<'END'
+set -eu
+GOBIN=$dir/tools go install -mod=mod github.com/influxdata/pkg-config
+PKG_CONFIG=$dir/tools/pkg-config RUSTC_WRAPPER=$dir/tools/rustc-wrap \
+    go build -mod=mod -tags sqlite_foreign_keys,sqlite_json \
+    -ldflags "-s -w -X main.version=$version" -o "$dir/influxd.part" \
+    github.com/influxdata/influxdb/v2/cmd/influxd
+END
+export dir version
+rv=0
+timeout -k 10 "$limit" nice -n 10 sh "$dir/tools/build" \
+    >"$dir/log" 2>&1 </dev/null || rv=$?
+[ $rv -ne 124 ] || die "InfluxDB $version was not built within $limit s"
+if [ $rv -ne 0 ]; then
     tail -n 5 "$dir/log" >&2
-    die "InfluxDB $version could not be built ($dir/log):" \
+    die "InfluxDB $version could not be built:" \
         "$(grep -v '^[[:space:]]*$' "$dir/log" | tail -n 1)"
 fi
 mv "$dir/influxd.part" "$dir/influxd"

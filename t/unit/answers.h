@@ -63,6 +63,23 @@ static const answer_row_t answer_rows[] = {
     { V2, 404, "404 page not found\n", IMX_INFLUX_RETRY, -1,
       "404 page not found" },
 
+    /* seen from influxd 2.7.12 */
+    { V2, 401, "{\"code\":\"unauthorized\",\"message\":\"unauthorized access\"}",
+      IMX_INFLUX_UNAUTHORIZED, -1, "unauthorized access" },
+    { V2, 404, "{\"code\":\"not found\",\"message\":\"bucket \\\"nope\\\" not "
+      "found\"}", IMX_INFLUX_NOT_FOUND, -1, "bucket \"nope\" not found" },
+    { V2, 422, "{\"code\":\"unprocessable entity\",\"message\":\"failure writing "
+      "points to database: partial write: field type conflict: input field "
+      "\\\"v\\\" on measurement \\\"m\\\" is type integer, already exists as type "
+      "float dropped=1\"}", IMX_INFLUX_PARTIAL, 1, "failure writing points to "
+      "database: partial write: field type conflict: input field \"v\" on "
+      "measurement \"m\" is type integer, already exists as type float "
+      "dropped=1" },
+    { V2, 400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'bad': "
+      "missing fields\\nunable to parse 'worse x': invalid field format\"}",
+      IMX_INFLUX_MALFORMED, 2, "unable to parse 'bad': missing fields unable to "
+      "parse 'worse x': invalid field format" },
+
     /* as documented for 2.x, 3.x and the hosted ones */
     { V2, 400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'bad': "
       "missing fields\"}", IMX_INFLUX_MALFORMED, 1,
