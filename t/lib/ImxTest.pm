@@ -10,6 +10,7 @@ package ImxTest;
 #   my $db = influxd();                  # auth => 1 (admin, secret)
 #                                        # start => 0: not yet
 #                                        # socket => 1: also on $db->socket
+#                                        # max_body => bytes of a write
 #   $db->url; $db->port;                 # http://127.0.0.1:PORT
 #   $db->query('SELECT ...', 'httpd');   # rows as hashes, tags merged in,
 #                                        # time in ns; dies on an error
@@ -428,6 +429,7 @@ sub new {
     my ($dir, $rpc) = ($self->{dir}, ImxTest::free_port());
     my $auth = $o{auth} ? 'true' : 'false';
     my $socket = $o{socket} ? 'true' : 'false';
+    my $body = $o{max_body} // 25_000_000;
     ImxTest::spew("$dir/influxd.conf", <<"TOML");
 reporting-disabled = true
 bind-address = "127.0.0.1:$rpc"
@@ -446,6 +448,7 @@ bind-address = "127.0.0.1:$rpc"
   bind-address = "127.0.0.1:$self->{port}"
   log-enabled = false
   auth-enabled = $auth
+  max-body-size = $body
   unix-socket-enabled = $socket
   bind-socket = "$dir/influxd.sock"
 [logging]
