@@ -33,8 +33,8 @@ for group; do
         commands="$commands gcc make apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl"
-        commands="$commands gcc make apxs curl-config perl prove ab influxd
+            pkg-config openssl curl"
+        commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics" ;;
     demo)
         packages="$packages $build $server wrk"

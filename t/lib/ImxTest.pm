@@ -17,6 +17,7 @@ package ImxTest;
 #   $db->count('raw-requests');          # points, 0 when there are none
 #   $db->stop; $db->kill; $db->pause; $db->resume; $db->start; $db->restart;
 #   my $db2 = influxd2();                # InfluxDB 2.7; its setup: org, bucket
+#                                        # tls => [$cert, $key], ca => $file
 #                                        # "httpd", $db2->token
 #   $db2->count(...), ->query(...);      # as above: database = bucket
 #   $db2->make_bucket('name');           # influxd2_program(): path, or why not
@@ -544,8 +545,10 @@ sub start {
     $self->_spawn($log, { HOME => $dir }, $program // die($why), 'run',
         '--http-bind-address', "127.0.0.1:$self->{port}", '--bolt-path',
         "$dir/bolt", '--sqlite-path', "$dir/sqlite", '--engine-path',
-        "$dir/engine", '--reporting-disabled', '--log-level', 'warn');
-    $self->_wait_ready(sub { ImxTest::get($self->url('/health'))->{success} },
+        "$dir/engine", '--reporting-disabled', '--log-level', 'warn',
+        map({ ($_->[0], $self->{tls}[$_->[1]]) }
+            $self->{tls} ? (['--tls-cert', 0], ['--tls-key', 1]) : ()));
+    $self->_wait_ready(sub { $self->_call('GET', '/health')->{success} },
         $log);
     if (!$self->{set_up}++) {
         $self->api('POST', 'setup', { username => 'admin',
@@ -555,13 +558,38 @@ sub start {
     return $self;
 }
 
+sub url {
+    my ($self, $path) = @_;
+    my $url = $self->SUPER::url($path);
+    $url =~ s/^http:/https:/ if $self->{tls};
+    return $url;
+}
+
+# With the token.  What it is over https curl does: HTTP::Tiny has no TLS
+# without modules that are not core.
+sub _call {
+    my ($self, $method, $path, $content) = @_;
+    my $authorization = "Token $self->{token}";
+    return ImxTest::http($method, $self->url($path), {
+        headers => { Authorization => $authorization },
+        (defined $content ? (content => $content) : ()),
+    }) if !$self->{tls};
+    my $file = ImxTest::spew("$self->{dir}/content", $content // '');
+    open my $curl, '-|', 'curl', '-s', '--cacert', $self->{ca}, '-X', $method,
+        '-H', "Authorization: $authorization", '-w', '\n%{http_code}',
+        ($content ? ('--data-binary', "\@$file") : ()), $self->url($path)
+        or die "curl: $!";
+    my ($text, $status) = do { local $/; <$curl> } =~ /^(.*)\n(\d+)$/s;
+    close $curl;
+    return { success => scalar($status =~ /^2/), status => $status,
+        content => $text };
+}
+
 # A call of its API as the administrator; what it answers, decoded.
 sub api {
     my ($self, $method, $path, $content) = @_;
-    my $r = ImxTest::http($method, $self->url("/api/v2/$path"), {
-        headers => { Authorization => "Token $self->{token}" },
-        ($content ? (content => JSON::PP::encode_json($content)) : ()),
-    });
+    my $r = $self->_call($method, "/api/v2/$path",
+        $content ? JSON::PP::encode_json($content) : undef);
     die "influxd 2: $path: $r->{status} $r->{content}\n" if !$r->{success};
     return length $r->{content} ? JSON::PP::decode_json($r->{content}) : {};
 }
@@ -588,9 +616,8 @@ sub make_token {
 
 sub _post_query {
     my ($self, $form) = @_;
-    return HTTP::Tiny->new(timeout => 60, default_headers => {
-        Authorization => "Token $self->{token}" })->post_form(
-        $self->url('/query'), $form);
+    my $query = HTTP::Tiny->new->www_form_urlencode($form);
+    return $self->_call('GET', "/query?$query");
 }
 
 # ---------------------------------------------------------------------------
@@ -929,8 +956,10 @@ sub access_log {
     } split /\n/, ImxTest::slurp("$self->{dir}/access.log");
 }
 
+# Without the status page, which is not recorded.
 sub access_count {
-    return ImxTest::slurp("$_[0]{dir}/access.log") =~ tr/\n//;
+    my $log = ImxTest::slurp("$_[0]{dir}/access.log");
+    return ($log =~ tr/\n//) - (() = $log =~ m{\t/imx-status$}mg);
 }
 
 sub error_log { split /\n/, ImxTest::slurp("$_[0]{dir}/error.log") }
