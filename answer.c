@@ -429,7 +429,11 @@ static imx_influx_answer_e sort_answer(imx_influx_api_e api, long status,
     if (answer == IMX_INFLUX_IDLE) {
         answer = sort_status(status);
     }
-    return answer == IMX_INFLUX_IDLE ? IMX_INFLUX_REJECTED : answer;
+    if (answer == IMX_INFLUX_IDLE) {
+        answer = status == 400 || status == 422 ? IMX_INFLUX_REFUSED
+                                                : IMX_INFLUX_REJECTED;
+    }
+    return answer;
 }
 
 static void sort_reason(imx_influx_result_t *r, span_t body, span_t text)
@@ -487,6 +491,9 @@ void imx_answer_sort_created(long status, const char *body, size_t len,
                              imx_influx_result_t *r)
 {
     imx_answer_sort(IMX_INFLUX_V1, status, body, len, r);
+    if (r->answer == IMX_INFLUX_REFUSED) {
+        r->answer = IMX_INFLUX_REJECTED;
+    }
     if (r->answer == IMX_INFLUX_SENT
         && json_string((span_t){ body, len, 0 }, "\"error\"").p) {
         r->answer = IMX_INFLUX_REJECTED;

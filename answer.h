@@ -27,8 +27,10 @@ typedef enum {
     IMX_INFLUX_SENT,         /* 2xx: stored, or as good as */
     IMX_INFLUX_PARTIAL,      /* good lines stored, others refused */
     IMX_INFLUX_MALFORMED,    /* whole body refused for a line in it */
-    IMX_INFLUX_REJECTED,     /* refused, and will be refused again; v1
-                                       also when it names every line as bad */
+    IMX_INFLUX_REJECTED,     /* refused, and will be refused again; also
+                                       when every line is named as bad */
+    IMX_INFLUX_REFUSED,      /* 400, 422 in words that are not known: may be
+                                       a line, may be the request */
     IMX_INFLUX_TOO_LARGE,    /* 413, whoever said it */
     IMX_INFLUX_UNAUTHORIZED, /* 401, 403 */
     IMX_INFLUX_NOT_FOUND,    /* database or bucket is missing */
@@ -43,6 +45,7 @@ typedef struct {
     imx_influx_answer_e answer;
     long status;            /* HTTP status, 0 when there was none */
     int curl_code;          /* CURLcode of the transfer */
+    int too_slow;           /* 1: connected, but no answer in time */
     int64_t retry_after_ms; /* what the server asked for, -1: nothing */
     int64_t dropped;        /* lines refused in a PARTIAL, named in a
                                        MALFORMED; -1: not said */

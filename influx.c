@@ -882,7 +882,7 @@ static void sort(imx_influx_t *in, long status, imx_influx_result_t *r)
 /*
  * A transfer that did not end well.  A refusal counts though its text is cut:
  * 413 is often followed by a reset.  But only the end of the text could tell
- * REJECTED from MALFORMED, so that becomes UNKNOWN, unless the server would
+ * REFUSED from MALFORMED, so that becomes UNKNOWN, unless the server would
  * talk for ever.
  */
 static void judge_failure(imx_influx_t *in, CURLcode code, long status,
@@ -893,7 +893,9 @@ static void judge_failure(imx_influx_t *in, CURLcode code, long status,
     if (status >= 300) {
         sort(in, status, r);
         r->more |= r->answer == IMX_INFLUX_PARTIAL;
-        if (in->flooded || r->answer != IMX_INFLUX_REJECTED) {
+        if (in->flooded
+            || (r->answer != IMX_INFLUX_REJECTED
+                && r->answer != IMX_INFLUX_REFUSED)) {
             return;
         }
     }
@@ -901,6 +903,7 @@ static void judge_failure(imx_influx_t *in, CURLcode code, long status,
         curl_easy_getinfo(in->easy, CURLINFO_REQUEST_SIZE, &request);
     }
     r->answer = request > 0 ? IMX_INFLUX_UNKNOWN : IMX_INFLUX_RETRY;
+    r->too_slow = request > 0 && code == CURLE_OPERATION_TIMEDOUT;
     r->dropped = -1;
     imx_answer_explain(r->reason, in->flooded    ? "the answer has no end"
                                   : in->error[0] ? in->error
@@ -957,6 +960,7 @@ static void judge(imx_influx_t *in, CURLcode code, imx_influx_result_t *r)
         curl_easy_getinfo(in->easy, CURLINFO_RESPONSE_CODE, &status);
     }
     r->status = status;
+    r->too_slow = 0;
     r->curl_code = (int)code;
     r->retry_after_ms = in->retry_after_ms;
     if (code == CURLE_OK) {

@@ -33,6 +33,8 @@
 #define CLAIMS_MAX 1024
 #define SEGMENT_LINES_MAX 4096 /* more than a segment can have */
 #define LINE_SHOWN 400         /* bytes of a refused line in the log */
+#define GUESSES 64             /* bodies to find out what a refusal means */
+#define SLOW_LEAST (64 * 1024) /* bytes of a body, however slow the way is */
 #define GROW_LEAST (60000 * MS)
 #define GROW_MOST (3600000 * MS)
 
@@ -57,6 +59,7 @@ typedef struct {
     size_t capacity;      /* of lines[] */
     struct iovec *pieces; /* capacity, for the spool */
     int from_spool;       /* a file, and no parts */
+    int guesses;          /* halves that were refused in unknown words */
 } load_t;
 
 /*
@@ -78,7 +81,9 @@ typedef struct {
     uint64_t refused; /* bytes of the first one refused, until told of */
     uint64_t told;    /* the max that the log tells of, 0: none */
     int64_t grow_at, patience;
-    int grew; /* and no answer since */
+    int grew;      /* and no answer since */
+    uint64_t slow; /* bytes that may pass within the time limit */
+    int64_t began; /* when the last body was begun */
 } body_limit_t;
 
 struct imx_monitor {
@@ -242,6 +247,7 @@ static int claim_lines(imx_monitor_t *m)
                             m->o.max_lines, m->o.max_bytes);
         l->part_count = l->first_part = l->line_count = l->pos = 0;
         l->window_limit = m->o.max_lines;
+        l->guesses = 0;
         for (i = 0; i < n; i++) {
             l->line_count = add_part(m, &l->claims[i], l->line_count);
         }
@@ -412,6 +418,7 @@ static int load_file(imx_monitor_t *m)
     }
     l->pos = l->part_count = l->first_part = 0;
     l->window_limit = m->o.max_lines;
+    l->guesses = 0;
     l->from_spool = 1;
     return 1;
 }
@@ -486,6 +493,28 @@ static void shrink_bodies(imx_monitor_t *m, uint64_t bytes)
     b->refused = b->refused ? b->refused : bytes;
 }
 
+/*
+ * No answer within the time limit: perhaps the way is too slow for so large a
+ * body, and it would be the next time.  A server that hangs looks the same, so
+ * there is an end to it, and bodies grow again as soon as they pass quickly.
+ */
+static void slow_down(imx_monitor_t *m, uint64_t bytes)
+{
+    uint64_t half = bytes / 2;
+
+    m->body.slow = half > SLOW_LEAST ? half : SLOW_LEAST;
+}
+
+static void speed_up(imx_monitor_t *m)
+{
+    body_limit_t *b = &m->body;
+
+    if (b->slow < m->o.max_bytes
+        && now_of(m) - b->began < m->o.influx.total_timeout_ms * MS / 4) {
+        b->slow *= 2;
+    }
+}
+
 /* A body was not too large: the time to tell of those that were. */
 static void body_fits(imx_monitor_t *m)
 {
@@ -506,13 +535,15 @@ static void body_fits(imx_monitor_t *m)
 static void post_window(imx_monitor_t *m)
 {
     load_t *l = &m->load;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, most;
 
     grow_bodies(m);
+    most = m->body.max < m->body.slow ? m->body.max : m->body.slow;
+    m->body.began = now_of(m);
     l->window = 0;
     while (l->pos + l->window < l->line_count && l->window < l->window_limit) {
         bytes += l->lines[l->pos + l->window].len;
-        if (bytes > m->body.max && l->window > 0) {
+        if (bytes > most && l->window > 0) {
             break;
         }
         l->window++;
@@ -573,6 +604,7 @@ static void delivery_works(imx_monitor_t *m)
 
     m->backoff_ms = 0;
     body_fits(m);
+    speed_up(m);
     if (!is_down(m)) {
         return;
     }
@@ -681,8 +713,23 @@ static void refused_in_part(imx_monitor_t *m, const imx_influx_result_t *r)
     window_done(m, bad);
 }
 
+static uint64_t window_bytes(const imx_monitor_t *m)
+{
+    const load_t *l = &m->load;
+    uint64_t bytes = 0;
+    size_t i;
+
+    for (i = 0; i < l->window; i++) {
+        bytes += l->lines[l->pos + i].len;
+    }
+    return bytes;
+}
+
 static void keep(imx_monitor_t *m, const imx_influx_result_t *r)
 {
+    if (r->too_slow) {
+        slow_down(m, window_bytes(m));
+    }
     put_back(m);
     delivery_failed(m, r->reason);
     back_off(m, r->retry_after_ms);
@@ -703,18 +750,30 @@ static void split(imx_monitor_t *m, const imx_influx_result_t *r)
 static void shrink(imx_monitor_t *m, const imx_influx_result_t *r)
 {
     load_t *l = &m->load;
-    uint64_t bytes = 0;
-    size_t i;
 
-    for (i = 0; i < l->window; i++) {
-        bytes += l->lines[l->pos + i].len;
-    }
     if (l->window == 1) {
         refused(m, 1, r->reason, &l->lines[l->pos]);
         window_done(m, 1);
         return;
     }
-    shrink_bodies(m, bytes);
+    shrink_bodies(m, window_bytes(m));
+}
+
+/*
+ * Nobody says that a line is the reason, but if one is, the others must not go
+ * with it.  If it is the request, they are all refused, after a few attempts.
+ */
+static void refused_somehow(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    load_t *l = &m->load;
+
+    if (l->window > 1 && l->guesses < GUESSES) {
+        l->guesses++;
+        l->window_limit = l->window / 2;
+        return;
+    }
+    refused(m, l->window, r->reason, &l->lines[l->pos]);
+    window_done(m, l->window);
 }
 
 /* For the status page. */
@@ -759,6 +818,9 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
         break;
     case IMX_INFLUX_MALFORMED:
         split(m, r);
+        break;
+    case IMX_INFLUX_REFUSED:
+        refused_somehow(m, r);
         break;
     case IMX_INFLUX_TOO_LARGE:
         shrink(m, r);
@@ -1199,6 +1261,7 @@ imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)
     m->o = *options;
     m->epoch = imx_batch_epoch(m->o.batch);
     m->body.max = m->o.max_bytes;
+    m->body.slow = m->o.max_bytes;
     m->body.patience = GROW_LEAST;
     m->random = ((uint64_t)now_of(m) ^ (uint64_t)getpid() << 32) | 1;
     m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

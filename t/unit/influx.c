@@ -645,6 +645,7 @@ static void test_connect_timeout(void **state)
     f->o.connect_timeout_ms = 150;
     post_two(f);
     assert_lost(f, IMX_INFLUX_RETRY, CURLE_OPERATION_TIMEDOUT);
+    assert_int_equal(f->r.too_slow, 0);
     assert_true(now_ms() - start < 2000);
     close(first);
     close(full);
@@ -725,13 +726,16 @@ static void test_redirect(void **state)
     fixture_t *f = *state;
     char extra[128], *text;
 
-    snprintf(extra, sizeof(extra), "Location: %s/elsewhere\r\n", f->url);
+    f->o.token_file = f->path;
+    write_file(f, "hunter2\n");
+    snprintf(extra, sizeof(extra), "Location: %s/elsewhere?t=hunter2\r\n",
+             f->url);
     text = http(307, extra, "");
     assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_RETRY);
     assert_int_equal(f->r.status, 307);
     assert_int_equal(standin_requests(f->server), 1);
     assert_non_null(strstr(f->r.reason, "307"));
-    assert_non_null(strstr(f->r.reason, "/elsewhere"));
+    assert_non_null(strstr(f->r.reason, "/elsewhere?t=*******"));
     free(text);
     answer_to(f, STANDIN_CLOSE, "HTTP/1.1 302 x\r\n\r\n");
     assert_string_equal(f->r.reason, "HTTP status 302");
@@ -910,6 +914,11 @@ static void test_abort_upload(void **state)
     imx_influx_post(f->in, &line, 1);
     wait_for_requests(f, 1);
     assert_quick_abort(f);
+    f->o.total_timeout_ms = 300;
+    open_handle(f);
+    imx_influx_post(f->in, &line, 1);
+    assert_int_equal(finish(f), IMX_INFLUX_UNKNOWN);
+    assert_int_equal(f->r.too_slow, 1);
     free(data);
     imx_influx_wait(f->in, -1, 10);
     assert_int_equal(imx_influx_step(f->in, &f->r), IMX_INFLUX_IDLE);
@@ -1278,7 +1287,8 @@ static void assert_not_taken(fixture_t *f, const char *answer, const char *word)
     /* the answer to lines that were sent plain is what it says */
     answer_to(f, STANDIN_CLOSE, answer);
     assert_int_equal(f->r.answer, f->r.status == 501 ? IMX_INFLUX_RETRY
-                                                     : IMX_INFLUX_REJECTED);
+                                  : f->r.status == 400 ? IMX_INFLUX_REFUSED
+                                                       : IMX_INFLUX_REJECTED);
     assert_null(strstr(f->r.reason, "gzip"));
 }
 
@@ -1308,7 +1318,7 @@ static void test_gzip_taken(void **state)
     char *text = http(400, "", "bad");
 
     f->o.gzip = 1;
-    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_REJECTED);
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_REFUSED);
     assert_string_equal(f->r.reason, "bad");
     assert_int_equal(answer_to(f, STANDIN_ANSWER, "HTTP/1.0 204 No Content\r\n"
                                "Connection: keep-alive\r\n\r\n"),

@@ -284,7 +284,9 @@ static const char *judge_write(store_t *s, const char *head, const char *body,
         return store_in_part(s, body, len);
     }
     if (s->picky && memmem(body, len, "poison", 6)) {
-        return "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nunable to parse";
+        return s->picky > 1
+               ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nI do not fancy it"
+               : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nunable to parse";
     }
     return OK_204;
 }
@@ -1150,6 +1152,58 @@ static void test_malformed(void **state)
     print_message("# 100 of 300 lines are bad: %d requests\n", n);
     assert_in_range(n, 100, 300);
     assert_int_equal(bisect(f, 0, 0, 300), 1);  /* all is well again */
+}
+
+/* Refused, and nobody says that it was for a line: all the same the others
+ * must not go with it.  When it is the request, that is soon enough seen. */
+static void test_refused_somehow(void **state)
+{
+    fixture_t *f = *state;
+    int n;
+
+    SET(f, picky, 2);
+    begin(f);
+    assert_in_range(bisect(f, 7500, 1, 10000), 2, 50);
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "I do not fancy");
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "process=poison");
+    refuse(f, 400, "", "this is no place for you");
+    n = writes(f);
+    append(f, 10000);
+    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 10001);
+    assert_in_range(writes(f) - n, 64, 150);
+    heal(f);
+    append(f, 10);
+    deliver(f);
+    assert_int_equal(stored(f), 9999 + 10);
+}
+
+/* The way is so slow that a whole body cannot pass within the time limit. */
+static void test_slow_way(void **state)
+{
+    fixture_t *f = *state;
+    int i, n;
+
+    f->o.influx.total_timeout_ms = 400;
+    standin_slow(f->server, 1200);      /* bytes a ms */
+    run_clock(f);
+    begin(f);
+    append(f, 15000);                   /* 1.8 MB */
+    tick(f);
+    UNTIL((later(f, 50), pending(f) == 0));
+    assert_int_equal(stored(f), 15000);
+    assert_int_equal(logged(f, "IMX0020"), 1);
+    assert_int_equal(logged(f, "IMX0021"), 1);
+    assert_int_equal(logged(f, "IMX0024"), 0);
+    standin_slow(f->server, 0);
+    for (i = 0; i < 8; i++) {
+        append(f, 1000);
+        deliver(f);
+    }
+    n = writes(f);
+    append(f, 10000);
+    deliver(f);
+    assert_int_equal(writes(f) - n, 1);
 }
 
 static void test_too_large(void **state)
@@ -2508,6 +2562,8 @@ int main(void)
         TEST_LARGE(test_v3_partial),
         TEST(test_rejected),
         TEST_LARGE(test_malformed),
+        TEST_LARGE(test_refused_somehow),
+        TEST_LARGE(test_slow_way),
         TEST(test_too_large),
         TEST(test_too_large_for_a_while),
         TEST(test_unauthorized),
