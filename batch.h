@@ -212,6 +212,7 @@ typedef enum {
     IMX_BATCH_NO_ROOM,
     IMX_BATCH_NO_SPOOL,
     IMX_BATCH_TOO_LARGE,
+    IMX_BATCH_NO_SECRET,
     IMX_BATCH_TROUBLES
 } imx_batch_trouble_e;
 

@@ -796,11 +796,24 @@ static void tell(imx_monitor_t *m, const imx_influx_result_t *r)
     imx_batch_tell(m->o.batch, &m->delivery);
 }
 
+/* A new token is tried at once, the old one not so soon again. */
+static void read_secret_again(imx_monitor_t *m)
+{
+    char reason[IMX_INFLUX_REASON_MAX];
+    int rv = imx_influx_reload_secret(m->influx, reason);
+
+    if (rv == 1) {
+        m->not_before = now_of(m);
+    }
+    else if (rv < 0 && to_say(m, IMX_BATCH_NO_SECRET, 1)) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(26) "the secret that InfluxDB refused "
+            "cannot be read again: %s", reason);
+    }
+}
+
 /* What to do with an answer to lines: the one place that says so. */
 static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
 {
-    char reason[IMX_INFLUX_REASON_MAX];
-
     switch (r->answer) {
     case IMX_INFLUX_SENT:
         m->created = 0;
@@ -826,11 +839,8 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
         shrink(m, r);
         break;
     case IMX_INFLUX_UNAUTHORIZED:
-        /* A new token is tried at once, the old one not so soon again. */
         keep(m, r);
-        if (imx_influx_reload_secret(m->influx, reason) == 1) {
-            m->not_before = now_of(m);
-        }
+        read_secret_again(m);
         break;
     case IMX_INFLUX_NOT_FOUND:
         /* Not again when that did not help: a retention policy is missing. */

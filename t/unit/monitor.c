@@ -1308,6 +1308,9 @@ static void test_unauthorized(void **state)
     unlink(f->path);                    /* the old one stays */
     ms_to_retry(f, 10, 31000);
     until_refused(f, 5, 10);
+    assert_int_equal(logged(f, "IMX0026"), 1);
+    assert_says(f, "IMX0026", IMX_LOG_ERROR, f->path);
+    assert_says(f, "IMX0026", IMX_LOG_ERROR, "No such file");
     write_token(f, "new");
     ms_to_retry(f, 10, 31000);
     UNTIL(pending(f) == 0);             /* at once after the sixth refusal */
