@@ -25,15 +25,13 @@ sub whole { return { %{ answer(@_) }, store => 1 } }
 
 # It does not take them: kept, and sent again.
 my %kept = (
-    (map { ("redirect $_" => redirect($_)) } 301, 302, 303, 307, 308),
-    'not modified' => sub { answer(304) },
+    (map { ("redirect $_" => redirect($_)) } 301, 307),
     'an error' => sub { answer(500, '{"error":"timeout"}') },
     'a proxy without InfluxDB' => sub { answer(502, $html) },
     'no such page' => sub { answer(404, "404 page not found\n") },
     'a page of a proxy' => sub { answer(404, $html) },
     'busy' => sub { answer(503, '{"error":"busy"}') },
     'slow down' => sub { answer(429, '') },
-    'idle' => sub { answer(408, '') },
     'garbage' => sub { return { bytes => "\x16\x03\x01\x02 \0\xff\n\n",
         close => 1 } },
     'another protocol' => sub { return { bytes => "SSH-2.0-OpenSSH_9\r\n",
