@@ -71,6 +71,8 @@ PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
 test: deps-build deps-test
 	@$(MAKE) --no-print-directory all units
+	@sh tools/build-influxd.sh >$(BUILD)/influxd2.txt </dev/null || \
+	    cat $(BUILD)/influxd2.txt
 	$(PROVE) -j2 t/
 
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined \

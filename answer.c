@@ -244,8 +244,11 @@ void imx_answer_hide(char *reason, const char *secret)
  *   type integer, already exists as type float dropped=2
  *   partial write: points beyond retention policy dropped=1
  * Missing: 404 database not found: "t", but 500 retention policy not found: x.
- * influxd 2 refuses the whole body: 400 {"code":"invalid","message":"unable to
- * parse 'bad': missing fields"}, and tells of partial writes with 422 or 500.
+ * influxd 2.7 names every bad line as well, but refuses the whole body for it:
+ *   400 {"code":"invalid","message":"unable to parse 'bad': missing fields"}
+ * and of conflicts and old points it tells with 422 (500 before 2.0.4):
+ *   {"code":"unprocessable entity","message":"failure writing points to
+ *   database: partial write: field type conflict: ... dropped=1"}
  */
 #define PARSE_ERROR "unable to parse '" /* the line itself follows */
 
@@ -323,7 +326,9 @@ static int64_t stated_dropped(span_t text)
     return dropped;
 }
 
-/* v3 tells of each refused line in data[], but never of more than 100. */
+/* v3 tells of each refused line in data[], but never of more than these. */
+#define DATA_MAX 100
+
 static int64_t count_data(span_t body)
 {
     int64_t n = 0;
@@ -336,15 +341,42 @@ static int64_t count_data(span_t body)
     return n;
 }
 
-static int64_t count_dropped(span_t body, span_t text)
+/* Of the first line that data[] names; 0: none. */
+static int64_t first_line(span_t body)
+{
+    static const char key[] = "\"line_number\"";
+    size_t at = span_find(body, key);
+    span_t value;
+    int64_t n = 0;
+
+    if (at == body.len) {
+        return 0;
+    }
+    value = span_trim(span_from(body, at + strlen(key)));
+    if (value.len && *value.p == ':') {
+        value = span_trim(span_from(value, 1));
+    }
+    while (value.len && isdigit((unsigned char)*value.p) && n < INT32_MAX) {
+        n = n * 10 + (*value.p - '0');
+        value = span_from(value, 1);
+    }
+    return n;
+}
+
+static void count_refused(imx_influx_result_t *r, imx_influx_api_e api,
+                          span_t body, span_t text)
 {
     int64_t stated = stated_dropped(text);
-    int64_t named = count_parse_errors(text) + count_data(body);
+    int64_t quoted = count_parse_errors(text);
+    int64_t listed = api == IMX_INFLUX_V3 ? count_data(body) : 0;
 
-    if (stated < 0) {
-        return named > 0 ? named : -1;
+    r->quotes = quoted > 0;
+    r->more = listed >= DATA_MAX;
+    r->line = listed > 0 ? first_line(body) : 0;
+    r->dropped = quoted + listed + (stated > 0 ? stated : 0);
+    if (stated < 0 && r->dropped == 0) {
+        r->dropped = -1;
     }
-    return stated + named;
 }
 
 /* Statuses that mean the same whatever the text is; IDLE for the others. */
@@ -359,8 +391,10 @@ static imx_influx_answer_e sort_status(long status)
     if (status == 413) {
         return IMX_INFLUX_TOO_LARGE;
     }
-    /* 408 is what a proxy says to a connection it found idle for too long. */
-    if (status == 408 || status == 429 || status >= 500) {
+    /* 408 is what a proxy says to a connection it found idle for too long.  3xx
+     * and 404 are about the address: whoever mends it wants the points. */
+    if (status == 408 || status == 404 || status == 429 || status >= 500
+        || (status >= 300 && status < 400)) {
         return IMX_INFLUX_RETRY;
     }
     return IMX_INFLUX_IDLE;
@@ -395,7 +429,11 @@ static imx_influx_answer_e sort_answer(imx_influx_api_e api, long status,
     if (answer == IMX_INFLUX_IDLE) {
         answer = sort_status(status);
     }
-    return answer == IMX_INFLUX_IDLE ? IMX_INFLUX_REJECTED : answer;
+    if (answer == IMX_INFLUX_IDLE) {
+        answer = status == 400 || status == 422 ? IMX_INFLUX_REFUSED
+                                                : IMX_INFLUX_REJECTED;
+    }
+    return answer;
 }
 
 static void sort_reason(imx_influx_result_t *r, span_t body, span_t text)
@@ -423,23 +461,26 @@ void imx_answer_sort(imx_influx_api_e api, long status, const char *body,
     r->status = status;
     r->answer = sort_answer(api, status, text_head(text));
     r->dropped = -1;
+    r->more = r->quotes = 0;
+    r->line = 0;
     if (r->answer == IMX_INFLUX_PARTIAL || r->answer == IMX_INFLUX_MALFORMED) {
-        r->dropped = count_dropped(whole, text);
+        count_refused(r, api, whole, text);
     }
     sort_reason(r, whole, text);
 }
 
 /*
- * InfluxDB 1 names every bad line, and stores the others.  So when it named as
- * many as were sent, looking for the bad one in halves would find nothing.
+ * InfluxDB 1 and 2 name every bad line.  So when as many are named as were
+ * sent, looking for the bad one in halves would find nothing else.
  */
 void imx_answer_count(imx_influx_api_e api, size_t lines,
                       imx_influx_result_t *r)
 {
-    if (r->dropped > (int64_t)lines) {
+    if (r->dropped >= (int64_t)lines) {
         r->dropped = (int64_t)lines;
+        r->more = 0;
     }
-    if (r->answer == IMX_INFLUX_MALFORMED && api == IMX_INFLUX_V1 && lines > 1
+    if (r->answer == IMX_INFLUX_MALFORMED && api != IMX_INFLUX_V3 && lines > 1
         && r->dropped == (int64_t)lines) {
         r->answer = IMX_INFLUX_REJECTED;
     }
@@ -450,6 +491,9 @@ void imx_answer_sort_created(long status, const char *body, size_t len,
                              imx_influx_result_t *r)
 {
     imx_answer_sort(IMX_INFLUX_V1, status, body, len, r);
+    if (r->answer == IMX_INFLUX_REFUSED) {
+        r->answer = IMX_INFLUX_REJECTED;
+    }
     if (r->answer == IMX_INFLUX_SENT
         && json_string((span_t){ body, len, 0 }, "\"error\"").p) {
         r->answer = IMX_INFLUX_REJECTED;

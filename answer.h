@@ -27,13 +27,16 @@ typedef enum {
     IMX_INFLUX_SENT,         /* 2xx: stored, or as good as */
     IMX_INFLUX_PARTIAL,      /* good lines stored, others refused */
     IMX_INFLUX_MALFORMED,    /* whole body refused for a line in it */
-    IMX_INFLUX_REJECTED,     /* refused, and will be refused again; v1
-                                       also when it names every line as bad */
+    IMX_INFLUX_REJECTED,     /* refused, and will be refused again; also
+                                       when every line is named as bad */
+    IMX_INFLUX_REFUSED,      /* 400, 422 in words that are not known: may be
+                                       a line, may be the request */
     IMX_INFLUX_TOO_LARGE,    /* 413, whoever said it */
     IMX_INFLUX_UNAUTHORIZED, /* 401, 403 */
     IMX_INFLUX_NOT_FOUND,    /* database or bucket is missing */
-    IMX_INFLUX_RETRY,        /* 429, 5xx, not connected: surely not
-                                       stored, or safe to repeat */
+    IMX_INFLUX_RETRY,        /* 429, 5xx, 3xx, another's 404, not
+                                       connected: surely not stored, or safe
+                                       to repeat */
     IMX_INFLUX_UNKNOWN       /* sent, but no answer: stored or not */
 } imx_influx_answer_e;
 
@@ -42,17 +45,22 @@ typedef struct {
     imx_influx_answer_e answer;
     long status;            /* HTTP status, 0 when there was none */
     int curl_code;          /* CURLcode of the transfer */
+    int too_slow;           /* 1: connected, but no answer in time */
     int64_t retry_after_ms; /* what the server asked for, -1: nothing */
     int64_t dropped;        /* lines refused in a PARTIAL, named in a
-                                       MALFORMED: at least so many, as long
-                                       answers are cut; -1: not said */
+                                       MALFORMED; -1: not said */
+    int more;               /* 1: at least so many, as the answer was cut */
+    int quotes;             /* 1: the reason begins with a refused line */
+    int64_t line;           /* v3: number of a refused line, from 1; 0: none
+                                       named */
     char reason[IMX_INFLUX_REASON_MAX]; /* InfluxDB's words or curl's, one line,
                                        printable, no secret in it */
 } imx_influx_result_t;
 
 /*
  * Sorts the answer to a post of lines.  status 100..599, body: len bytes of
- * what the server said.  Fills answer, status, dropped and reason of *r.
+ * what the server said.  Fills answer, status, dropped, more, quotes, line and
+ * reason of *r.
  */
 void imx_answer_sort(imx_influx_api_e api, long status, const char *body,
                      size_t len, imx_influx_result_t *r);

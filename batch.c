@@ -72,8 +72,8 @@ struct imx_batch_area {
     _Atomic uint32_t look_here; /* where a free segment may be */
     _Atomic uint32_t any_free;  /* 0: do not even look */
     _Atomic uint64_t homeless;  /* lines of children without an entry */
-    _Atomic uint64_t telling;   /* odd: delivery is being written */
-    _Atomic uint64_t delivery[DELIVERY_WORDS];
+    _Atomic uint64_t told;      /* how often; the last one is in [told % 2] */
+    _Atomic uint64_t delivery[2][DELIVERY_WORDS];
 };
 
 #ifdef IMX_FAULTS
@@ -907,20 +907,25 @@ pid_t imx_batch_holder_pid(const imx_batch_t *b)
                : 0;
 }
 
-/* One writer, the holder: an odd number says that it is writing, or died. */
+/*
+ * One writer, the holder.  It fills the copy that nobody reads and then makes
+ * it the one that counts: killed before that, the old one still does.
+ */
 void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d)
 {
-    uint64_t words[DELIVERY_WORDS];
+    uint64_t words[DELIVERY_WORDS], next = load(&b->area->told) + 1;
     size_t i;
 
     memcpy(words, d, sizeof words);
-    atomic_store(&b->area->telling, load(&b->area->telling) | 1);
     for (i = 0; i < DELIVERY_WORDS; i++) {
-        atomic_store(&b->area->delivery[i], words[i]);
+        atomic_store(&b->area->delivery[next % 2][i], words[i]);
+        FAULT("tell");
     }
-    atomic_store(&b->area->telling, load(&b->area->telling) + 1);
+    atomic_store(&b->area->told, next);
 }
 
+/* The copy that counts is written again only after it has ceased to count: so
+ * what was read is whole when the number is still the same. */
 imx_batch_delivery_t imx_batch_told(const imx_batch_t *b)
 {
     imx_batch_delivery_t d = { 0 };
@@ -929,11 +934,11 @@ imx_batch_delivery_t imx_batch_told(const imx_batch_t *b)
     size_t i;
 
     for (tries = 0; tries < 100; tries++) {
-        before = load(&b->area->telling);
+        before = atomic_load(&b->area->told);
         for (i = 0; i < DELIVERY_WORDS; i++) {
-            words[i] = load(&b->area->delivery[i]);
+            words[i] = atomic_load(&b->area->delivery[before % 2][i]);
         }
-        if ((before & 1) == 0 && load(&b->area->telling) == before) {
+        if (atomic_load(&b->area->told) == before) {
             memcpy(&d, words, sizeof d);
             d.last_error[sizeof d.last_error - 1] = '\0';
             break;

@@ -204,7 +204,27 @@ void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
 /* Holder: not done with it: back to SEALED. */
 void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim);
 
-/* What the holder last told of its delivery, for the status page. */
+/* Kinds of trouble of which the log tells at most once a minute. */
+typedef enum {
+    IMX_BATCH_OUTAGE = 0,
+    IMX_BATCH_REFUSED,
+    IMX_BATCH_FULL,
+    IMX_BATCH_NO_ROOM,
+    IMX_BATCH_NO_SPOOL,
+    IMX_BATCH_TOO_LARGE,
+    IMX_BATCH_NO_SECRET,
+    IMX_BATCH_TROUBLES
+} imx_batch_trouble_e;
+
+typedef struct {
+    int64_t quiet_until; /* ns of the monotonic clock */
+    uint64_t count;      /* not yet told of */
+} imx_batch_trouble_t;
+
+/*
+ * What the holder last told of its delivery: for the status page, and for the
+ * next holder, so that an outage is one outage whoever delivers.
+ */
 #define IMX_BATCH_ERROR_MAX 256
 typedef struct {
     int64_t last_flush;                /* ns since 1970, 0: none yet */
@@ -213,11 +233,15 @@ typedef struct {
     uint64_t spool_found;              /* lines in the spool at the start */
     uint64_t spool_lines, spool_bytes; /* in the spool now */
     uint64_t spool_rejected, spool_dropped; /* lines, of the spool's */
-    char last_error[IMX_BATCH_ERROR_MAX];   /* "": the last one worked */
+    int64_t down_since;                     /* ns, monotonic; 0: it works */
+    uint64_t down_lost;                     /* lines lost before that */
+    uint64_t down_said;                     /* 1: the log tells of it */
+    imx_batch_trouble_t trouble[IMX_BATCH_TROUBLES];
+    char last_error[IMX_BATCH_ERROR_MAX]; /* "": the last one worked */
 } imx_batch_delivery_t;
 
-/* Holder: publishes it.  Any: reads it whole, as it was at one moment (all
- * zero when a writer died on the way and no other came yet). */
+/* Holder: publishes it; killed on the way, what was told before stays.  Any:
+ * reads it whole, as it was at one moment. */
 void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d);
 imx_batch_delivery_t imx_batch_told(const imx_batch_t *b);
 

@@ -72,6 +72,7 @@ struct imx_influx {
     size_t count, at, off;
     size_t received, kept;
     int64_t retry_after_ms;
+    char location[128]; /* where a redirect points */
     char body[KEEP_MAX];
     char error[CURL_ERROR_SIZE];
 };
@@ -503,17 +504,47 @@ static int seek_lines(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* The value of the header line, if it has this name; its bytes in *len. */
+static const char *header_value(const char *line, size_t bytes,
+                                const char *name, size_t *len)
+{
+    size_t n = strlen(name);
+
+    if (bytes <= n || strncasecmp(line, name, n) != 0) {
+        return NULL;
+    }
+    *len = bytes - n;
+    return line + n;
+}
+
+/* An answer without end: curl ends the transfer when less is taken. */
+static size_t take_answer(imx_influx_t *in, size_t bytes)
+{
+    in->received += bytes;
+    in->flooded = in->received > ANSWER_MAX;
+    return in->flooded ? 0 : bytes;
+}
+
+/* A status line begins an answer; the one before was 100 or 103. */
 static size_t take_header(char *data, size_t size, size_t n, void *arg)
 {
-    static const char name[] = "Retry-After:";
     imx_influx_t *in = arg;
-    size_t bytes = size * n, len = strlen(name);
+    size_t bytes = size * n, len;
+    const char *value;
 
-    if (bytes > len && strncasecmp(data, name, len) == 0) {
-        in->retry_after_ms = imx_answer_retry_after(data + len, bytes - len,
-                                                    time(NULL));
+    if (header_value(data, bytes, "HTTP/", &len)) {
+        in->retry_after_ms = -1;
+        in->location[0] = '\0';
     }
-    return bytes;
+    value = header_value(data, bytes, "Retry-After:", &len);
+    if (value) {
+        in->retry_after_ms = imx_answer_retry_after(value, len, time(NULL));
+    }
+    value = header_value(data, bytes, "Location:", &len);
+    if (value) {
+        snprintf(in->location, sizeof(in->location), "%.*s", (int)len, value);
+    }
+    return take_answer(in, bytes);
 }
 
 /* Keeps the start; curl ends the transfer when less is taken than it gave. */
@@ -525,9 +556,7 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
 
     memcpy(in->body + in->kept, data, len);
     in->kept += len;
-    in->received += bytes;
-    in->flooded = in->received > ANSWER_MAX;
-    return in->flooded ? 0 : bytes;
+    return take_answer(in, bytes);
 }
 
 /* Programs that mod_cgi starts must not inherit our connection. */
@@ -780,6 +809,7 @@ static void begin(imx_influx_t *in, const char *url,
     rewind_lines(in);
     in->received = in->kept = 0;
     in->retry_after_ms = -1;
+    in->location[0] = '\0';
     in->flooded = 0;
     in->error[0] = '\0';
     in->busy = 1;
@@ -844,6 +874,7 @@ static void sort(imx_influx_t *in, long status, imx_influx_result_t *r)
     }
     else {
         imx_answer_sort(in->o->api, status, in->body, in->kept, r);
+        r->more |= in->kept == KEEP_MAX && r->answer == IMX_INFLUX_PARTIAL;
         imx_answer_count(in->o->api, in->count, r);
     }
 }
@@ -851,7 +882,7 @@ static void sort(imx_influx_t *in, long status, imx_influx_result_t *r)
 /*
  * A transfer that did not end well.  A refusal counts though its text is cut:
  * 413 is often followed by a reset.  But only the end of the text could tell
- * REJECTED from MALFORMED, so that becomes UNKNOWN, unless the server would
+ * REFUSED from MALFORMED, so that becomes UNKNOWN, unless the server would
  * talk for ever.
  */
 static void judge_failure(imx_influx_t *in, CURLcode code, long status,
@@ -861,7 +892,10 @@ static void judge_failure(imx_influx_t *in, CURLcode code, long status,
 
     if (status >= 300) {
         sort(in, status, r);
-        if (in->flooded || r->answer != IMX_INFLUX_REJECTED) {
+        r->more |= r->answer == IMX_INFLUX_PARTIAL;
+        if (in->flooded
+            || (r->answer != IMX_INFLUX_REJECTED
+                && r->answer != IMX_INFLUX_REFUSED)) {
             return;
         }
     }
@@ -869,6 +903,7 @@ static void judge_failure(imx_influx_t *in, CURLcode code, long status,
         curl_easy_getinfo(in->easy, CURLINFO_REQUEST_SIZE, &request);
     }
     r->answer = request > 0 ? IMX_INFLUX_UNKNOWN : IMX_INFLUX_RETRY;
+    r->too_slow = request > 0 && code == CURLE_OPERATION_TIMEDOUT;
     r->dropped = -1;
     imx_answer_explain(r->reason, in->flooded    ? "the answer has no end"
                                   : in->error[0] ? in->error
@@ -903,6 +938,20 @@ static void judge_gzip(imx_influx_t *in, imx_influx_result_t *r)
     }
 }
 
+/* The lines stay here, and so does the secret; but whoever has to mend the
+ * address wants to know where to. */
+static void judge_redirect(imx_influx_t *in, imx_influx_result_t *r)
+{
+    char why[128 + IMX_INFLUX_REASON_MAX];
+
+    if (r->status >= 300 && r->status < 400 && in->location[0]) {
+        snprintf(why, sizeof(why),
+                 "HTTP status %ld, a redirect, which is not followed, to %s",
+                 r->status, in->location);
+        imx_answer_explain(r->reason, why);
+    }
+}
+
 static void judge(imx_influx_t *in, CURLcode code, imx_influx_result_t *r)
 {
     long status = 0;
@@ -911,6 +960,7 @@ static void judge(imx_influx_t *in, CURLcode code, imx_influx_result_t *r)
         curl_easy_getinfo(in->easy, CURLINFO_RESPONSE_CODE, &status);
     }
     r->status = status;
+    r->too_slow = 0;
     r->curl_code = (int)code;
     r->retry_after_ms = in->retry_after_ms;
     if (code == CURLE_OK) {
@@ -920,6 +970,7 @@ static void judge(imx_influx_t *in, CURLcode code, imx_influx_result_t *r)
         judge_failure(in, code, status, r);
     }
     judge_gzip(in, r);
+    judge_redirect(in, r);
     imx_answer_hide(r->reason, in->secret);
     imx_answer_hide(r->reason, in->credential);
 }

@@ -32,6 +32,11 @@
 #define STACK_BYTES (512 * 1024)
 #define CLAIMS_MAX 1024
 #define SEGMENT_LINES_MAX 4096 /* more than a segment can have */
+#define LINE_SHOWN 400         /* bytes of a refused line in the log */
+#define GUESSES 64             /* bodies to find out what a refusal means */
+#define SLOW_LEAST (64 * 1024) /* bytes of a body, however slow the way is */
+#define GROW_LEAST (60000 * MS)
+#define GROW_MOST (3600000 * MS)
 
 /* A segment that is being sent, and what became of its lines so far. */
 typedef struct {
@@ -54,38 +59,53 @@ typedef struct {
     size_t capacity;      /* of lines[] */
     struct iovec *pieces; /* capacity, for the spool */
     int from_spool;       /* a file, and no parts */
+    int guesses;          /* halves that were refused in unknown words */
 } load_t;
 
-/* At most one line a minute for a kind of trouble, with what was counted. */
+/*
+ * Looking for one of the lines that were refused, when InfluxDB told how many
+ * and why, but not which: halves are sent again (what is there already stays as
+ * it is) until one line is left.
+ */
 typedef struct {
-    int64_t quiet_until;
-    uint64_t count;
-} trouble_t;
+    size_t first,
+        count;    /* in lines[], one of them was refused; count 0: off */
+    size_t asked; /* of these, sent */
+    uint64_t bad; /* lines of the window that were refused */
+} search_t;
+
+/* How large a body may be, as 413 taught; tried again now and then, as it can
+ * have been somebody on the way who said it, for a while. */
+typedef struct {
+    uint64_t max;     /* bytes */
+    uint64_t refused; /* bytes of the first one refused, until told of */
+    uint64_t told;    /* the max that the log tells of, 0: none */
+    int64_t grow_at, patience;
+    int grew;      /* and no answer since */
+    uint64_t slow; /* bytes that may pass within the time limit */
+    int64_t began; /* when the last body was begun */
+} body_limit_t;
 
 struct imx_monitor {
     imx_monitor_options_t o;
     imx_influx_t *influx; /* NULL until needed */
     uint32_t epoch;
     int is_holder;
-    int sending;        /* a transfer is under way ... */
-    int creating;       /* ... or due, for the database, */
-    int created;        /* which was, since the last SENT */
-    uint64_t to_drain;  /* a tick's lines, not yet out */
-    uint64_t max_bytes; /* learned from 413 */
+    int sending;       /* a transfer is under way ... */
+    int creating;      /* ... or due, for the database, */
+    int created;       /* which was, since the last SENT */
+    uint64_t to_drain; /* a tick's lines, not yet out */
+    body_limit_t body;
     load_t load;
+    search_t search;
     int64_t next_try, next_tick, next_reap, not_before;
     int backoff_ms;
-    int failing;           /* delivery has stopped ... */
-    int64_t failing_since; /* ... since then */
-    int failing_said;      /* and the log says so */
-    uint64_t lost_before, no_room_seen;
-    trouble_t outage, rejected, dropped, no_room;
-    char refusal[IMX_INFLUX_REASON_MAX]; /* the last one's reason */
-    imx_batch_delivery_t delivery;       /* as told to the status page */
-    char inherited[IMX_BATCH_ERROR_MAX]; /* what the holder before said */
+    uint64_t no_room_seen;
+    char refusal[IMX_INFLUX_REASON_MAX]; /* the last one's reason, */
+    char refused[LINE_SHOWN + 1];        /* and line; "": not known */
+    imx_batch_delivery_t delivery;       /* as told to the others */
     imx_spool_t *spool;                  /* NULL: none, or not open */
     imx_spool_totals_t spool_seen;       /* as last told */
-    trouble_t no_spool;
     uint64_t random;
     int wake_fd;
     pthread_t thread;
@@ -108,7 +128,7 @@ static int64_t now_of(imx_monitor_t *m)
 __attribute__((format(printf, 3, 4))) static void say(
     imx_monitor_t *m, imx_log_level_e level, const char *format, ...)
 {
-    char text[IMX_INFLUX_REASON_MAX + 256];
+    char text[IMX_INFLUX_REASON_MAX + LINE_SHOWN + 256];
     va_list args;
 
     va_start(args, format);
@@ -117,17 +137,33 @@ __attribute__((format(printf, 3, 4))) static void say(
     m->o.log(m->o.log_context, level, text);
 }
 
-/* Is it time for a line about this trouble?  The first comes at once. */
-static int may_say(imx_monitor_t *m, trouble_t *t, uint64_t count)
+static int is_quiet(imx_monitor_t *m, imx_batch_trouble_e kind)
 {
-    int64_t now = now_of(m);
+    int64_t left = m->delivery.trouble[kind].quiet_until - now_of(m);
+
+    return left > 0 && left <= QUIET; /* the area can hold nonsense */
+}
+
+/*
+ * Counts, and returns what the log is to be told of: at most once a minute for
+ * a kind of trouble and the first time at once, whoever holds the lease.
+ */
+static uint64_t to_say(imx_monitor_t *m, imx_batch_trouble_e kind,
+                       uint64_t count)
+{
+    imx_batch_trouble_t *t = &m->delivery.trouble[kind];
+    uint64_t told = 0;
 
     t->count += count;
-    if (t->count == 0 || now < t->quiet_until) {
-        return 0;
+    if (t->count > 0 && !is_quiet(m, kind)) {
+        told = t->count;
+        t->count = 0;
+        t->quiet_until = now_of(m) + QUIET;
     }
-    t->quiet_until = now + QUIET;
-    return 1;
+    if (count > 0 || told > 0) {
+        imx_batch_tell(m->o.batch, &m->delivery);
+    }
+    return told;
 }
 
 /* xorshift64 (Marsaglia 2003): spreads waits, guards nothing. */
@@ -149,7 +185,12 @@ static uint64_t lost_so_far(imx_monitor_t *m)
     imx_batch_totals_t t = imx_batch_totals(m->o.batch);
 
     return t.no_room + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_REJECTED]
-           + m->delivery.spool_dropped;
+           + m->delivery.spool_dropped + m->delivery.spool_rejected;
+}
+
+static int is_down(const imx_monitor_t *m)
+{
+    return m->delivery.down_since != 0;
 }
 
 /* ---- what is claimed ---- */
@@ -206,6 +247,7 @@ static int claim_lines(imx_monitor_t *m)
                             m->o.max_lines, m->o.max_bytes);
         l->part_count = l->first_part = l->line_count = l->pos = 0;
         l->window_limit = m->o.max_lines;
+        l->guesses = 0;
         for (i = 0; i < n; i++) {
             l->line_count = add_part(m, &l->claims[i], l->line_count);
         }
@@ -218,6 +260,7 @@ static void put_back(imx_monitor_t *m)
 {
     load_t *l = &m->load;
 
+    m->search.count = 0;
     if (l->from_spool) {
         imx_spool_keep(m->spool);
         l->from_spool = 0;
@@ -246,10 +289,9 @@ static void tell_spool(imx_monitor_t *m)
 
 static void say_no_spool(imx_monitor_t *m, const char *reason)
 {
-    if (may_say(m, &m->no_spool, 1)) {
+    if (to_say(m, IMX_BATCH_NO_SPOOL, 1)) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(50) "the spool %s cannot be used: %s",
             m->o.spool_dir, reason);
-        m->no_spool.count = 0;
     }
 }
 
@@ -376,6 +418,7 @@ static int load_file(imx_monitor_t *m)
     }
     l->pos = l->part_count = l->first_part = 0;
     l->window_limit = m->o.max_lines;
+    l->guesses = 0;
     l->from_spool = 1;
     return 1;
 }
@@ -423,20 +466,98 @@ static void window_done(imx_monitor_t *m, uint64_t bad)
 
 /* ---- bodies ---- */
 
+static void grow_bodies(imx_monitor_t *m)
+{
+    body_limit_t *b = &m->body;
+
+    if (b->max < m->o.max_bytes && now_of(m) >= b->grow_at) {
+        b->max = b->max < m->o.max_bytes / 2 ? 2 * b->max : m->o.max_bytes;
+        b->grow_at = now_of(m) + b->patience;
+        b->grew = 1;
+    }
+}
+
+/* bytes were too many.  A limit that is there to stay is asked for less and
+ * less often. */
+static void shrink_bodies(imx_monitor_t *m, uint64_t bytes)
+{
+    body_limit_t *b = &m->body;
+
+    if (b->grew) {
+        b->patience = b->patience < GROW_MOST / 2 ? 2 * b->patience
+                                                  : GROW_MOST;
+    }
+    b->grew = 0;
+    b->max = bytes / 2;
+    b->grow_at = now_of(m) + b->patience;
+    b->refused = b->refused ? b->refused : bytes;
+}
+
+/*
+ * No answer within the time limit: perhaps the way is too slow for so large a
+ * body, and it would be the next time.  A server that hangs looks the same, so
+ * there is an end to it, and bodies grow again as soon as they pass quickly.
+ */
+static void slow_down(imx_monitor_t *m, uint64_t bytes)
+{
+    uint64_t half = bytes / 2;
+
+    m->body.slow = half > SLOW_LEAST ? half : SLOW_LEAST;
+}
+
+static void speed_up(imx_monitor_t *m)
+{
+    body_limit_t *b = &m->body;
+
+    if (b->slow < m->o.max_bytes
+        && now_of(m) - b->began < m->o.influx.total_timeout_ms * MS / 4) {
+        b->slow *= 2;
+    }
+}
+
+/* A body was not too large: the time to tell of those that were. */
+static void body_fits(imx_monitor_t *m)
+{
+    body_limit_t *b = &m->body;
+
+    if (b->refused && (b->told == 0 || b->max < b->told / 4)
+        && to_say(m, IMX_BATCH_TOO_LARGE, 1)) {
+        say(m, IMX_LOG_NOTICE, IMX_LOGNO(24) "a body of %llu bytes is too "
+            "large for %s, bodies have at most %llu bytes from now on",
+            (unsigned long long)b->refused, where(m),
+            (unsigned long long)b->max);
+        b->told = b->max;
+    }
+    b->refused = 0;
+    b->grew = 0;
+}
+
 static void post_window(imx_monitor_t *m)
 {
     load_t *l = &m->load;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, most;
 
+    grow_bodies(m);
+    most = m->body.max < m->body.slow ? m->body.max : m->body.slow;
+    m->body.began = now_of(m);
     l->window = 0;
     while (l->pos + l->window < l->line_count && l->window < l->window_limit) {
         bytes += l->lines[l->pos + l->window].len;
-        if (bytes > m->max_bytes && l->window > 0) {
+        if (bytes > most && l->window > 0) {
             break;
         }
         l->window++;
     }
     imx_influx_post(m->influx, l->lines + l->pos, l->window);
+    m->sending = 1;
+}
+
+static void post_half(imx_monitor_t *m)
+{
+    search_t *s = &m->search;
+
+    s->asked = s->count > 1 ? s->count / 2 : 1;
+    imx_influx_post(m->influx, m->load.lines + s->first, s->asked);
     m->sending = 1;
 }
 
@@ -459,54 +580,156 @@ static void back_off(imx_monitor_t *m, int64_t asked_ms)
     m->not_before = now_of(m) + ms * MS;
 }
 
+/* An outage is one, and told of once, though the lease may change hands. */
 static void delivery_failed(imx_monitor_t *m, const char *reason)
 {
-    if (!m->failing) {
-        m->failing = 1;
-        /* One line for the server, not one for each child that takes over. */
-        m->failing_said = strcmp(m->inherited, reason) == 0;
-        m->failing_since = now_of(m);
-        m->lost_before = lost_so_far(m);
+    imx_batch_delivery_t *d = &m->delivery;
+
+    if (!is_down(m)) {
+        d->down_since = now_of(m);
+        d->down_lost = lost_so_far(m);
+        d->down_said = 0;
     }
-    if (!m->failing_said && may_say(m, &m->outage, 1)) {
-        m->failing_said = 1;
+    if (!d->down_said && to_say(m, IMX_BATCH_OUTAGE, 1)) {
+        d->down_said = 1;
         say(m, IMX_LOG_WARNING, IMX_LOGNO(20) "InfluxDB at %s does not take "
             "points, they are kept until it does: %s", where(m), reason);
     }
+    imx_batch_tell(m->o.batch, d);
 }
 
 static void delivery_works(imx_monitor_t *m)
 {
-    m->inherited[0] = '\0';
+    imx_batch_delivery_t *d = &m->delivery;
+
     m->backoff_ms = 0;
-    if (m->failing && m->failing_said) {
+    body_fits(m);
+    speed_up(m);
+    if (!is_down(m)) {
+        return;
+    }
+    if (d->down_said) {
         imx_batch_totals_t t = imx_batch_totals(m->o.batch);
 
         say(m, IMX_LOG_NOTICE, IMX_LOGNO(21) "InfluxDB at %s takes points "
             "again after %.1f s: %llu pending, %llu lost meanwhile",
-            where(m), (double)(now_of(m) - m->failing_since) / 1e9,
-            (unsigned long long)t.pending,
-            (unsigned long long)(lost_so_far(m) - m->lost_before));
+            where(m), (double)(now_of(m) - d->down_since) / 1e9,
+            (unsigned long long)(t.pending + d->spool_lines),
+            (unsigned long long)(lost_so_far(m) - d->down_lost));
     }
-    m->failing = 0;
+    d->down_since = 0;
+    d->trouble[IMX_BATCH_OUTAGE].count = 0; /* one that was not told of */
+    imx_batch_tell(m->o.batch, d);
 }
 
-/* count 0: only what was not said yet. */
-static void say_rejected(imx_monitor_t *m, uint64_t count, const char *reason)
+/* ---- refused lines ---- */
+
+/* What was not told of when it happened: when the minute is over. */
+static void say_refused(imx_monitor_t *m, uint64_t count)
 {
-    if (count > 0) {
+    uint64_t told = to_say(m, IMX_BATCH_REFUSED, count);
+
+    if (told > 0) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(22) "InfluxDB refused %llu points for "
+            "good, the last ones because: %s%s%s", (unsigned long long)told,
+            m->refusal[0] ? m->refusal : "told by a child that is gone",
+            m->refused[0] ? "; one of them: " : "", m->refused);
+    }
+}
+
+/* line: one of them, NULL when it is not known (or is in the reason). */
+static void refused(imx_monitor_t *m, uint64_t count, const char *reason,
+                    const imx_influx_line_t *line)
+{
+    if (reason != m->refusal) {
         snprintf(m->refusal, sizeof m->refusal, "%s", reason);
     }
-    if (may_say(m, &m->rejected, count)) {
-        say(m, IMX_LOG_ERROR, IMX_LOGNO(22) "InfluxDB refused %llu points for "
-            "good, the last ones because: %s",
-            (unsigned long long)m->rejected.count, m->refusal);
-        m->rejected.count = 0;
+    m->refused[0] = '\0';
+    if (line != NULL) {
+        snprintf(m->refused, sizeof m->refused, "%.*s", (int)line->len - 1,
+                 line->data);
     }
+    say_refused(m, count);
+}
+
+static void end_search(imx_monitor_t *m, const imx_influx_line_t *line)
+{
+    search_t *s = &m->search;
+
+    s->count = 0;
+    refused(m, s->bad, m->refusal, line);
+    window_done(m, s->bad);
+}
+
+/* A failure ends it without a name: the next body has the same trouble. */
+static void search_on(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    search_t *s = &m->search;
+    const imx_influx_line_t *line = &m->load.lines[s->first];
+
+    if (r->answer == IMX_INFLUX_SENT && s->count > 1) {
+        s->first += s->asked;
+        s->count -= s->asked;
+    }
+    else if (r->answer == IMX_INFLUX_PARTIAL && s->asked > 1) {
+        s->count = s->asked;
+    }
+    else if (r->answer == IMX_INFLUX_PARTIAL) {
+        snprintf(m->refusal, sizeof m->refusal, "%s", r->reason);
+        end_search(m, line);
+    }
+    else {
+        end_search(m, NULL);
+    }
+}
+
+/*
+ * Some lines of the window were refused, the others are in.  When InfluxDB does
+ * not say how many, or not surely, halves of it will: what is sent again is
+ * the same.
+ */
+static void refused_in_part(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    load_t *l = &m->load;
+    uint64_t bad = r->dropped > 0 ? (uint64_t)r->dropped : 1;
+    const imx_influx_line_t *line = NULL;
+
+    if (l->window > 1 && (r->more || r->dropped < 0)) {
+        l->window_limit = l->window / 2;
+        return;
+    }
+    if (l->window == 1) {
+        line = &l->lines[l->pos];
+    }
+    else if (r->line > 0 && (uint64_t)r->line <= l->window) {
+        line = &l->lines[l->pos + (size_t)r->line - 1];
+    }
+    else if (!r->quotes && !is_quiet(m, IMX_BATCH_REFUSED)) {
+        snprintf(m->refusal, sizeof m->refusal, "%s", r->reason);
+        m->search = (search_t){ l->pos, l->window, 0, bad };
+        return;
+    }
+    refused(m, bad, r->reason, line);
+    window_done(m, bad);
+}
+
+static uint64_t window_bytes(const imx_monitor_t *m)
+{
+    const load_t *l = &m->load;
+    uint64_t bytes = 0;
+    size_t i;
+
+    for (i = 0; i < l->window; i++) {
+        bytes += l->lines[l->pos + i].len;
+    }
+    return bytes;
 }
 
 static void keep(imx_monitor_t *m, const imx_influx_result_t *r)
 {
+    if (r->too_slow) {
+        slow_down(m, window_bytes(m));
+    }
     put_back(m);
     delivery_failed(m, r->reason);
     back_off(m, r->retry_after_ms);
@@ -515,38 +738,42 @@ static void keep(imx_monitor_t *m, const imx_influx_result_t *r)
 static void split(imx_monitor_t *m, const imx_influx_result_t *r)
 {
     load_t *l = &m->load;
-    char line[160];
 
     if (l->window > 1) {
         l->window_limit = l->window / 2;
         return;
     }
-    snprintf(line, sizeof line, "%.*s", (int)l->lines[l->pos].len - 1,
-             l->lines[l->pos].data);
-    say(m, IMX_LOG_INFO, IMX_LOGNO(23) "refused point: %s", line);
-    say_rejected(m, 1, r->reason);
+    refused(m, 1, r->reason, &l->lines[l->pos]);
     window_done(m, 1);
 }
 
 static void shrink(imx_monitor_t *m, const imx_influx_result_t *r)
 {
     load_t *l = &m->load;
-    uint64_t bytes = 0;
-    size_t i;
 
-    for (i = 0; i < l->window; i++) {
-        bytes += l->lines[l->pos + i].len;
-    }
     if (l->window == 1) {
-        say_rejected(m, 1, r->reason);
+        refused(m, 1, r->reason, &l->lines[l->pos]);
         window_done(m, 1);
         return;
     }
-    m->max_bytes = bytes / 2;
-    say(m, IMX_LOG_NOTICE, IMX_LOGNO(24) "a body of %llu bytes is too large "
-        "for %s, bodies have at most %llu bytes from now on",
-        (unsigned long long)bytes, where(m),
-        (unsigned long long)m->max_bytes);
+    shrink_bodies(m, window_bytes(m));
+}
+
+/*
+ * Nobody says that a line is the reason, but if one is, the others must not go
+ * with it.  If it is the request, they are all refused, after a few attempts.
+ */
+static void refused_somehow(imx_monitor_t *m, const imx_influx_result_t *r)
+{
+    load_t *l = &m->load;
+
+    if (l->window > 1 && l->guesses < GUESSES) {
+        l->guesses++;
+        l->window_limit = l->window / 2;
+        return;
+    }
+    refused(m, l->window, r->reason, &l->lines[l->pos]);
+    window_done(m, l->window);
 }
 
 /* For the status page. */
@@ -569,11 +796,24 @@ static void tell(imx_monitor_t *m, const imx_influx_result_t *r)
     imx_batch_tell(m->o.batch, &m->delivery);
 }
 
+/* A new token is tried at once, the old one not so soon again. */
+static void read_secret_again(imx_monitor_t *m)
+{
+    char reason[IMX_INFLUX_REASON_MAX];
+    int rv = imx_influx_reload_secret(m->influx, reason);
+
+    if (rv == 1) {
+        m->not_before = now_of(m);
+    }
+    else if (rv < 0 && to_say(m, IMX_BATCH_NO_SECRET, 1)) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(26) "the secret that InfluxDB refused "
+            "cannot be read again: %s", reason);
+    }
+}
+
 /* What to do with an answer to lines: the one place that says so. */
 static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
 {
-    char reason[IMX_INFLUX_REASON_MAX];
-
     switch (r->answer) {
     case IMX_INFLUX_SENT:
         m->created = 0;
@@ -583,25 +823,24 @@ static void act_on_answer(imx_monitor_t *m, const imx_influx_result_t *r)
     case IMX_INFLUX_PARTIAL:
         m->created = 0;
         delivery_works(m);
-        say_rejected(m, r->dropped > 0 ? (uint64_t)r->dropped : 1, r->reason);
-        window_done(m, r->dropped > 0 ? (uint64_t)r->dropped : 1);
+        refused_in_part(m, r);
         break;
     case IMX_INFLUX_REJECTED:
-        say_rejected(m, m->load.window, r->reason);
+        refused(m, m->load.window, r->reason, NULL);
         window_done(m, m->load.window);
         break;
     case IMX_INFLUX_MALFORMED:
         split(m, r);
         break;
+    case IMX_INFLUX_REFUSED:
+        refused_somehow(m, r);
+        break;
     case IMX_INFLUX_TOO_LARGE:
         shrink(m, r);
         break;
     case IMX_INFLUX_UNAUTHORIZED:
-        /* A new token is tried at once, the old one not so soon again. */
         keep(m, r);
-        if (imx_influx_reload_secret(m->influx, reason) == 1) {
-            m->not_before = now_of(m);
-        }
+        read_secret_again(m);
         break;
     case IMX_INFLUX_NOT_FOUND:
         /* Not again when that did not help: a retention policy is missing. */
@@ -646,6 +885,9 @@ static int advance(imx_monitor_t *m)
             m->creating = 0;
             act_on_creation(m, &r);
         }
+        else if (m->search.count > 0) {
+            search_on(m, &r);
+        }
         else {
             act_on_answer(m, &r);
         }
@@ -677,6 +919,10 @@ static int send_next(imx_monitor_t *m)
     if (m->creating) {
         imx_influx_create_database(m->influx);
         m->sending = 1;
+        return 1;
+    }
+    if (m->search.count > 0) {
+        post_half(m);
         return 1;
     }
     /* Live lines first, then those of the spool. */
@@ -716,17 +962,17 @@ static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
     size_t n = load->free_segments, freed = 1;
     uint64_t dropped = 0;
 
-    while (freed > 0 && n < (m->failing ? segments / 2 : least)) {
+    while (freed > 0 && n < (is_down(m) ? segments / 2 : least)) {
         freed = spool_oldest(m);
         n += freed;
     }
     while (n < least && drop_oldest(m, &dropped)) {
         n++;
     }
-    if (may_say(m, &m->dropped, dropped)) {
+    dropped = to_say(m, IMX_BATCH_FULL, dropped);
+    if (dropped > 0) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave up the "
-            "oldest %llu points", (unsigned long long)m->dropped.count);
-        m->dropped.count = 0;
+            "oldest %llu points", (unsigned long long)dropped);
     }
 }
 
@@ -734,12 +980,13 @@ static void watch_no_room(imx_monitor_t *m)
 {
     uint64_t no_room = imx_batch_totals(m->o.batch).no_room;
 
-    if (may_say(m, &m->no_room, no_room - m->no_room_seen)) {
-        say(m, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost because the "
-            "buffer was full", (unsigned long long)m->no_room.count);
-        m->no_room.count = 0;
-    }
+    uint64_t lost = to_say(m, IMX_BATCH_NO_ROOM, no_room - m->no_room_seen);
+
     m->no_room_seen = no_room;
+    if (lost > 0) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost because the "
+            "buffer was full", (unsigned long long)lost);
+    }
 }
 
 /* A line for each tag that has reached its limit. */
@@ -761,7 +1008,6 @@ static void become_holder(imx_monitor_t *m)
 
     m->is_holder = 1;
     m->delivery = imx_batch_told(m->o.batch);
-    memcpy(m->inherited, m->delivery.last_error, sizeof m->inherited);
     imx_batch_recover(m->o.batch);
     imx_batch_reap(m->o.batch, 1);
     m->next_reap = now + REAP_EVERY;
@@ -823,7 +1069,7 @@ static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
         m->next_reap = now + REAP_EVERY;
         watch_no_room(m);
         watch_values(m);
-        say_rejected(m, 0, NULL);
+        say_refused(m, 0);
     }
     *load = imx_batch_load(m->o.batch);
     make_room(m, load);
@@ -841,7 +1087,7 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
     /* Also while sending goes on: full segments must not keep the tick from
      * the others.  But while InfluxDB refuses what is there already, there is
      * no point in it, and sealing eats segments. */
-    if (now >= m->next_tick && !(m->failing && m->to_drain > 0)) {
+    if (now >= m->next_tick && !(is_down(m) && m->to_drain > 0)) {
         m->next_tick += (now - m->next_tick) / interval * interval + interval;
         imx_batch_seal_all(m->o.batch);
         m->to_drain = imx_batch_load(m->o.batch).sealed_lines
@@ -1038,7 +1284,9 @@ imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)
     }
     m->o = *options;
     m->epoch = imx_batch_epoch(m->o.batch);
-    m->max_bytes = m->o.max_bytes;
+    m->body.max = m->o.max_bytes;
+    m->body.slow = m->o.max_bytes;
+    m->body.patience = GROW_LEAST;
     m->random = ((uint64_t)now_of(m) ^ (uint64_t)getpid() << 32) | 1;
     m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (m->wake_fd < 0 || !make_load(&m->load, m->o.max_lines)) {

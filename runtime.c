@@ -36,7 +36,7 @@ APLOG_USE_MODULE(influx_metrics);
 /* The number is the layout of this struct and of the area: a module of another
  * version finds nothing under its own key and makes an area of its own; the
  * children of the old one drain theirs. */
-#define KEPT_KEY "mod_influx_metrics: area 1"
+#define KEPT_KEY "mod_influx_metrics: area 2"
 
 typedef struct {
     imx_batch_t batch;

@@ -18,21 +18,23 @@ sub few_complaints {
 
 subtest 'absent at the start' => sub {
     my $db = influxd(start => 0);
-    my $h = httpd(module => 1, influx => $db);
+    my $h = httpd(module => 1, status_page => 1, influx => $db);
     load(url => $h->url, n => 500, c => 4);
     ok(wait_until(20, sub { grep { /IMX\d{4}:/ } $h->error_log }),
         'httpd serves, and the log says that InfluxDB is away');
+    accounts_ok($h, 'away');
     $db->start;
     load(url => $h->url, n => 100, c => 4);
     count_is($db, 600, 'all points arrive, in a database that was missing',
         seconds => 60);
     few_complaints($h, 'absent');
+    accounts_ok($h, 'absent');
     ok($h->stop, 'stops');
 };
 
 subtest 'killed, restarted, paused under load' => sub {
     my $db = influxd();
-    my $h = httpd(module => 1, influx => $db,
+    my $h = httpd(module => 1, status_page => 1, influx => $db,
         conf => 'InfluxMetricsTimeout 1s 1s');
     my $load = client(port => $h->port, c => 4, rate => 100, seconds => 11);
     my $seen = sub {
@@ -59,25 +61,28 @@ subtest 'killed, restarted, paused under load' => sub {
     is($r->{broken}, 0, 'no request noticed');
     count_is($db, $h, 'points = access log', seconds => 60);
     few_complaints($h, 'restarts');
+    accounts_ok($h, 'restarts');
     ok($h->stop, 'stops');
     is($db->count, $h->access_count, 'points = access log after the stop');
 };
 
 subtest 'database dropped' => sub {
     my $db = influxd();
-    my $h = httpd(module => 1, influx => $db);
+    my $h = httpd(module => 1, status_page => 1, influx => $db);
     load(url => $h->url, n => 100, c => 2);
     count_is($db, 100, 'points before');
     $db->query('DROP DATABASE httpd');
     load(url => $h->url, n => 200, c => 2);
     count_is($db, 200, 'made again, and nothing lost', seconds => 60);
+    accounts_ok($h, 'dropped');
     ok($h->stop, 'stops');
 };
 
 subtest 'a graceful restart while InfluxDB hangs' => sub {
     for my $mpm (qw(event prefork)) {
         my $db = influxd();
-        my $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 8);
+        my $h = httpd(mpm => $mpm, module => 1, status_page => 1,
+            influx => $db, children => 8);
         load(url => $h->url, n => 100, c => 2);
         count_is($db, 100, "$mpm: points before");
         $db->pause;
@@ -89,8 +94,10 @@ subtest 'a graceful restart while InfluxDB hangs' => sub {
         cmp_ok(time - $begin, '<', 3 * slow(),
             "$mpm: old children do not wait for InfluxDB");
         load(url => $h->url, n => 100, c => 2);
+        accounts_ok($h, "$mpm: hanging");
         $db->resume;
         count_is($db, 500, "$mpm: all points arrive", seconds => 60);
+        accounts_ok($h, "$mpm: after that");
         ok($h->stop, "$mpm: stops");
     }
 };
@@ -98,7 +105,8 @@ subtest 'a graceful restart while InfluxDB hangs' => sub {
 subtest 'a stop while InfluxDB hangs' => sub {
     for my $mpm (qw(event prefork)) {
         my $db = influxd();
-        my $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 8,
+        my $h = httpd(mpm => $mpm, module => 1, status_page => 1,
+            influx => $db, children => 8,
             conf => 'InfluxMetricsShutdownTimeout 1s');
         load(url => $h->url, n => 100, c => 2);
         count_is($db, 100, "$mpm: points before");

@@ -61,6 +61,7 @@ sub start {
     my $who = $kind eq 'token' ? "InfluxMetricsTokenFile $file"
         : "InfluxMetricsUser writer\nInfluxMetricsPasswordFile $file";
     $h->reconf(conf => join "\n", $who, 'LogLevel trace8',
+        "InfluxMetricsSpool $dir/spool",
         add_programs($h), ($cgi eq 'cgid' ? "ScriptSock $dir/run/cgid" : ()),
         map { "<Location /$_>\nSetHandler $_\n</Location>" }
             qw(server-info server-status influx-metrics));
@@ -138,6 +139,10 @@ for my $kind (sort keys %secret) {
         like($line, qr/I do not like \w+ \*{6,}/, 'with stars');
         everywhere($h, $kind);
         $h->stop;
+        my @files = glob $h->dir . '/spool/*';
+        cmp_ok(scalar @files, '>', 0, 'what was not taken is in the spool');
+        clean(join('', @files, map { slurp($_) } @files), 'spool');
+        clean(slurp($h->dir . '/error.log'), 'error log of the stop');
     };
 }
 

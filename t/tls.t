@@ -36,7 +36,7 @@ sub replace {
 my $serial = 0;
 sub start {
     my ($host, $conf) = @_;
-    my $h = httpd(module => 1, start => 0,
+    my $h = httpd(module => 1, status_page => 1, start => 0,
         influx => ImxTls::url($front, $host));
     $h->{database} = 'db' . ++$serial;
     $conf = $conf->($h) if ref $conf;
@@ -52,6 +52,7 @@ sub failed { scalar grep { /AH02008/ } $front->error_log }
 sub arrive {
     my ($h, $n, $name) = @_;
     count_is($db, $n, $name, database => $h->{database}, seconds => 60);
+    figures_are($h, { points_sent => $n, points_pending => 0 }, 'accounts');
 }
 
 sub request { load(url => $_[0]->url, n => 100, c => 2) }
@@ -67,6 +68,8 @@ sub kept {
     is(scalar @lines, 1, 'one line in the log') or diag join "\n", @lines;
     like($lines[0] // '', qr/:warn\].*IMX0020:.*$reason/, 'says why');
     is($db->count(undef, $h->{database}), 0, 'nothing is sent');
+    my $f = accounts_ok($h, 'kept');
+    is($f->{points_pending}, $f->{points_recorded}, 'all wait');
 }
 
 subtest 'a certificate of the authority that was named' => sub {
@@ -120,6 +123,31 @@ subtest 'TLS 1.1' => sub {
     kept($h, qr/protocol|alert|SSL/);
 };
 
+# Without httpd between: the TLS that InfluxDB 2 itself has.
+SKIP: {
+    my ($program, $why) = influxd2_program();
+    skip "no InfluxDB 2: $why", 1 if !$program;
+    subtest 'an InfluxDB 2 with a certificate' => sub {
+        my ($cert, $key) = @good;
+        my $db2 = influxd2(tls => [$cert, $key], ca => $ca->file);
+        my $h = httpd(module => 1, status_page => 1, start => 0,
+            influx => $db2);
+        my $token = $h->secret('token', $db2->token . "\n");
+        my $file = replace($h, 'ca.pem', slurp($other->file));
+        $h->reconf(conf => qq{InfluxMetricsBucket "$db2->{org}" httpd\n}
+            . "InfluxMetricsTokenFile $token\n"
+            . "InfluxMetricsTLSCAFile $file")->start;
+        request($h);
+        ok(wait_until(20, sub { grep { /IMX0020:.*certificate/ } ours($h) }),
+            'another authority: nothing is sent');
+        is(accounts_ok($h, 'kept')->{points_pending}, 100, 'all wait');
+        replace($h, 'ca.pem', slurp($ca->file));
+        figures_are($h, { points_sent => 100, points_pending => 0 },
+            'the right one is read, and all is sent', seconds => 40);
+        is($db2->count, 100, 'and there');
+    };
+}
+
 for my $host (qw(clients clients12)) {
     subtest "a certificate of ours is asked for: $host" => sub {
         my @pair = $ca->issue('DNS:web1.example.org');
@@ -134,7 +162,15 @@ for my $host (qw(clients clients12)) {
             . "$dir/client.key");
         my $before = ours($h);
         $h->graceful(gone => 1);
-        kept($h, qr/alert|certificate|handshake|SSL|reset/i, $before);
+        request($h);
+        ok(wait_until(20, sub { # the same outage: not told of again
+            figures($h)->{last_error}
+                =~ /alert|certificate|handshake|SSL|reset/i
+                && figures($h)->{points_pending} == 200;
+        }), 'another authority');
+        is(scalar(ours($h)), $before, 'one line in the log');
+        is($db->count(undef, $h->{database}), 0, 'nothing is sent');
+        accounts_ok($h, 'wrong certificate');
         replace($h, 'client.pem', slurp($pair[0]));
         replace($h, 'client.key', slurp($pair[1]));
         arrive($h, 200, 'the right one is read without a restart');

@@ -32,8 +32,9 @@ for group; do
         packages="$packages $build"
         commands="$commands gcc make apxs curl-config" ;;
     test)
-        packages="$packages $build $server libcmocka-dev victoria-metrics"
-        commands="$commands gcc make apxs curl-config perl prove ab influxd
+        packages="$packages $build $server libcmocka-dev victoria-metrics
+            pkg-config openssl curl"
+        commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics" ;;
     demo)
         packages="$packages $build $server wrk"

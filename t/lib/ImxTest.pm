@@ -10,11 +10,17 @@ package ImxTest;
 #   my $db = influxd();                  # auth => 1 (admin, secret)
 #                                        # start => 0: not yet
 #                                        # socket => 1: also on $db->socket
+#                                        # max_body => bytes of a write
 #   $db->url; $db->port;                 # http://127.0.0.1:PORT
 #   $db->query('SELECT ...', 'httpd');   # rows as hashes, tags merged in,
 #                                        # time in ns; dies on an error
 #   $db->count('raw-requests');          # points, 0 when there are none
 #   $db->stop; $db->kill; $db->pause; $db->resume; $db->start; $db->restart;
+#   my $db2 = influxd2();                # InfluxDB 2.7; its setup: org, bucket
+#                                        # tls => [$cert, $key], ca => $file
+#                                        # "httpd", $db2->token
+#   $db2->count(...), ->query(...);      # as above: database = bucket
+#   $db2->make_bucket('name');           # influxd2_program(): path, or why not
 #   my $vm = victoria(); $vm->samples('raw-requests_bytes_sent'); # also start..
 #
 #   my $h = httpd(mpm => 'event',        # or worker, prefork (default: event)
@@ -22,6 +28,7 @@ package ImxTest;
 #                 influx => $db,         # InfluxMetrics On, its Server (or URL)
 #                 modules => ['rewrite'],# besides authz_core, mime, dir
 #                 children => 2, threads => 16,
+#                 status_page => 1,      # /imx-status, itself not recorded
 #                 conf => "text",        # or sub ($h) { "text" }: ports, dirs
 #                 vhosts => ['www.example.org' => "text", ...],
 #                 start => 0);           # else it is started, or dies
@@ -46,6 +53,8 @@ package ImxTest;
 #   levels();       # of the source files, from docs/architecture.md
 #   knows_httpd($name);     # does that table say so of a lower file?
 #   count_is($db, $n or $h, 'name'); finish();    # sanitizers, done_testing
+#   my $s = figures($h); accounts_ok($h, 'name'); # with status_page => 1
+#   figures_are($h, { points_sent => 3, ... }, 'name', seconds => 20);
 #
 # IMX_BUILD: build directory.  IMX_PRELOAD: sanitizer library to start httpd
 # with; waits are then longer, sanitizer_reports() lists what was found.
@@ -69,7 +78,8 @@ use Test::More ();
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(free_port work_dir top build wait_until slow which_one
-    influxd victoria httpd get http raw load client count_is
+    influxd influxd2 influxd2_program victoria httpd get http raw load client count_is
+    figures accounts_ok figures_are
     sanitizer_reports finish slurp spew levels knows_httpd);
 
 my $owner = $$;                 # only this process cleans up
@@ -232,6 +242,40 @@ sub load {
     return \%r;
 }
 
+# The figures of the status page, of an httpd made with status_page => 1.
+sub figures {
+    my ($h) = @_;
+    my $r = get($h->url('/imx-status?json'));
+    die "status page: $r->{status} $r->{content}" if !$r->{success};
+    return JSON::PP::decode_json($r->{content});
+}
+
+# Every recorded point is in exactly one place, and none is missing.  Nobody
+# may be asking for anything meanwhile, but delivery may go on.
+sub accounts_ok {
+    my ($h, $name) = @_;
+    my $s = figures($h);
+    my $sum = 0;
+    $sum += $s->{"points_$_"} for qw(sent rejected dropped pending spooled);
+    my $ok = Test::More::is($sum, $s->{points_recorded},
+        "$name: recorded = sent + rejected + dropped + pending + spooled");
+    Test::More::diag(Test::More::explain($s)) if !$ok;
+    return $s;
+}
+
+# Waits until the status page has these figures; then the accounts, too.
+sub figures_are {
+    my ($h, $figures, $name, %o) = @_;
+    my $s;
+    my @names = sort keys %$figures;
+    wait_until($o{seconds} // 20, sub {
+        $s = figures($h);
+        return !grep { $s->{$_} ne $figures->{$_} } @names;
+    });
+    Test::More::is_deeply({ map { $_ => $s->{$_} } @names }, $figures, $name);
+    return accounts_ok($h, $name);
+}
+
 # Waits until there are as many points as expected: a number, or an httpd,
 # which means as many as its access log has lines by then (it writes a line
 # after the client has its answer).
@@ -285,6 +329,21 @@ sub knows_httpd {
 }
 
 sub influxd { return ImxTest::Influx->new(@_) }
+sub influxd2 { return ImxTest::Influx2->new(@_) }
+
+# InfluxDB 2's server and '', or undef and why it is not there.  `make test`
+# has built it, or tried to, and left the outcome; else it is built now.
+sub influxd2_program {
+    my $file = build() . '/influxd2.txt';
+    if (!-e $file) {
+        make_path(build());
+        system "sh $top/tools/build-influxd.sh >$file </dev/null";
+    }
+    my ($said) = split /\n/, slurp($file);
+    return ($said, '') if defined $said && -x $said;
+    unlink $file;                       # whoever comes next may try again
+    return (undef, $said // 'tools/build-influxd.sh said nothing');
+}
 sub victoria { return ImxTest::Victoria->new(@_) }
 sub httpd { return ImxTest::Httpd->new(@_) }
 sub client { return ImxTest::Client->new(@_) }
@@ -379,6 +438,7 @@ sub new {
     my ($dir, $rpc) = ($self->{dir}, ImxTest::free_port());
     my $auth = $o{auth} ? 'true' : 'false';
     my $socket = $o{socket} ? 'true' : 'false';
+    my $body = $o{max_body} // 25_000_000;
     ImxTest::spew("$dir/influxd.conf", <<"TOML");
 reporting-disabled = true
 bind-address = "127.0.0.1:$rpc"
@@ -397,6 +457,7 @@ bind-address = "127.0.0.1:$rpc"
   bind-address = "127.0.0.1:$self->{port}"
   log-enabled = false
   auth-enabled = $auth
+  max-body-size = $body
   unix-socket-enabled = $socket
   bind-socket = "$dir/influxd.sock"
 [logging]
@@ -433,11 +494,9 @@ sub socket { "$_[0]{dir}/influxd.sock" }
 # series' name is the column _name.
 sub query {
     my ($self, $q, $db) = @_;
-    my $http = HTTP::Tiny->new(timeout => 60);
     utf8::decode($q);           # HTTP::Tiny wants characters
     my %form = (q => $q, db => $db // 'httpd', epoch => 'ns');
-    my $who = $self->{admin} ? '?u=admin&p=secret' : '';
-    my $r = $http->post_form($self->url("/query$who"), \%form);
+    my $r = $self->_post_query(\%form);
     die "influxd: $r->{status} $r->{content}\n" if !$r->{success};
     my @rows;
     for my $result (@{ JSON::PP::decode_json($r->{content})->{results} }) {
@@ -453,6 +512,13 @@ sub query {
     return @rows;
 }
 
+sub _post_query {
+    my ($self, $form) = @_;
+    my $who = $self->{admin} ? '?u=admin&p=secret' : '';
+    return HTTP::Tiny->new(timeout => 60)->post_form(
+        $self->url("/query$who"), $form);
+}
+
 # Counts points by a field each of them has; 0 without the database too.
 sub count {
     my ($self, $measurement, $db, $field) = @_;
@@ -461,8 +527,105 @@ sub count {
     my @rows = eval {
         $self->query(qq{SELECT count("$field") AS n FROM "$name"}, $db);
     };
-    die $@ if $@ && $@ !~ /database not found/;
+    die $@ if $@ && $@ !~ /database not found|no dbrp mapping/;
     return @rows ? $rows[0]{n} : 0;
+}
+
+# ---------------------------------------------------------------------------
+# InfluxDB 2: a bucket is a database to InfluxQL.
+package ImxTest::Influx2;
+our @ISA = ('ImxTest::Influx');
+
+sub new {
+    my ($class, %o) = @_;
+    my $self = $class->_init('influxd2', org => 'my org', bucket => 'httpd',
+        token => 'first-token-' . int(rand 1e9) . '==', %o);
+    $self->start unless exists $o{start} && !$o{start};
+    return $self;
+}
+
+sub token { $_[0]{token} }
+
+sub start {
+    my ($self) = @_;
+    my ($program, $why) = ImxTest::influxd2_program();
+    my ($dir, $log) = ($self->{dir}, "$self->{dir}/influxd.log");
+    $self->_spawn($log, { HOME => $dir }, $program // die($why), 'run',
+        '--http-bind-address', "127.0.0.1:$self->{port}", '--bolt-path',
+        "$dir/bolt", '--sqlite-path', "$dir/sqlite", '--engine-path',
+        "$dir/engine", '--reporting-disabled', '--log-level', 'warn',
+        map({ ($_->[0], $self->{tls}[$_->[1]]) }
+            $self->{tls} ? (['--tls-cert', 0], ['--tls-key', 1]) : ()));
+    $self->_wait_ready(sub { $self->_call('GET', '/health')->{success} },
+        $log);
+    if (!$self->{set_up}++) {
+        $self->api('POST', 'setup', { username => 'admin',
+            password => 'password1', org => $self->{org},
+            bucket => $self->{bucket}, token => $self->{token} });
+    }
+    return $self;
+}
+
+sub url {
+    my ($self, $path) = @_;
+    my $url = $self->SUPER::url($path);
+    $url =~ s/^http:/https:/ if $self->{tls};
+    return $url;
+}
+
+# With the token.  What it is over https curl does: HTTP::Tiny has no TLS
+# without modules that are not core.
+sub _call {
+    my ($self, $method, $path, $content) = @_;
+    my $authorization = "Token $self->{token}";
+    return ImxTest::http($method, $self->url($path), {
+        headers => { Authorization => $authorization },
+        (defined $content ? (content => $content) : ()),
+    }) if !$self->{tls};
+    my $file = ImxTest::spew("$self->{dir}/content", $content // '');
+    open my $curl, '-|', 'curl', '-s', '--cacert', $self->{ca}, '-X', $method,
+        '-H', "Authorization: $authorization", '-w', '\n%{http_code}',
+        ($content ? ('--data-binary', "\@$file") : ()), $self->url($path)
+        or die "curl: $!";
+    my ($text, $status) = do { local $/; <$curl> } =~ /^(.*)\n(\d+)$/s;
+    close $curl;
+    return { success => scalar($status =~ /^2/), status => $status,
+        content => $text };
+}
+
+# A call of its API as the administrator; what it answers, decoded.
+sub api {
+    my ($self, $method, $path, $content) = @_;
+    my $r = $self->_call($method, "/api/v2/$path",
+        $content ? JSON::PP::encode_json($content) : undef);
+    die "influxd 2: $path: $r->{status} $r->{content}\n" if !$r->{success};
+    return length $r->{content} ? JSON::PP::decode_json($r->{content}) : {};
+}
+
+sub _org_id {
+    my ($self) = @_;
+    return $self->api('GET', 'orgs')->{orgs}[0]{id};
+}
+
+sub make_bucket {
+    my ($self, $name) = @_;
+    return $self->api('POST', 'buckets', { orgID => $self->_org_id,
+        name => $name })->{id};
+}
+
+# A token that may write all buckets, and nothing else.
+sub make_token {
+    my ($self) = @_;
+    my $id = $self->_org_id;
+    return $self->api('POST', 'authorizations', { orgID => $id,
+        permissions => [{ action => 'write', resource => { type => 'buckets',
+            orgID => $id } }] });
+}
+
+sub _post_query {
+    my ($self, $form) = @_;
+    my $query = HTTP::Tiny->new->www_form_urlencode($form);
+    return $self->_call('GET', "/query?$query");
 }
 
 # ---------------------------------------------------------------------------
@@ -672,6 +835,9 @@ CONF
     my $db = $self->{influx};
     $conf .= "InfluxMetrics On\nInfluxMetricsServer "
         . (ref $db ? $db->url : $db) . "\n" if defined $db && $self->{module};
+    $conf .= "<Location /imx-status>\nSetHandler influx-metrics\n"
+        . "InfluxMetrics Off\n</Location>\n"
+        if $self->{status_page} && $self->{module};
     $conf .= $self->_text($self->{conf}) . "\n";
     my @vhosts = @{ $self->{vhosts} // [] };
     while (my ($name, $text) = splice @vhosts, 0, 2) {
@@ -798,8 +964,10 @@ sub access_log {
     } split /\n/, ImxTest::slurp("$self->{dir}/access.log");
 }
 
+# Without the status page, which is not recorded.
 sub access_count {
-    return ImxTest::slurp("$_[0]{dir}/access.log") =~ tr/\n//;
+    my $log = ImxTest::slurp("$_[0]{dir}/access.log");
+    return ($log =~ tr/\n//) - (() = $log =~ m{\t/imx-status$}mg);
 }
 
 sub error_log { split /\n/, ImxTest::slurp("$_[0]{dir}/error.log") }

@@ -93,7 +93,8 @@ static void test_count(void **state)
         { V1, IMX_INFLUX_MALFORMED, 3, 3, IMX_INFLUX_REJECTED, 3 },
         { V1, IMX_INFLUX_MALFORMED, 9, 3, IMX_INFLUX_REJECTED, 3 },
         { V1, IMX_INFLUX_MALFORMED, 1, 1, IMX_INFLUX_MALFORMED, 1 },
-        { V2, IMX_INFLUX_MALFORMED, 3, 3, IMX_INFLUX_MALFORMED, 3 },
+        { V2, IMX_INFLUX_MALFORMED, 3, 3, IMX_INFLUX_REJECTED, 3 },
+        { V2, IMX_INFLUX_MALFORMED, 2, 3, IMX_INFLUX_MALFORMED, 2 },
         { V3, IMX_INFLUX_MALFORMED, 2, 2, IMX_INFLUX_MALFORMED, 2 },
     };
 
@@ -150,8 +151,53 @@ static void test_v3_partial(void **state)
     imx_answer_sort(V3, 400, body, (size_t)(to - body), &r);
     assert_int_equal(r.answer, IMX_INFLUX_PARTIAL);
     assert_int_equal(r.dropped, 100);
+    assert_int_equal(r.line, 2);
+    assert_int_equal(r.more, 1);
+    imx_answer_count(V3, 100, &r);          /* there were no more */
+    assert_int_equal(r.more, 0);
     assert_string_equal(r.reason,
                         "partial write of line protocol occurred: bad 1");
+}
+
+typedef struct {
+    imx_influx_api_e api;
+    const char *body;
+    int quotes;
+    int64_t line;
+} named_row_t;
+
+/* What tells which line it was: its text, or in InfluxDB 3 its number. */
+static void test_named(void **state)
+{
+    static const named_row_t rows[] = {
+        { V1, "{\"error\":\"partial write: unable to parse 'm1 garbage': x "
+          "dropped=0\"}", 1, 0 },
+        { V2, "{\"message\":\"unable to parse 'bad': x\"}", 1, 0 },
+        { V1, "partial write: points beyond retention policy dropped=1", 0, 0 },
+        { V1, "partial write: field type conflict: input field \"unable to "
+          "parse 'x'\" dropped=1", 0, 0 },
+        { V3, "{\"error\":\"partial write\",\"data\":[{\"original_line\":"
+          "\"\\\"line_number\\\":9\",\"line_number\" : 70,\"error_message\":"
+          "\"x\"},{\"line_number\":71}]}", 0, 70 },
+        { V3, "{\"error\":\"partial write\",\"data\":[{\"line_number\":"
+          "99999999999999999999}]}", 0, 9999999999 },
+        { V3, "{\"error\":\"partial write\",\"data\":[{\"line_number\":-1}]}",
+          0, 0 },
+        { V3, "{\"error\":\"partial write\",\"data\":[{\"line_number\"", 0, 0 },
+        { V1, "{\"error\":\"partial write\",\"data\":[{\"line_number\":3}]}",
+          0, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        imx_influx_result_t r;
+
+        imx_answer_sort(rows[i].api, 400, rows[i].body, strlen(rows[i].body),
+                        &r);
+        if (r.quotes != rows[i].quotes || r.line != rows[i].line || r.more) {
+            fail_msg("row %zu: quotes %d, line %ld", i, r.quotes, (long)r.line);
+        }
+    }
 }
 
 /* --- Retry-After --- */
@@ -286,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_count),
         cmocka_unit_test(test_created),
         cmocka_unit_test(test_v3_partial),
+        cmocka_unit_test(test_named),
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_retry_after_cut),
         cmocka_unit_test(test_hide),

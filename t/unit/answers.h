@@ -51,17 +51,36 @@ static const answer_row_t answer_rows[] = {
       "dropped=1\"}\n", IMX_INFLUX_PARTIAL, 1,
       "partial write: points beyond retention policy dropped=1" },
     { V1, 400, "{\"error\":\"database is required\"}\n",
-      IMX_INFLUX_REJECTED, -1, "database is required" },
+      IMX_INFLUX_REFUSED, -1, "database is required" },
     { V1, 401, "{\"error\":\"unable to parse authentication credentials\"}\n",
       IMX_INFLUX_UNAUTHORIZED, -1,
       "unable to parse authentication credentials" },
     { V1, 403, "{\"error\":\"\\\"bob\\\" user is not authorized to write to "
       "database \\\"t\\\"\"}\n", IMX_INFLUX_UNAUTHORIZED, -1,
       "\"bob\" user is not authorized to write to database \"t\"" },
+    { V1, 404, "{\"code\":\"not found\",\"message\":\"no dbrp mapping found\"}",
+      IMX_INFLUX_RETRY, -1, "no dbrp mapping found" },
     { V1, 413, "{\"error\":\"Request Entity Too Large\"}\n",
       IMX_INFLUX_TOO_LARGE, -1, "Request Entity Too Large" },
-    { V2, 404, "404 page not found\n", IMX_INFLUX_REJECTED, -1,
+    { V2, 404, "404 page not found\n", IMX_INFLUX_RETRY, -1,
       "404 page not found" },
+
+    /* seen from influxd 2.7.12 */
+    { V2, 401, "{\"code\":\"unauthorized\",\"message\":\"unauthorized access\"}",
+      IMX_INFLUX_UNAUTHORIZED, -1, "unauthorized access" },
+    { V2, 404, "{\"code\":\"not found\",\"message\":\"bucket \\\"nope\\\" not "
+      "found\"}", IMX_INFLUX_NOT_FOUND, -1, "bucket \"nope\" not found" },
+    { V2, 422, "{\"code\":\"unprocessable entity\",\"message\":\"failure writing "
+      "points to database: partial write: field type conflict: input field "
+      "\\\"v\\\" on measurement \\\"m\\\" is type integer, already exists as type "
+      "float dropped=1\"}", IMX_INFLUX_PARTIAL, 1, "failure writing points to "
+      "database: partial write: field type conflict: input field \"v\" on "
+      "measurement \"m\" is type integer, already exists as type float "
+      "dropped=1" },
+    { V2, 400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'bad': "
+      "missing fields\\nunable to parse 'worse x': invalid field format\"}",
+      IMX_INFLUX_MALFORMED, 2, "unable to parse 'bad': missing fields unable to "
+      "parse 'worse x': invalid field format" },
 
     /* as documented for 2.x, 3.x and the hosted ones */
     { V2, 400, "{\"code\":\"invalid\",\"message\":\"unable to parse 'bad': "
@@ -85,7 +104,7 @@ static const answer_row_t answer_rows[] = {
       "\\\"o\\\" not found\"}", IMX_INFLUX_NOT_FOUND, -1,
       "organization name \"o\" not found" },
     { V2, 400, "{\"code\":\"invalid\",\"message\":\"invalid precision\"}",
-      IMX_INFLUX_REJECTED, -1, "invalid precision" },
+      IMX_INFLUX_REFUSED, -1, "invalid precision" },
     { V3, 400, "{\"error\":\"partial write of line protocol occurred\","
       "\"data\":[{\"original_line\":\"x\",\"line_number\":2,\"error_message\":"
       "\"no fields\"},{\"line_number\":5,\"error_message\":\"no time\"}]}",
@@ -106,7 +125,10 @@ static const answer_row_t answer_rows[] = {
       IMX_INFLUX_RETRY, -1, "retention policy not found" },
     { V1, 405, "Method Not Allowed\n", IMX_INFLUX_REJECTED, -1,
       "Method Not Allowed" },
-    { V1, 301, "", IMX_INFLUX_REJECTED, -1, "HTTP status 301" },
+    { V1, 301, "", IMX_INFLUX_RETRY, -1, "HTTP status 301" },
+    { V1, 304, "", IMX_INFLUX_RETRY, -1, "HTTP status 304" },
+    { V1, 399, "gone", IMX_INFLUX_RETRY, -1, "gone" },
+    { V1, 410, "gone", IMX_INFLUX_REJECTED, -1, "gone" },
     { V1, 100, "", IMX_INFLUX_REJECTED, -1, "HTTP status 100" },
 
     /* what stands between */
@@ -115,7 +137,7 @@ static const answer_row_t answer_rows[] = {
       "413 Request Entity Too Large" },
     { V1, 502, "<!DOCTYPE html><body><h1>Bad  \n Gateway</h1><p>x",
       IMX_INFLUX_RETRY, -1, "Bad Gateway" },
-    { V1, 404, "<TITLE lang=\"en\"> Not Found</TITLE>", IMX_INFLUX_REJECTED,
+    { V1, 404, "<TITLE lang=\"en\"> Not Found</TITLE>", IMX_INFLUX_RETRY,
       -1, "Not Found" },
     { V1, 502, "<", IMX_INFLUX_RETRY, -1, "HTTP status 502" },
 
@@ -127,15 +149,15 @@ static const answer_row_t answer_rows[] = {
     { V2, 400, "{\"message\":\"unable to parse 'm unable to parse 'x': bad\"}",
       IMX_INFLUX_MALFORMED, 1, "unable to parse 'm unable to parse 'x': bad" },
     { V2, 400, "{\"note\":\"\\\"error\\\":\\\"partial write\\\"\","
-      "\"message\":\"no\"}", IMX_INFLUX_REJECTED, -1, "no" },
+      "\"message\":\"no\"}", IMX_INFLUX_REFUSED, -1, "no" },
 
     /* escapes, and what is not printable */
     { V1, 400, "{\"error\" : \"a\\u0041\\u00e9\\t\\\\\\/\\u00\"}",
-      IMX_INFLUX_REJECTED, -1, "aA? \\/u00" },
-    { V1, 400, "\x1b[31mred\x7f\xc3\xa9\r\n", IMX_INFLUX_REJECTED, -1,
+      IMX_INFLUX_REFUSED, -1, "aA? \\/u00" },
+    { V1, 400, "\x1b[31mred\x7f\xc3\xa9\r\n", IMX_INFLUX_REFUSED, -1,
       "?[31mred???" },
-    { V1, 400, "{\"error\":7}", IMX_INFLUX_REJECTED, -1, "{\"error\":7}" },
-    { V1, 400, "{\"error\":\"cut", IMX_INFLUX_REJECTED, -1, "cut" },
+    { V1, 400, "{\"error\":7}", IMX_INFLUX_REFUSED, -1, "{\"error\":7}" },
+    { V1, 400, "{\"error\":\"cut", IMX_INFLUX_REFUSED, -1, "cut" },
     { V1, 400, "partial write: x dropped=12345678901", IMX_INFLUX_PARTIAL, -1,
       "partial write: x dropped=12345678901" },
 };

@@ -1351,7 +1351,37 @@ static int is_whole(const imx_batch_delivery_t *d)
            && d->last_error[end] == '\0';
 }
 
-/* All zero, or all of one call; and never an older one than before. */
+/* A holder that is killed while it tells: what was told before stays. */
+static void test_killed_while_telling(void **state)
+{
+    imx_batch_delivery_t d;
+    int i, child_status;
+    pid_t pid;
+
+    (void)state;
+    make_area(1, 512, 1);
+    for (i = 1; i <= 20; i++) {
+        memset(&d, i, sizeof d);
+        d.last_flush = i;
+        d.spool_bytes = (uint64_t)i;
+        imx_batch_tell(&batch, &d);
+        pid = fork();
+        if (pid == 0) {
+            memset(&d, 99, sizeof d);
+            arm("tell", i, SIGKILL);
+            imx_batch_tell(&batch, &d);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &child_status, 0), pid);
+        assert_true(WIFSIGNALED(child_status));
+        d = imx_batch_told(&batch);
+        assert_int_equal(d.last_flush, i);
+        assert_true(is_whole(&d));
+    }
+}
+
+/* All of one call, or zero when the writer is always faster; and never an
+ * older one than before. */
 static void test_what_is_told_is_whole(void **state)
 {
     imx_batch_delivery_t d;
@@ -2135,11 +2165,12 @@ int main(void)
         TEST(test_kill_a_child_at_each_point),
         TEST(test_kill_a_child_with_threads),
         TEST(test_kill_the_holder),
+        TEST(test_killed_while_telling),
         TEST(test_a_slow_writer),
         TEST(test_kill_anybody),
         TEST(test_garbage_meanwhile),
     };
-    const size_t all = sizeof tests / sizeof *tests, with_processes = 10;
+    const size_t all = sizeof tests / sizeof *tests, with_processes = 11;
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return _cmocka_run_group_tests("batch", tests,

@@ -645,6 +645,7 @@ static void test_connect_timeout(void **state)
     f->o.connect_timeout_ms = 150;
     post_two(f);
     assert_lost(f, IMX_INFLUX_RETRY, CURLE_OPERATION_TIMEDOUT);
+    assert_int_equal(f->r.too_slow, 0);
     assert_true(now_ms() - start < 2000);
     close(first);
     close(full);
@@ -688,6 +689,8 @@ static void test_refusal_cut(void **state)
 
 /* --- What a server may ask for, and what it may not do to us --- */
 
+static imx_influx_answer_e post_many(fixture_t *f, size_t count, uint32_t len);
+
 static int64_t retry_after(fixture_t *f, const char *value)
 {
     char header[128], *text;
@@ -723,12 +726,19 @@ static void test_redirect(void **state)
     fixture_t *f = *state;
     char extra[128], *text;
 
-    snprintf(extra, sizeof(extra), "Location: %s/elsewhere\r\n", f->url);
+    f->o.token_file = f->path;
+    write_file(f, "hunter2\n");
+    snprintf(extra, sizeof(extra), "Location: %s/elsewhere?t=hunter2\r\n",
+             f->url);
     text = http(307, extra, "");
-    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_REJECTED);
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_RETRY);
     assert_int_equal(f->r.status, 307);
     assert_int_equal(standin_requests(f->server), 1);
+    assert_non_null(strstr(f->r.reason, "307"));
+    assert_non_null(strstr(f->r.reason, "/elsewhere?t=*******"));
     free(text);
+    answer_to(f, STANDIN_CLOSE, "HTTP/1.1 302 x\r\n\r\n");
+    assert_string_equal(f->r.reason, "HTTP status 302");
 }
 
 static void test_endless(void **state)
@@ -739,12 +749,87 @@ static void test_endless(void **state)
     assert_lost(f, IMX_INFLUX_UNKNOWN, CURLE_WRITE_ERROR);
     answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 200 OK\r\n");   /* its head */
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
-    answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 404 x\r\n\r\nno ");
+    answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 405 x\r\n\r\nno ");
     assert_lost(f, IMX_INFLUX_REJECTED, CURLE_WRITE_ERROR);
     assert_memory_equal(f->r.reason, "no X: xxx X: xxx", 16);
     answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 503 x\r\n\r\n");
     assert_lost(f, IMX_INFLUX_RETRY, CURLE_WRITE_ERROR);
     assert_int_equal(answer_to(f, STANDIN_ANSWER, OK_204), IMX_INFLUX_SENT);
+}
+
+/* What may come before an answer, and what must not come with it. */
+static void test_odd_answers(void **state)
+{
+    fixture_t *f = *state;
+
+    assert_int_equal(answer_to(f, STANDIN_ANSWER,
+                               "HTTP/1.1 100 Continue\r\n\r\n"
+                               "HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n"
+                               "Location: /x\r\n\r\n" OK_204),
+                     IMX_INFLUX_SENT);
+    assert_int_equal(f->r.status, 204);
+    assert_int_equal(f->r.retry_after_ms, -1);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    /* a 204 has no body: what follows it is no answer to the next request */
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, "HTTP/1.1 204 x\r\n"
+                               "Content-Length: 24\r\n\r\n"
+                               "HTTP/1.1 400 bad\r\n\r\nbad"),
+                     IMX_INFLUX_SENT);
+    standin_say(f->server, STANDIN_ANSWER, OK_204);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_int_equal(f->r.status, 204);
+    /* only 1xx, then the end */
+    answer_to(f, STANDIN_CLOSE, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
+    /* HTTP/0.9, another protocol, chunks that are none */
+    answer_to(f, STANDIN_CLOSE, "stored, all of it");
+    assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
+    answer_to(f, STANDIN_CLOSE, "SSH-2.0-OpenSSH_9\r\n");
+    assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
+    answer_to(f, STANDIN_CLOSE, "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+              "chunked\r\n\r\nzz\r\n");
+    assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
+}
+
+/* A header without an end, and 1xx for ever: given up before the time limit,
+ * and not kept in memory. */
+static void test_endless_head(void **state)
+{
+    fixture_t *f = *state;
+    int64_t start = now_ms();
+
+    f->o.total_timeout_ms = 20000;
+    answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 204 x\r\nA: b\r\n");
+    assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
+    assert_true(f->r.curl_code != CURLE_OPERATION_TIMEDOUT);
+    assert_true(now_ms() - start < 10000);
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, OK_204), IMX_INFLUX_SENT);
+}
+
+/* More refused lines than the answer has room for. */
+static void test_more_than_kept(void **state)
+{
+    static const char part[] = "unable to parse 'xxxxxxxxxxxx': missing fields\n";
+    fixture_t *f = *state;
+    char *body = malloc(100000), *to = body, *text;
+
+    to = stpcpy(to, "partial write: ");
+    while (to - body < 90000) {
+        to = stpcpy(to, part);
+    }
+    text = http(400, "", body);
+    standin_say(f->server, STANDIN_ANSWER, text);
+    assert_int_equal(post_many(f, 10000, 20), IMX_INFLUX_PARTIAL);
+    assert_int_equal(f->r.more, 1);
+    assert_int_equal(post_many(f, 100, 20), IMX_INFLUX_PARTIAL);
+    assert_int_equal(f->r.dropped, 100);
+    assert_int_equal(f->r.more, 0);
+    free(text);
+    free(body);
+    answer_to(f, STANDIN_CLOSE, "HTTP/1.1 400 x\r\nContent-Length: 999\r\n\r\n"
+              "partial write: unable to parse 'x'");
+    assert_int_equal(f->r.answer, IMX_INFLUX_PARTIAL);
+    assert_int_equal(f->r.more, 1);         /* cut by the connection */
 }
 
 static void test_slow(void **state)
@@ -829,6 +914,11 @@ static void test_abort_upload(void **state)
     imx_influx_post(f->in, &line, 1);
     wait_for_requests(f, 1);
     assert_quick_abort(f);
+    f->o.total_timeout_ms = 300;
+    open_handle(f);
+    imx_influx_post(f->in, &line, 1);
+    assert_int_equal(finish(f), IMX_INFLUX_UNKNOWN);
+    assert_int_equal(f->r.too_slow, 1);
     free(data);
     imx_influx_wait(f->in, -1, 10);
     assert_int_equal(imx_influx_step(f->in, &f->r), IMX_INFLUX_IDLE);
@@ -1197,7 +1287,8 @@ static void assert_not_taken(fixture_t *f, const char *answer, const char *word)
     /* the answer to lines that were sent plain is what it says */
     answer_to(f, STANDIN_CLOSE, answer);
     assert_int_equal(f->r.answer, f->r.status == 501 ? IMX_INFLUX_RETRY
-                                                     : IMX_INFLUX_REJECTED);
+                                  : f->r.status == 400 ? IMX_INFLUX_REFUSED
+                                                       : IMX_INFLUX_REJECTED);
     assert_null(strstr(f->r.reason, "gzip"));
 }
 
@@ -1227,7 +1318,7 @@ static void test_gzip_taken(void **state)
     char *text = http(400, "", "bad");
 
     f->o.gzip = 1;
-    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_REJECTED);
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_REFUSED);
     assert_string_equal(f->r.reason, "bad");
     assert_int_equal(answer_to(f, STANDIN_ANSWER, "HTTP/1.0 204 No Content\r\n"
                                "Connection: keep-alive\r\n\r\n"),
@@ -1342,6 +1433,9 @@ int main(void)
         TEST(test_retry_after),
         TEST(test_redirect),
         TEST(test_endless),
+        TEST(test_odd_answers),
+        TEST(test_endless_head),
+        TEST(test_more_than_kept),
         TEST(test_slow),
         TEST(test_timeout),
         TEST(test_abort),

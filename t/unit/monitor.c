@@ -73,6 +73,9 @@ typedef struct {
     int may_create;
     size_t limit;                       /* bytes of a body, 0: none */
     int picky;                          /* refuses bodies with a poison line */
+    int partial;                        /* stores the others: 1 as InfluxDB 1
+                                           and 2, 3 as InfluxDB 3 tells it */
+    char told[16384];                   /* its answer then */
     /* what it saw */
     int writes, creates;
     body_t bodies[BODIES];
@@ -181,13 +184,45 @@ static void store_line(store_t *s, const char *line)
     s->last = (uint32_t)number;
 }
 
+static int is_poison(const char *line)
+{
+    return memmem(line, LINE_BYTES, "poison", 6) != NULL;
+}
+
 static void store_body(store_t *s, const char *body, size_t len)
 {
     s->wrong += len % LINE_BYTES != 0;
     for (; len >= LINE_BYTES; len -= LINE_BYTES) {
-        store_line(s, body);
+        if (!s->partial || !is_poison(body)) {
+            store_line(s, body);
+        }
         body += LINE_BYTES;
     }
+}
+
+/* The good lines are stored; what is said of the others. */
+static const char *store_in_part(store_t *s, const char *body, size_t len)
+{
+    char text[15000], *to = text;
+    unsigned bad = 0, i;
+
+    store_body(s, body, len);
+    to = stpcpy(to, s->partial == 3
+                    ? "{\"error\":\"partial write of line protocol occurred\","
+                      "\"data\":[" : "partial write: field type conflict");
+    for (i = 0; i < len / LINE_BYTES; i++) {
+        if (is_poison(body + i * LINE_BYTES) && bad++ < 100
+            && s->partial == 3) {
+            to += sprintf(to, "%s{\"original_line\":\"raw-requests\","
+                          "\"line_number\":%u,\"error_message\":\"no\"}",
+                          bad > 1 ? "," : "", i + 1);
+        }
+    }
+    to = s->partial == 3 ? stpcpy(to, "]}")
+                         : to + sprintf(to, " dropped=%u", bad);
+    snprintf(s->told, sizeof s->told, "HTTP/1.1 400 x\r\nContent-Length: "
+             "%zu\r\n\r\n%s", (size_t)(to - text), text);
+    return s->told;
 }
 
 static void remember_body(store_t *s, const char *body, size_t len)
@@ -245,8 +280,13 @@ static const char *judge_write(store_t *s, const char *head, const char *body,
     if (s->limit && len > s->limit) {
         return "HTTP/1.1 413 x\r\nContent-Length: 4\r\n\r\nlong";
     }
+    if (s->partial && memmem(body, len, "poison", 6)) {
+        return store_in_part(s, body, len);
+    }
     if (s->picky && memmem(body, len, "poison", 6)) {
-        return "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nunable to parse";
+        return s->picky > 1
+               ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nI do not fancy it"
+               : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nunable to parse";
     }
     return OK_204;
 }
@@ -678,6 +718,12 @@ static void deliver(fixture_t *f)
     UNTIL(pending(f) == 0);
 }
 
+/* Is a body with the server, or did the last one just come back? */
+static int is_sending(fixture_t *f)
+{
+    return pending(f) > 0 && sealed(f) == 0;
+}
+
 /* Until write number n was answered with a refusal and taken back. */
 static void until_refused(fixture_t *f, int n, uint64_t lines)
 {
@@ -902,26 +948,150 @@ static void test_partial(void **state)
 {
     fixture_t *f = *state;
 
-    refuse(f, 400, "", "{\"error\":\"partial write: points beyond retention "
-           "policy dropped=7\"}");
+    refuse(f, 400, "", "{\"error\":\"partial write: unable to parse 'x': y "
+           "dropped=6\"}");
     begin(f);
     append(f, 600);                     /* more than two segments */
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 7);
     assert_int_equal(fate(f, IMX_BATCH_SENT), 593);
     assert_says(f, "IMX0022", IMX_LOG_ERROR, "refused 7 points for good");
-    assert_says(f, "IMX0022", IMX_LOG_ERROR, "beyond retention policy");
-
-    refuse(f, 422, "", "partial write");        /* at least one */
-    append(f, 5);
-    deliver(f);
-    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 8);
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "unable to parse 'x': y");
 
     refuse(f, 500, "", "field type conflict dropped=9999");
     append(f, 5);
     deliver(f);
-    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 13);
-    assert_int_equal(writes(f), 3);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 12);
+    assert_int_equal(writes(f), 2);
+}
+
+/* Not said how many: every half says it of itself. */
+static void test_partial_uncounted(void **state)
+{
+    fixture_t *f = *state;
+
+    then(f, 1, STANDIN_ANSWER, http(f, 422, "", "partial write"));
+    then(f, 1, STANDIN_ANSWER, OK_204);
+    then(f, 2, STANDIN_ANSWER, http(f, 422, "", "partial write"));
+    begin(f);
+    append(f, 4);
+    deliver(f);
+    assert_int_equal(writes(f), 5);     /* 4: no, 2: yes, 2: no, 1: no, 1 */
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 1);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 3);
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "n=0000000002i");
+}
+
+static void poison_some(fixture_t *f, uint32_t first, uint32_t bad, int lines)
+{
+    f->poison = atomic_load(&f->shared->next) + first;
+    f->poison_count = bad;
+    append(f, lines);
+}
+
+/* How many were refused is told, which ones is not: one is looked for, by
+ * sending halves again, but not more than once a minute. */
+static void test_search(void **state)
+{
+    static const uint32_t places[] = { 0, 9999, 7500, 4999, 5000 };
+    fixture_t *f = *state;
+    char name[32];
+
+    SET(f, partial, 1);
+    begin(f);
+    for (size_t i = 0; i < 5; i++) {
+        int before = writes(f);
+
+        poison_some(f, places[i] / (i ? 10 : 1), 1, i ? 1000 : 10000);
+        snprintf(name, sizeof name, "n=%010" PRIu32 "i", f->poison);
+        deliver(f);
+        assert_in_range(writes(f) - before, 2, 1 + 15);
+        assert_says(f, "IMX0022", IMX_LOG_ERROR, "refused 1 points");
+        assert_says(f, "IMX0022", IMX_LOG_ERROR, name);
+        assert_says(f, "IMX0022", IMX_LOG_ERROR, "field type conflict");
+        assert_int_equal(logged(f, "IMX0022"), i + 1);
+        assert_int_equal(fate(f, IMX_BATCH_REJECTED), i + 1);
+        later(f, 61000);
+        before = writes(f);
+    }
+    deliver(f);
+    poison_some(f, 3, 2, 100);
+    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 7);
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "refused 2 points");
+    for (int i = 0; i < 50; i++) {      /* within the minute: counted only */
+        int before = writes(f);
+
+        poison_some(f, 3, 2, 100);
+        deliver(f);
+        assert_int_equal(writes(f) - before, 1);
+    }
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 107);
+    assert_int_equal(stored(f), atomic_load(&f->shared->next) - 107);
+    assert_int_equal(logged(f, "IMX0022"), 6);
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "refused 100 points");
+}
+
+/* Something else happens while it looks: the figures stay right. */
+static void test_search_disturbed(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    begin(f);
+    for (i = 0; i < 5; i++) {
+        say(f, STANDIN_ANSWER, NULL);
+        SET(f, partial, 1);
+        poison_some(f, 900, 1, 1000);
+        tick(f);
+        UNTIL(writes(f) >= 1 && f->store.lines % 1000 != 0);
+        switch (i) {
+        case 0: say(f, STANDIN_CLOSE, ""); break;
+        case 1: refuse(f, 503, "", "busy"); break;
+        case 2: refuse(f, 405, "", "not here"); break;
+        case 3: refuse(f, 413, "", "long"); break;
+        case 4: end_monitor(f); begin(f); tick(f); break;
+        }
+        later(f, 1);
+        UNTIL(pending(f) == 0 || i == 4);
+        heal(f);
+        later(f, 61000);
+        UNTIL(pending(f) == 0);
+        assert_int_equal(fate(f, IMX_BATCH_REJECTED), i + 1);
+        assert_int_equal(fate(f, IMX_BATCH_SENT), 999 * (i + 1));
+        assert_int_equal(stored(f), 999 * (i + 1));
+        later(f, 61000);
+        SET(f, writes, 0);
+        SET(f, lines, f->store.lines - f->store.again);
+        SET(f, again, 0);
+    }
+}
+
+/* InfluxDB 3 names lines by number, and no more than 100 of them. */
+static void test_v3_partial(void **state)
+{
+    fixture_t *f = *state;
+    char name[32];
+
+    f->o.influx.api = IMX_INFLUX_V3;
+    SET(f, partial, 3);
+    begin(f);
+    poison_some(f, 7777, 1, 10000);
+    snprintf(name, sizeof name, "n=%010" PRIu32 "i", f->poison);
+    deliver(f);
+    assert_int_equal(writes(f), 1);     /* no search */
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, name);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 1);
+    poison_some(f, 500, 250, 1000);
+    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 251);
+    poison_some(f, 0, 100, 100);        /* all of them, and no more than that */
+    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 351);
+    assert_int_equal(stored(f), 11100 - 351);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 11100 - 351);
 }
 
 static void test_rejected(void **state)
@@ -972,7 +1142,7 @@ static void test_malformed(void **state)
                       places[i], n);
         assert_in_range(n, 2, 50);
         if (i == 0) {
-            assert_says(f, "IMX0023", IMX_LOG_INFO, "process=poison");
+            assert_says(f, "IMX0022", IMX_LOG_ERROR, "process=poison");
             assert_says(f, "IMX0022", IMX_LOG_ERROR, "refused 1 points");
             assert_says(f, "IMX0022", IMX_LOG_ERROR, "unable to parse");
         }
@@ -982,6 +1152,58 @@ static void test_malformed(void **state)
     print_message("# 100 of 300 lines are bad: %d requests\n", n);
     assert_in_range(n, 100, 300);
     assert_int_equal(bisect(f, 0, 0, 300), 1);  /* all is well again */
+}
+
+/* Refused, and nobody says that it was for a line: all the same the others
+ * must not go with it.  When it is the request, that is soon enough seen. */
+static void test_refused_somehow(void **state)
+{
+    fixture_t *f = *state;
+    int n;
+
+    SET(f, picky, 2);
+    begin(f);
+    assert_in_range(bisect(f, 7500, 1, 10000), 2, 50);
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "I do not fancy");
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, "process=poison");
+    refuse(f, 400, "", "this is no place for you");
+    n = writes(f);
+    append(f, 10000);
+    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 10001);
+    assert_in_range(writes(f) - n, 64, 150);
+    heal(f);
+    append(f, 10);
+    deliver(f);
+    assert_int_equal(stored(f), 9999 + 10);
+}
+
+/* The way is so slow that a whole body cannot pass within the time limit. */
+static void test_slow_way(void **state)
+{
+    fixture_t *f = *state;
+    int i, n;
+
+    f->o.influx.total_timeout_ms = 400;
+    standin_slow(f->server, 1200);      /* bytes a ms */
+    run_clock(f);
+    begin(f);
+    append(f, 15000);                   /* 1.8 MB */
+    tick(f);
+    UNTIL((later(f, 50), pending(f) == 0));
+    assert_int_equal(stored(f), 15000);
+    assert_int_equal(logged(f, "IMX0020"), 1);
+    assert_int_equal(logged(f, "IMX0021"), 1);
+    assert_int_equal(logged(f, "IMX0024"), 0);
+    standin_slow(f->server, 0);
+    for (i = 0; i < 8; i++) {
+        append(f, 1000);
+        deliver(f);
+    }
+    n = writes(f);
+    append(f, 10000);
+    deliver(f);
+    assert_int_equal(writes(f) - n, 1);
 }
 
 static void test_too_large(void **state)
@@ -995,12 +1217,13 @@ static void test_too_large(void **state)
     deliver(f);
     assert_int_equal(stored(f), 2000);
     assert_int_equal(stored_again(f), 0);
-    assert_int_equal(logged(f, "IMX0024"), 3);
+    assert_int_equal(logged(f, "IMX0024"), 1);
+    assert_says(f, "IMX0024", IMX_LOG_NOTICE, "a body of 240000 bytes");
     assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 30000");
     n = writes(f);
     append(f, 2000);                    /* it remembers */
     deliver(f);
-    assert_int_equal(logged(f, "IMX0024"), 3);
+    assert_int_equal(logged(f, "IMX0024"), 1);
     for (i = n; i < writes(f); i++) {
         assert_in_range(body(f, i).bytes, 1, 30000);
     }
@@ -1015,6 +1238,44 @@ static void test_too_large(void **state)
     append(f, 20);
     deliver(f);
     assert_int_equal(stored(f), 4020);
+}
+
+/* A limit that goes away is found out, one that stays is seldom asked for. */
+static void test_too_large_for_a_while(void **state)
+{
+    fixture_t *f = *state;
+    int n, i, asked = 0;
+
+    SET(f, limit, 2 * LINE_BYTES);
+    begin(f);
+    append(f, 64);
+    deliver(f);
+    assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 240");
+    SET(f, limit, 0);
+    for (i = 0; i < 30; i++) {          /* minutes */
+        later(f, 60000);
+        append(f, 1000);
+        deliver(f);
+    }
+    n = writes(f);
+    append(f, 1000);
+    deliver(f);
+    assert_int_equal(writes(f) - n, 1);
+    assert_int_equal(logged(f, "IMX0024"), 1);
+    assert_int_equal(stored(f), 31064);
+
+    SET(f, limit, 20 * LINE_BYTES);
+    for (i = 0; i < 600; i++) {         /* ten hours */
+        later(f, 60000);
+        append(f, 10);
+        n = writes(f);
+        append(f, 4);
+        deliver(f);
+        asked += writes(f) - n > 1;
+    }
+    assert_int_equal(stored(f), 31064 + 8400);
+    assert_in_range(asked, 0, 30);
+    assert_in_range(logged(f, "IMX0024"), 1, 3);
 }
 
 static void write_token(fixture_t *f, const char *token)
@@ -1047,6 +1308,9 @@ static void test_unauthorized(void **state)
     unlink(f->path);                    /* the old one stays */
     ms_to_retry(f, 10, 31000);
     until_refused(f, 5, 10);
+    assert_int_equal(logged(f, "IMX0026"), 1);
+    assert_says(f, "IMX0026", IMX_LOG_ERROR, f->path);
+    assert_says(f, "IMX0026", IMX_LOG_ERROR, "No such file");
     write_token(f, "new");
     ms_to_retry(f, 10, 31000);
     UNTIL(pending(f) == 0);             /* at once after the sixth refusal */
@@ -1094,7 +1358,8 @@ static void test_create(void **state)
     assert_int_equal(stored(f), 600);
     assert_int_equal(stored_again(f), 0);
     then(f, 1, STANDIN_ANSWER, missing);
-    then(f, 1, STANDIN_ANSWER, http(f, 400, "", "partial write: dropped=1"));
+    then(f, 1, STANDIN_ANSWER, http(f, 400, "", "partial write: unable to "
+         "parse 'x': y dropped=0"));
     then(f, 1, STANDIN_ANSWER, missing);
     append(f, 3);
     deliver(f);
@@ -1326,6 +1591,81 @@ static void test_log_outage(void **state)
     assert_says(f, "IMX0021", IMX_LOG_NOTICE, "pending, 0 lost meanwhile");
     deliver(f);
     assert_int_equal(f->log_count, 3);
+}
+
+/* Six hours, and whoever delivers: two lines in the log. */
+static void test_log_hours(void **state)
+{
+    fixture_t *f = *state;
+    int64_t end;
+    double seconds;
+    int holders = 1;
+
+    second_child(f);
+    refuse(f, 503, "", "the disk is full");
+    begin(f);
+    append(f, 10);
+    tick(f);
+    UNTIL(logged(f, "IMX0020") == 1);
+    end = f->now + 6 * 3600 * 1000 * MS;
+    for (; f->now < end; holders++) {
+        int64_t change = f->now + 1800 * 1000 * MS;
+
+        for (; f->now < change; later(f, 1000)) {
+            imx_monitor_step(f->m);
+            UNTIL(!is_sending(f));
+            if (f->now % (60 * 1000 * MS) < 1000 * MS) {
+                append(f, 1);
+            }
+        }
+        end_monitor(f);                 /* recycled */
+        f->o.child = &f->child[holders % 2];
+        if (holders % 3 == 0) {         /* in other words */
+            refuse(f, 503, "", "still full");
+        }
+        begin(f);
+    }
+    assert_in_range(holders, 12, 14);
+    assert_true(writes(f) > 6 * 3600 / 31 / 2);
+    assert_int_equal(logged(f, "IMX0020"), 1);
+    assert_int_equal(logged(f, "IMX0021"), 0);
+    heal(f);
+    end_monitor(f);                     /* and it is another one again */
+    begin(f);
+    later(f, 31000);
+    deliver(f);
+    assert_int_equal(logged(f, "IMX0020"), 1);
+    assert_int_equal(logged(f, "IMX0021"), 1);
+    seconds = strtod(strstr(last_log(f, "IMX0021")->text, "after ") + 6, NULL);
+    assert_true(seconds > 6 * 3600 && seconds < 6 * 3600 + 300);
+    assert_says(f, "IMX0021", IMX_LOG_NOTICE, "pending, 0 lost meanwhile");
+    assert_int_equal(logged(f, "IMX0022") + logged(f, "IMX0027"), 0);
+}
+
+/* A minute is one minute also when each line comes from another child. */
+static void test_log_quiet_for_all(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t sum;
+    int i;
+
+    refuse(f, 400, "", "no");
+    for (i = 0; i < 60; i++) {
+        begin(f);
+        append(f, 3);
+        deliver(f);
+        later(f, 3000);
+        end_monitor(f);
+    }
+    assert_in_range(logged(f, "IMX0022"), 3, 5);
+    later(f, 61000);
+    begin(f);
+    later(f, 2000);
+    imx_monitor_step(f->m);
+    later(f, 2000);
+    imx_monitor_step(f->m);
+    logged_sum(f, "IMX0022", &sum);
+    assert_int_equal(sum, 180);
 }
 
 /* It works and fails in turns for five minutes: two lines a minute. */
@@ -2219,9 +2559,16 @@ int main(void)
         TEST(test_no_starving),
         TEST(test_sent),
         TEST(test_partial),
+        TEST(test_partial_uncounted),
+        TEST_LARGE(test_search),
+        TEST(test_search_disturbed),
+        TEST_LARGE(test_v3_partial),
         TEST(test_rejected),
         TEST_LARGE(test_malformed),
+        TEST_LARGE(test_refused_somehow),
+        TEST_LARGE(test_slow_way),
         TEST(test_too_large),
+        TEST(test_too_large_for_a_while),
         TEST(test_unauthorized),
         TEST(test_no_token_file),
         TEST(test_create),
@@ -2234,6 +2581,8 @@ int main(void)
         TEST(test_unknown),
         TEST(test_fail_in_the_middle),
         TEST(test_log_outage),
+        TEST(test_log_hours),
+        TEST(test_log_quiet_for_all),
         TEST(test_log_flapping),
         TEST(test_log_rejected),
         TEST_SMALL(test_log_lost),

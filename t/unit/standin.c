@@ -38,6 +38,7 @@ struct standin {
     step_t steps[STEPS_MAX];
     int count, at;
     int accepts, requests;
+    _Atomic int rate;               /* bytes a ms, 0: no limit */
     standin_judge_fn judge;
     void *context;
     char head[HEAD_MAX];
@@ -115,6 +116,18 @@ static size_t content_length(const char *head)
     return p ? strtoul(p + 17, NULL, 10) : 0;
 }
 
+/* How many of len bytes may be read now, after a pause if they are rationed. */
+static size_t at_once(standin_t *s, size_t len)
+{
+    size_t ration = (size_t)s->rate * 5;
+
+    if (ration == 0) {
+        return len;
+    }
+    ready(s, -1, 0, 5);
+    return len < ration ? len : ration;
+}
+
 /* Adds len bytes to the body; returns 1 when they all came. */
 static int read_more(standin_t *s, int fd, char **body, size_t *n, size_t len)
 {
@@ -122,7 +135,8 @@ static int read_more(standin_t *s, int fd, char **body, size_t *n, size_t len)
     ssize_t more;
 
     *body = realloc(*body, end + 1);
-    while (*n < end && (more = take(s, fd, *body + *n, end - *n)) > 0) {
+    while (*n < end
+           && (more = take(s, fd, *body + *n, at_once(s, end - *n))) > 0) {
         *n += (size_t)more;
     }
     (*body)[*n] = '\0';
@@ -372,6 +386,15 @@ void standin_stop(standin_t *s)
     free(s->path);
     free(s->body);
     free(s);
+}
+
+/* What the kernel would take for us would not be slow. */
+void standin_slow(standin_t *s, int rate)
+{
+    int bytes = 16384;
+
+    setsockopt(s->listener, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    s->rate = rate;
 }
 
 void standin_refuse(standin_t *s)

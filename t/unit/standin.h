@@ -32,6 +32,10 @@ void standin_stop(standin_t *s);
 
 int standin_port(const standin_t *s);
 
+/* Bodies on connections made from now on are read at so many bytes a ms; 0: as
+ * they come. */
+void standin_slow(standin_t *s, int rate);
+
 /* From now on connections are refused; one that is there goes on. */
 void standin_refuse(standin_t *s);
 

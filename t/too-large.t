@@ -1,0 +1,82 @@
+# Bodies that are too large: for InfluxDB itself, and for a proxy, which answers
+# with a page before it has read the body.  They are halved, the limit is
+# remembered, nothing is lost; and a single line that is too large is the only
+# one that is.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxTest;
+use Test::More;
+
+my $limit = 20_000;
+my $db = influxd(max_body => $limit);
+
+sub proxy_conf {
+    my ($most) = @_;
+    return join "\n", 'RewriteEngine on',
+        qq{RewriteCond expr "%{HTTP:Content-Length} -gt $most"},
+        'RewriteRule ^ - [R=413,L]', 'ProxyPass / ' . $db->url('/');
+}
+
+my $proxy = httpd(modules => [qw(proxy proxy_http rewrite)],
+    conf => 'ProxyPass / ' . $db->url('/'));
+
+# What passes the proxy with its answer: our own 413, or InfluxDB's.
+sub refused { scalar grep { $_->{status} == 413 } $proxy->access_log }
+
+# Without gzip: InfluxDB 1.6 does not look at the size of what is compressed.
+for my $who (qw(InfluxDB proxy)) {
+    subtest $who => sub {
+        if ($who eq 'proxy') {
+            $proxy->reconf(conf => proxy_conf($limit));
+            $proxy->graceful(gone => 1);
+        }
+        my $name = lc $who;
+        my $before = refused();
+        my $h = httpd(module => 1, influx => $proxy, status_page => 1, conf =>
+            "InfluxMetricsDatabase $name\n"
+            . 'InfluxMetricsInterval 2s');
+        load(url => $h->url, n => 6000, c => 8);
+        count_is($db, 6000, 'every point arrives', database => $name,
+            seconds => 60);
+        figures_are($h, { points_sent => 6000, points_pending => 0,
+            points_rejected => 0, points_dropped => 0 }, 'accounts');
+        my $asked = refused();
+        cmp_ok($asked, '>', $before, 'the proxy did refuse');
+        cmp_ok($asked - $before, "<", 12, 'but not each body');
+        load(url => $h->url, n => 3000, c => 8);
+        count_is($db, 9000, 'and those that follow', database => $name,
+            seconds => 60);
+        is(refused(), $asked, 'no body is too large now');
+        my @lines = grep { /IMX00(?!29|25)\d\d:/ } $h->error_log;
+        is(scalar @lines, 1, 'one line in the log') or diag join "\n", @lines;
+        my ($from, $to) = ($lines[0] // '') =~
+            /:notice\].*IMX0024: a body of (\d+) bytes .* at most (\d+) bytes/;
+        cmp_ok($from // 0, '>', $to // 0, 'with both sizes');
+        cmp_ok($to // 0, '<=', $limit, 'the new one fits');
+        ok($h->stop, 'stops');
+    };
+}
+
+# The proxy takes less than one line: there is nothing left to halve.
+subtest 'one line is too large' => sub {
+    $proxy->reconf(conf => proxy_conf(60));
+    $proxy->graceful(gone => 1);
+    $db->query('CREATE DATABASE tiny');
+    my $h = httpd(module => 1, influx => $proxy, status_page => 1,
+        conf => 'InfluxMetricsDatabase tiny');
+    load(url => $h->url, n => 10, c => 1);
+    figures_are($h, { points_rejected => 10, points_pending => 0,
+        points_sent => 0 }, 'they are refused');
+    my @lines = grep { /IMX0022:/ } $h->error_log;
+    is(scalar @lines, 1, 'and that is told once, for now');
+    like($lines[0] // '', qr/413.*one of them: raw-requests,/, 'with a name');
+    $proxy->reconf(conf => 'ProxyPass / ' . $db->url('/'));
+    $proxy->graceful(gone => 1);
+    load(url => $h->url, n => 20, c => 1);
+    count_is($db, 20, 'the next ones are taken', database => 'tiny');
+    accounts_ok($h, 'after that');
+};
+
+finish();

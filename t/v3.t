@@ -1,0 +1,148 @@
+# InfluxDB 3's API, against a stand-in that answers as its documentation says: a
+# real one cannot be had here.  Lines of requests that ended with 404 are the
+# ones that it refuses.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxStandin;
+use ImxTest;
+use JSON::PP qw(encode_json);
+use Test::More;
+
+sub is_bad { $_[0] =~ /status=404/ }
+
+sub entry {
+    my ($r, $i) = @_;
+    return { original_line => substr($r->{lines}[$i], 0, 30),
+        line_number => $i + 1, error_message => 'invalid column type' };
+}
+
+my $token = 'Bearer right-token';
+
+sub guarded {
+    my ($code) = @_;
+    return sub {
+        my ($r) = @_;
+        return answer(401, '{"error":"the request was not authenticated"}')
+            if ($r->{headers}{authorization} // '') ne $token;
+        return $code->($r);
+    };
+}
+
+# accept_partial: the good lines are stored, at most 100 of the others named.
+sub partial {
+    my ($r) = @_;
+    my @bad = grep { is_bad($r->{lines}[$_]) } 0 .. $#{ $r->{lines} };
+    my @good = grep { !is_bad($_) } @{ $r->{lines} };
+    return { %{ answer(204) }, store => \@good } if !@bad;
+    splice @bad, 100 if @bad > 100;
+    return { %{ answer(400, encode_json({
+        error => 'partial write of line protocol occurred',
+        data => [map { entry($r, $_) } @bad] })) }, store => \@good };
+}
+
+sub whole {
+    my ($r) = @_;
+    my ($bad) = grep { is_bad($r->{lines}[$_]) } 0 .. $#{ $r->{lines} };
+    return { %{ answer(204) }, store => 1 } if !defined $bad;
+    return answer(400, encode_json({
+        error => 'parsing failed for write_lp endpoint',
+        data => entry($r, $bad) }));
+}
+
+my $s = ImxStandin->new(ok => guarded(\&partial), whole => guarded(\&whole),
+    later => guarded(sub {
+        answer(503, '{"error":"busy"}', 'Retry-After: 2') }),
+    missing => guarded(sub {
+        answer(404, '{"error":"database \'metrics\' not found"}') }));
+
+sub server {
+    my ($word) = @_;
+    my $h = httpd(module => 1, influx => $s, status_page => 1, start => 0);
+    my $file = $h->secret('token', ($word // 'right-token') . "\n");
+    $h->reconf(conf => <<"CONF");
+InfluxMetricsAPI v3
+InfluxMetricsDatabase metrics
+InfluxMetricsTokenFile $file
+InfluxMetricsInterval 2s
+CONF
+    return $h->start;
+}
+
+sub request {
+    my ($h, $good, $bad) = @_;
+    load(url => $h->url, n => int $good / 2, c => 4);
+    client(port => $h->port, n => $bad, c => 2, path => '/missing')->wait
+        if $bad;
+    load(url => $h->url, n => $good - int $good / 2, c => 4);
+}
+
+# good and bad requests; what the log says of the bad ones, in one line.
+sub refused {
+    my ($good, $bad, $mode, @words) = @_;
+    $s->mode($mode);
+    my ($before, $stored) = (scalar $s->requests, $s->stored);
+    my $h = server();
+    request($h, $good, $bad);
+    figures_are($h, { points_sent => $good, points_rejected => $bad,
+        points_pending => 0, points_dropped => 0 }, 'each is counted',
+        seconds => 60);
+    is($s->stored, $stored + $good, 'the good ones are stored');
+    my @lines = grep { /IMX00(?!29)\d\d:/ } $h->error_log;
+    is(scalar @lines, 1, 'one line in the log') or diag join "\n", @lines;
+    like($lines[0] // '', qr/:error\].*IMX0022: .*\Q$_\E/, "it says: $_")
+        for @words, '; one of them: raw-requests,', 'status=404';
+    ok($h->stop, 'stops');
+    return scalar($s->requests) - $before;
+}
+
+subtest 'what is asked' => sub {
+    my $h = server();
+    request($h, 300, 0);
+    figures_are($h, { points_sent => 300, points_pending => 0,
+        last_status => 204 }, '300 points are sent');
+    is($s->stored, 300, 'and stored');
+    my %paths = map { ("$_->{method} $_->{path}" => 1) } $s->requests;
+    is_deeply([sort keys %paths], ['POST /api/v3/write_lp?db=metrics'
+        . '&precision=nanosecond&accept_partial=true&no_sync=false'],
+        'the path, and nothing else');
+    $h->stop;
+};
+
+subtest 'one line of 10,000' => sub {
+    my $n = refused(9999, 1, 'ok', 'refused 1 points', 'invalid column type',
+        'partial write of line protocol occurred');
+    cmp_ok($n, '<=', 6, 'its number names it: nothing is sent for that');
+};
+
+subtest 'more than it tells of' => sub {
+    refused(700, 450, 'ok', 'invalid column type');
+};
+
+subtest 'a body that is refused for one line' => sub {
+    my $n = refused(999, 1, 'whole', 'refused 1 points', 'parsing failed');
+    cmp_ok($n, '>', 2, 'it was looked for');
+};
+
+for my $case (['later', 'busy'], ['missing', 'not found'],
+    ['ok', 'not authenticated', 'wrong-token']) {
+    my ($mode, $word, $token) = @$case;
+    subtest "kept: $word" => sub {
+        my $stored = $s->stored;
+        $s->mode($mode);
+        my $h = server($token);
+        request($h, 100, 0);
+        ok(wait_until(20, sub { grep { /IMX0020:.*$word/ } $h->error_log }),
+            'the log says why');
+        is(accounts_ok($h, 'meanwhile')->{points_pending}, 100, 'all wait');
+        $s->mode('ok');
+        $h->secret('token', "right-token\n");
+        figures_are($h, { points_sent => 100, points_pending => 0,
+            points_rejected => 0 }, 'then all are sent', seconds => 40);
+        is($s->stored, $stored + 100, 'and stored');
+        ok($h->stop, 'stops');
+    };
+}
+
+finish();
