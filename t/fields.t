@@ -274,18 +274,18 @@ CONF
 };
 
 subtest 'routes' => sub {
-    my ($h, $name) = server(conf => "InfluxMetricsRoute user ^/users/\\d+\$\n"
+    my ($h, $name) = server(conf => "InfluxMetricsRoute home ^/\$\n"
+        . "InfluxMetricsRoute user ^/users/\\d+\$\n"
         . "InfluxMetricsRoute users ^/users\nInfluxMetricsTags -process\n"
         . "<Location /none>\nInfluxMetricsTags -route\n</Location>\n"
         . "<Location /own>\nInfluxMetricsTag route mine\n</Location>\n");
-    ask($h, map { $h->url($_) } qw(/users/123 /users/456?x=1 /users/new
+    ask($h, map { $h->url($_) } qw(/ /users/123 /users/456?x=1 /users/new
         /other /none /own));
-    raw($h->port, "BAD\r\n\r\n");
     my @p = points($name, 7);
-    is_deeply([map { $_->{route} } @p], ['user', 'user', 'users', 'unmatched',
-        undef, 'mine', 'unmatched'], 'the first match');
+    is_deeply([map { $_->{route} } @p], ['home', 'user', 'user', 'users', 'unmatched',
+        undef, 'mine'], 'the first match');
     my @series = $db->query('SHOW SERIES', $name);
-    cmp_ok(scalar @series, '<=', 6, 'two users are one series');
+    cmp_ok(scalar @series, '<=', 7, 'two users are one series');
 };
 
 subtest 'a limit for the values of a tag' => sub {
