@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
+use ImxPoints;
 use ImxTls;
 use IO::Socket::UNIX;
 use MIME::Base64 qw(encode_base64);
@@ -12,26 +13,6 @@ use POSIX ();
 use Test::More;
 
 my $db = influxd();
-my $serial = 0;
-
-sub server {
-    my (%o) = @_;
-    my $name = 'who' . ++$serial;
-    my $text = $o{conf};
-    my $h = httpd(module => 1, influx => $db, children => 1, threads => 8, %o,
-        conf => sub {
-            "InfluxMetricsDatabase $name\nInfluxMetricsInterval 100ms\n"
-            . (ref $text ? $text->(@_) : $text)
-        });
-    return ($h, $name);
-}
-
-sub points {
-    my ($name, $n) = @_;
-    count_is($db, $n, "$name: $n points", database => $name);
-    return map { { %$_ } } $db->query('SELECT * FROM "raw-requests"', $name);
-}
-
 sub by_uri {
     my ($field, @points) = @_;
     return { map { $_->{uri} => $_->{$field} } @points };
@@ -53,7 +34,7 @@ subtest 'backend' => sub {
         }
         POSIX::_exit(0);
     }
-    my ($h, $name) = server(modules => [qw(proxy proxy_http proxy_balancer
+    my ($h, $name) = server($db, modules => [qw(proxy proxy_http proxy_balancer
         lbmethod_byrequests slotmem_shm rewrite)], conf => <<"CONF");
 InfluxMetricsTags +backend +handler
 InfluxMetricsFields +uri
@@ -74,7 +55,7 @@ CONF
     get($h->url("/two/$_")) for 1 .. 4;
     get($h->url("/$_")) for qw(plain/index.html socket/x handler/x rewritten
         down/x index.html);
-    my @p = points($name, 10);
+    my @p = points($db, $name, 10);
     my $backend = by_uri(backend => @p);
     my %n;
     $n{ $backend->{"/two/$_"} }++ for 1 .. 4;
@@ -95,7 +76,7 @@ CONF
 };
 
 subtest 'user' => sub {
-    my ($h, $name) = server(modules => [qw(authn_core authn_file auth_basic
+    my ($h, $name) = server($db, modules => [qw(authn_core authn_file auth_basic
         authz_user)], conf => sub {
             my ($self) = @_;
             my ($hash) = `openssl passwd -1 -salt x secret` =~ /(\S+)/;
@@ -119,7 +100,7 @@ CONF
     is($login->('/private/a', 'ann:secret'), 404, 'she gets in');
     is($login->('/private/b', 'eve:guess'), 401, 'others do not');
     is(get($h->url('/'))->{status}, 200, 'nobody is asked for a file');
-    my $user = by_uri(user => points($name, 3));
+    my $user = by_uri(user => points($db, $name, 3));
     is_deeply($user, { '/private/a' => 'ann', '/private/b' => undef,
         '/' => undef }, 'a user is who got in');
 };
@@ -127,7 +108,7 @@ CONF
 subtest 'TLS' => sub {
     my $ca = ImxTls->new;
     my ($cert, $key) = $ca->issue('IP:127.0.0.1');
-    my ($h, $name) = server(modules => ['ssl'], conf =>
+    my ($h, $name) = server($db, modules => ['ssl'], conf =>
         "InfluxMetricsTags +scheme\nInfluxMetricsFields +tls_version\n",
         vhosts => ['tls.test' => "SSLEngine On\nSSLCertificateFile $cert\n"
             . "SSLCertificateKeyFile $key\n"]);
@@ -140,7 +121,7 @@ subtest 'TLS' => sub {
         is($?, 0, "curl with TLS $version");
     }
     get($h->url);
-    my @p = points($name, 3);
+    my @p = points($db, $name, 3);
     is_deeply([sort map { ($_->{tls_version} // '-') . " $_->{scheme}" } @p],
         ['- http', 'TLSv1.2 https', 'TLSv1.3 https'], 'version and scheme');
 };
