@@ -88,15 +88,23 @@ static const char *handler(const request_rec *r, const request_rec *first)
                : NULL;
 }
 
-static const char *route(const imx_plan_t *plan, const request_rec *r)
+/* The path that was asked for, decoded: httpd does that in place, and what a
+ * DirectoryIndex or RewriteRule makes of it goes to r->uri only. */
+static const char *path(const request_rec *first)
+{
+    return first->parsed_uri.path ? first->parsed_uri.path : first->uri;
+}
+
+static const char *route(const imx_plan_t *plan, const request_rec *first)
 {
     const apr_array_header_t *routes = plan->server->routes;
+    const char *text = path(first);
     int i;
 
-    for (i = 0; routes != NULL && r->uri != NULL && i < routes->nelts; i++) {
+    for (i = 0; routes != NULL && text != NULL && i < routes->nelts; i++) {
         const imx_route_t *route = &APR_ARRAY_IDX(routes, i, imx_route_t);
 
-        if (ap_regexec(route->regex, r->uri, 0, NULL, 0) == 0) {
+        if (ap_regexec(route->regex, text, 0, NULL, 0) == 0) {
             return route->name;
         }
     }
@@ -105,15 +113,15 @@ static const char *route(const imx_plan_t *plan, const request_rec *r)
 
 /*
  * The server behind mod_proxy, as scheme and authority: a member of a balancer
- * by the name that mod_proxy_balancer leaves in the environment, a Unix socket
- * by its note, else what r->filename says ("proxy:http://HOST:PORT/path").
+ * by the name that mod_proxy_balancer leaves in the environment, the socket of a
+ * SetHandler by its note, else what r->filename says ("proxy:http://HOST:PORT/path").
  */
 static const char *backend(request_rec *r)
 {
     const char *member = apr_table_get(r->subprocess_env,
                                        "BALANCER_WORKER_NAME");
     const char *socket = apr_table_get(r->notes, "uds_path");
-    const char *url, *path;
+    const char *url, *end;
 
     if (member != NULL) {
         return member;
@@ -125,11 +133,10 @@ static const char *backend(request_rec *r)
         return apr_pstrcat(r->pool, "unix:", socket, NULL);
     }
     url = r->filename + 6;
-    path = strstr(url, "://");
-    path = path != NULL ? strchr(path + 3, '/') : NULL;
-    return path != NULL
-               ? apr_pstrmemdup(r->pool, url, (apr_size_t)(path - url))
-               : url;
+    end = strstr(url, "://");
+    end = end != NULL ? strchr(end + 3, '/') : NULL;
+    return end != NULL ? apr_pstrmemdup(r->pool, url, (apr_size_t)(end - url))
+                       : url;
 }
 
 /* A name that was refused is no user. */
@@ -397,7 +404,7 @@ static const char *builtin_string(imx_field_e field, const source_t *s)
     case IMX_FIELD_TRACE_ID:
         return trace_id(s->first);
     case IMX_FIELD_URI:
-        return s->first->uri;
+        return path(s->first);
     case IMX_FIELD_USER_AGENT:
         return header(s->first, "User-Agent");
     default:
