@@ -264,6 +264,11 @@ static const char *const malformed_phrases[] = {
     "malformed",       NULL
 };
 
+/* http:// to a port of https, in the words of Go, nginx and httpd. */
+static const char *const scheme_phrases[] = {
+    "HTTP request to an HTTPS server", "plain HTTP", NULL
+};
+
 static const char *const missing_phrases[] = { "database", "bucket",
                                                "organization", NULL };
 
@@ -421,11 +426,23 @@ static imx_influx_answer_e sort_text(imx_influx_api_e api, long status,
     return IMX_INFLUX_IDLE;
 }
 
+/* It is not InfluxDB that speaks, and it quotes none of our lines. */
+static int is_scheme_error(long status, span_t body)
+{
+    body = span_trim(body);
+    return status == 400 && body.len && *body.p != '{'
+           && !span_has(body, PARSE_ERROR)
+           && span_has_any(body, scheme_phrases);
+}
+
 static imx_influx_answer_e sort_answer(imx_influx_api_e api, long status,
-                                       span_t head)
+                                       span_t body, span_t head)
 {
     imx_influx_answer_e answer = sort_text(api, status, head);
 
+    if (answer == IMX_INFLUX_IDLE && is_scheme_error(status, body)) {
+        answer = IMX_INFLUX_RETRY;
+    }
     if (answer == IMX_INFLUX_IDLE) {
         answer = sort_status(status);
     }
@@ -436,11 +453,17 @@ static imx_influx_answer_e sort_answer(imx_influx_api_e api, long status,
     return answer;
 }
 
+/* Its page has only "Bad Request" in the title. */
+#define SCHEME_ERROR "plain HTTP was sent to a port of HTTPS: "
+
 static void sort_reason(imx_influx_result_t *r, span_t body, span_t text)
 {
     span_t first = json_string(body, "\"error_message\"");
 
     r->reason[0] = '\0';
+    if (is_scheme_error(r->status, body)) {
+        reason_add_text(r->reason, SCHEME_ERROR);
+    }
     reason_add(r->reason, text);
     if (first.p) {
         reason_add_text(r->reason, ": ");
@@ -459,7 +482,7 @@ void imx_answer_sort(imx_influx_api_e api, long status, const char *body,
     span_t text = answer_text(whole);
 
     r->status = status;
-    r->answer = sort_answer(api, status, text_head(text));
+    r->answer = sort_answer(api, status, whole, text_head(text));
     r->dropped = -1;
     r->more = r->quotes = 0;
     r->line = 0;

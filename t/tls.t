@@ -148,6 +148,18 @@ SKIP: {
     };
 }
 
+subtest 'http where https was meant' => sub {
+    my $h = httpd(module => 1, status_page => 1, start => 0,
+        influx => 'http://127.0.0.1:' . $front->port('good'));
+    $h->{database} = 'db' . ++$serial;
+    $h->reconf(conf => "InfluxMetricsDatabase $h->{database}")->start;
+    kept($h, qr/plain HTTP was sent to a port of HTTPS/);
+    $h->reconf(influx => ImxTls::url($front, 'good'),
+        conf => "$h->{conf}\n$right");
+    $h->graceful(gone => 1);
+    arrive($h, 100, 'nothing is lost by that');
+};
+
 for my $host (qw(clients clients12)) {
     subtest "a certificate of ours is asked for: $host" => sub {
         my @pair = $ca->issue('DNS:web1.example.org');

@@ -141,6 +141,24 @@ static const answer_row_t answer_rows[] = {
       -1, "Not Found" },
     { V1, 502, "<", IMX_INFLUX_RETRY, -1, "HTTP status 502" },
 
+    /* http:// where https:// was meant: about the address, not the lines */
+    { V2, 400, "Client sent an HTTP request to an HTTPS server.\n",
+      IMX_INFLUX_RETRY, -1, "plain HTTP was sent to a port of HTTPS: Client "
+      "sent an HTTP request to an HTTPS server." },
+    { V1, 400, "<html>\r\n<head><title>400 The plain HTTP request was sent to "
+      "HTTPS port</title></head>", IMX_INFLUX_RETRY, -1, "plain HTTP was sent "
+      "to a port of HTTPS: 400 The plain HTTP request was sent to HTTPS port" },
+    { V1, 400, "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n"
+      "<html><head>\n<title>400 Bad Request</title>\n</head><body>\n<h1>Bad "
+      "Request</h1>\n<p>Reason: You're speaking plain HTTP to an SSL-enabled "
+      "server port.</p>", IMX_INFLUX_RETRY, -1, "plain HTTP was sent to a port "
+      "of HTTPS: 400 Bad Request" },
+    { V1, 400, "unable to parse 'm,uri=plain\\ HTTP,t=plain HTTP': no",
+      IMX_INFLUX_MALFORMED, 1, "unable to parse 'm,uri=plain\\ HTTP,t=plain "
+      "HTTP': no" },
+    { V2, 400, "{\"message\":\"m,uri=plain HTTP\"}", IMX_INFLUX_REFUSED, -1,
+      "m,uri=plain HTTP" },
+
     /* what a client sent is quoted, and is not InfluxDB's word */
     { V2, 400, "{\"message\":\"unable to parse 'm,uri=x f=\\\"partial write "
       "dropped=9\\\" \\nunable to parse 'x': bad\"}", IMX_INFLUX_MALFORMED, 2,
