@@ -116,7 +116,7 @@ static size_t area_size(const imx_batch_geometry_t *g)
 static void make_area(uint32_t segments, uint32_t segment_size,
                       uint32_t children)
 {
-    imx_batch_geometry_t g = { segments, segment_size, children };
+    imx_batch_geometry_t g = { segments, segment_size, children, 0 };
     size_t inner;
 
     memory.size = area_size(&g);
