@@ -320,7 +320,8 @@ int imx_batch_format(imx_batch_t *b, void *base,
 size_t imx_batch_resize(const imx_batch_t *b, size_t size, int *raised)
 {
     const imx_batch_geometry_t *g = &b->geometry;
-    size_t least = least_segments((g->children - 16) / 2);
+    size_t least = least_segments(
+        g->children > 16 ? (g->children - 16) / 2 : 0);
     size_t n = size / g->segment_size;
 
     *raised = n < least;
@@ -898,12 +899,17 @@ size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
 
 /*
  * The segment is SENDING, so nobody writes to it.  Its slots read as zero
- * afterwards: length 0, which is no line in any generation.  Fails, which does
- * no harm, when the data do not begin at a page.
+ * afterwards: length 0, which is no line in any generation.  The kernel would
+ * round up to whole pages, and take its neighbour's data.
  */
 static void give_memory_back(const imx_batch_t *b, uint32_t i)
 {
-    madvise(data_of(b, i), b->geometry.segment_size, MADV_REMOVE);
+    const size_t size = b->geometry.segment_size;
+    const long page = sysconf(_SC_PAGESIZE);
+
+    if (page > 0 && size % (size_t)page == 0) {
+        madvise(data_of(b, i), size, MADV_REMOVE);
+    }
 }
 
 /* SENDING in between: when the holder dies there, the next one settles it. */
