@@ -1035,6 +1035,7 @@ void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d)
     }
     FAULT("told");
     atomic_store(&b->area->told, turn);
+    FAULT("turned");
 }
 
 /* Read again when the holder has turned meanwhile; it does so a few times a
