@@ -267,6 +267,14 @@ static void wait_for_children(void)
     }
 }
 
+static int drop_privileges(apr_pool_t *pconf, server_rec *s)
+{
+    int was_root = geteuid() == 0;
+
+    return ap_run_drop_privileges(pconf, s) == OK
+           && (!was_root || geteuid() == ap_unixd_config.user_id);
+}
+
 /*
  * Root must not work in a directory of the server's user, on memory that this
  * user can write: a helper without root's rights does, while the parent waits a
@@ -289,7 +297,7 @@ static void spool_rest(apr_pool_t *pconf, server_rec *s)
 
         child.batch = &kept->batch;
         child.slot = IMX_BATCH_NOBODY;
-        if (ap_run_drop_privileges(pconf, s) == OK) {
+        if (drop_privileges(pconf, s)) {
             m = imx_monitor_create(&o);
         }
         if (m != NULL) {
@@ -360,8 +368,8 @@ int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
         keep_spools();
         imx_batch_new_epoch(&kept->batch);
         parent_pid = getpid();
-        apr_pool_cleanup_register(pconf, s, parent_ends,
-                                  apr_pool_cleanup_null);
+        /* Before httpd's own, which forgets all hooks: drop_privileges. */
+        apr_pool_pre_cleanup_register(pconf, s, parent_ends);
     }
     return rv;
 }
