@@ -32,7 +32,8 @@ for group; do
         packages="$packages $build"
         commands="$commands gcc make apxs curl-config" ;;
     test)
-        packages="$packages $build $server libcmocka-dev victoria-metrics"
+        packages="$packages $build $server libcmocka-dev victoria-metrics
+            faketime"
         commands="$commands gcc make apxs curl-config perl prove ab influxd
             victoria-metrics" ;;
     demo)

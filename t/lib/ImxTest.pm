@@ -936,10 +936,10 @@ sub _run {
         ? int(($self->{n} + $self->{c} - 1 - $i) / $self->{c}) : undef;
     my $request = "GET $self->{path} HTTP/1.1\r\nHost: $self->{host}\r\n"
         . ($self->{close} ? "Connection: close\r\n" : '') . "\r\n";
-    my $s;
+    my ($s, $due) = (undef, time);
     while (defined $mine ? $r{sent} < $mine
                          : time - $begin < $self->{seconds}) {
-        select undef, undef, undef, 1 / $self->{rate} if $self->{rate};
+        _pace($self, \$due) if $self->{rate};
         $s //= $self->_connect or last;
         $r{sent}++;
         my $kept = ImxTest::_write($s, $request) ? _answer($s) : undef;
@@ -947,6 +947,15 @@ sub _run {
         undef $s if !$kept;
     }
     return %r;
+}
+
+# What was missed by more than a second is not made up for.
+sub _pace {
+    my ($self, $due) = @_;
+    my $now = time;
+    $$due += 1 / $self->{rate};
+    $$due = $now - 1 if $$due < $now - 1;
+    select undef, undef, undef, $$due - $now if $$due > $now;
 }
 
 sub _connect {
