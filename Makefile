@@ -5,6 +5,9 @@
 # make bench         throughput with and without; bench-instructions,
 #                    bench-fields, bench-encoder, bench-flusher: see
 #                    docs/performance.md
+# make soak          ten minutes of all that can go wrong; test-restarts,
+#                    test-holders: a hundred of each
+# make bench-hung    throughput while InfluxDB hangs
 # make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
 # make check-style   clang-format and the length of lines
 # make clean
@@ -65,7 +68,15 @@ $(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)/unit
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
-units: $(UNITS:%=$(BUILD)/unit/%)
+# As after a package upgrade that changed the layout of the memory.
+$(BUILD)/unit/runtime-other.o: runtime.c | $(BUILD)/unit
+	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -c -o $@ $<
+
+$(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
+    $(LIB:%=$(BUILD)/%.o) $(patsubst %,$(BUILD)/%.o,$(filter-out runtime,$(MOD)))
+	$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
@@ -92,6 +103,20 @@ test-tsan: deps-build deps-test
 run-tests:
 	$(PROVE) t/
 
+# ---- longer forms of tests ----
+
+SOAK_SECONDS ?= 600
+
+# Everything that can happen, at random; see tools/soak.pl.
+soak: deps-build deps-test
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
+
+# A hundred graceful restarts under load, a hundred holders killed.
+test-restarts test-holders: deps-build deps-test
+	@$(MAKE) --no-print-directory all
+	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
+
 # ---- demo and benchmarks ----
 
 demo: deps-build deps-demo
@@ -104,6 +129,11 @@ demo-stop:
 bench: deps-build deps-bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
 	perl -It/lib bench/bench.pl
+
+# Interleaved with a healthy one: see bench/hung.pl.
+bench-hung: deps-build deps-bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl hung perl -It/lib bench/hung.pl
 
 bench-instructions: deps-build deps-bench
 	@$(MAKE) --no-print-directory all
@@ -159,5 +189,7 @@ check-style:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units test test-asan test-tsan run-tests fuzz demo demo-stop bench \
-    bench-instructions bench-fields bench-encoder bench-flusher install check-style clean
+.PHONY: all units test test-asan test-tsan run-tests soak test-restarts \
+    test-holders fuzz demo demo-stop bench \
+    bench-instructions bench-fields bench-encoder bench-flusher bench-hung \
+    install check-style clean

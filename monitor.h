@@ -15,6 +15,8 @@
 #include "log.h"
 #include "values.h"
 
+#define IMX_MONITOR_SPOOLS_BEFORE 3
+
 typedef struct {
     const imx_batch_t *batch;
     const imx_values_t *values; /* NULL: none */
@@ -25,7 +27,9 @@ typedef struct {
     int shutdown_ms;               /* for the last flush */
     uint64_t max_bytes, max_lines; /* of one body */
     const char *spool_dir;         /* NULL: no spool */
-    uint64_t spool_max;            /* bytes, 0: no limit */
+    const char *spool_before[IMX_MONITOR_SPOOLS_BEFORE]; /* NULL, or what was
+                        spool_dir: its files are delivered, none is added */
+    uint64_t spool_max; /* bytes, 0: no limit */
     imx_log_fn log;
     void *log_context;
     int64_t (*now)(void *context); /* ns, never goes back; NULL: the clock */
@@ -42,6 +46,13 @@ imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options);
 int imx_monitor_start(imx_monitor_t *m);
 
 /*
+ * Before imx_monitor_stop(): the server goes on, or its end is seen to by
+ * somebody else, so there is no last flush, even if no other child lives now.
+ * Async-signal-safe.
+ */
+void imx_monitor_leave(imx_monitor_t *m);
+
+/*
  * Tells the thread to end and waits until it has: at once when other children
  * live, after a last flush of at most shutdown_ms when this one is the last.
  * Async-signal-safe: prefork calls it in a signal handler.  Returns 1 when the
@@ -51,10 +62,10 @@ int imx_monitor_stop(imx_monitor_t *m);
 
 /*
  * For the helper that the parent forks when the server has ended, without a
- * thread: puts all that is left in the batch into the spool.  Waits at most
- * shutdown_ms for the lease.  child need not be in the table.
+ * thread: delivers what is left in the batch, for at most shutdown_ms, and puts
+ * the rest into the spool, if there is one.  child need not be in the table.
  */
-void imx_monitor_spool_rest(imx_monitor_t *m);
+void imx_monitor_end_server(imx_monitor_t *m);
 
 /* Frees it; only when no thread runs. */
 void imx_monitor_destroy(imx_monitor_t *m);

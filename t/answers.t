@@ -77,7 +77,7 @@ my $s = ImxStandin->new(%kept, %unsure, %taken, %later);
 
 sub server {
     my (%o) = @_;
-    my $h = httpd(module => 1, influx => $s, status_page => 1, start => 0);
+    my $h = httpd(module => 1, influx => $s, figures => 1, start => 0);
     my $file = $h->secret('token', "a-token-8c1f\n");
     $h->reconf(conf => join "\n", "InfluxMetricsTokenFile $file",
         'InfluxMetricsInterval 200ms', 'InfluxMetricsTimeout 1s 2s',

@@ -6,16 +6,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
 use ImxPoints;
-use JSON::PP qw(decode_json);
 use POSIX ();
 use Test::More;
 
 my $db = influxd();
-sub figures {
-    my ($h) = @_;
-    return decode_json(get($h->url('/status?json'))->{content});
-}
-
 my @usual_tags = qw(hostname method process server status);
 my @usual_fields = qw(application_time bytes_sent request_time);
 my $status = "<Location /status>\nSetHandler influx-metrics\n"

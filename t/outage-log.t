@@ -14,7 +14,7 @@ for my $mpm (qw(event prefork)) {
     subtest "$mpm: children come and go" => sub {
         my $db = influxd();
         my $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 4,
-            status_page => 1, conf => "MaxConnectionsPerChild 20\n"
+            figures => 1, conf => "MaxConnectionsPerChild 20\n"
             . 'LogLevel influx_metrics:debug');
         load(url => $h->url, n => 100, c => 4);
         count_is($db, 100, 'points before');

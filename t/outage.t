@@ -18,7 +18,7 @@ sub few_complaints {
 
 subtest 'absent at the start' => sub {
     my $db = influxd(start => 0);
-    my $h = httpd(module => 1, status_page => 1, influx => $db);
+    my $h = httpd(module => 1, figures => 1, influx => $db);
     load(url => $h->url, n => 500, c => 4);
     ok(wait_until(20, sub { grep { /IMX\d{4}:/ } $h->error_log }),
         'httpd serves, and the log says that InfluxDB is away');
@@ -34,7 +34,7 @@ subtest 'absent at the start' => sub {
 
 subtest 'killed, restarted, paused under load' => sub {
     my $db = influxd();
-    my $h = httpd(module => 1, status_page => 1, influx => $db,
+    my $h = httpd(module => 1, figures => 1, influx => $db,
         conf => 'InfluxMetricsTimeout 1s 1s');
     my $load = client(port => $h->port, c => 4, rate => 100, seconds => 11);
     my $seen = sub {
@@ -68,7 +68,7 @@ subtest 'killed, restarted, paused under load' => sub {
 
 subtest 'database dropped' => sub {
     my $db = influxd();
-    my $h = httpd(module => 1, status_page => 1, influx => $db);
+    my $h = httpd(module => 1, figures => 1, influx => $db);
     load(url => $h->url, n => 100, c => 2);
     count_is($db, 100, 'points before');
     $db->query('DROP DATABASE httpd');
@@ -81,7 +81,7 @@ subtest 'database dropped' => sub {
 subtest 'a graceful restart while InfluxDB hangs' => sub {
     for my $mpm (qw(event prefork)) {
         my $db = influxd();
-        my $h = httpd(mpm => $mpm, module => 1, status_page => 1,
+        my $h = httpd(mpm => $mpm, module => 1, figures => 1,
             influx => $db, children => 8);
         load(url => $h->url, n => 100, c => 2);
         count_is($db, 100, "$mpm: points before");
@@ -105,7 +105,7 @@ subtest 'a graceful restart while InfluxDB hangs' => sub {
 subtest 'a stop while InfluxDB hangs' => sub {
     for my $mpm (qw(event prefork)) {
         my $db = influxd();
-        my $h = httpd(mpm => $mpm, module => 1, status_page => 1,
+        my $h = httpd(mpm => $mpm, module => 1, figures => 1,
             influx => $db, children => 8,
             conf => 'InfluxMetricsShutdownTimeout 1s');
         load(url => $h->url, n => 100, c => 2);

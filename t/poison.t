@@ -17,7 +17,7 @@ my $odd = 'odd.example.org';
 sub server {
     my ($db, $name) = @_;
     my $conf = "InfluxMetricsInterval 3s\n";
-    my $h = httpd(module => 1, influx => $db, status_page => 1, start => 0,
+    my $h = httpd(module => 1, influx => $db, figures => 1, start => 0,
         vhosts => [$odd => "InfluxMetricsMeasurement floats"]);
     if ($db->can('token')) {
         my $file = $h->secret('token', $db->token . "\n");

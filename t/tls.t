@@ -36,7 +36,7 @@ sub replace {
 my $serial = 0;
 sub start {
     my ($host, $conf) = @_;
-    my $h = httpd(module => 1, status_page => 1, start => 0,
+    my $h = httpd(module => 1, figures => 1, start => 0,
         influx => ImxTls::url($front, $host));
     $h->{database} = 'db' . ++$serial;
     $conf = $conf->($h) if ref $conf;
@@ -130,7 +130,7 @@ SKIP: {
     subtest 'an InfluxDB 2 with a certificate' => sub {
         my ($cert, $key) = @good;
         my $db2 = influxd2(tls => [$cert, $key], ca => $ca->file);
-        my $h = httpd(module => 1, status_page => 1, start => 0,
+        my $h = httpd(module => 1, figures => 1, start => 0,
             influx => $db2);
         my $token = $h->secret('token', $db2->token . "\n");
         my $file = replace($h, 'ca.pem', slurp($other->file));
@@ -149,7 +149,7 @@ SKIP: {
 }
 
 subtest 'http where https was meant' => sub {
-    my $h = httpd(module => 1, status_page => 1, start => 0,
+    my $h = httpd(module => 1, figures => 1, start => 0,
         influx => 'http://127.0.0.1:' . $front->port('good'));
     $h->{database} = 'db' . ++$serial;
     $h->reconf(conf => "InfluxMetricsDatabase $h->{database}")->start;

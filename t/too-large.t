@@ -34,7 +34,7 @@ for my $who (qw(InfluxDB proxy)) {
         }
         my $name = lc $who;
         my $before = refused();
-        my $h = httpd(module => 1, influx => $proxy, status_page => 1, conf =>
+        my $h = httpd(module => 1, influx => $proxy, figures => 1, conf =>
             "InfluxMetricsDatabase $name\n"
             . 'InfluxMetricsInterval 2s');
         load(url => $h->url, n => 6000, c => 8);
@@ -64,7 +64,7 @@ subtest 'one line is too large' => sub {
     $proxy->reconf(conf => proxy_conf(60));
     $proxy->graceful(gone => 1);
     $db->query('CREATE DATABASE tiny');
-    my $h = httpd(module => 1, influx => $proxy, status_page => 1,
+    my $h = httpd(module => 1, influx => $proxy, figures => 1,
         conf => 'InfluxMetricsDatabase tiny');
     load(url => $h->url, n => 10, c => 1);
     figures_are($h, { points_rejected => 10, points_pending => 0,

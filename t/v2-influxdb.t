@@ -14,7 +14,7 @@ my $db = influxd2();
 
 sub server {
     my ($bucket, $conf, %o) = @_;
-    my $h = httpd(module => 1, influx => $db, status_page => 1, start => 0, %o);
+    my $h = httpd(module => 1, influx => $db, figures => 1, start => 0, %o);
     my $file = $h->secret('token', ($o{token} // $db->token) . "\n");
     $h->reconf(conf => <<"CONF" . ($conf // ''));
 InfluxMetricsBucket "$db->{org}" "$bucket"

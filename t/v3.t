@@ -59,7 +59,7 @@ my $s = ImxStandin->new(ok => guarded(\&partial), whole => guarded(\&whole),
 
 sub server {
     my ($word) = @_;
-    my $h = httpd(module => 1, influx => $s, status_page => 1, start => 0);
+    my $h = httpd(module => 1, influx => $s, figures => 1, start => 0);
     my $file = $h->secret('token', ($word // 'right-token') . "\n");
     $h->reconf(conf => <<"CONF");
 InfluxMetricsAPI v3

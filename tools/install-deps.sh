@@ -33,7 +33,7 @@ for group; do
         commands="$commands gcc make apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl curl"
+            pkg-config openssl curl faketime"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics" ;;
     demo)
