@@ -58,7 +58,7 @@ sub is_value {
     return 0 if !defined $got;
     return $got == $value if $type eq 'i';
     # InfluxDB writes 1e18 with all its digits, and that is no integer.
-    return "${got}" =~ s/^-?\d+\K\z/.0/r + 0 == $value if $type eq 'f';
+    return unpack('d', pack 'd', $got) == $value if $type eq 'f';
     return ($got ? 1 : 0) == $value if $type eq 'b';
     utf8::encode(my $text = "$got");
     return $text eq $value;
