@@ -31,7 +31,9 @@
 #define RETRY_AFTER_MOST_MS 3600000
 #define STACK_BYTES (512 * 1024)
 #define CLAIMS_MAX 1024
-#define SEGMENT_LINES_MAX 4096 /* more than a segment can have */
+#define SEGMENT_LINES_MAX 4096        /* more than a segment can have */
+#define SPOOL_PIECE (4 * 1024 * 1024) /* bytes that are read of a file */
+#define SPOOL_RETRY (1000 * MS)       /* after it could not be written */
 
 /* A segment that is being sent, and what became of its lines so far. */
 typedef struct {
@@ -53,7 +55,7 @@ typedef struct {
     size_t window_limit;  /* lines; smaller while splitting */
     size_t capacity;      /* of lines[] */
     struct iovec *pieces; /* capacity, for the spool */
-    int from_spool;       /* a file, and no parts */
+    int from_spool;       /* a piece of a file, and no parts */
 } load_t;
 
 /* At most one line a minute for a kind of trouble, with what was counted. */
@@ -85,6 +87,7 @@ struct imx_monitor {
     char inherited[IMX_BATCH_ERROR_MAX]; /* what the holder before said */
     imx_spool_t *spool;                  /* NULL: none, or not open */
     imx_spool_totals_t spool_seen;       /* as last told */
+    int64_t spool_not_before;            /* it could not be written */
     trouble_t no_spool;
     uint64_t random;
     int wake_fd;
@@ -339,40 +342,37 @@ static size_t spool_oldest(imx_monitor_t *m)
     m->delivery.spool_dropped += dropped;
     tell_spool(m);
     if (rv != 0) {
+        m->spool_not_before = now_of(m) + SPOOL_RETRY;
         say_no_spool(m, strerror(rv));
         return 0;
     }
     return claimed;
 }
 
-static int make_lines(load_t *l, size_t capacity)
-{
-    free(l->lines);
-    free(l->pieces);
-    l->lines = malloc(capacity * sizeof *l->lines);
-    l->pieces = malloc(capacity * sizeof *l->pieces);
-    l->capacity = l->lines != NULL && l->pieces != NULL ? capacity : 0;
-    return l->capacity > 0;
-}
-
-/* The oldest file of the spool becomes the load.  Returns 1 if there is one. */
+/* The next piece of the oldest file of the spool becomes the load.  Returns 1
+ * if there is one. */
 static int load_file(imx_monitor_t *m)
 {
     load_t *l = &m->load;
-    imx_spool_file_t file;
+    imx_spool_piece_t piece;
     size_t i;
+    int got;
 
-    if (!open_spool(m) || imx_spool_oldest(m->spool, &file) != 1) {
+    if (!open_spool(m)) {
         return 0;
     }
-    if (file.count > l->capacity && !make_lines(l, file.count)) {
-        imx_spool_keep(m->spool);
+    got = imx_spool_oldest(m->spool, SPOOL_PIECE, l->capacity, &piece);
+    if (got < 0) {
+        say_no_spool(m, strerror(errno));
+    }
+    tell_spool(m);
+    if (got != 1) {
         return 0;
     }
-    l->line_count = file.count;
+    l->line_count = piece.count;
     for (i = 0; i < l->line_count; i++) {
-        l->lines[i].data = file.lines[i].iov_base;
-        l->lines[i].len = (uint32_t)file.lines[i].iov_len;
+        l->lines[i].data = piece.lines[i].iov_base;
+        l->lines[i].len = (uint32_t)piece.lines[i].iov_len;
     }
     l->pos = l->part_count = l->first_part = 0;
     l->window_limit = m->o.max_lines;
@@ -380,17 +380,17 @@ static int load_file(imx_monitor_t *m)
     return 1;
 }
 
+/* What InfluxDB has acknowledged of a file is not sent again, whatever becomes
+ * of the next window. */
 static void file_window_done(imx_monitor_t *m, uint64_t bad)
 {
     load_t *l = &m->load;
 
     m->delivery.spool_rejected += bad < l->window ? bad : l->window;
     l->pos += l->window;
-    if (l->pos >= l->line_count) {
-        l->from_spool = 0;
-        imx_spool_done(m->spool);
-        tell_spool(m);
-    }
+    l->from_spool = l->pos < l->line_count;
+    imx_spool_done(m->spool, l->window);
+    tell_spool(m);
 }
 
 /* The first `bad` lines of the window were refused, the others taken: exact as
@@ -716,7 +716,8 @@ static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
     size_t n = load->free_segments, freed = 1;
     uint64_t dropped = 0;
 
-    while (freed > 0 && n < (m->failing ? segments / 2 : least)) {
+    while (freed > 0 && now_of(m) >= m->spool_not_before
+           && n < (m->failing ? segments / 2 : least)) {
         freed = spool_oldest(m);
         n += freed;
     }
@@ -1009,10 +1010,13 @@ int imx_monitor_stop(imx_monitor_t *m)
 
 static int make_load(load_t *l, uint64_t max_lines)
 {
+    l->capacity = max_lines + SEGMENT_LINES_MAX;
     l->parts = malloc(CLAIMS_MAX * sizeof *l->parts);
     l->claims = malloc(CLAIMS_MAX * sizeof *l->claims);
-    return l->parts != NULL && l->claims != NULL
-           && make_lines(l, max_lines + SEGMENT_LINES_MAX);
+    l->lines = malloc(l->capacity * sizeof *l->lines);
+    l->pieces = malloc(l->capacity * sizeof *l->pieces);
+    return l->parts != NULL && l->claims != NULL && l->lines != NULL
+           && l->pieces != NULL;
 }
 
 imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)
