@@ -63,7 +63,15 @@ $(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)/unit
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
-units: $(UNITS:%=$(BUILD)/unit/%)
+# As after a package upgrade that changed the layout of the memory.
+$(BUILD)/unit/runtime-other.o: runtime.c | $(BUILD)/unit
+	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -c -o $@ $<
+
+$(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
+    $(LIB:%=$(BUILD)/%.o) $(patsubst %,$(BUILD)/%.o,$(filter-out runtime,$(MOD)))
+	$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,9 +72,11 @@ struct imx_batch_area {
     _Alignas(64) _Atomic uint64_t tickets;
     _Atomic uint32_t look_here; /* where a free segment may be */
     _Atomic uint32_t any_free;  /* 0: do not even look */
+    _Atomic uint32_t in_use;    /* segments that children may take */
+    _Atomic uint32_t begun;     /* segments that were ever in use */
     _Atomic uint64_t homeless;  /* lines of children without an entry */
-    _Atomic uint64_t telling;   /* odd: delivery is being written */
-    _Atomic uint64_t delivery[DELIVERY_WORDS];
+    _Atomic uint64_t told;      /* its last bit: the delivery to read */
+    _Atomic uint64_t delivery[2][DELIVERY_WORDS];
 };
 
 #ifdef IMX_FAULTS
@@ -184,7 +187,38 @@ static uint64_t make_slot(uint64_t word, size_t len)
            | bytes_of(word);
 }
 
+/* The numbers of segments are in memory that any child can write. */
+static uint32_t at_most_room(const imx_batch_t *b, const _Atomic uint32_t *p)
+{
+    uint32_t n = atomic_load(p);
+
+    return n >= 1 && n <= b->geometry.room ? n : b->geometry.room;
+}
+
+uint32_t imx_batch_segments(const imx_batch_t *b)
+{
+    return at_most_room(b, &b->area->in_use);
+}
+
+static uint32_t begun(const imx_batch_t *b)
+{
+    return at_most_room(b, &b->area->begun);
+}
+
 /* ---- making the area ---- */
+
+/* What many children need: three segments each. */
+static uint32_t least_segments(uint32_t children)
+{
+    return 3 * children + 16;
+}
+
+static size_t memory_of(const imx_batch_geometry_t *g)
+{
+    return up_to_64(sizeof(struct imx_batch_area))
+           + g->children * sizeof(entry_t)
+           + g->room * (sizeof(segment_t) + g->segment_size);
+}
 
 size_t imx_batch_plan(size_t size, uint32_t children,
                       imx_batch_geometry_t *geometry, int *raised)
@@ -195,7 +229,7 @@ size_t imx_batch_plan(size_t size, uint32_t children,
     if (children > 16000) {
         children = 16000;
     }
-    least = 3 * (size_t)children + 16;
+    least = least_segments(children);
     while (segment_size > IMX_BATCH_SEGMENT_MIN
            && size / segment_size < 4 * least) {
         segment_size /= 2;
@@ -207,12 +241,24 @@ size_t imx_batch_plan(size_t size, uint32_t children,
     *raised = segments < least;
     geometry->segments = (uint32_t)(*raised ? least : segments);
     geometry->segment_size = (uint32_t)segment_size;
+    geometry->room = geometry->segments;
     /* While children of two generations overlap, and until the dead are
      * salvaged, there are more entries than children. */
     geometry->children = 2 * children + 16;
-    return up_to_64(sizeof(struct imx_batch_area))
-           + geometry->children * sizeof(entry_t)
-           + geometry->segments * (sizeof(segment_t) + segment_size);
+    return memory_of(geometry);
+}
+
+size_t imx_batch_reserve(size_t size, imx_batch_geometry_t *geometry)
+{
+    size_t room = size / geometry->segment_size;
+
+    if (room >= 1u << INDEX_BITS) {
+        room = (1u << INDEX_BITS) - 1;
+    }
+    if (room > geometry->room) {
+        geometry->room = (uint32_t)room;
+    }
+    return memory_of(geometry);
 }
 
 static int make_lease(pthread_mutex_t *lease)
@@ -234,27 +280,57 @@ static int make_lease(pthread_mutex_t *lease)
     return rv;
 }
 
+/* Only the parent gets here, so nobody else makes them meanwhile. */
+static void begin_segments(const imx_batch_t *b, uint32_t n)
+{
+    uint32_t i;
+
+    for (i = atomic_load(&b->area->begun); i < n; i++) {
+        /* Generation 1: the zeroed slots are of generation 0. */
+        atomic_store(&segment(b, i)->word,
+                     make_word(FREE, IMX_BATCH_NOBODY, 1));
+    }
+    if (i > atomic_load(&b->area->begun)) {
+        atomic_store(&b->area->begun, i);
+    }
+}
+
 int imx_batch_format(imx_batch_t *b, void *base,
                      const imx_batch_geometry_t *geometry)
 {
     struct timespec now;
-    uint32_t i;
 
     clock_gettime(CLOCK_REALTIME, &now);
     b->area = base;
     b->area->made = now.tv_sec * SECOND + now.tv_nsec;
     b->entries = (entry_t *)((char *)base + up_to_64(sizeof *b->area));
-    b->segments = (segment_t *)(b->entries + geometry->children);
-    b->data = (char *)(b->segments + geometry->segments);
     b->geometry = *geometry;
+    if (b->geometry.room < geometry->segments) {
+        b->geometry.room = geometry->segments;
+    }
+    b->segments = (segment_t *)(b->entries + geometry->children);
+    b->data = (char *)(b->segments + b->geometry.room);
     atomic_store(&b->area->holder, IMX_BATCH_NOBODY);
     atomic_store(&b->area->any_free, 1);
-    for (i = 0; i < geometry->segments; i++) {
-        /* Generation 1: the zeroed slots are of generation 0. */
-        atomic_store(&segment(b, i)->word,
-                     make_word(FREE, IMX_BATCH_NOBODY, 1));
-    }
+    begin_segments(b, geometry->segments);
+    atomic_store(&b->area->in_use, geometry->segments);
     return make_lease(&b->area->lease);
+}
+
+size_t imx_batch_resize(const imx_batch_t *b, size_t size, int *raised)
+{
+    const imx_batch_geometry_t *g = &b->geometry;
+    size_t least = least_segments(
+        g->children > 16 ? (g->children - 16) / 2 : 0);
+    size_t n = size / g->segment_size;
+
+    *raised = n < least;
+    n = *raised ? least : n;
+    n = n < g->room ? n : g->room;
+    begin_segments(b, (uint32_t)n);
+    atomic_store(&b->area->in_use, (uint32_t)n);
+    atomic_store(&b->area->any_free, 1);
+    return n * g->segment_size;
 }
 
 uint32_t imx_batch_new_epoch(const imx_batch_t *b)
@@ -338,9 +414,9 @@ static int is_gone(pid_t pid, uint64_t expected_start)
 static void salvage(const imx_batch_t *b, uint32_t slot)
 {
     entry_t *e = entry(b, slot);
-    uint32_t i;
+    uint32_t n = begun(b), i;
 
-    for (i = 0; i < b->geometry.segments; i++) {
+    for (i = 0; i < n; i++) {
         _Atomic uint64_t *p = &segment(b, i)->word;
         uint64_t word = load(p), next;
 
@@ -498,7 +574,7 @@ static void seal(const imx_batch_t *b, uint32_t i, uint64_t tenure)
 static uint64_t take_free(imx_batch_child_t *c)
 {
     const imx_batch_t *b = c->batch;
-    uint32_t n = b->geometry.segments, tried, i;
+    uint32_t n = imx_batch_segments(b), tried, i;
 
     if (!atomic_load_explicit(&b->area->any_free, memory_order_relaxed)) {
         return NONE;
@@ -671,9 +747,9 @@ uint32_t imx_batch_holder(const imx_batch_t *b)
 
 void imx_batch_recover(const imx_batch_t *b)
 {
-    uint32_t i;
+    uint32_t n = begun(b), i;
 
-    for (i = 0; i < b->geometry.segments; i++) {
+    for (i = 0; i < n; i++) {
         uint64_t word = load(&segment(b, i)->word);
 
         if (state_of(word) == SENDING) {
@@ -684,9 +760,9 @@ void imx_batch_recover(const imx_batch_t *b)
 
 void imx_batch_seal_all(const imx_batch_t *b)
 {
-    uint32_t i;
+    uint32_t n = begun(b), i;
 
-    for (i = 0; i < b->geometry.segments; i++) {
+    for (i = 0; i < n; i++) {
         uint64_t word = load(&segment(b, i)->word);
 
         if (state_of(word) == FILLING && lines_of(word) > 0) {
@@ -697,10 +773,10 @@ void imx_batch_seal_all(const imx_batch_t *b)
 
 imx_batch_load_t imx_batch_load(const imx_batch_t *b)
 {
-    imx_batch_load_t sum = { 0, 0, 0, 0 };
-    uint32_t i;
+    imx_batch_load_t sum = { imx_batch_segments(b), 0, 0, 0, 0 };
+    uint32_t n = begun(b), i;
 
-    for (i = 0; i < b->geometry.segments; i++) {
+    for (i = 0; i < n; i++) {
         uint64_t word = load(&segment(b, i)->word);
 
         if (state_of(word) == SEALED) {
@@ -708,7 +784,7 @@ imx_batch_load_t imx_batch_load(const imx_batch_t *b)
             sum.sealed_lines += lines_of(word);
             sum.sealed_bytes += bytes_of(word);
         }
-        sum.free_segments += state_of(word) == FREE;
+        sum.free_segments += state_of(word) == FREE && i < sum.segments;
     }
     if (sum.free_segments > 0) {
         atomic_store_explicit(&b->area->any_free, 1, memory_order_relaxed);
@@ -793,15 +869,15 @@ static int by_ticket(const void *a, const void *b)
 size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
                        size_t max, uint64_t max_lines, uint64_t max_bytes)
 {
-    queued_t *queue = malloc(b->geometry.segments * sizeof *queue);
+    uint32_t n = begun(b), i;
+    queued_t *queue = malloc(n * sizeof *queue);
     uint64_t lines = 0, bytes = 0;
     size_t queued = 0, claimed = 0, next;
-    uint32_t i;
 
     if (queue == NULL) {
         return 0;
     }
-    for (i = 0; i < b->geometry.segments; i++) {
+    for (i = 0; i < n; i++) {
         if (state_of(load(&segment(b, i)->word)) == SEALED) {
             queue[queued].segment = i;
             queue[queued++].ticket = load(&segment(b, i)->ticket);
@@ -821,6 +897,39 @@ size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
     return claimed;
 }
 
+/*
+ * The segment is SENDING, so nobody writes to it.  Its slots read as zero
+ * afterwards: length 0, which is no line in any generation.  The kernel would
+ * round up to whole pages, and take its neighbour's data.
+ */
+static void give_memory_back(const imx_batch_t *b, uint32_t i)
+{
+    const size_t size = b->geometry.segment_size;
+    const long page = sysconf(_SC_PAGESIZE);
+
+    if (page > 0 && size % (size_t)page == 0) {
+        madvise(data_of(b, i), size, MADV_REMOVE);
+    }
+}
+
+/* SENDING in between: when the holder dies there, the next one settles it. */
+void imx_batch_trim(const imx_batch_t *b)
+{
+    uint32_t n = begun(b), i;
+
+    for (i = imx_batch_segments(b); i < n; i++) {
+        _Atomic uint64_t *p = &segment(b, i)->word;
+        uint64_t word = load(p);
+        uint64_t mine = with_state(word, SENDING);
+
+        if (state_of(word) == FREE && swap(p, &word, mine)) {
+            give_memory_back(b, i);
+            FAULT("trimmed");
+            swap(p, &mine, freed_unused(mine));
+        }
+    }
+}
+
 void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
                       const uint64_t fate[IMX_BATCH_FATES])
 {
@@ -838,6 +947,9 @@ void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
     if (generation_of(word) == GENERATION_MASK) {
         memset(data_of(b, claim->segment), 0xFF, b->geometry.segment_size);
     }
+    if (claim->segment >= imx_batch_segments(b)) {
+        give_memory_back(b, claim->segment);
+    }
     FAULT("counted");
     if (swap(&s->word, &word, freed(word))) {
         atomic_store_explicit(&b->area->any_free, 1, memory_order_relaxed);
@@ -853,8 +965,9 @@ void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim)
 
 /* ---- figures ---- */
 
-/* The counts that go with the word: read again when it moved meanwhile. */
-static void add_segment(imx_batch_totals_t *t, const segment_t *s)
+/* The counts that go with the word: read again when it moved meanwhile.
+ * Returns whether it is free. */
+static int add_segment(imx_batch_totals_t *t, const segment_t *s)
 {
     uint64_t fate[IMX_BATCH_FATES];
     uint64_t word = load(&s->word), before;
@@ -873,17 +986,17 @@ static void add_segment(imx_batch_totals_t *t, const segment_t *s)
     }
     t->pending += lines_of(word);
     t->bytes_used += bytes_of(word);
-    t->segments_free += state_of(word) == FREE;
+    return state_of(word) == FREE;
 }
 
 imx_batch_totals_t imx_batch_totals(const imx_batch_t *b)
 {
     imx_batch_totals_t t = { 0 };
-    uint32_t i;
+    uint32_t n = begun(b), i;
 
-    t.segments = b->geometry.segments;
-    for (i = 0; i < b->geometry.segments; i++) {
-        add_segment(&t, segment(b, i));
+    t.segments = imx_batch_segments(b);
+    for (i = 0; i < n; i++) {
+        t.segments_free += add_segment(&t, segment(b, i)) && i < t.segments;
     }
     t.no_room = load(&b->area->homeless);
     for (i = 0; i < b->geometry.children; i++) {
@@ -907,38 +1020,41 @@ pid_t imx_batch_holder_pid(const imx_batch_t *b)
                : 0;
 }
 
-/* One writer, the holder: an odd number says that it is writing, or died. */
+/*
+ * One writer, the holder, fills the copy that is not read, and then turns.  Of
+ * a writer that was killed in between, the copy that is read tells nothing.
+ */
 void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d)
 {
-    uint64_t words[DELIVERY_WORDS];
+    uint64_t words[DELIVERY_WORDS], turn = load(&b->area->told) + 1;
     size_t i;
 
     memcpy(words, d, sizeof words);
-    atomic_store(&b->area->telling, load(&b->area->telling) | 1);
     for (i = 0; i < DELIVERY_WORDS; i++) {
-        atomic_store(&b->area->delivery[i], words[i]);
+        atomic_store(&b->area->delivery[turn & 1][i], words[i]);
     }
-    atomic_store(&b->area->telling, load(&b->area->telling) + 1);
+    FAULT("told");
+    atomic_store(&b->area->told, turn);
+    FAULT("turned");
 }
 
+/* Read again when the holder has turned meanwhile; it does so a few times a
+ * second, so a reader that never comes to an end has been played a trick. */
 imx_batch_delivery_t imx_batch_told(const imx_batch_t *b)
 {
-    imx_batch_delivery_t d = { 0 };
-    uint64_t words[DELIVERY_WORDS], before;
-    int tries;
+    imx_batch_delivery_t d;
+    uint64_t words[DELIVERY_WORDS], turn;
+    int tries = 0;
     size_t i;
 
-    for (tries = 0; tries < 100; tries++) {
-        before = load(&b->area->telling);
+    do {
+        turn = load(&b->area->told);
         for (i = 0; i < DELIVERY_WORDS; i++) {
-            words[i] = load(&b->area->delivery[i]);
+            words[i] = load(&b->area->delivery[turn & 1][i]);
         }
-        if ((before & 1) == 0 && load(&b->area->telling) == before) {
-            memcpy(&d, words, sizeof d);
-            d.last_error[sizeof d.last_error - 1] = '\0';
-            break;
-        }
-    }
+    } while (load(&b->area->told) != turn && ++tries < 1000);
+    memcpy(&d, words, sizeof d);
+    d.last_error[sizeof d.last_error - 1] = '\0';
     return d;
 }
 
@@ -974,9 +1090,9 @@ static const char *validate_lines(const imx_batch_t *b, uint32_t i,
 
 const char *imx_batch_validate(const imx_batch_t *b)
 {
-    uint32_t i;
+    uint32_t n = begun(b), i;
 
-    for (i = 0; i < b->geometry.segments; i++) {
+    for (i = 0; i < n; i++) {
         uint64_t word = load(&segment(b, i)->word);
         uint32_t owner = owner_of(word);
         const char *wrong;

@@ -6,6 +6,10 @@
  *
  *   header | children[] | segments[] | data of segment 0 | of segment 1 ...
  *
+ * There is room for more segments than are used: another size after a graceful
+ * restart means another number of segments in use, in the same area (see
+ * imx_batch_resize()).  Pages that were never written take no memory.
+ *
  *   data of a segment:  line line line ->   free   <- slot[2] slot[1] slot[0]
  *
  *   word of a segment (64 bits, all in one compare-and-swap):
@@ -73,9 +77,10 @@ typedef enum {
 } imx_batch_fate_e;
 
 typedef struct {
-    uint32_t segments;
+    uint32_t segments;     /* in use at first */
     uint32_t segment_size; /* bytes */
     uint32_t children;     /* entries in the table of children */
+    uint32_t room;         /* segments there can be; 0: as many as segments */
 } imx_batch_geometry_t;
 
 /* The area as a process sees it; private memory, so that nobody can move the
@@ -98,10 +103,10 @@ typedef struct {
 typedef struct {
     uint64_t recorded; /* the sum of all that follow */
     uint64_t fate[IMX_BATCH_FATES];
-    uint64_t no_room; /* dropped at once: buffer full */
-    uint64_t pending; /* in the buffer */
-    uint32_t segments, segments_free;
-    uint64_t bytes_used; /* bytes of lines in the buffer */
+    uint64_t no_room;                 /* dropped at once: buffer full */
+    uint64_t pending;                 /* in the buffer */
+    uint32_t segments, segments_free; /* of those in use */
+    uint64_t bytes_used;              /* bytes of lines in the buffer */
 } imx_batch_totals_t;
 
 /* A segment that the holder has claimed (SENDING). */
@@ -117,10 +122,32 @@ typedef struct {
 size_t imx_batch_plan(size_t size, uint32_t children,
                       imx_batch_geometry_t *geometry, int *raised);
 
-/* Parent: makes the area in zeroed shared memory at base (64 bytes aligned) and
- * fills *b.  Returns 0, or the errno value of making the lease. */
+/* Parent: makes room in the geometry for a buffer of up to size bytes, for
+ * imx_batch_resize(); returns bytes of address space to get. */
+size_t imx_batch_reserve(size_t size, imx_batch_geometry_t *geometry);
+
+/* Parent: makes the area in zeroed shared memory at base (64 bytes aligned; the
+ * data, its last room * segment_size bytes, should begin at a page) and fills
+ * *b.  Returns 0, or the errno value of making the lease. */
 int imx_batch_format(imx_batch_t *b, void *base,
                      const imx_batch_geometry_t *geometry);
+
+/*
+ * Parent: from now on the buffer has size bytes, or as much as the children
+ * need (*raised is then not 0), or as much as there is room for.  Returns how
+ * many bytes it has.
+ *
+ * All that changes is how many segments, from the first one, a child may take;
+ * a child that reads the old number meanwhile takes one of the others, which
+ * is as good a segment as any.  What is in the others is delivered as before;
+ * then, or with imx_batch_trim(), their memory goes back to the system.  So
+ * there is one table, one lease, one unique time and one set of counts, however
+ * often the size changes and whoever is killed meanwhile.
+ */
+size_t imx_batch_resize(const imx_batch_t *b, size_t size, int *raised);
+
+/* Any: how many segments are in use. */
+uint32_t imx_batch_segments(const imx_batch_t *b);
 
 /* Parent: a new configuration is in force; returns its number (from 1). */
 uint32_t imx_batch_new_epoch(const imx_batch_t *b);
@@ -172,12 +199,15 @@ void imx_batch_recover(const imx_batch_t *b);
  * and with look_for_them also those that no longer exist.  Returns how many. */
 unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them);
 
+/* Holder: gives back the memory of free segments that are no longer in use. */
+void imx_batch_trim(const imx_batch_t *b);
+
 /* Holder: seals what is being filled, in all children. */
 void imx_batch_seal_all(const imx_batch_t *b);
 
-/* Holder: how much is sealed, and how many segments are free. */
+/* Holder: how much is sealed, and how many segments are in use and free. */
 typedef struct {
-    uint32_t sealed_segments, free_segments;
+    uint32_t segments, sealed_segments, free_segments;
     uint64_t sealed_bytes, sealed_lines;
 } imx_batch_load_t;
 imx_batch_load_t imx_batch_load(const imx_batch_t *b);
@@ -204,20 +234,30 @@ void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
 /* Holder: not done with it: back to SEALED. */
 void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim);
 
-/* What the holder last told of its delivery, for the status page. */
+/*
+ * What the holder last told of its delivery, for the status page and for the
+ * next holder.  Lines in the spool, read before the totals t:
+ *   t.fate[IMX_BATCH_SPOOLED] + found - delivered - rejected - dropped
+ * Each move of lines shows in one of these words, or in those that one tell
+ * publishes together, so the sum holds between any two instructions.
+ */
 #define IMX_BATCH_ERROR_MAX 256
 typedef struct {
-    int64_t last_flush;                /* ns since 1970, 0: none yet */
-    int64_t last_status;               /* HTTP status, 0: no answer */
-    uint64_t spool_known;              /* 1: the spool was looked at */
-    uint64_t spool_found;              /* lines in the spool at the start */
-    uint64_t spool_lines, spool_bytes; /* in the spool now */
-    uint64_t spool_rejected, spool_dropped; /* lines, of the spool's */
-    char last_error[IMX_BATCH_ERROR_MAX];   /* "": the last one worked */
+    int64_t last_flush;       /* ns since 1970, 0: none yet */
+    int64_t last_status;      /* HTTP status, 0: no answer */
+    uint64_t spool_known;     /* 1: the spool was looked at */
+    uint64_t spool_lines;     /* in its files now, */
+    uint64_t spool_bytes;     /* and bytes */
+    uint64_t spool_twice;     /* of these, counted elsewhere (monitor.c) */
+    uint64_t spool_found;     /* lines that were not moved there from here */
+    uint64_t spool_delivered; /* lines that left it: InfluxDB has them, */
+    uint64_t spool_rejected;  /* refused them, */
+    uint64_t spool_dropped;   /* or they are lost */
+    char last_error[IMX_BATCH_ERROR_MAX]; /* "": the last one worked */
 } imx_batch_delivery_t;
 
-/* Holder: publishes it.  Any: reads it whole, as it was at one moment (all
- * zero when a writer died on the way and no other came yet). */
+/* Holder: publishes it.  Any: reads it whole, as it was at one moment; what a
+ * writer that was killed had not finished is not seen. */
 void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d);
 imx_batch_delivery_t imx_batch_told(const imx_batch_t *b);
 

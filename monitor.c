@@ -31,6 +31,7 @@
 #define RETRY_AFTER_MOST_MS 3600000
 #define STACK_BYTES (512 * 1024)
 #define CLAIMS_MAX 1024
+#define SPOOLS (1 + IMX_MONITOR_SPOOLS_BEFORE)
 #define SEGMENT_LINES_MAX 4096        /* more than a segment can have */
 #define SPOOL_PIECE (4 * 1024 * 1024) /* bytes that are read of a file */
 #define SPOOL_RETRY (1000 * MS)       /* after it could not be written */
@@ -55,7 +56,7 @@ typedef struct {
     size_t window_limit;  /* lines; smaller while splitting */
     size_t capacity;      /* of lines[] */
     struct iovec *pieces; /* capacity, for the spool */
-    int from_spool;       /* a piece of a file, and no parts */
+    imx_spool_t *spool;   /* NULL, or the lines are a piece of a file of it */
 } load_t;
 
 /* At most one line a minute for a kind of trouble, with what was counted. */
@@ -82,12 +83,13 @@ struct imx_monitor {
     int failing_said;      /* and the log says so */
     uint64_t lost_before, no_room_seen;
     trouble_t outage, rejected, dropped, no_room;
-    char refusal[IMX_INFLUX_REASON_MAX]; /* the last one's reason */
-    imx_batch_delivery_t delivery;       /* as told to the status page */
-    char inherited[IMX_BATCH_ERROR_MAX]; /* what the holder before said */
-    imx_spool_t *spool;                  /* NULL: none, or not open */
-    imx_spool_totals_t spool_seen;       /* as last told */
-    int64_t spool_not_before;            /* it could not be written */
+    char refusal[IMX_INFLUX_REASON_MAX];   /* the last one's reason */
+    imx_batch_delivery_t delivery;         /* as told to the status page */
+    char inherited[IMX_BATCH_ERROR_MAX];   /* what the holder before said */
+    imx_spool_t *spools[SPOOLS];           /* the one in use, those before */
+    imx_spool_totals_t spool_seen[SPOOLS]; /* as last told */
+    int spools_open;
+    int64_t spool_not_before; /* it could not be written */
     trouble_t no_spool;
     uint64_t random;
     int wake_fd;
@@ -194,7 +196,7 @@ static void settle_done_parts(imx_monitor_t *m)
 /* At most a quarter of the buffer: what InfluxDB has cannot be given up. */
 static size_t claims_max(const imx_monitor_t *m)
 {
-    size_t n = m->o.batch->geometry.segments / 4 + 1;
+    size_t n = imx_batch_segments(m->o.batch) / 4 + 1;
 
     return n < CLAIMS_MAX ? n : CLAIMS_MAX;
 }
@@ -221,9 +223,9 @@ static void put_back(imx_monitor_t *m)
 {
     load_t *l = &m->load;
 
-    if (l->from_spool) {
-        imx_spool_keep(m->spool);
-        l->from_spool = 0;
+    if (l->spool != NULL) {
+        imx_spool_keep(l->spool);
+        l->spool = NULL;
     }
     for (; l->first_part < l->part_count; l->first_part++) {
         imx_batch_put_back(m->o.batch, &l->parts[l->first_part].claim);
@@ -233,52 +235,138 @@ static void put_back(imx_monitor_t *m)
 
 /* ---- the spool ---- */
 
-/* For the status page; what others did to the directory counts as found or
- * dropped. */
-static void tell_spool(imx_monitor_t *m)
+/*
+ * A holder that was killed may leave a file whose lines are counted elsewhere:
+ * as still in the batch, when it had written the file and not settled all of
+ * the segments; as delivered, when it had counted that and not yet removed the
+ * file.  They are sent once more, the same bytes, and must not be counted once
+ * more.  There is no other way to more lines than the counts say but a file
+ * that somebody brought just when no holder was there to see it.
+ */
+static uint64_t count_once(imx_monitor_t *m, uint64_t lines)
 {
-    imx_spool_totals_t t = imx_spool_totals(m->spool);
+    uint64_t *twice = &m->delivery.spool_twice;
+    uint64_t again = *twice < lines ? *twice : lines;
 
-    m->delivery.spool_found += t.found - m->spool_seen.found;
-    m->delivery.spool_dropped += t.lost - m->spool_seen.lost;
-    m->spool_seen = t;
-    m->delivery.spool_lines = t.lines;
-    m->delivery.spool_bytes = t.bytes;
-    imx_batch_tell(m->o.batch, &m->delivery);
+    *twice -= again;
+    return lines - again;
 }
 
-static void say_no_spool(imx_monitor_t *m, const char *reason)
+/* For the status page; what others did to a directory counts as found or
+ * dropped. */
+static void tell_spools(imx_monitor_t *m)
+{
+    imx_batch_delivery_t *d = &m->delivery;
+    int i;
+
+    d->spool_lines = d->spool_bytes = 0;
+    for (i = 0; i < SPOOLS; i++) {
+        if (m->spools[i] != NULL) {
+            imx_spool_totals_t t = imx_spool_totals(m->spools[i]);
+
+            d->spool_found += t.found - m->spool_seen[i].found;
+            d->spool_dropped += count_once(m, t.lost - m->spool_seen[i].lost);
+            d->spool_lines += t.lines;
+            d->spool_bytes += t.bytes;
+            m->spool_seen[i] = t;
+        }
+    }
+    imx_batch_tell(m->o.batch, d);
+}
+
+static void say_no_spool(imx_monitor_t *m, const char *dir, const char *reason)
 {
     if (may_say(m, &m->no_spool, 1)) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(50) "the spool %s cannot be used: %s",
-            m->o.spool_dir, reason);
+            dir, reason);
         m->no_spool.count = 0;
     }
 }
 
-/* Opens it if there is one.  What is found in it when the area is new is
- * recorded with the rest from then on. */
-static int open_spool(imx_monitor_t *m)
+static const char *spool_dir(const imx_monitor_t *m, int i)
+{
+    return i == 0 ? m->o.spool_dir : m->o.spool_before[i - 1];
+}
+
+static int open_spool(imx_monitor_t *m, int i, const char *dir)
 {
     char reason[IMX_SPOOL_REASON_MAX];
 
-    if (m->spool != NULL || m->o.spool_dir == NULL) {
-        return m->spool != NULL;
-    }
-    if (imx_spool_open(&m->spool, m->o.spool_dir, m->o.spool_max, m->o.log,
-                       m->o.log_context, reason)
+    if (imx_spool_open(&m->spools[i], dir, i == 0 ? m->o.spool_max : 0,
+                       m->o.log, m->o.log_context, reason)
         != 0) {
-        m->spool = NULL;
-        say_no_spool(m, reason);
+        m->spools[i] = NULL;
+        say_no_spool(m, dir, reason);
         return 0;
     }
-    m->spool_seen = imx_spool_totals(m->spool);
-    if (!m->delivery.spool_known) {
-        m->delivery.spool_known = 1;
-        m->spool_seen.found = 0;
-    }
-    tell_spool(m);
+    m->spool_seen[i] = imx_spool_totals(m->spools[i]);
     return 1;
+}
+
+/*
+ * What is in the spool when the area is new is recorded with the rest from then
+ * on.  Later holders compare what they find with the counts: more lines, see
+ * count_once(); fewer, somebody removed some, or a holder was killed when it
+ * had removed the oldest file to make room.
+ */
+static void compare_spools(imx_monitor_t *m)
+{
+    imx_batch_delivery_t *d = &m->delivery;
+    uint64_t counted = imx_batch_totals(m->o.batch).fate[IMX_BATCH_SPOOLED]
+                       + d->spool_found - d->spool_delivered
+                       - d->spool_rejected - d->spool_dropped;
+    uint64_t lines = 0;
+    int i;
+
+    for (i = 0; i < SPOOLS; i++) {
+        lines += m->spools[i] != NULL ? m->spool_seen[i].lines : 0;
+    }
+    if (!d->spool_known) {
+        d->spool_known = 1;
+        d->spool_found = lines;
+        return;
+    }
+    d->spool_twice = lines > counted ? lines - counted : 0;
+    d->spool_dropped += counted > lines ? counted - lines : 0;
+}
+
+/* Returns 1 when they are open.  Without the one in use there are none: it is
+ * tried again. */
+static int open_spools(imx_monitor_t *m)
+{
+    int i, n = 0;
+
+    if (m->spools_open) {
+        return 1;
+    }
+    if (m->o.spool_dir != NULL) {
+        n += open_spool(m, 0, m->o.spool_dir);
+        if (n == 0) {
+            return 0;
+        }
+    }
+    for (i = 1; i < SPOOLS; i++) {
+        if (m->o.spool_before[i - 1] != NULL) {
+            n += open_spool(m, i, m->o.spool_before[i - 1]);
+        }
+    }
+    if (n > 0) {
+        m->spools_open = 1;
+        compare_spools(m);
+        tell_spools(m);
+    }
+    return m->spools_open;
+}
+
+static void close_spools(imx_monitor_t *m)
+{
+    int i;
+
+    for (i = 0; i < SPOOLS; i++) {
+        imx_spool_close(m->spools[i]);
+        m->spools[i] = NULL;
+    }
+    m->spools_open = 0;
 }
 
 static void settle_as(imx_monitor_t *m, const imx_batch_claim_t *claim,
@@ -308,28 +396,20 @@ static size_t whole_lines(imx_monitor_t *m, const imx_batch_claim_t *claim,
     return count;
 }
 
-/*
- * Moves the oldest sealed segments, a body's worth, into one file of the spool.
- * Returns how many segments became free; 0: nothing sealed, or no spool.
- */
-static size_t spool_oldest(imx_monitor_t *m)
+/* Puts the lines of the claims into one file, as far as that goes. */
+static int put_claims(imx_monitor_t *m, size_t claimed)
 {
     load_t *l = &m->load;
-    size_t counts[CLAIMS_MAX], claimed, lines = 0, i;
+    size_t counts[CLAIMS_MAX], lines = 0, i;
     uint64_t dropped = 0;
     int rv = 0;
 
-    if (!open_spool(m)) {
-        return 0;
-    }
-    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX,
-                              m->o.max_lines, m->o.max_bytes);
     for (i = 0; i < claimed; i++) {
         counts[i] = whole_lines(m, &l->claims[i], l->pieces + lines);
         lines += counts[i];
     }
     if (lines > 0) {
-        rv = imx_spool_put(m->spool, l->pieces, lines, &dropped);
+        rv = imx_spool_put(m->spools[0], l->pieces, lines, &dropped);
     }
     for (i = 0; i < claimed; i++) {
         if (rv == 0) {
@@ -339,58 +419,100 @@ static size_t spool_oldest(imx_monitor_t *m)
             imx_batch_put_back(m->o.batch, &l->claims[i]);
         }
     }
-    m->delivery.spool_dropped += dropped;
-    tell_spool(m);
+    m->delivery.spool_dropped += count_once(m, dropped);
+    tell_spools(m);
+    return rv;
+}
+
+/*
+ * Moves the oldest sealed segments, a body's worth, into the spool.  Returns
+ * how many; 0: nothing sealed, or no spool.  *free grows by those of them that
+ * can be taken again (others are beyond the buffer's present size).
+ */
+static size_t spool_oldest(imx_monitor_t *m, size_t *free)
+{
+    load_t *l = &m->load;
+    uint32_t in_use = imx_batch_segments(m->o.batch);
+    size_t claimed, i;
+    int rv;
+
+    if (m->o.spool_dir == NULL || !open_spools(m)) {
+        return 0;
+    }
+    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX,
+                              m->o.max_lines, m->o.max_bytes);
+    rv = put_claims(m, claimed);
     if (rv != 0) {
         m->spool_not_before = now_of(m) + SPOOL_RETRY;
-        say_no_spool(m, strerror(rv));
+        say_no_spool(m, m->o.spool_dir, strerror(rv));
         return 0;
+    }
+    for (i = 0; i < claimed; i++) {
+        *free += l->claims[i].segment < in_use;
     }
     return claimed;
 }
 
-/* The next piece of the oldest file of the spool becomes the load.  Returns 1
- * if there is one. */
-static int load_file(imx_monitor_t *m)
+/* The next piece of the oldest file becomes the load.  Returns 1 if there is
+ * one. */
+static int load_piece(imx_monitor_t *m)
 {
     load_t *l = &m->load;
     imx_spool_piece_t piece;
-    size_t i;
-    int got;
+    size_t n;
+    int i, got = 0;
 
-    if (!open_spool(m)) {
+    if (!open_spools(m)) {
         return 0;
     }
-    got = imx_spool_oldest(m->spool, SPOOL_PIECE, l->capacity, &piece);
-    if (got < 0) {
-        say_no_spool(m, strerror(errno));
+    /* Those before have the older ones. */
+    for (i = SPOOLS; i > 0 && got != 1;) {
+        if (m->spools[--i] != NULL) {
+            got = imx_spool_oldest(m->spools[i], SPOOL_PIECE, l->capacity,
+                                   &piece);
+        }
+        if (got < 0) {
+            say_no_spool(m, spool_dir(m, i), strerror(errno));
+        }
     }
-    tell_spool(m);
+    tell_spools(m);
     if (got != 1) {
         return 0;
     }
     l->line_count = piece.count;
-    for (i = 0; i < l->line_count; i++) {
-        l->lines[i].data = piece.lines[i].iov_base;
-        l->lines[i].len = (uint32_t)piece.lines[i].iov_len;
+    for (n = 0; n < l->line_count; n++) {
+        l->lines[n].data = piece.lines[n].iov_base;
+        l->lines[n].len = (uint32_t)piece.lines[n].iov_len;
     }
     l->pos = l->part_count = l->first_part = 0;
     l->window_limit = m->o.max_lines;
-    l->from_spool = 1;
+    l->spool = m->spools[i];
     return 1;
 }
 
-/* What InfluxDB has acknowledged of a file is not sent again, whatever becomes
- * of the next window. */
+/*
+ * What InfluxDB has acknowledged of a file is not sent again, whatever becomes
+ * of the next window.  It is counted before the file says so: from the counts
+ * the next holder knows what was sent already.
+ */
+static void count_window(imx_monitor_t *m, uint64_t rejected)
+{
+    imx_batch_delivery_t *d = &m->delivery;
+
+    d->spool_delivered += count_once(m, m->load.window - rejected);
+    d->spool_rejected += count_once(m, rejected);
+    imx_batch_tell(m->o.batch, d);
+}
+
 static void file_window_done(imx_monitor_t *m, uint64_t bad)
 {
     load_t *l = &m->load;
 
-    m->delivery.spool_rejected += bad < l->window ? bad : l->window;
+    count_window(m, bad < l->window ? bad : l->window);
     l->pos += l->window;
-    l->from_spool = l->pos < l->line_count;
-    imx_spool_done(m->spool, l->window);
-    tell_spool(m);
+    imx_spool_done(l->spool, l->window);
+    l->spool = l->pos < l->line_count ? l->spool : NULL;
+    tell_spools(m);
 }
 
 /* The first `bad` lines of the window were refused, the others taken: exact as
@@ -400,7 +522,7 @@ static void window_done(imx_monitor_t *m, uint64_t bad)
     load_t *l = &m->load;
     size_t end = l->pos + l->window, part = l->first_part;
 
-    if (l->from_spool) {
+    if (l->spool != NULL) {
         file_window_done(m, bad);
         end = l->pos;
     }
@@ -682,7 +804,7 @@ static int send_next(imx_monitor_t *m)
     /* Live lines first, then those of the spool. */
     if (m->load.pos >= m->load.line_count && !claim_lines(m)) {
         m->to_drain = 0;
-        if (!load_file(m)) {
+        if (!load_piece(m)) {
             return 0;
         }
     }
@@ -690,8 +812,9 @@ static int send_next(imx_monitor_t *m)
     return 1;
 }
 
-/* Gives up the oldest sealed segment; returns 1 if there was one. */
-static int drop_oldest(imx_monitor_t *m, uint64_t *dropped)
+/* Gives up the oldest sealed segment; returns 1 if there was one.  *free and
+ * *dropped grow by what became free, and lines that are lost. */
+static int drop_oldest(imx_monitor_t *m, size_t *free, uint64_t *dropped)
 {
     load_t *l = &m->load;
     size_t whole;
@@ -701,6 +824,7 @@ static int drop_oldest(imx_monitor_t *m, uint64_t *dropped)
     }
     whole = whole_lines(m, &l->claims[0], l->pieces);
     settle_as(m, &l->claims[0], IMX_BATCH_DROPPED, whole);
+    *free += l->claims[0].segment < imx_batch_segments(m->o.batch);
     *dropped += whole;
     return 1;
 }
@@ -711,18 +835,15 @@ static int drop_oldest(imx_monitor_t *m, uint64_t *dropped)
  */
 static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
 {
-    size_t segments = m->o.batch->geometry.segments;
-    size_t least = segments / 16 + 1;
-    size_t n = load->free_segments, freed = 1;
+    size_t least = load->segments / 16 + 1;
+    size_t wanted = m->failing ? load->segments / 2 : least;
+    size_t free = load->free_segments;
     uint64_t dropped = 0;
 
-    while (freed > 0 && now_of(m) >= m->spool_not_before
-           && n < (m->failing ? segments / 2 : least)) {
-        freed = spool_oldest(m);
-        n += freed;
+    while (free < wanted && now_of(m) >= m->spool_not_before
+           && spool_oldest(m, &free) > 0) {
     }
-    while (n < least && drop_oldest(m, &dropped)) {
-        n++;
+    while (free < least && drop_oldest(m, &free, &dropped)) {
     }
     if (may_say(m, &m->dropped, dropped)) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave up the "
@@ -752,12 +873,13 @@ static void become_holder(imx_monitor_t *m)
     memcpy(m->inherited, m->delivery.last_error, sizeof m->inherited);
     imx_batch_recover(m->o.batch);
     imx_batch_reap(m->o.batch, 1);
+    imx_batch_trim(m->o.batch);
     m->next_reap = now + REAP_EVERY;
     /* The phase of the tick is the server's own, so that a fleet does not
      * flush in one instant. */
     m->next_tick = now + random_below(m, (uint32_t)m->o.interval_ms) * MS;
     m->no_room_seen = imx_batch_totals(m->o.batch).no_room;
-    open_spool(m);
+    open_spools(m);
     say(m, IMX_LOG_DEBUG, IMX_LOGNO(29) "child %u delivers for the server",
         (unsigned)m->o.child->slot);
 }
@@ -769,10 +891,7 @@ static void give_lease(imx_monitor_t *m)
         m->sending = m->creating = 0;
     }
     put_back(m);
-    if (m->spool != NULL) {
-        imx_spool_close(m->spool);
-        m->spool = NULL;
-    }
+    close_spools(m);
     if (m->is_holder) {
         m->is_holder = 0;
         imx_batch_lease_give(m->o.batch);
@@ -840,7 +959,7 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
     }
     return load->sealed_bytes >= m->o.max_bytes
            || load->sealed_lines >= m->o.max_lines
-           || load->free_segments < m->o.batch->geometry.segments / 2;
+           || load->free_segments < load->segments / 2;
 }
 
 static int hold(imx_monitor_t *m)
@@ -849,9 +968,8 @@ static int hold(imx_monitor_t *m)
     int look_again;
 
     keep_house(m, &load);
-    look_again = load.free_segments < m->o.batch->geometry.segments / 2
-                     ? LOOK_SOON_MS
-                     : LOOK_MS;
+    look_again = load.free_segments < load.segments / 2 ? LOOK_SOON_MS
+                                                        : LOOK_MS;
     if (advance(m)) {
         return look_again;
     }
@@ -900,6 +1018,8 @@ static void flush(imx_monitor_t *m, int64_t deadline)
 /* What InfluxDB did not take in time goes to the spool, if there is one. */
 static void spool_all(imx_monitor_t *m)
 {
+    size_t free = 0;
+
     if (m->sending) {
         imx_influx_abort(m->influx);
         m->sending = m->creating = 0;
@@ -907,7 +1027,7 @@ static void spool_all(imx_monitor_t *m)
     put_back(m);
     imx_batch_reap(m->o.batch, 1);
     imx_batch_seal_all(m->o.batch);
-    while (spool_oldest(m) > 0) {
+    while (spool_oldest(m, &free) > 0) {
     }
 }
 

@@ -14,6 +14,8 @@
 #include "influx.h"
 #include "log.h"
 
+#define IMX_MONITOR_SPOOLS_BEFORE 3
+
 typedef struct {
     const imx_batch_t *batch;
     imx_batch_child_t *child; /* this child's view of it */
@@ -23,7 +25,9 @@ typedef struct {
     int shutdown_ms;               /* for the last flush */
     uint64_t max_bytes, max_lines; /* of one body */
     const char *spool_dir;         /* NULL: no spool */
-    uint64_t spool_max;            /* bytes, 0: no limit */
+    const char *spool_before[IMX_MONITOR_SPOOLS_BEFORE]; /* NULL, or what was
+                        spool_dir: its files are delivered, none is added */
+    uint64_t spool_max; /* bytes, 0: no limit */
     imx_log_fn log;
     void *log_context;
     int64_t (*now)(void *context); /* ns, never goes back; NULL: the clock */

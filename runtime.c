@@ -7,7 +7,6 @@
  */
 #include "runtime.h"
 
-#include "apr_shm.h"
 #include "apr_strings.h"
 #include "http_config.h"
 #include "ap_listen.h"
@@ -21,6 +20,8 @@
 #include "monitor.h"
 
 #include <curl/curl.h>
+#include <limits.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,12 +33,26 @@ APLOG_USE_MODULE(influx_metrics);
 
 /* The number is the layout of this struct and of the area: a module of another
  * version finds nothing under its own key and makes an area of its own; the
- * children of the old one drain theirs. */
-#define KEPT_KEY "mod_influx_metrics: area 1"
+ * children of the old one deliver what is in theirs. */
+#ifndef IMX_LAYOUT
+#define IMX_LAYOUT "2"
+#endif
+#define KEPT_KEY "mod_influx_metrics: area " IMX_LAYOUT
+
+/* How far the buffer can grow by a graceful restart: so many times its first
+ * size, or this size.  Only addresses are taken for that, no memory. */
+#define ROOM_FACTOR 8
+#define ROOM_LEAST ((apr_size_t)1 << 30)
+
+#define PAGE ((apr_size_t)4096)
+
+/* The spool in use, and the ones before it: their files are delivered. */
+#define SPOOLS (1 + IMX_MONITOR_SPOOLS_BEFORE)
 
 typedef struct {
     imx_batch_t batch;
-    apr_size_t size; /* bytes of the mapping */
+    apr_size_t wanted; /* InfluxMetricsBufferSize */
+    char spools[SPOOLS][PATH_MAX];
 } kept_t;
 
 static kept_t *kept; /* NULL: the module records nothing */
@@ -46,60 +61,116 @@ imx_batch_child_t *imx_runtime_child;
 static imx_monitor_t *monitor;
 static pid_t parent_pid;
 
-static apr_status_t make_area(server_rec *s, apr_size_t size,
-                              const imx_batch_geometry_t *geometry)
+/*
+ * Anonymous memory at the same address in all processes to come.  It is never
+ * undone: it ends with the parent.  Not in core files: most of it is not there.
+ */
+static void *get_memory(apr_size_t size)
 {
-    apr_pool_t *p = s->process->pool;
-    apr_shm_t *shm;
-    apr_size_t base;
-    /* APR's memory begins 8 bytes behind a page (shm.c). */
-    apr_status_t rv = apr_shm_create(&shm, size + 64, NULL, p);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (rv != APR_SUCCESS) {
-        return rv;
+    if (p == MAP_FAILED) {
+        return NULL;
     }
-    kept = ap_retained_data_create(KEPT_KEY, sizeof *kept);
-    base = ((apr_size_t)apr_shm_baseaddr_get(shm) + 63) & ~(apr_size_t)63;
-    kept->size = size;
-    return imx_batch_format(&kept->batch, (void *)base, geometry);
+    madvise(p, size, MADV_DONTDUMP);
+    return p;
 }
 
-static int get_area(server_rec *s)
+static apr_status_t make_area(apr_size_t wanted,
+                              imx_batch_geometry_t *geometry)
+{
+    imx_batch_geometry_t roomy = *geometry;
+    apr_size_t room = wanted * ROOM_FACTOR, size, data;
+    char *memory;
+
+    room = room > ROOM_LEAST ? room : ROOM_LEAST;
+    size = imx_batch_reserve(room, &roomy);
+    memory = get_memory(size + PAGE);
+    if (memory == NULL) {
+        /* A limit on addresses, or strict overcommit. */
+        roomy = *geometry;
+        size = imx_batch_reserve(0, &roomy);
+        memory = get_memory(size + PAGE);
+    }
+    if (memory == NULL) {
+        return errno;
+    }
+    kept = ap_retained_data_create(KEPT_KEY, sizeof *kept);
+    /* So that the data begin at a page. */
+    data = size - (apr_size_t)roomy.room * roomy.segment_size;
+    memory += APR_ALIGN(data, PAGE) - data;
+    return imx_batch_format(&kept->batch, memory, &roomy);
+}
+
+static void say_size(server_rec *s, apr_size_t size, int raised)
+{
+    if (raised) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, IMX_LOGNO(31) "the buffer "
+                     "has %" APR_SIZE_T_FMT " bytes, more than "
+                     "InfluxMetricsBufferSize: the children need that", size);
+    }
+}
+
+static int new_area(server_rec *s, apr_size_t wanted)
 {
     imx_batch_geometry_t geometry;
     int children, raised;
     apr_status_t rv;
-    apr_size_t size;
 
     if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children) != APR_SUCCESS) {
         children = 256;
     }
-    size = imx_batch_plan(imx_config_global()->buffer_size, (uint32_t)children,
-                          &geometry, &raised);
-    kept = ap_retained_data_get(KEPT_KEY);
-    if (kept != NULL) {
-        if (kept->size != size) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, IMX_LOGNO(30) "the "
-                         "size of the buffer changes at the next full "
-                         "restart");
-        }
-        return OK;
-    }
-    if (raised) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, IMX_LOGNO(31) "the buffer "
-                     "has %" APR_SIZE_T_FMT " bytes, more than "
-                     "InfluxMetricsBufferSize: %d children need that", size,
-                     children);
-    }
-    rv = make_area(s, size, &geometry);
+    imx_batch_plan(wanted, (uint32_t)children, &geometry, &raised);
+    rv = make_area(wanted, &geometry);
     if (rv != APR_SUCCESS) {
         kept = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(32) "cannot get "
                      "%" APR_SIZE_T_FMT " bytes of shared memory for the "
-                     "buffer", size);
+                     "buffer", wanted);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    say_size(s, (apr_size_t)geometry.segments * geometry.segment_size, raised);
     return OK;
+}
+
+/* After a graceful restart: the children that still run go on in it, and so do
+ * those to come, whatever its size is from now on. */
+static void resize_area(server_rec *s, apr_size_t wanted)
+{
+    int raised;
+    apr_size_t size = imx_batch_resize(&kept->batch, wanted, &raised);
+
+    if (size + kept->batch.geometry.segment_size <= wanted) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, IMX_LOGNO(30) "the "
+                     "buffer has %" APR_SIZE_T_FMT " bytes until the next full "
+                     "restart: it has no room to grow to "
+                     "InfluxMetricsBufferSize", size);
+    }
+    else if (!raised) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, IMX_LOGNO(60) "the size "
+                     "of the buffer is %" APR_SIZE_T_FMT " bytes from now on",
+                     size);
+    }
+    say_size(s, size, raised);
+}
+
+static int get_area(server_rec *s)
+{
+    apr_size_t wanted = imx_config_global()->buffer_size;
+    int rv = OK;
+
+    kept = ap_retained_data_get(KEPT_KEY);
+    if (kept == NULL) {
+        rv = new_area(s, wanted);
+    }
+    else if (kept->wanted != wanted) {
+        resize_area(s, wanted);
+    }
+    if (rv == OK) {
+        kept->wanted = wanted;
+    }
+    return rv;
 }
 
 /*
@@ -130,6 +201,23 @@ static int prepare_spool(server_rec *s)
     return OK;
 }
 
+/* What the spool is now, or no longer is, stays known until the parent ends:
+ * children may be writing there still. */
+static void keep_spools(void)
+{
+    const char *dir = imx_config_global()->spool_dir;
+    int i = 0;
+
+    if (dir == NULL) {
+        dir = "";
+    }
+    while (i < SPOOLS - 1 && strcmp(kept->spools[i], dir) != 0) {
+        i++;
+    }
+    memmove(kept->spools[1], kept->spools[0], (size_t)i * PATH_MAX);
+    apr_cpystrn(kept->spools[0], dir, PATH_MAX);
+}
+
 static void log_text(void *context, imx_log_level_e level, const char *text)
 {
     static const int levels[] = { APLOG_ERR, APLOG_WARNING, APLOG_NOTICE,
@@ -142,6 +230,7 @@ static void log_text(void *context, imx_log_level_e level, const char *text)
 static imx_monitor_options_t monitor_options(server_rec *s)
 {
     const imx_config_t *conf = imx_config_global();
+    int i;
     imx_monitor_options_t o = {
         .batch = &kept->batch,
         .child = &child,
@@ -157,6 +246,9 @@ static imx_monitor_options_t monitor_options(server_rec *s)
         .log_context = s
     };
 
+    for (i = 1; i < SPOOLS; i++) {
+        o.spool_before[i - 1] = kept->spools[i][0] ? kept->spools[i] : NULL;
+    }
     return o;
 }
 
@@ -173,6 +265,14 @@ static void wait_for_children(void)
     while (imx_batch_children(&kept->batch) > 0 && apr_time_now() < deadline) {
         apr_sleep(apr_time_from_msec(10));
     }
+}
+
+static int drop_privileges(apr_pool_t *pconf, server_rec *s)
+{
+    int was_root = geteuid() == 0;
+
+    return ap_run_drop_privileges(pconf, s) == OK
+           && (!was_root || geteuid() == ap_unixd_config.user_id);
 }
 
 /*
@@ -197,7 +297,7 @@ static void spool_rest(apr_pool_t *pconf, server_rec *s)
 
         child.batch = &kept->batch;
         child.slot = IMX_BATCH_NOBODY;
-        if (ap_run_drop_privileges(pconf, s) == OK) {
+        if (drop_privileges(pconf, s)) {
             m = imx_monitor_create(&o);
         }
         if (m != NULL) {
@@ -265,10 +365,11 @@ int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     rv = get_area(s);
     if (rv == OK) {
+        keep_spools();
         imx_batch_new_epoch(&kept->batch);
         parent_pid = getpid();
-        apr_pool_cleanup_register(pconf, s, parent_ends,
-                                  apr_pool_cleanup_null);
+        /* Before httpd's own, which forgets all hooks: drop_privileges. */
+        apr_pool_pre_cleanup_register(pconf, s, parent_ends);
     }
     return rv;
 }

@@ -45,28 +45,27 @@ static void add_text(apr_array_header_t *figures, const char *name,
     f->text = text;
 }
 
-/* recorded = sent + rejected + dropped + pending + spooled, at any moment: what
- * left the spool and was neither refused nor removed was sent. */
+/* recorded = sent + rejected + dropped + pending + spooled, at any moment: d is
+ * read before t (see imx_batch_delivery_t). */
 static void add_points(apr_array_header_t *figures,
                        const imx_batch_totals_t *t,
                        const imx_batch_delivery_t *d)
 {
-    apr_uint64_t left_spool = t->fate[IMX_BATCH_SPOOLED] + d->spool_found
-                              - d->spool_lines - d->spool_rejected
-                              - d->spool_dropped;
+    apr_uint64_t spooled = t->fate[IMX_BATCH_SPOOLED] + d->spool_found
+                           - d->spool_delivered - d->spool_rejected
+                           - d->spool_dropped;
 
     add_number(figures, "points_recorded", "Points recorded",
                t->recorded + d->spool_found);
     add_number(figures, "points_sent", "Points that InfluxDB has",
-               t->fate[IMX_BATCH_SENT] + left_spool);
+               t->fate[IMX_BATCH_SENT] + d->spool_delivered);
     add_number(figures, "points_rejected", "Points that InfluxDB refused",
                t->fate[IMX_BATCH_REJECTED] + d->spool_rejected);
     add_number(figures, "points_dropped", "Points lost",
                t->no_room + t->fate[IMX_BATCH_DROPPED]
                    + t->fate[IMX_BATCH_TORN] + d->spool_dropped);
     add_number(figures, "points_pending", "Points in the buffer", t->pending);
-    add_number(figures, "points_spooled", "Points in the spool",
-               d->spool_lines);
+    add_number(figures, "points_spooled", "Points in the spool", spooled);
     add_number(figures, "dropped_no_room", "Lost: no free segment",
                t->no_room);
     add_number(figures, "dropped_oldest", "Lost: the oldest, buffer full",

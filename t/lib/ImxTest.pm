@@ -44,6 +44,11 @@ package ImxTest;
 #   my $r = $l->wait;  # {sent, complete, broken}: never repeats a request
 #   wait_until(10, sub { ... }); free_port(); work_dir(); top(); build();
 #   levels();       # of the source files, from docs/architecture.md
+#   status($h);     # the status page as a hash, undef when nobody answers
+#   accounts_ok($h, 'name');  # it has all figures, they add up, and none has
+#                             # gone back since the last time
+#   my $w = watch($h);        # looks at it all the time, from a process
+#   $w->ok('name');           # that ends; each look must have been accounts_ok
 #   count_is($db, $n or $h, 'name'); finish();    # sanitizers, done_testing
 #
 # IMX_BUILD: build directory.  IMX_PRELOAD: sanitizer library to start httpd
@@ -68,8 +73,8 @@ use Test::More ();
 use Time::HiRes qw(time);
 
 our @EXPORT = qw(free_port work_dir top build wait_until slow which_one
-    influxd victoria httpd get http raw load client count_is
-    sanitizer_reports finish slurp spew levels);
+    influxd victoria httpd get http raw load client count_is status
+    accounts_ok watch sanitizer_reports finish slurp spew levels);
 
 my $owner = $$;                 # only this process cleans up
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -244,6 +249,60 @@ sub count_is {
     });
     return Test::More::is($count, $wanted, $name);
 }
+
+# ---- the account: recorded = sent + rejected + dropped + pending + spooled
+
+sub status {
+    my ($h) = @_;
+    my $url = $h->{figures} ? $h->url('/?json', 'figures')
+        : $h->url('/status?json');
+    my $answer = HTTP::Tiny->new(timeout => 5, keep_alive => 0)->get($url);
+    return if !$answer->{success};
+    return eval { JSON::PP::decode_json($answer->{content}) };
+}
+
+my @FIGURES = qw(points_recorded points_sent points_rejected points_dropped
+    points_pending points_spooled dropped_no_room dropped_oldest dropped_torn
+    dropped_spool last_flush last_error last_status server lease_holder
+    buffer_size buffer_used spool_bytes uptime);
+my @GROWING = qw(points_recorded points_sent points_rejected points_dropped);
+
+# What is wrong with the figures; those of the look before may be there.
+sub _faults {
+    my ($s, $before) = @_;
+    my @missing = grep { !exists $s->{$_} } @FIGURES;
+    return "no figure @missing" if @missing;
+    my @faults;
+    my $sum = 0;
+    $sum += $s->{"points_$_"} for qw(sent rejected dropped pending spooled);
+    push @faults, "$s->{points_recorded} recorded, the parts make $sum"
+        if $sum != $s->{points_recorded};
+    my $reasons = 0;
+    $reasons += $s->{"dropped_$_"} for qw(no_room oldest torn spool);
+    push @faults, "$s->{points_dropped} dropped, the reasons make $reasons"
+        if $reasons != $s->{points_dropped};
+    push @faults, map { "$_ is $s->{$_}" } grep { $s->{$_} < 0 }
+        grep { /^points_|^dropped_|_bytes$|^buffer_/ } @FIGURES;
+    push @faults, "more of the buffer in use than there is"
+        if $s->{buffer_used} > $s->{buffer_size};
+    # A server that was started anew counts anew.
+    push @faults, map { "$_ went from $before->{$_} to $s->{$_}" }
+        grep { $s->{$_} < $before->{$_} } @GROWING
+        if $before && $s->{uptime} >= $before->{uptime};
+    return @faults;
+}
+
+sub accounts_ok {
+    my ($h, $name) = @_;
+    my $s;
+    wait_until(20, sub { $s = status($h) });
+    my @faults = $s ? _faults($s, $h->{account}) : 'nobody answers';
+    $h->{account} = $s;
+    return Test::More::is_deeply(\@faults, [], "$name: the account adds up")
+        || Test::More::diag(Test::More::explain($s));
+}
+
+sub watch { return ImxTest::Watch->new(@_) }
 
 # Reports of AddressSanitizer are files; UndefinedBehaviorSanitizer, loaded
 # beside it, writes to stderr, which is httpd's error log once that is open.
@@ -546,7 +605,7 @@ sub new {
         modules => [], children => 2, threads => 16, %o);
     my $dir = $self->{dir};
     $self->{vhost_port} = { map { $_ => ImxTest::free_port() }
-        sort keys %vhosts };
+        sort keys %vhosts, $o{figures} ? 'figures' : () };
     mkdir "$dir/$_" for qw(run htdocs sanitizer);
     chmod 0777, "$dir/sanitizer";   # written by the children
     $self->put('htdocs/index.html', "hello world\n");
@@ -605,8 +664,9 @@ sub _load_modules {
         die "httpd module $name is not installed" if !-e $file;
         $text .= "LoadModule ${name}_module $file\n";
     }
-    $text .= 'LoadModule influx_metrics_module ' . ImxTest::build()
-        . "/mod_influx_metrics.so\n" if $self->{module};
+    my $module = $self->{module};
+    $module = ImxTest::build() . '/mod_influx_metrics.so' if $module eq '1';
+    $text .= "LoadModule influx_metrics_module $module\n" if $module;
     return $text;
 }
 
@@ -665,6 +725,14 @@ CONF
     $conf .= "InfluxMetrics On\nInfluxMetricsServer "
         . (ref $db ? $db->url : $db) . "\n" if defined $db && $self->{module};
     $conf .= $self->_text($self->{conf}) . "\n";
+    $conf .= <<"FIGURES" if $self->{figures} && $self->{module};
+Listen 127.0.0.1:@{[ $self->port('figures') ]}
+<VirtualHost 127.0.0.1:@{[ $self->port('figures') ]}>
+CustomLog /dev/null imx
+SetHandler influx-metrics
+InfluxMetrics Off
+</VirtualHost>
+FIGURES
     my @vhosts = @{ $self->{vhosts} // [] };
     while (my ($name, $text) = splice @vhosts, 0, 2) {
         my $port = $self->port($name);
@@ -907,6 +975,56 @@ sub _answer {
         sysread($s, $got, 65536, length $got) or return;
     }
     return $close ? 0 : 1;
+}
+
+# ---------------------------------------------------------------------------
+# A process that looks at the status page all the time, until it is told to end
+# or its parent ends.  Looks that nobody answers do not count.
+package ImxTest::Watch;
+our @ISA = ('ImxTest::Process');
+
+sub new {
+    my ($class, $h, %o) = @_;
+    my $self = bless { pause => 0.02, %o }, $class;
+    pipe my $stop, $self->{stop} or die "pipe: $!";
+    my $pid = open($self->{pipe}, '-|') // die "fork: $!";
+    if ($pid == 0) {
+        close $self->{stop};
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+        syswrite STDOUT, $self->_look($h, $stop);
+        POSIX::_exit(0);
+    }
+    close $stop;
+    $self->{pid} = $pid;
+    push @running, $self;
+    return $self;
+}
+
+sub _look {
+    my ($self, $h, $stop) = @_;
+    my ($looks, $before, %faults) = (0);
+    my $told = IO::Select->new($stop);
+    until ($told->can_read($self->{pause})) {
+        my $s = ImxTest::status($h) or next;
+        $looks++;
+        $faults{$_} //= $looks for ImxTest::_faults($s, $before);
+        $before = $s;
+    }
+    return join "\n", $looks, map { "look $faults{$_}: $_" }
+        sort { $faults{$a} <=> $faults{$b} } keys %faults;
+}
+
+# Returns how many times it has looked.
+sub ok {
+    my ($self, $name) = @_;
+    close $self->{stop};
+    my ($looks, @faults) = split /\n/, do { local $/; readline $self->{pipe} };
+    close $self->{pipe};
+    $self->{pid} = undef;
+    $#faults = 9 if @faults > 10;
+    Test::More::is_deeply(\@faults, [],
+        "$name: the account added up in each of $looks looks");
+    return $looks;
 }
 
 1;

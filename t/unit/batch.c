@@ -113,13 +113,14 @@ static size_t area_size(const imx_batch_geometry_t *g)
            + g->segments * (segment + g->segment_size);
 }
 
-static void make_area(uint32_t segments, uint32_t segment_size,
-                      uint32_t children)
+static void make_roomy_area(uint32_t segments, uint32_t segment_size,
+                            uint32_t children, uint32_t room)
 {
-    imx_batch_geometry_t g = { segments, segment_size, children };
+    imx_batch_geometry_t g = { room, segment_size, children, room };
     size_t inner;
 
     memory.size = area_size(&g);
+    g.segments = segments;
     inner = (memory.size + PAGE - 1) / PAGE * PAGE;
     memory.map_size = inner + 2 * PAGE;
     memory.map = mmap(NULL, memory.map_size, PROT_NONE,
@@ -129,6 +130,12 @@ static void make_area(uint32_t segments, uint32_t segment_size,
     memory.base = memory.map + PAGE + inner - memory.size;
     memset(memory.map + PAGE, CANARY, inner - memory.size);
     assert_int_equal(imx_batch_format(&batch, memory.base, &g), 0);
+}
+
+static void make_area(uint32_t segments, uint32_t segment_size,
+                      uint32_t children)
+{
+    make_roomy_area(segments, segment_size, children, segments);
 }
 
 static int is_untouched_before_the_area(void)
@@ -1351,7 +1358,32 @@ static int is_whole(const imx_batch_delivery_t *d)
            && d->last_error[end] == '\0';
 }
 
-/* All zero, or all of one call; and never an older one than before. */
+static int tell_until_killed(void *arg)
+{
+    arm("told", 2, SIGKILL);
+    tell(arg);
+    return 3;
+}
+
+/* What a holder told before the one that killed it is there, and the next one
+ * goes on from it. */
+static void test_kill_who_tells(void **state)
+{
+    imx_batch_delivery_t d;
+
+    (void)state;
+    make_area(1, 512, 1);
+    assert_int_equal(wait_for(spawn(tell_until_killed, NULL)), -SIGKILL);
+    d = imx_batch_told(&batch);
+    assert_true(is_whole(&d));
+    assert_int_equal(d.last_flush, 1);
+    tell(NULL);
+    d = imx_batch_told(&batch);
+    assert_true(is_whole(&d));
+    assert_int_equal(d.last_flush, TOLD);
+}
+
+/* Before the first, or all of one call; and never an older one than before. */
 static void test_what_is_told_is_whole(void **state)
 {
     imx_batch_delivery_t d;
@@ -1364,7 +1396,7 @@ static void test_what_is_told_is_whole(void **state)
     pthread_create(&thread, NULL, tell, NULL);
     while (last < TOLD && wrong == 0) {
         d = imx_batch_told(&batch);
-        wrong += !is_whole(&d) || (d.last_flush < last && d.last_flush != 0);
+        wrong += !is_whole(&d) || d.last_flush < last;
         last = d.last_flush > last ? d.last_flush : last;
     }
     pthread_join(thread, NULL);
@@ -1844,6 +1876,7 @@ static void *monitor(void *arg)
     }
     imx_batch_recover(&batch);
     for (tick = 0; !lab->stop; tick++) {
+        imx_batch_trim(&batch);
         imx_batch_load(&batch);
         imx_batch_reap(&batch, tick % 16 == 0);
         if (tick % 4 == 0) {
@@ -1898,13 +1931,26 @@ static void drain(void)
     imx_batch_lease_give(&batch);
 }
 
-static void test_kill_anybody(void **state)
+static void nothing(void)
+{
+}
+
+/* At any moment, as the parent does. */
+static void change_the_size(void)
+{
+    int raised;
+    unsigned i;
+
+    for (i = 0; i < 1 + below(3); i++) {
+        imx_batch_resize(&batch, below(64) * 1024, &raised);
+    }
+}
+
+static void kill_anybody(void (*meanwhile)(void))
 {
     pid_t pids[CHILDREN];
     unsigned writer = 0, round, i;
 
-    (void)state;
-    make_area(32, 1024, 8);
     for (round = 0; round < ROUNDS; round++) {
         lab->stop = 0;
         for (i = 0; i < CHILDREN; i++, writer += THREADS) {
@@ -1914,6 +1960,7 @@ static void test_kill_anybody(void **state)
             unsigned which = below(CHILDREN);
 
             wait_for_lines(below(1000));
+            meanwhile();
             kill(pids[which], SIGKILL);
             assert_int_equal(wait_for(pids[which]), -SIGKILL);
             if (below(2)) {
@@ -1928,9 +1975,126 @@ static void test_kill_anybody(void **state)
         }
         drain();
         assert_books_after_kills();
-        assert_state(0, 0, 32);
+        assert_state(0, 0, imx_batch_segments(&batch));
     }
 }
+
+static void test_kill_anybody(void **state)
+{
+    (void)state;
+    make_area(32, 1024, 8);
+    kill_anybody(nothing);
+}
+
+static void test_kill_anybody_at_any_size(void **state)
+{
+    (void)state;
+    make_roomy_area(32, 1024, 8, 64);
+    kill_anybody(change_the_size);
+}
+
+/* ---- the size changes ---- */
+
+/* Pages of segments from .. to that take memory. */
+static unsigned pages_of(uint32_t from, uint32_t to)
+{
+    const imx_batch_geometry_t *g = &batch.geometry;
+    char *data = memory.base + memory.size - (size_t)g->room * g->segment_size;
+    unsigned char there[256];
+    unsigned n = 0;
+    size_t i, pages = (to - from) * (size_t)g->segment_size / PAGE;
+
+    assert_true(pages <= sizeof there);
+    assert_int_equal(mincore(data + (size_t)from * g->segment_size,
+                             pages * PAGE, there), 0);
+    for (i = 0; i < pages; i++) {
+        n += there[i] & 1;
+    }
+    return n;
+}
+
+static void fill_all(imx_batch_child_t *c, unsigned writer, uint32_t *n)
+{
+    while (append(c, writer, (*n)++)) {
+    }
+}
+
+static void test_the_size_changes(void **state)
+{
+    uint32_t n = 0;
+    int raised = 0;
+
+    (void)state;
+    make_roomy_area(20, PAGE, 4, 40);
+    join_here(&child);
+    fill_all(&child, 1, &n);
+    assert_state(imx_batch_totals(&batch).pending, 20, 0);
+    /* larger: there is room at once */
+    assert_int_equal(imx_batch_resize(&batch, 40 * PAGE, &raised), 40 * PAGE);
+    assert_int_equal(raised, 0);
+    assert_int_equal(imx_batch_load(&batch).free_segments, 20);
+    fill_all(&child, 1, &n);
+    assert_state(imx_batch_totals(&batch).pending, 40, 0);
+    /* smaller: all of it is still there, and no segment is free */
+    assert_int_equal(imx_batch_resize(&batch, 16 * PAGE, &raised), 16 * PAGE);
+    assert_int_equal(imx_batch_totals(&batch).segments, 16);
+    assert_int_equal(append(&child, 1, n++), 0);
+    imx_batch_trim(&batch);
+    assert_int_equal(pages_of(16, 40), 24);
+    assert_int_equal(deliver(), 40);
+    assert_int_equal(pages_of(16, 40), 0);
+    assert_int_equal(pages_of(0, 16), 16);
+    /* from now on only those are taken */
+    fill_all(&child, 1, &n);
+    assert_int_equal(deliver(), 16);
+    assert_int_equal(pages_of(16, 40), 0);
+    /* free ones give their memory back when they are looked at */
+    assert_int_equal(imx_batch_resize(&batch, 40 * PAGE, &raised), 40 * PAGE);
+    fill_all(&child, 1, &n);
+    assert_int_equal(deliver(), 40);
+    assert_int_equal(pages_of(0, 40), 40);
+    assert_int_equal(imx_batch_resize(&batch, 16 * PAGE, &raised), 16 * PAGE);
+    imx_batch_trim(&batch);
+    assert_int_equal(pages_of(16, 40), 0);
+    /* not less than the children need, not more than there is room for */
+    assert_int_equal(imx_batch_resize(&batch, 0, &raised), 16 * PAGE);
+    assert_int_equal(raised, 1);
+    assert_int_equal(imx_batch_resize(&batch, 1u << 30, &raised), 40 * PAGE);
+    assert_int_equal(raised, 0);
+    assert_int_equal(lab->seen + sum(lab->refused), n);
+    lab->done[1] = 0;                   /* its lines have gaps */
+    assert_books(0);
+}
+
+static int trim_until_killed(void *arg)
+{
+    arm("trimmed", 3, SIGKILL);
+    imx_batch_trim(arg);
+    return 3;
+}
+
+static void test_kill_who_trims(void **state)
+{
+    uint32_t n = 0;
+    int raised;
+
+    (void)state;
+    make_roomy_area(40, PAGE, 4, 40);
+    join_here(&child);
+    fill_all(&child, 1, &n);
+    assert_int_equal(deliver(), 40);
+    imx_batch_resize(&batch, 16 * PAGE, &raised);
+    assert_int_equal(wait_for(spawn(trim_until_killed, &batch)), -SIGKILL);
+    imx_batch_resize(&batch, 40 * PAGE, &raised);
+    drain();
+    assert_state(0, 0, 40);
+    fill_all(&child, 1, &n);
+    assert_int_equal(deliver(), 40);
+    assert_int_equal(lab->seen + sum(lab->refused), n);
+    lab->done[1] = 0;
+    assert_books(0);
+}
+
 
 /* ---- an area full of garbage ---- */
 
@@ -2112,6 +2276,7 @@ int main(void)
         TEST(test_many_short_lines),
         TEST(test_a_segment_is_used_to_the_last_byte),
         TEST(test_a_full_buffer),
+        TEST(test_the_size_changes),
         TEST(test_a_torn_line),
         TEST(test_an_unused_segment_keeps_its_counts),
         TEST(test_generations_wrap),
@@ -2137,9 +2302,12 @@ int main(void)
         TEST(test_kill_the_holder),
         TEST(test_a_slow_writer),
         TEST(test_kill_anybody),
+        TEST(test_kill_anybody_at_any_size),
+        TEST(test_kill_who_trims),
+        TEST(test_kill_who_tells),
         TEST(test_garbage_meanwhile),
     };
-    const size_t all = sizeof tests / sizeof *tests, with_processes = 10;
+    const size_t all = sizeof tests / sizeof *tests, with_processes = 13;
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return _cmocka_run_group_tests("batch", tests,

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,7 +45,7 @@
 #define LIMIT_MS 15000                  /* for anything to happen */
 #define TEST_LIMIT 30                   /* seconds that a process may live */
 #define CHILDREN 4
-#define WITH_PROCESSES 5                /* tests at the end of the list */
+#define WITH_PROCESSES 6                /* tests at the end of the list */
 
 #define OK_204 "HTTP/1.1 204 No Content\r\n\r\n"
 #define NO_DATABASE "{\"error\":\"database not found: \\\"httpd\\\"\"}"
@@ -1713,6 +1714,134 @@ static void test_torn_only(void **state)
     assert_int_equal(stored(f), 3);
 }
 
+/* ---- kill -9 while lines go to the spool, and from there ---- */
+
+static const char *fault_point;
+static int fault_visits;
+
+static void die_at(const char *point)
+{
+    if (strcmp(point, fault_point) == 0 && --fault_visits == 0) {
+        raise(SIGKILL);
+    }
+}
+
+static uint64_t spooled(fixture_t *f)
+{
+    imx_batch_delivery_t d = imx_batch_told(&f->batch);
+
+    return fate(f, IMX_BATCH_SPOOLED) + d.spool_found - d.spool_delivered
+           - d.spool_rejected - d.spool_dropped;
+}
+
+static void deliver_all(fixture_t *f, imx_monitor_t *m)
+{
+    int64_t limit = real_ms() + LIMIT_MS;
+
+    while ((pending(f) > 0 || imx_batch_told(&f->batch).spool_lines > 0)
+           && real_ms() < limit) {
+        imx_monitor_wait(m, imx_monitor_step(m));
+    }
+}
+
+/* A process with a monitor works until it is killed, or has done it all. */
+static void work_until_killed(fixture_t *f, void (*work)(fixture_t *f,
+                                                         imx_monitor_t *m),
+                              const char *point, int visits)
+{
+    imx_monitor_t *m;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(TEST_LIMIT);
+        f->o.child = &f->child[1];
+        f->o.now = NULL;
+        imx_batch_join(f->o.child, &f->batch, getpid());
+        m = imx_monitor_create(&f->o);
+        fault_point = point;
+        fault_visits = visits;
+        imx_batch_fault = die_at;
+        work(f, m);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void spool_all(fixture_t *f, imx_monitor_t *m)
+{
+    (void)f;
+    imx_monitor_spool_rest(m);
+}
+
+/* Whoever is killed, where and when: each line is stored, and counted once. */
+static void test_kill_while_spooling(void **state)
+{
+    static const char *const points[] = { "counted", "told", "turned" };
+    fixture_t *f = *state;
+    char dir[64];
+    int i, lines = 0;
+
+    snprintf(dir, sizeof dir, "%s/spool", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    f->o.spool_dir = dir;
+    f->o.interval_ms = 50;
+    f->o.max_lines = 300;               /* three files a round */
+    for (i = 0; i < 27; i++, lines += 1300) {
+        imx_batch_delivery_t d;
+
+        append(f, 1300);
+        work_until_killed(f, spool_all, points[i % 3], 1 + i / 3);
+        work_until_killed(f, deliver_all, points[i / 3 % 3], 1 + i / 2);
+        f->o.now = NULL;
+        f->m = make_monitor(f);
+        deliver_all(f, f->m);
+        end_monitor(f);
+        assert_int_equal(pending(f) + spooled(f), 0);
+        assert_int_equal(stored(f), lines + 1300);
+        d = imx_batch_told(&f->batch);
+        assert_int_equal(fate(f, IMX_BATCH_SENT) + d.spool_delivered,
+                         lines + 1300);
+        assert_int_equal(d.spool_dropped + d.spool_found + d.spool_twice, 0);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* The spool is another one after a restart: what is in the one before arrives,
+ * and nothing is added there. */
+static void test_spools_before(void **state)
+{
+    fixture_t *f = *state;
+    char dirs[3][64];
+    int i;
+
+    f->o.now = NULL;
+    f->o.interval_ms = 50;
+    for (i = 0; i < 3; i++) {
+        snprintf(dirs[i], sizeof dirs[i], "%s/spool%d", f->dir, i);
+        assert_int_equal(mkdir(dirs[i], 0700), 0);
+        append(f, 700);
+        f->o.spool_dir = i < 2 ? dirs[i] : NULL;
+        f->o.spool_before[0] = i > 0 ? dirs[i - 1] : NULL;
+        f->o.spool_before[1] = i > 1 ? dirs[0] : NULL;
+        f->m = make_monitor(f);
+        imx_monitor_spool_rest(f->m);
+        end_monitor(f);
+    }
+    assert_int_equal(spooled(f), 1400);
+    assert_int_equal(pending(f), 700);
+    assert_int_equal(imx_batch_told(&f->batch).spool_lines, 1400);
+    f->m = make_monitor(f);
+    deliver_all(f, f->m);
+    end_monitor(f);
+    assert_int_equal(stored(f), 2100);
+    assert_int_equal(stored_again(f), 0);
+    assert_int_equal(imx_batch_told(&f->batch).spool_delivered, 1400);
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(rmdir(dirs[i]), 0);
+    }
+}
+
 /* ---- the lease ---- */
 
 static void test_wait_for_lease(void **state)
@@ -2240,6 +2369,7 @@ int main(void)
         TEST_SMALL(test_give_up_oldest),
         TEST_SMALL(test_give_up_down),
         TEST_SMALL(test_give_up_hanging),
+        TEST(test_spools_before),
         TEST(test_wait_for_lease),
         TEST(test_handover),
         TEST(test_finish_not_last),
@@ -2258,6 +2388,7 @@ int main(void)
         /* WITH_PROCESSES of them: */
         TEST(test_kill_the_holder),
         TEST(test_kill_after_store),
+        TEST(test_kill_while_spooling),
         TEST(test_torn),
         TEST(test_torn_only),
         TEST(test_superseded),
