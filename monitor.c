@@ -545,6 +545,24 @@ static void window_done(imx_monitor_t *m, uint64_t bad)
 
 /* ---- bodies ---- */
 
+/*
+ * Cuts the window at the end of a segment if it has one: when the next window
+ * fails, segments go back as a whole, and what was acknowledged of them would
+ * be sent again.
+ */
+static size_t whole_parts(const load_t *l)
+{
+    size_t part, end, whole = 0;
+
+    for (part = l->first_part; part < l->part_count; part++) {
+        end = l->parts[part].end;
+        if (end > l->pos && end <= l->pos + l->window) {
+            whole = end - l->pos;
+        }
+    }
+    return whole > 0 ? whole : l->window;
+}
+
 static void post_window(imx_monitor_t *m)
 {
     load_t *l = &m->load;
@@ -558,6 +576,7 @@ static void post_window(imx_monitor_t *m)
         }
         l->window++;
     }
+    l->window = whole_parts(l);
     imx_influx_post(m->influx, l->lines + l->pos, l->window);
     m->sending = 1;
 }
