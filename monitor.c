@@ -576,7 +576,9 @@ static void post_window(imx_monitor_t *m)
         }
         l->window++;
     }
-    l->window = whole_parts(l);
+    if (m->max_bytes >= m->o.max_bytes) { /* no smaller limit was learned */
+        l->window = whole_parts(l);
+    }
     imx_influx_post(m->influx, l->lines + l->pos, l->window);
     m->sending = 1;
 }

@@ -7,7 +7,7 @@ package ImxForward;
 # body.  No gzip (InfluxMetricsGzip off).
 #
 #   my $f = ImxForward->new($db, answer => sub {
-#       my ($number, $forward) = @_;     # of the body, from 1; in the child
+#       my ($number, $forward, $body) = @_;      # from 1; in the child
 #       ...                              # undef: forward it and answer that
 #       $forward->();                    # forward it now; the status
 #       return 'HTTP/1.1 503 ...';       # this, or '': close without an answer
@@ -95,7 +95,8 @@ sub _request {
     my $own;
     if ($message =~ m{^POST /write}) {
         $self->{number}++;
-        $own = $self->{answer}->($self->{number}, $forward) if $self->{answer};
+        $own = $self->{answer}->($self->{number}, $forward, $body)
+            if $self->{answer};
     }
     if (defined $own) {
         $answer = $own;
