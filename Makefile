@@ -81,7 +81,7 @@ units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
 test: deps-build deps-test
-	@$(MAKE) --no-print-directory all units
+	@$(MAKE) --no-print-directory all units replays
 	@sh tools/build-influxd.sh >$(BUILD)/influxd2.txt </dev/null || \
 	    cat $(BUILD)/influxd2.txt
 	$(PROVE) -j2 t/
@@ -91,7 +91,8 @@ ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 TSAN = -fsanitize=thread
 
 test-asan: deps-build deps-test
-	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE="$(ASAN)" all units
+	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE="$(ASAN)" all units \
+	    replays
 	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
 	$(MAKE) --no-print-directory BUILD=build/asan run-tests
 
@@ -158,9 +159,28 @@ bench-encoder bench-flusher: bench-%: deps-build
 FUZZERS = $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
 FUZZ_SECONDS ?= 60
 
-$(BUILD)/fuzz/%: t/fuzz/%.c %.c
+FUZZ_CFLAGS = -g -O1 -I. -It/unit
+
+$(BUILD)/fuzz/lineproto $(BUILD)/replay/lineproto: t/unit/judge.c
+
+$(BUILD)/fuzz/%: t/fuzz/%.c %.c $(wildcard *.h t/unit/judge.h)
 	mkdir -p $(BUILD)/fuzz/corpus-$*
-	clang -g -O1 -fsanitize=fuzzer,address,undefined -I. -o $@ $^
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ \
+	    $(filter %.c,$^)
+
+# The same without libFuzzer, for make test: t/fuzz-replay.t.  The sanitizers
+# come with gcc, but not everywhere.
+SANITIZE_IF_CAN = $(shell echo 'int main(void) { return 0; }' | $(CC) $(ASAN) \
+    -x c - -o $(BUILD)/replay/try-$* 2>/dev/null && echo '$(ASAN)')
+
+$(BUILD)/replay/%: t/fuzz/%.c %.c t/lib/replay.c \
+    $(wildcard *.h t/unit/judge.h) | $(BUILD)/replay
+	$(CC) $(FUZZ_CFLAGS) $(SANITIZE_IF_CAN) -o $@ $(filter %.c,$^)
+
+$(BUILD)/replay:
+	mkdir -p $@
+
+replays: $(FUZZERS:%=$(BUILD)/replay/%)
 
 fuzz: deps-clang
 	@$(MAKE) --no-print-directory $(FUZZERS:%=$(BUILD)/fuzz/%)
@@ -189,7 +209,7 @@ check-style:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units test test-asan test-tsan run-tests soak test-restarts \
+.PHONY: all units replays test test-asan test-tsan run-tests soak test-restarts \
     test-holders fuzz demo demo-stop bench \
     bench-instructions bench-fields bench-encoder bench-flusher bench-hung \
     install check-style clean

@@ -38,6 +38,8 @@
 #define SLOW_LEAST (64 * 1024) /* bytes of a body, however slow the way is */
 #define GROW_LEAST (60000 * MS)
 #define GROW_MOST (3600000 * MS)
+#define SPOOL_PIECE (4 * 1024 * 1024) /* bytes that are read of a file */
+#define SPOOL_RETRY (1000 * MS)       /* after it could not be written */
 
 /* A segment that is being sent, and what became of its lines so far. */
 typedef struct {
@@ -60,8 +62,7 @@ typedef struct {
     size_t capacity;      /* of lines[] */
     struct iovec *pieces; /* capacity, for the spool */
     int guesses;          /* halves that were refused in unknown words */
-    imx_spool_t *spool;   /* NULL, or the lines are a file of it, */
-    size_t file_rejected; /* of which so many were refused so far */
+    imx_spool_t *spool;   /* NULL, or the lines are a piece of a file of it */
 } load_t;
 
 /*
@@ -109,6 +110,7 @@ struct imx_monitor {
     imx_spool_t *spools[SPOOLS];           /* the one in use, those before */
     imx_spool_totals_t spool_seen[SPOOLS]; /* as last told */
     int spools_open;
+    int64_t spool_not_before; /* it could not be written */
     uint64_t random;
     int wake_fd;
     pthread_t thread;
@@ -323,6 +325,11 @@ static void say_no_spool(imx_monitor_t *m, const char *dir, const char *reason)
     }
 }
 
+static const char *spool_dir(const imx_monitor_t *m, int i)
+{
+    return i == 0 ? m->o.spool_dir : m->o.spool_before[i - 1];
+}
+
 static int open_spool(imx_monitor_t *m, int i, const char *dir)
 {
     char reason[IMX_SPOOL_REASON_MAX];
@@ -478,6 +485,7 @@ static size_t spool_oldest(imx_monitor_t *m, size_t *free)
                               m->o.max_lines, m->o.max_bytes);
     rv = put_claims(m, claimed);
     if (rv != 0) {
+        m->spool_not_before = now_of(m) + SPOOL_RETRY;
         say_no_spool(m, m->o.spool_dir, strerror(rv));
         return 0;
     }
@@ -487,61 +495,54 @@ static size_t spool_oldest(imx_monitor_t *m, size_t *free)
     return claimed;
 }
 
-static int make_lines(load_t *l, size_t capacity)
-{
-    free(l->lines);
-    free(l->pieces);
-    l->lines = malloc(capacity * sizeof *l->lines);
-    l->pieces = malloc(capacity * sizeof *l->pieces);
-    l->capacity = l->lines != NULL && l->pieces != NULL ? capacity : 0;
-    return l->capacity > 0;
-}
-
-/* The oldest file becomes the load.  Returns 1 if there is one. */
-static int load_file(imx_monitor_t *m)
+/* The next piece of the oldest file becomes the load.  Returns 1 if there is
+ * one. */
+static int load_piece(imx_monitor_t *m)
 {
     load_t *l = &m->load;
-    imx_spool_file_t file;
+    imx_spool_piece_t piece;
     size_t n;
-    int i = SPOOLS - 1; /* those before have the older ones */
+    int i, got = 0;
 
     if (!open_spools(m)) {
         return 0;
     }
-    while (m->spools[i] == NULL
-           || imx_spool_oldest(m->spools[i], &file) != 1) {
-        if (i-- == 0) {
-            return 0;
+    /* Those before have the older ones. */
+    for (i = SPOOLS; i > 0 && got != 1;) {
+        if (m->spools[--i] != NULL) {
+            got = imx_spool_oldest(m->spools[i], SPOOL_PIECE, l->capacity,
+                                   &piece);
+        }
+        if (got < 0) {
+            say_no_spool(m, spool_dir(m, i), strerror(errno));
         }
     }
-    if (file.count > l->capacity && !make_lines(l, file.count)) {
-        imx_spool_keep(m->spools[i]);
+    tell_spools(m);
+    if (got != 1) {
         return 0;
     }
-    l->line_count = file.count;
+    l->line_count = piece.count;
     for (n = 0; n < l->line_count; n++) {
-        l->lines[n].data = file.lines[n].iov_base;
-        l->lines[n].len = (uint32_t)file.lines[n].iov_len;
+        l->lines[n].data = piece.lines[n].iov_base;
+        l->lines[n].len = (uint32_t)piece.lines[n].iov_len;
     }
     l->pos = l->part_count = l->first_part = 0;
     l->window_limit = m->o.max_lines;
     l->guesses = 0;
-    l->file_rejected = 0;
     l->spool = m->spools[i];
     return 1;
 }
 
 /*
- * All of a file at once: a holder that is killed before that sends all of it
- * again.  And before the file is removed: the next holder knows by the counts
- * that it is sent already.
+ * What InfluxDB has acknowledged of a file is not sent again, whatever becomes
+ * of the next window.  It is counted before the file says so: from the counts
+ * the next holder knows what was sent already.
  */
-static void count_file(imx_monitor_t *m)
+static void count_window(imx_monitor_t *m, uint64_t rejected)
 {
     imx_batch_delivery_t *d = &m->delivery;
-    uint64_t rejected = m->load.file_rejected;
 
-    d->spool_delivered += count_once(m, m->load.line_count - rejected);
+    d->spool_delivered += count_once(m, m->load.window - rejected);
     d->spool_rejected += count_once(m, rejected);
     imx_batch_tell(m->o.batch, d);
 }
@@ -550,14 +551,11 @@ static void file_window_done(imx_monitor_t *m, uint64_t bad)
 {
     load_t *l = &m->load;
 
-    l->file_rejected += bad < l->window ? bad : l->window;
+    count_window(m, bad < l->window ? bad : l->window);
     l->pos += l->window;
-    if (l->pos >= l->line_count) {
-        count_file(m);
-        imx_spool_done(l->spool);
-        l->spool = NULL;
-        tell_spools(m);
-    }
+    imx_spool_done(l->spool, l->window);
+    l->spool = l->pos < l->line_count ? l->spool : NULL;
+    tell_spools(m);
 }
 
 /* The first `bad` lines of the window were refused, the others taken: exact as
@@ -656,6 +654,24 @@ static void body_fits(imx_monitor_t *m)
     b->grew = 0;
 }
 
+/*
+ * Cuts the window at the end of a segment if it has one: when the next window
+ * fails, segments go back as a whole, and what was acknowledged of them would
+ * be sent again.
+ */
+static size_t whole_parts(const load_t *l)
+{
+    size_t part, end, whole = 0;
+
+    for (part = l->first_part; part < l->part_count; part++) {
+        end = l->parts[part].end;
+        if (end > l->pos && end <= l->pos + l->window) {
+            whole = end - l->pos;
+        }
+    }
+    return whole > 0 ? whole : l->window;
+}
+
 static void post_window(imx_monitor_t *m)
 {
     load_t *l = &m->load;
@@ -671,6 +687,9 @@ static void post_window(imx_monitor_t *m)
             break;
         }
         l->window++;
+    }
+    if (most >= m->o.max_bytes) { /* no smaller limit was learned */
+        l->window = whole_parts(l);
     }
     imx_influx_post(m->influx, l->lines + l->pos, l->window);
     m->sending = 1;
@@ -1052,7 +1071,7 @@ static int send_next(imx_monitor_t *m)
     /* Live lines first, then those of the spool. */
     if (m->load.pos >= m->load.line_count && !claim_lines(m)) {
         m->to_drain = 0;
-        if (!load_file(m)) {
+        if (!load_piece(m)) {
             return 0;
         }
     }
@@ -1088,7 +1107,8 @@ static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
     size_t free = load->free_segments;
     uint64_t dropped = 0;
 
-    while (free < wanted && spool_oldest(m, &free) > 0) {
+    while (free < wanted && now_of(m) >= m->spool_not_before
+           && spool_oldest(m, &free) > 0) {
     }
     while (free < least && drop_oldest(m, &free, &dropped)) {
     }
@@ -1401,10 +1421,13 @@ int imx_monitor_stop(imx_monitor_t *m)
 
 static int make_load(load_t *l, uint64_t max_lines)
 {
+    l->capacity = max_lines + SEGMENT_LINES_MAX;
     l->parts = malloc(CLAIMS_MAX * sizeof *l->parts);
     l->claims = malloc(CLAIMS_MAX * sizeof *l->claims);
-    return l->parts != NULL && l->claims != NULL
-           && make_lines(l, max_lines + SEGMENT_LINES_MAX);
+    l->lines = malloc(l->capacity * sizeof *l->lines);
+    l->pieces = malloc(l->capacity * sizeof *l->pieces);
+    return l->parts != NULL && l->claims != NULL && l->lines != NULL
+           && l->pieces != NULL;
 }
 
 imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)

@@ -24,6 +24,7 @@
 #include "schema.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -258,32 +259,60 @@ static int get_values(server_rec *s)
     return OK;
 }
 
+/* Makes it if it is not there, for the user.  Returns NULL, or what is wrong
+ * with it. */
+static const char *make_spool(apr_pool_t *p, const char *dir, uid_t user)
+{
+    int is_new = mkdir(dir, 0700) == 0;
+    int made = is_new ? 0 : errno;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const char *wrong = NULL;
+    struct stat info;
+
+    if (fd < 0) {
+        return apr_psprintf(p, "%pm", made && made != EEXIST ? &made : &errno);
+    }
+    if ((is_new && geteuid() == 0
+         && fchown(fd, user, ap_unixd_config.group_id) != 0)
+        || fstat(fd, &info) != 0) {
+        wrong = apr_psprintf(p, "%pm", &errno);
+    }
+    else if (info.st_uid != user) {
+        wrong = "it belongs to another user";
+    }
+    else if (info.st_mode & (S_IWGRP | S_IWOTH)) {
+        wrong = "others may write to it";
+    }
+    close(fd);
+    return wrong;
+}
+
 /*
  * The spool belongs to the server's user, who alone works in it.  What is there
  * already must be a directory of that user: root follows no link and takes
- * nothing away from anybody.
+ * nothing away from anybody.  A server whose spool is not there, perhaps since
+ * a disk was not mounted, serves all the same, also after a graceful restart;
+ * the children look for it again and again.
  */
-static int prepare_spool(server_rec *s)
+static void prepare_spool(apr_pool_t *p, server_rec *s)
 {
     const char *dir = imx_config_global()->spool_dir;
     uid_t user = geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
-    struct stat info;
+    const char *wrong;
 
     if (dir == NULL) {
-        return OK;
+        return;
     }
-    if (mkdir(dir, 0700) == 0 && geteuid() == 0
-        && lchown(dir, user, ap_unixd_config.group_id) != 0) {
-        rmdir(dir);
+    if (ap_unixd_config.chroot_dir != NULL) {
+        dir = apr_pstrcat(p, ap_unixd_config.chroot_dir, dir, NULL);
     }
-    if (lstat(dir, &info) != 0 || !S_ISDIR(info.st_mode)
-        || info.st_uid != user) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, errno, s, IMX_LOGNO(37)
+    wrong = make_spool(p, dir, user);
+    if (wrong != NULL) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(37)
                      "InfluxMetricsSpool: %s must be a directory of the "
-                     "server's user, or httpd must be able to make it", dir);
-        return HTTP_INTERNAL_SERVER_ERROR;
+                     "server's user, or httpd must be able to make it: %s",
+                     dir, wrong);
     }
-    return OK;
 }
 
 /* What the spool is now, or no longer is, stays known until the parent ends:
@@ -457,9 +486,10 @@ int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (imx_config_find_host(pconf, s) != APR_SUCCESS
         || imx_plan_check(pconf, s, imx_config_global()->hostname)
                != APR_SUCCESS
-        || prepare_spool(s) != OK || get_values(s) != OK) {
+        || get_values(s) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    prepare_spool(ptemp, s);
     rv = get_area(s);
     if (rv == OK) {
         keep_spools();

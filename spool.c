@@ -4,6 +4,7 @@
  * holder, or the helper that writes what is left when the server ends.
  * The directory survives any crash; all that is in memory is made from it.
  */
+#define _GNU_SOURCE /* memrchr() */
 #include "spool.h"
 
 #include <dirent.h>
@@ -18,12 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NAME_SIZE (19 + 1 + 8 + 1 + 6 + sizeof ".tmp")
+#define NAME_SIZE (19 + 1 + 8 + 1 + 6 + 1 + 12 + sizeof ".tmp")
+#define OFFSET_MAX UINT64_C(999999999999)
 #define TIME_MAX ((uint64_t)INT64_MAX)
 #define NUMBER_MAX 99999999u
 #define SECOND UINT64_C(1000000000)
-#define SPANS_AT_ONCE 256 /* of a writev() */
-#define TEXT_MAX 5120     /* bytes of a log line: it names paths */
+#define SPANS_AT_ONCE 256     /* of a writev() */
+#define TEXT_MAX 5120         /* bytes of a log line: it names paths */
+#define USELESS_AT_ONCE 100   /* files without a line, in one call */
+#define PIECE_BYTES (1 << 20) /* to count the lines of what was left */
+#define PIECE_LINES (1 << 15)
 
 /* What we open is a regular file, or it is not ours: never wait for a FIFO. */
 #define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -38,10 +43,13 @@ typedef enum {
 
 typedef struct {
     uint64_t time, bytes;
+    uint64_t offset; /* of what is to be delivered, as the name says, */
+    uint64_t at;     /* and really: it could not be renamed */
     uint32_t number;
     uint32_t named; /* lines, as the name says */
     uint32_t lines; /* lines that we count on; 0 when it is not READY */
-    kind_e kind;
+    unsigned char kind;
+    unsigned char unsaved; /* what is no line could not be copied to *.bad */
 } entry_t;
 
 /* all[first .. first + count), by age: the oldest goes without a memmove(). */
@@ -50,13 +58,13 @@ typedef struct {
     size_t first, count, room;
 } list_t;
 
-/* A file in memory: what is a line, then, in its order, what is none. */
+/* A piece in memory: what is a line, then, in its order, what is none. */
 typedef struct {
     char *data;
     size_t size;
     struct iovec *spans;
     size_t lines, bad;
-    uint64_t bad_bytes;
+    int is_last; /* nothing is behind it */
 } content_t;
 
 struct imx_spool {
@@ -74,9 +82,14 @@ struct imx_spool {
 
     /* the file that is being read */
     int reading;
-    int unsaved; /* what is no line could not be copied to *.bad */
-    entry_t current;
+    entry_t current; /* its name in the list */
+    uint64_t start;  /* of the piece, in the file */
+    size_t finished; /* lines of it that are done */
+    size_t copied;   /* bad spans of it that are in *.bad */
     content_t content;
+
+    uint64_t told_time; /* of the file whose bad bytes the log tells of */
+    uint32_t told_number;
 };
 
 /* ---- names ---- */
@@ -85,9 +98,15 @@ static const char *const suffixes[] = { ".lp", ".lp", ".lp", ".bad", ".tmp" };
 
 static void entry_name(const entry_t *e, char *name)
 {
-    snprintf(name, NAME_SIZE, "%019llu-%08u-%06u%s",
+    char offset[16] = "";
+
+    if (e->offset > 0) {
+        snprintf(offset, sizeof offset, "-%012llu",
+                 (unsigned long long)e->offset % (OFFSET_MAX + 1));
+    }
+    snprintf(name, NAME_SIZE, "%019llu-%08u-%06u%s%s",
              (unsigned long long)e->time, e->number % (NUMBER_MAX + 1),
-             e->named % (IMX_SPOOL_LINES_MAX + 1), suffixes[e->kind]);
+             e->named % (IMX_SPOOL_LINES_MAX + 1), offset, suffixes[e->kind]);
 }
 
 /* Exactly n digits at *p, which moves behind them. */
@@ -103,14 +122,14 @@ static int digits(const char **p, int n, uint64_t *value)
     return 1;
 }
 
-static int suffix_parse(const char *suffix, kind_e *kind)
+static int suffix_parse(const char *suffix, unsigned char *kind)
 {
     static const kind_e kinds[] = { READY, BAD, UNFINISHED };
     size_t i;
 
     for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(suffix, suffixes[kinds[i]]) == 0) {
-            *kind = kinds[i];
+            *kind = (unsigned char)kinds[i];
             return 1;
         }
     }
@@ -122,11 +141,19 @@ static int entry_parse(entry_t *e, const char *name)
 {
     uint64_t number, named;
 
+    memset(e, 0, sizeof *e);
     if (!digits(&name, 19, &e->time) || *name++ != '-'
         || !digits(&name, 8, &number) || *name++ != '-'
         || !digits(&name, 6, &named) || e->time > TIME_MAX) {
         return 0;
     }
+    if (*name == '-') {
+        name++;
+        if (!digits(&name, 12, &e->offset) || e->offset == 0) {
+            return 0;
+        }
+    }
+    e->at = e->offset;
     e->number = (uint32_t)number;
     e->named = (uint32_t)named;
     return suffix_parse(name, &e->kind);
@@ -142,10 +169,13 @@ static int by_age(const void *a, const void *b)
     if (left->number != right->number) {
         return left->number < right->number ? -1 : 1;
     }
+    if ((left->kind == BAD) != (right->kind == BAD)) {
+        return left->kind == BAD ? 1 : -1;
+    }
     if (left->named != right->named) {
         return left->named < right->named ? -1 : 1;
     }
-    return (left->kind == BAD) - (right->kind == BAD);
+    return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
 static void note_newest(imx_spool_t *s, const entry_t *e)
@@ -165,7 +195,9 @@ static int entry_new(imx_spool_t *s, entry_t *e, size_t lines, uint64_t bytes)
 
     clock_gettime(CLOCK_REALTIME, &t);
     now = t.tv_sec > 0 ? (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec : 0;
-    *e = s->newest;
+    memset(e, 0, sizeof *e);
+    e->time = s->newest.time;
+    e->number = s->newest.number;
     if (now > e->time) {
         e->time = now;
         e->number = 0;
@@ -309,13 +341,18 @@ static size_t span_length(const char *p, size_t left)
     return end ? (size_t)(end - p) + 1 : left;
 }
 
-static size_t count_lines(const content_t *c)
+/* Not more than max; what is behind those is not for this piece. */
+static size_t count_lines(content_t *c, size_t max)
 {
     size_t at, len, lines = 0;
 
-    for (at = 0; at < c->size; at += len) {
+    for (at = 0; at < c->size && lines < max; at += len) {
         len = span_length(c->data + at, c->size - at);
         lines += (size_t)is_line(c->data + at, len);
+    }
+    if (at < c->size) {
+        c->size = at;
+        c->is_last = 0;
     }
     return lines;
 }
@@ -333,7 +370,6 @@ static void content_add_bad(content_t *c, char *p, size_t len)
         end->iov_len = len;
         c->bad++;
     }
-    c->bad_bytes += len;
 }
 
 static void content_fill(content_t *c)
@@ -352,12 +388,9 @@ static void content_fill(content_t *c)
     }
 }
 
-static int content_split(content_t *c)
+static int content_split(content_t *c, size_t max_lines)
 {
-    c->lines = count_lines(c);
-    if (c->lines > IMX_SPOOL_LINES_MAX) {
-        return EFBIG;
-    }
+    c->lines = count_lines(c, max_lines);
     c->spans = malloc((2 * c->lines + 1) * sizeof *c->spans);
     if (c->spans == NULL) {
         return ENOMEM;
@@ -387,9 +420,10 @@ static void content_free(content_t *c)
 }
 
 /* How much there is to read, if it is to be read at all. */
-static int content_measure(content_t *c, int fd)
+static int content_measure(content_t *c, int fd, uint64_t at, size_t max_bytes)
 {
     struct stat st;
+    uint64_t size;
 
     if (fstat(fd, &st) != 0) {
         return errno;
@@ -397,31 +431,43 @@ static int content_measure(content_t *c, int fd)
     if (!S_ISREG(st.st_mode)) {
         return EINVAL;
     }
-    if (st.st_size > IMX_SPOOL_FILE_MAX) {
-        return EFBIG;
-    }
-    c->size = (size_t)st.st_size;
+    size = (uint64_t)st.st_size > at ? (uint64_t)st.st_size - at : 0;
+    c->is_last = size <= max_bytes;
+    c->size = c->is_last ? (size_t)size : max_bytes;
     c->data = malloc(c->size + 1);
     return c->data ? 0 : ENOMEM;
 }
 
-static int content_read(content_t *c, int fd)
+static int content_read(content_t *c, int fd, uint64_t at)
 {
     size_t done = 0;
     ssize_t n;
 
     do {
-        n = read(fd, c->data + done, c->size - done);
+        n = pread(fd, c->data + done, c->size - done, (off_t)(at + done));
         if (n < 0 && errno != EINTR) {
             return errno;
         }
         done += n > 0 ? (size_t)n : 0;
     } while (done < c->size && n != 0);
+    c->is_last |= done < c->size;
     c->size = done;
     return 0;
 }
 
-static int content_load(content_t *c, const imx_spool_t *s, const entry_t *e)
+/* What begins in this piece and ends behind it is for the next one. */
+static void content_cut(content_t *c)
+{
+    const char *lf = c->is_last ? NULL : memrchr(c->data, '\n', c->size);
+
+    if (lf != NULL) {
+        c->size = (size_t)(lf - c->data) + 1;
+    }
+}
+
+/* The next piece of it. */
+static int content_load(content_t *c, const imx_spool_t *s, const entry_t *e,
+                        size_t max_bytes, size_t max_lines)
 {
     char name[NAME_SIZE];
     int fd, err;
@@ -432,10 +478,13 @@ static int content_load(content_t *c, const imx_spool_t *s, const entry_t *e)
     if (fd < 0) {
         return errno;
     }
-    err = content_measure(c, fd);
-    err = err ? err : content_read(c, fd);
-    err = err ? err : content_split(c);
+    err = content_measure(c, fd, e->at, max_bytes);
+    err = err ? err : content_read(c, fd, e->at);
     close(fd);
+    if (err == 0) {
+        content_cut(c);
+        err = content_split(c, max_lines);
+    }
     if (err != 0) {
         content_free(c);
     }
@@ -631,9 +680,9 @@ static void say_quarantined(imx_spool_t *s, const entry_t *e, int why)
     char name[NAME_SIZE];
 
     entry_name(e, name);
-    if (why == 0 || why == EFBIG) {
-        say(s, IMX_LOG_ERROR, 0, IMX_LOGNO(41) "spool %s: quarantined %s: %s",
-            s->dir, name, why ? "too large" : "it has no whole line");
+    if (why == 0) {
+        say(s, IMX_LOG_ERROR, 0, IMX_LOGNO(41) "spool %s: quarantined %s: it "
+            "has no whole line", s->dir, name);
     }
     else {
         say(s, IMX_LOG_ERROR, why, IMX_LOGNO(47) "spool %s: quarantined %s: "
@@ -684,34 +733,62 @@ static void list_note(list_t *l, const entry_t *e)
     }
 }
 
-/*
- * Copies what is no line to *.bad.  A process before may have done it and died
- * before the file was delivered: then it is there, with the same bytes.
- */
-static void set_aside(imx_spool_t *s, const entry_t *e, const content_t *c)
+/* One line a file, also when there is much of it. */
+static void say_set_aside(imx_spool_t *s, const entry_t *bad)
 {
-    entry_t bad = *e;
     char name[NAME_SIZE];
-    size_t i;
-    int err;
 
-    bad.kind = BAD;
-    bad.lines = 0;
-    bad.bytes = c->bad_bytes;
-    entry_name(&bad, name);
-    i = list_find(&s->list, &bad);
-    if (i < s->list.count && list_at(&s->list, i)->bytes == c->bad_bytes) {
+    if (s->told_time == bad->time && s->told_number == bad->number) {
         return;
     }
-    err = file_write(s, &bad, O_TRUNC, c->spans + c->lines, c->bad);
-    s->unsaved = err != 0;
+    s->told_time = bad->time;
+    s->told_number = bad->number;
+    entry_name(bad, name);
+    say(s, IMX_LOG_ERROR, 0, IMX_LOGNO(40) "spool %s: %llu bytes that are no "
+        "whole lines were moved to %s", s->dir, (unsigned long long)bad->bytes,
+        name);
+}
+
+/* The bad spans that stand before end, from the first that was not copied. */
+static size_t bad_before(const imx_spool_t *s, const char *end,
+                         uint64_t *bytes)
+{
+    const struct iovec *bad = s->content.spans + s->content.lines + s->copied;
+    size_t n = 0;
+
+    *bytes = 0;
+    while (s->copied + n < s->content.bad && (char *)bad[n].iov_base < end) {
+        *bytes += bad[n++].iov_len;
+    }
+    return n;
+}
+
+/*
+ * Copies what is no line, before end, to *.bad.  A process before may have done
+ * it and died before the file was renamed: then the same is written again.
+ */
+static void set_aside(imx_spool_t *s, entry_t *e, const char *end)
+{
+    const content_t *c = &s->content;
+    entry_t bad = *e;
+    size_t n = bad_before(s, end, &bad.bytes);
+    char name[NAME_SIZE];
+    int err;
+
+    if (n == 0) {
+        return;
+    }
+    bad.kind = BAD;
+    bad.lines = 0;
+    err = file_write(s, &bad, O_TRUNC, c->spans + c->lines + s->copied, n);
+    s->copied += n;
+    e->unsaved |= err != 0;
     if (err == 0) {
+        say_set_aside(s, &bad);
         list_note(&s->list, &bad);
-        say(s, IMX_LOG_ERROR, 0, IMX_LOGNO(40) "spool %s: %llu bytes that are "
-            "no whole lines were moved to %s", s->dir,
-            (unsigned long long)c->bad_bytes, name);
     }
     else if (is_new_trouble(s, err)) {
+        entry_name(&bad, name);
         say(s, IMX_LOG_ERROR, err, IMX_LOGNO(46) "spool %s: cannot write %s: "
             "%m", s->dir, name);
     }
@@ -741,7 +818,9 @@ static int salvage_lines(imx_spool_t *s, entry_t *e, size_t lines)
     int err;
 
     kept.kind = READY;
-    kept.named = kept.lines = (uint32_t)lines;
+    kept.named = lines < IMX_SPOOL_LINES_MAX ? (uint32_t)lines
+                                             : IMX_SPOOL_LINES_MAX;
+    kept.lines = kept.named;
     err = file_sync(s, e);
     err = err ? err : file_rename(s, e, &kept);
     if (err != 0) {
@@ -754,18 +833,38 @@ static int salvage_lines(imx_spool_t *s, entry_t *e, size_t lines)
     return 1;
 }
 
+/* A file larger than we write one is not ours: it is not read to its end. */
+static int count_all(const imx_spool_t *s, const entry_t *e, size_t *lines)
+{
+    entry_t rest = *e;
+    content_t c;
+    int err, is_last;
+
+    *lines = 0;
+    do {
+        err = content_load(&c, s, &rest, PIECE_BYTES, PIECE_LINES);
+        if (err != 0) {
+            return err;
+        }
+        *lines += c.lines;
+        rest.at += c.size;
+        is_last = c.is_last;
+        content_free(&c);
+    } while (!is_last && rest.at < IMX_SPOOL_FILE_MAX
+             && *lines < IMX_SPOOL_LINES_MAX);
+    return 0;
+}
+
 /* *.tmp to *.lp or *.bad; returns 0 when it is not to be listed. */
 static int salvage(imx_spool_t *s, entry_t *e)
 {
-    content_t c;
-    int err = content_load(&c, s, e);
-    size_t lines = c.lines, size = c.size;
+    size_t lines;
+    int err = count_all(s, e, &lines);
 
-    content_free(&c);
     if (err == ENOENT) {
         return 0;
     }
-    if (err == 0 && size == 0) {
+    if (err == 0 && e->bytes == 0) {
         file_unlink(s, e);
         return 0;
     }
@@ -798,20 +897,21 @@ static int is_being_written(const imx_spool_t *s, const entry_t *e)
 /* Returns how many *.tmp there were. */
 static int salvage_all(imx_spool_t *s, list_t *l)
 {
-    size_t i = 0;
+    size_t i, kept = 0;
     int found = 0;
 
-    while (i < l->count) {
-        if (list_at(l, i)->kind == UNFINISHED) {
+    for (i = 0; i < l->count; i++) {
+        entry_t *e = list_at(l, i);
+
+        if (e->kind == UNFINISHED) {
             found++;
-            if (is_being_written(s, list_at(l, i))
-                || !salvage(s, list_at(l, i))) {
-                list_remove(l, i);
+            if (is_being_written(s, e) || !salvage(s, e)) {
                 continue;
             }
         }
-        i++;
+        *list_at(l, kept++) = *e;
     }
+    l->count = kept;
     return found;
 }
 
@@ -828,7 +928,7 @@ static int dir_read_entry(imx_spool_t *s, list_t *l, const char *name)
         return 0;
     }
     e.bytes = (uint64_t)st.st_size;
-    e.lines = e.kind == READY && e.bytes > 0 ? e.named : 0;
+    e.lines = e.kind == READY && e.bytes > e.offset ? e.named : 0;
     note_newest(s, &e);
     return list_add(l, &e);
 }
@@ -860,17 +960,23 @@ static int dir_read(imx_spool_t *s, list_t *l)
  * delivered stays until it is known to be gone: it may come back. */
 static int list_carry(const imx_spool_t *s, list_t *fresh, const entry_t *old)
 {
-    int is_current = s->reading && by_age(old, &s->current) == 0;
+    int stays = old->kind == DELIVERED
+                || (s->reading && by_age(old, &s->current) == 0);
     size_t i;
     int err;
 
-    if (!is_current && old->kind != DELIVERED) {
+    if (!stays && old->at == old->offset && !old->unsaved) {
         return 0;
     }
     i = list_find(fresh, old);
     if (i < fresh->count) {
         list_at(fresh, i)->kind = old->kind;
         list_at(fresh, i)->lines = old->lines;
+        list_at(fresh, i)->at = old->at;
+        list_at(fresh, i)->unsaved = old->unsaved;
+        return 0;
+    }
+    if (!stays) {
         return 0;
     }
     err = list_add(fresh, old);
@@ -1138,6 +1244,7 @@ int imx_spool_put(imx_spool_t *s, const struct iovec *lines, size_t count,
     return err;
 }
 
+/* It is gone, with what was to be delivered of it. */
 static void forget(imx_spool_t *s, size_t i)
 {
     s->lost += list_at(&s->list, i)->lines;
@@ -1149,7 +1256,8 @@ static void discard_empty(imx_spool_t *s, size_t i)
     char name[NAME_SIZE];
 
     entry_name(list_at(&s->list, i), name);
-    if (file_unlink(s, list_at(&s->list, i)) == 0) {
+    if (file_unlink(s, list_at(&s->list, i)) == 0
+        && list_at(&s->list, i)->at == 0) {
         say(s, IMX_LOG_NOTICE, 0, IMX_LOGNO(44) "spool %s: removed %s, which "
             "was empty", s->dir, name);
     }
@@ -1157,29 +1265,36 @@ static void discard_empty(imx_spool_t *s, size_t i)
 }
 
 /* From now on the account has the lines that are there. */
-static void give(imx_spool_t *s, entry_t *e, const content_t *c)
+static void adjust(imx_spool_t *s, entry_t *e, const content_t *c)
 {
     uint32_t lines = (uint32_t)c->lines;
 
-    s->found += lines > e->lines ? lines - e->lines : 0;
-    s->lost += lines < e->lines ? e->lines - lines : 0;
-    e->lines = lines;
-    s->current = *e;
-    s->content = *c;
-    s->reading = 1;
-    s->unsaved = 0;
-    if (c->bad > 0) {
-        set_aside(s, &s->current, c);
-        dir_remember(s);
+    if (lines > e->lines) {
+        s->found += lines - e->lines;
+        e->lines = lines;
+    }
+    else if (c->is_last) {
+        s->lost += e->lines - lines;
+        e->lines = lines;
     }
 }
 
+static void give(imx_spool_t *s, entry_t *e, const content_t *c)
+{
+    adjust(s, e, c);
+    s->current = *e;
+    s->content = *c;
+    s->start = e->at;
+    s->finished = s->copied = 0;
+    s->reading = 1;
+}
+
 /* 1: it is given; 0: look at this place of the list again; -1: errno. */
-static int take(imx_spool_t *s, size_t i)
+static int take(imx_spool_t *s, size_t i, size_t max_bytes, size_t max_lines)
 {
     entry_t *e = list_at(&s->list, i);
     content_t c;
-    int err = content_load(&c, s, e);
+    int err = content_load(&c, s, e, max_bytes, max_lines);
 
     if (is_passing(err)) {
         errno = err;
@@ -1195,11 +1310,16 @@ static int take(imx_spool_t *s, size_t i)
     }
     if (err == 0 && c.size == 0) {
         discard_empty(s, i);
+        content_free(&c);
+    }
+    else if (err == 0 && c.is_last && e->at > 0) {
+        give(s, e, &c); /* what stands behind the last line */
+        imx_spool_done(s, 0);
     }
     else {
         quarantine(s, e, err);
+        content_free(&c);
     }
-    content_free(&c);
     return 0;
 }
 
@@ -1215,26 +1335,31 @@ static int is_swept(imx_spool_t *s, size_t i)
     return 1;
 }
 
-static int take_oldest(imx_spool_t *s)
+static int take_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines)
 {
     size_t i = 0;
+    int useless = 0;
 
-    while (i < s->list.count) {
-        kind_e kind = list_at(&s->list, i)->kind;
-        int taken = kind == READY ? take(s, i) : 0;
+    while (i < s->list.count && useless < USELESS_AT_ONCE) {
+        unsigned kind = list_at(&s->list, i)->kind;
+        int taken = 0;
 
+        if (kind == READY) {
+            taken = take(s, i, max_bytes, max_lines);
+            useless++;
+        }
+        else if (kind != DELIVERED || !is_swept(s, i)) {
+            i++;
+        }
         if (taken != 0) {
             return taken;
-        }
-        if (kind != READY && (kind != DELIVERED || !is_swept(s, i))) {
-            i++;
         }
     }
     return 0;
 }
 
 /* Before it is said that there is nothing. */
-static int look_again(imx_spool_t *s)
+static int look_again(imx_spool_t *s, size_t max_bytes, size_t max_lines)
 {
     int err = dir_scan(s);
 
@@ -1242,10 +1367,11 @@ static int look_again(imx_spool_t *s)
         errno = err;
         return -1;
     }
-    return take_oldest(s);
+    return take_oldest(s, max_bytes, max_lines);
 }
 
-int imx_spool_oldest(imx_spool_t *s, imx_spool_file_t *file)
+int imx_spool_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines,
+                     imx_spool_piece_t *piece)
 {
     int err, taken;
 
@@ -1255,12 +1381,12 @@ int imx_spool_oldest(imx_spool_t *s, imx_spool_file_t *file)
         errno = err;
         return -1;
     }
-    taken = take_oldest(s);
+    taken = take_oldest(s, max_bytes, max_lines);
     if (taken == 0 && s->blind) {
-        taken = look_again(s);
+        taken = look_again(s, max_bytes, max_lines);
     }
-    file->lines = s->content.spans;
-    file->count = s->content.lines;
+    piece->lines = s->content.spans;
+    piece->count = s->content.lines;
     return taken;
 }
 
@@ -1278,6 +1404,7 @@ static void finish_stuck(imx_spool_t *s, entry_t *e, int err)
     }
 }
 
+/* All of the file is done. */
 static void finish(imx_spool_t *s, size_t i)
 {
     entry_t *e = list_at(&s->list, i), bad = *e;
@@ -1285,7 +1412,7 @@ static void finish(imx_spool_t *s, size_t i)
 
     bad.kind = BAD;
     bad.lines = 0;
-    if (s->unsaved && file_rename(s, e, &bad) == 0) {
+    if (e->unsaved && file_rename(s, e, &bad) == 0) {
         *e = bad;
         return;
     }
@@ -1298,23 +1425,82 @@ static void finish(imx_spool_t *s, size_t i)
     s->trouble = 0;
 }
 
-void imx_spool_done(imx_spool_t *s)
+static void say_not_renamed(imx_spool_t *s, const entry_t *e, int err)
 {
+    char name[NAME_SIZE];
+
+    entry_name(e, name);
+    if (is_new_trouble(s, err)) {
+        say(s, IMX_LOG_ERROR, err, IMX_LOGNO(48) "spool %s: cannot rename %s, "
+            "of which a part was delivered: %m", s->dir, name);
+    }
+}
+
+/* The next lines of the file are done, and others are behind them. */
+static void move_on(imx_spool_t *s, size_t i, size_t count, uint64_t at)
+{
+    entry_t *e = list_at(&s->list, i), next;
+    int err;
+
+    e->at = at;
+    e->lines -= count < e->lines ? (uint32_t)count : e->lines;
+    next = *e;
+    next.offset = at;
+    next.named = e->lines;
+    err = at <= OFFSET_MAX ? file_rename(s, e, &next) : EFBIG;
+    if (err == ENOENT) {
+        forget(s, i);
+    }
+    else if (err != 0) {
+        say_not_renamed(s, e, err);
+    }
+    else {
+        *e = s->current = next;
+        list_sort(&s->list);
+    }
+}
+
+/* Where what is not done of the piece begins. */
+static const char *undone(const imx_spool_t *s)
+{
+    const content_t *c = &s->content;
+
+    return s->finished < c->lines ? c->spans[s->finished].iov_base
+                                  : c->data + c->size;
+}
+
+void imx_spool_done(imx_spool_t *s, size_t count)
+{
+    const content_t *c = &s->content;
     size_t i;
+    int is_all, is_end;
 
     if (!s->reading) {
         return;
     }
+    count = count < c->lines - s->finished ? count : c->lines - s->finished;
+    s->finished += count;
+    is_all = s->finished == c->lines;
+    is_end = is_all && c->is_last;
     dir_enter(s);
     i = list_find(&s->list, &s->current);
     if (i < s->list.count) {
-        finish(s, i);
+        set_aside(s, list_at(&s->list, i), undone(s));
+        i = list_find(&s->list, &s->current); /* *.bad is in the list, too */
+        if (is_end) {
+            finish(s, i);
+        }
+        else {
+            move_on(s, i, count, s->start + (uint64_t)(undone(s) - c->data));
+        }
     }
-    if (s->fd >= 0) {
+    if (is_end && s->fd >= 0) {
         sync_fd(s->fd);
     }
     dir_remember(s);
-    imx_spool_keep(s);
+    if (is_all) {
+        imx_spool_keep(s);
+    }
 }
 
 void imx_spool_keep(imx_spool_t *s)

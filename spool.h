@@ -11,23 +11,30 @@
  * the directory survives kill -9 and a reboot.
  *
  * Names:  TTTTTTTTTTTTTTTTTTT-NNNNNNNN-LLLLLL.lp
+ *         TTTTTTTTTTTTTTTTTTT-NNNNNNNN-LLLLLL-OOOOOOOOOOOO.lp
  *   T  19 digits, ns since 1970 when it was written; N  a number that makes
- *   the name new and keeps the order within one T; L  how many lines it has.
+ *   the name new and keeps the order within one T; L  how many lines are to be
+ *   delivered; O  at which byte they begin, when those before were delivered.
  *   *.tmp is being written, or was when its writer died; *.bad is quarantined.
  * Sorted by name is sorted by age, also when the clock is set back: T is never
  * less than the newest name's, and then N counts.  What has no such name, or
  * is no regular file, is not ours: it is neither read, counted nor removed.
  * No symbolic link is followed.
  *
- * In memory is a list of the names, 32 bytes a file.  It is made again when
- * somebody else has changed the directory (its inode or mtime), so an operator
- * may remove files, add files, rename a *.bad to *.lp, move the directory away
- * and back, or mount something over it, all while the server runs.
+ * A file is read and delivered in pieces.  After a piece the file gets a new
+ * name that says so: that needs no room on a full disk, and whoever reads on,
+ * after whatever, begins behind what InfluxDB has acknowledged.
+ *
+ * In memory are a piece and a list of the names, 48 bytes a file.  It is made
+ * again when somebody else has changed the directory (its inode or mtime), so
+ * an operator may remove files, add files, rename a *.bad to *.lp, move the
+ * directory away and back, or mount something over it, all while the server
+ * runs.
  *
  * Accounts, in lines, at every moment since imx_spool_open():
  *   found + put = delivered + dropped + lost + lines
- * put: by imx_spool_put(); delivered: the sum of file.count at
- * imx_spool_done(); the rest is in imx_spool_totals_t and *dropped.
+ * put: by imx_spool_put(); delivered: by imx_spool_done(); the rest is in
+ * imx_spool_totals_t and *dropped.
  *
  * "errno" below is the value, not the variable, where a function returns int.
  */
@@ -41,25 +48,26 @@
 #include "log.h"
 
 #define IMX_SPOOL_REASON_MAX 256
-#define IMX_SPOOL_FILE_MAX (64 * 1024 * 1024) /* bytes of a file */
-#define IMX_SPOOL_LINES_MAX 999999            /* lines of a file */
+#define IMX_SPOOL_FILE_MAX (64 * 1024 * 1024) /* bytes of a file we write */
+#define IMX_SPOOL_LINES_MAX 999999            /* lines of it */
 
 typedef struct imx_spool imx_spool_t;
 
 typedef struct {
-    uint64_t files, lines, bytes; /* in the directory, ready to be sent; the
-                                       file that is being read is one of them */
+    uint64_t files, lines, bytes; /* in the directory, ready to be sent, with
+                                       the file that is being read */
     uint64_t found; /* lines that came without imx_spool_put(): were there
                            when it was opened, or were brought by somebody */
     uint64_t lost;  /* lines that names promised and nobody will get: torn,
                            quarantined, or removed by somebody */
 } imx_spool_totals_t;
 
-/* A file that was read; valid until imx_spool_done() or imx_spool_keep(). */
+/* What was read of a file; valid until all of it is done, or until
+ * imx_spool_keep(). */
 typedef struct {
     const struct iovec *lines; /* whole lines, LF included */
     size_t count;
-} imx_spool_file_t;
+} imx_spool_piece_t;
 
 /*
  * Opens the directory, which must exist, be ours, be writable for us and for
@@ -89,24 +97,30 @@ int imx_spool_put(imx_spool_t *s, const struct iovec *lines, size_t count,
                   uint64_t *dropped);
 
 /*
- * Reads the oldest file.  Returns 1 with *file filled (count > 0), 0 when
- * there is none, -1 when the directory cannot be read (the variable errno).  A
- * whole line ends with LF, begins with a printable character other than '#',
- * and has no NUL.  Every other byte is copied to *.bad, with one log line, and
- * the rest is given.  A file without any whole line, one that is too large and
- * one that cannot be read become *.bad, with one log line each, and the next
- * one is tried; an empty file is removed.  A file that is gone is no error.
+ * Reads the next piece of the oldest file: at most max_bytes of it and
+ * max_lines lines.  Returns 1 with *piece filled (count > 0), 0 when there is
+ * none, -1 when the directory cannot be read (the variable errno).  A whole
+ * line ends with LF, begins with a printable character other than '#', and has
+ * no NUL.  Every other byte is copied to *.bad when the lines around it are
+ * done, with one log line a file.  A file that cannot be read, and one whose
+ * next piece has no whole line (nor has a part of it, then: such a line is
+ * longer than max_bytes), becomes *.bad, with one log line, and the next one is
+ * tried, not too many in one call; an empty file is removed.  A file that is
+ * gone is no error.
  */
-int imx_spool_oldest(imx_spool_t *s, imx_spool_file_t *file);
+int imx_spool_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines,
+                     imx_spool_piece_t *piece);
 
 /*
- * The oldest file was delivered (or refused for good): removes it, for good
- * when this returns.  When it cannot be removed it is emptied, when it cannot
- * be emptied either it is remembered: it is not given out again by s.
+ * The next count lines of the piece were delivered, or refused for good: they
+ * will not be given out again, also not by another process, once this returns.
+ * With the last line of a file the file is removed.  When it cannot be removed
+ * it is emptied; when it cannot be emptied, or cannot be renamed, what is done
+ * is remembered: s does not give it out again.
  */
-void imx_spool_done(imx_spool_t *s);
+void imx_spool_done(imx_spool_t *s, size_t count);
 
-/* Not now: the file stays, its memory is freed. */
+/* Not now: what is not done stays, its memory is freed. */
 void imx_spool_keep(imx_spool_t *s);
 
 /* Walks the list; touches no disk. */

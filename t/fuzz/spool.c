@@ -1,14 +1,16 @@
 /*
  * t/fuzz/spool.c: any bytes as the content of a file of the spool, finished
- * (*.lp) and left by a dead writer (*.tmp).  Every byte must come back once, in
- * its order: in a whole line, or in *.bad.  What is a line is decided here by
- * another way than in spool.c, byte by byte.
+ * (*.lp) and left by a dead writer (*.tmp), read at once and in pieces, of
+ * which a part is done, with a new process between them.  Every byte must come
+ * back once, in its order: in a whole line, or in *.bad.  What is a line is
+ * decided here by another way than in spool.c, byte by byte.
  *
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. -o fuzz-spool \
  *       t/fuzz/spool.c spool.c && ./fuzz-spool [CORPUS]
  */
 #include "spool.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +88,7 @@ static size_t whole_line(const uint8_t *data, size_t size)
 }
 
 typedef struct {
-    const imx_spool_file_t *file;
+    const imx_spool_piece_t *file;
     size_t lines;                       /* of the file, seen so far */
     uint8_t *bad;
     size_t bad_size;
@@ -134,7 +136,7 @@ static void check(const uint8_t *data, size_t size, const char *name,
 {
     char reason[IMX_SPOOL_REASON_MAX], other[64];
     imx_spool_t *s;
-    imx_spool_file_t file = { NULL, 0 };
+    imx_spool_piece_t file = { NULL, 0 };
     imx_spool_totals_t t;
     judge_t j = { &file, 0, malloc(size + 1), 0 };
     size_t at;
@@ -143,13 +145,13 @@ static void check(const uint8_t *data, size_t size, const char *name,
     make_file(name, data, size);
     logged = 0;
     MUST(imx_spool_open(&s, dir, 0, note_log, NULL, reason) == 0);
-    got = imx_spool_oldest(s, &file);
+    got = imx_spool_oldest(s, 1 << 20, 1 << 20, &file);
     MUST(got == (file.count > 0));
     for (at = 0; at < size; at += judge_span(&j, data + at, size - at)) {
     }
     MUST(j.lines == file.count);
-    imx_spool_done(s);
-    MUST(imx_spool_oldest(s, &file) == 0);
+    imx_spool_done(s, file.count);
+    MUST(imx_spool_oldest(s, 1 << 20, 1 << 20, &file) == 0);
     t = imx_spool_totals(s);
     MUST(t.files == 0 && t.lines == 0 && t.found == j.lines + t.lost);
     MUST(logged <= 2);
@@ -157,6 +159,92 @@ static void check(const uint8_t *data, size_t size, const char *name,
     check_bad(j.lines ? other : bad, j.bad, j.bad_size);
     imx_spool_close(s);
     free(j.bad);
+}
+
+/* ---- in pieces ---- */
+
+/* Removes what is left, which must all be *.bad; returns its bytes. */
+static size_t remove_bad(void)
+{
+    DIR *d = opendir(dir);
+    struct dirent *item;
+    struct stat st;
+    size_t bytes = 0;
+
+    MUST(d != NULL);
+    while ((item = readdir(d)) != NULL) {
+        if (item->d_name[0] != '.') {
+            MUST(strstr(item->d_name, ".bad") != NULL);
+            MUST(stat(path(item->d_name), &st) == 0);
+            bytes += (size_t)st.st_size;
+            MUST(unlink(path(item->d_name)) == 0);
+        }
+    }
+    closedir(d);
+    return bytes;
+}
+
+/* The lines of the piece are the next ones of data; returns where they end. */
+static size_t judge_piece(const imx_spool_piece_t *piece, size_t count,
+                          const uint8_t *data, size_t size, size_t at)
+{
+    size_t i, len;
+
+    for (i = 0; i < count; i++) {
+        while ((len = whole_line(data + at, size - at)) == 0) {
+            MUST(at < size);
+            while (data[at++] != '\n') {
+                MUST(at < size);
+            }
+        }
+        MUST(piece->lines[i].iov_len == len);
+        MUST(memcmp(piece->lines[i].iov_base, data + at, len) == 0);
+        at += len;
+    }
+    return at;
+}
+
+/*
+ * The first bytes say how much is read at once, how much of it is done each
+ * time, and how often another process goes on.  A piece without a line ends the
+ * reading, as spool.h says: the file is then in *.bad, with what was delivered.
+ */
+static void check_pieces(const uint8_t *data, size_t size, const char *name)
+{
+    char reason[IMX_SPOOL_REASON_MAX];
+    size_t max_bytes = 8 + data[0] % 64, max_lines = 1 + data[1] % 5;
+    size_t part = data[2], at = 0, line_bytes = 0, count, bad;
+    imx_spool_t *s = NULL;
+    imx_spool_piece_t piece;
+
+    make_file(name, data, size);
+    MUST(imx_spool_open(&s, dir, 0, note_log, NULL, reason) == 0);
+    while (imx_spool_oldest(s, max_bytes, max_lines, &piece) == 1) {
+        MUST(piece.count >= 1 && piece.count <= max_lines);
+        count = part % 3 ? 1 + part % piece.count : piece.count;
+        at = judge_piece(&piece, count, data, size, at);
+        while (count-- > 0) {
+            line_bytes += piece.lines[count].iov_len;
+        }
+        imx_spool_done(s, part % 3 ? 1 + part % piece.count : piece.count);
+        if (part % 2) {
+            imx_spool_close(s);
+            MUST(imx_spool_open(&s, dir, 0, note_log, NULL, reason) == 0);
+        }
+    }
+    MUST(imx_spool_totals(s).lines == 0);
+    imx_spool_close(s);
+    bad = remove_bad();
+    if (bad >= size) {                  /* the whole file is among them */
+        return;
+    }
+    MUST(bad + line_bytes == size);
+    for (; at < size; at += count) {    /* there is no other line behind */
+        MUST(whole_line(data + at, size - at) == 0);
+        for (count = 1; at + count < size && data[at + count - 1] != '\n';
+             count++) {
+        }
+    }
 }
 
 #define STEM "1700000000000000000-00000001-"
@@ -169,5 +257,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(data, size, STEM "000003.lp", STEM "000003.bad", STEM "000003.bad");
     check(data, size, STEM "000003.tmp", STEM "000003.bad", STEM "%06u.bad");
     MUST(access(path(STEM "000003.lp"), F_OK) != 0);
+    if (size > 3) {
+        check_pieces(data, size, STEM "000003.lp");
+    }
     return 0;
 }
