@@ -430,12 +430,17 @@ int imx_batch_join(imx_batch_child_t *c, const imx_batch_t *b, pid_t pid)
 
 int imx_batch_leave(imx_batch_child_t *c)
 {
+    if (c->slot != IMX_BATCH_NOBODY) {
+        atomic_store(&entry(c->batch, c->slot)->state, LEAVING);
+    }
+    return imx_batch_is_last(c);
+}
+
+int imx_batch_is_last(const imx_batch_child_t *c)
+{
     const imx_batch_t *b = c->batch;
     uint32_t i;
 
-    if (c->slot != IMX_BATCH_NOBODY) {
-        atomic_store(&entry(b, c->slot)->state, LEAVING);
-    }
     for (i = 0; i < b->geometry.children; i++) {
         entry_t *e = entry(b, i);
         uint32_t pid = atomic_load(&e->pid);

@@ -877,7 +877,17 @@ int imx_monitor_step(imx_monitor_t *m)
 
 /* ---- the end ---- */
 
-/* Sends all there is until done, a failure, or the deadline. */
+/*
+ * Nobody else is there to deliver, and it is not too late.  At a graceful
+ * restart the last of the old children can be gone before the first of the new
+ * ones is there: it begins, and leaves the rest to the new one.
+ */
+static int is_ours_to_finish(imx_monitor_t *m, int64_t deadline)
+{
+    return imx_batch_is_last(m->o.child) && now_of(m) < deadline;
+}
+
+/* Sends all there is until done, a failure, the deadline, or a new child. */
 static void flush(imx_monitor_t *m, int64_t deadline)
 {
     imx_batch_reap(m->o.batch, 1);
@@ -885,7 +895,7 @@ static void flush(imx_monitor_t *m, int64_t deadline)
     m->not_before = 0;
     for (;;) {
         while (advance(m)) {
-            if (now_of(m) >= deadline) {
+            if (!is_ours_to_finish(m, deadline)) {
                 return;
             }
             imx_influx_wait(m->influx, -1, 20);
@@ -911,25 +921,28 @@ static void spool_all(imx_monitor_t *m)
 }
 
 /* Another child that is just leaving may hold it for the same purpose. */
-static int wait_for_lease(imx_monitor_t *m, int64_t deadline)
+static void wait_for_lease(imx_monitor_t *m)
 {
-    while (!m->is_holder && now_of(m) < deadline) {
-        if (imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
-            become_holder(m);
-        }
-        else {
-            poll(NULL, 0, 10);
-        }
+    if (imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
+        become_holder(m);
     }
-    return m->is_holder;
+    else {
+        poll(NULL, 0, 10);
+    }
 }
 
 void imx_monitor_finish(imx_monitor_t *m)
 {
     int64_t deadline = now_of(m) + m->o.shutdown_ms * MS;
 
-    if (imx_batch_leave(m->o.child) && wait_for_lease(m, deadline)) {
+    imx_batch_leave(m->o.child);
+    while (!m->is_holder && is_ours_to_finish(m, deadline)) {
+        wait_for_lease(m);
+    }
+    if (m->is_holder && imx_batch_is_last(m->o.child)) {
         flush(m, deadline);
+    }
+    if (m->is_holder && imx_batch_is_last(m->o.child)) {
         spool_all(m);
     }
     give_lease(m);
@@ -937,7 +950,12 @@ void imx_monitor_finish(imx_monitor_t *m)
 
 void imx_monitor_spool_rest(imx_monitor_t *m)
 {
-    if (wait_for_lease(m, now_of(m) + m->o.shutdown_ms * MS)) {
+    int64_t deadline = now_of(m) + m->o.shutdown_ms * MS;
+
+    while (!m->is_holder && now_of(m) < deadline) {
+        wait_for_lease(m);
+    }
+    if (m->is_holder) {
         spool_all(m);
     }
     give_lease(m);

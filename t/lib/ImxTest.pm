@@ -25,7 +25,8 @@ package ImxTest;
 #                 conf => "text",        # or sub ($h) { "text" }: ports, dirs
 #                 vhosts => ['www.example.org' => "text", ...],
 #                 start => 0);           # else it is started, or dies
-#   $h->start($flag...); $h->stop; $h->graceful_stop; $h->restart;
+#   $h->start($flag...); $h->stop; $h->graceful_stop; $h->systemd_stop;
+#   $h->restart;
 #   $h->graceful; $h->graceful(gone => 1);    # ... and no old child is left
 #   $h->reconf(module => 0, ...);        # rewrites the file; then graceful
 #   my ($ok, $text) = $h->configtest;    # httpd -t
@@ -662,8 +663,11 @@ Require all granted
 </Directory>
 CONF
     my $db = $self->{influx};
-    $conf .= "InfluxMetrics On\nInfluxMetricsServer "
-        . (ref $db ? $db->url : $db) . "\n" if defined $db && $self->{module};
+    # InfluxDB may be slow at a stop while other tests write to the same disk;
+    # 3 s would make a warning.
+    $conf .= "InfluxMetrics On\nInfluxMetricsShutdownTimeout 2900ms\n"
+        . 'InfluxMetricsServer ' . (ref $db ? $db->url : $db) . "\n"
+        if defined $db && $self->{module};
     $conf .= $self->_text($self->{conf}) . "\n";
     my @vhosts = @{ $self->{vhosts} // [] };
     while (my ($name, $text) = splice @vhosts, 0, 2) {
@@ -753,6 +757,25 @@ sub graceful {
 sub restart { $_[0]->_new_generation('HUP') }
 sub graceful_stop { $_[0]->_stop('WINCH', 30) }
 
+# As Debian's unit has it: apachectl graceful-stop, TERM as soon as that is
+# back, and no child outlives the parent (KillMode=mixed).
+sub systemd_stop {
+    my ($self) = @_;
+    my @children = $self->children;
+    $self->_signal('WINCH');
+    my $ok = $self->stop;
+    $self->_kill_ours(@children);
+    return $ok;
+}
+
+# Those among the pids that are still children of this httpd.
+sub _kill_ours {
+    my ($self, @pids) = @_;
+    CORE::kill KILL => grep {
+        ImxTest::slurp("/proc/$_/cmdline") =~ /\Q$self->{dir}\E/
+    } @pids;
+}
+
 # The signal, and the wait until the new generation has begun.
 sub _new_generation {
     my ($self, $signal) = @_;
@@ -809,9 +832,7 @@ sub _end {
     my @children = $self->children;
     $self->_stop('TERM', 5) if $self->alive && !$self->{ending}++;
     $self->SUPER::_end;
-    CORE::kill KILL => grep {
-        ImxTest::slurp("/proc/$_/cmdline") =~ /\Q$self->{dir}\E/
-    } @children;
+    $self->_kill_ours(@children);
 }
 
 # ---------------------------------------------------------------------------
