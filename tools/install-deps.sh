@@ -32,9 +32,10 @@ for group; do
         packages="$packages $build"
         commands="$commands gcc make apxs curl-config" ;;
     test)
-        packages="$packages $build $server libcmocka-dev victoria-metrics"
+        packages="$packages $build $server libcmocka-dev victoria-metrics
+            nghttp2-client"
         commands="$commands gcc make apxs curl-config perl prove ab influxd
-            victoria-metrics" ;;
+            victoria-metrics h2load" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"
