@@ -56,7 +56,9 @@ for my $mpm (qw(event worker prefork)) {
         $h->kill_child($holder) if defined $holder && $killed < 2;
     }
     $h->graceful(gone => 1);
-    load(url => $h->url, n => 200, c => 4);
+    # Fewer than there are threads: event closes idle connections when all of
+    # a child's are busy, and ab may just have asked for something on one.
+    load(url => $h->url, n => 200, c => 2);
     count_is($db, $points + 200, "$mpm: points after a graceful restart",
         database => $mpm);
     my $senders = one_sender($h);

@@ -71,6 +71,8 @@ my %program = (
     'status.cgi' => 'print "Status: 409 Conflict\nContent-Type: a/b\n\nx"',
     'echo.cgi' => 'my $n = 0; while (read STDIN, my $b, 999) { '
         . '$n += length $b } print "Content-Type: text/plain\n\n$n"',
+    'slow.cgi' => 'select undef, undef, undef, 0.5; '
+        . 'print "Content-Type: text/plain\n\nslow"',
     'error.cgi' => 'print "Content-Type: text/plain\n\n'
         . '$ENV{REDIRECT_STATUS}"',
 );
@@ -211,6 +213,10 @@ my @kinds = (
             . ask('GET', '/location.cgi') . ask('GET', '/large')) x 8
             . ask('GET', '/', $close), read_pause => 0.2, rcvbuf => 4096);
     }, (200, 200, 404, 200, 200) x 8, 200],
+    # The first has its answer when the second begins, but is not yet logged.
+    ['unlogged', $cgi, sub {
+        raw($_[0], ask('GET', '/no') . ask('GET', '/slow.cgi', $close));
+    }, 404, 200],
     ['once', "InfluxMetrics Off\n<Location /list>\nInfluxMetrics On\n"
         . "</Location>\n$cgi", sub {
         in_turn($_[0], '/', '/list/a.txt', '/no', '/text', '/list/no');
@@ -297,15 +303,19 @@ sub logged {
 
 sub recorded {
     my ($mpm) = @_;
-    my (%rows, @odd);
+    my (%rows, %app, @odd);
     for ($db->query('SELECT * FROM "raw-requests"', $mpm)) {
         my $row = join ' ', @$_{qw(method status bytes_sent)};
         my $app = $_->{application_time} // 0;
         push @{ $rows{ $_->{server} } }, $row;
+        $app{ $_->{server} }{ $_->{status} } = $_->{application_time};
         push @odd, "$_->{server} $row: $app of $_->{request_time} s"
             if $app < 0 || $app > $_->{request_time};
     }
     is_deeply(\@odd, [], "$mpm: application_time is a part of request_time");
+    my $two = $app{'unlogged.test'};
+    ok(defined $two->{404} && $two->{404} < $two->{200} - 0.4,
+        "$mpm: and of the right request") or diag explain $two;
     return %rows;
 }
 
