@@ -32,7 +32,7 @@
 
 #define WRITERS 4096
 #define LINES_EACH 20000
-#define TEST_LIMIT 30                   /* seconds that a process may live */
+#define TEST_LIMIT 120                  /* seconds that a process may live */
 #define PAGE 4096
 #define CANARY 0xA5
 
