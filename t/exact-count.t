@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use ImxTest;
 use Test::More;
 
-my $requests = $ENV{IMX_REQUESTS} || 20_000;
+my $requests = $ENV{IMX_REQUESTS} || 40_000;
 my $db = influxd();
 
 sub sum_is {

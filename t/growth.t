@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/lib";
 use ImxTest;
 use Test::More;
 
-my $some = $ENV{IMX_REQUESTS} || 20_000;
+my $some = $ENV{IMX_REQUESTS} || 10_000;
 my $db = influxd();
 
 # KB, or a number, from /proc/PID/status.

@@ -13,7 +13,7 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $seconds = $ENV{IMX_SECONDS} || 4;
+my $seconds = $ENV{IMX_SECONDS} || 3;
 my $seed = $ENV{IMX_SEED} || time;
 my $h2load = which_one('h2load') or die 'h2load (nghttp2-client) is missing';
 my $db = influxd();
