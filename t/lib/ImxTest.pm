@@ -309,6 +309,10 @@ sub _spawn {
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
         POSIX::setsid();
+        # What this process was started with is not the server's: it would see
+        # files here that it has nowhere else.
+        POSIX::close($_) for grep { $_ > 2 } map { m{(\d+)$} }
+            glob '/proc/self/fd/*';
         @ENV{keys %$env} = values %$env;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
         open STDIN, '<', '/dev/null';
