@@ -70,7 +70,7 @@ struct imx_batch_area {
     pthread_mutex_t lease;
     _Alignas(64) _Atomic int64_t last_time;
     _Alignas(64) _Atomic uint64_t tickets;
-    _Atomic uint32_t look_here; /* where a free segment may be */
+    _Atomic uint32_t look_here; /* a hint: no segment before it is free */
     _Atomic uint32_t any_free;  /* 0: do not even look */
     _Atomic uint32_t in_use;    /* segments that children may take */
     _Atomic uint32_t begun;     /* segments that were ever in use */
@@ -410,6 +410,19 @@ static int is_gone(pid_t pid, uint64_t expected_start)
     return (state == 'Z' || state == 'X') && threads <= 1;
 }
 
+/* Segment i became free. */
+static void look_from(const imx_batch_t *b, uint32_t i)
+{
+    _Atomic uint32_t *p = &b->area->look_here;
+    uint32_t seen = atomic_load_explicit(p, memory_order_relaxed);
+
+    while (i < seen
+           && !atomic_compare_exchange_weak_explicit(p, &seen, i,
+                                                     memory_order_relaxed,
+                                                     memory_order_relaxed)) {
+    }
+}
+
 /* The dead child's segments are nobody's; then its entry is free. */
 static void salvage(const imx_batch_t *b, uint32_t slot)
 {
@@ -430,6 +443,9 @@ static void salvage(const imx_batch_t *b, uint32_t slot)
                 next = freed_unused(word);
             }
         } while (!swap(p, &word, next));
+        if (state_of(load(p)) == FREE) {
+            look_from(b, i);
+        }
     }
     FAULT("salvaged");
     atomic_store(&e->state, EMPTY);
@@ -490,12 +506,17 @@ int imx_batch_join(imx_batch_child_t *c, const imx_batch_t *b, pid_t pid)
 
 int imx_batch_leave(imx_batch_child_t *c)
 {
+    if (c->slot != IMX_BATCH_NOBODY) {
+        atomic_store(&entry(c->batch, c->slot)->state, LEAVING);
+    }
+    return imx_batch_is_last(c);
+}
+
+int imx_batch_is_last(const imx_batch_child_t *c)
+{
     const imx_batch_t *b = c->batch;
     uint32_t i;
 
-    if (c->slot != IMX_BATCH_NOBODY) {
-        atomic_store(&entry(b, c->slot)->state, LEAVING);
-    }
     for (i = 0; i < b->geometry.children; i++) {
         entry_t *e = entry(b, i);
         uint32_t pid = atomic_load(&e->pid);
@@ -570,16 +591,21 @@ static void seal(const imx_batch_t *b, uint32_t i, uint64_t tenure)
     }
 }
 
-/* FREE -> FILLING for this child; NONE when there is no free segment. */
+/*
+ * FREE -> FILLING for this child; NONE when there is no free segment.  Low ones
+ * first, so that memory which was never needed is never touched: it would stay
+ * the server's for good.
+ */
 static uint64_t take_free(imx_batch_child_t *c)
 {
     const imx_batch_t *b = c->batch;
-    uint32_t n = imx_batch_segments(b), tried, i;
+    uint32_t n = imx_batch_segments(b), tried, i, hint;
 
     if (!atomic_load_explicit(&b->area->any_free, memory_order_relaxed)) {
         return NONE;
     }
-    i = atomic_load_explicit(&b->area->look_here, memory_order_relaxed) % n;
+    hint = atomic_load_explicit(&b->area->look_here, memory_order_relaxed);
+    i = hint % n;
     for (tried = 0; tried < n; tried++) {
         segment_t *s = segment(b, i);
         uint64_t word = load(&s->word), mine;
@@ -588,8 +614,11 @@ static uint64_t take_free(imx_batch_child_t *c)
         if (state_of(word) == FREE && swap(&s->word, &word, mine)) {
             FAULT("taken");
             atomic_store(&s->ticket, atomic_fetch_add(&b->area->tickets, 1));
-            atomic_store_explicit(&b->area->look_here, i + 1,
-                                  memory_order_relaxed);
+            /* Not when a lower one became free meanwhile. */
+            atomic_compare_exchange_strong_explicit(&b->area->look_here, &hint,
+                                                    i + 1,
+                                                    memory_order_relaxed,
+                                                    memory_order_relaxed);
             return TENURE(mine) << INDEX_BITS | i;
         }
         i = i + 1 < n ? i + 1 : 0;
@@ -603,7 +632,9 @@ static void give_back_unused(const imx_batch_t *b, uint64_t current)
     uint32_t i = index_of(current);
     uint64_t word = (current >> INDEX_BITS) << GENERATION_SHIFT;
 
-    swap(&segment(b, i)->word, &word, freed_unused(word));
+    if (swap(&segment(b, i)->word, &word, freed_unused(word))) {
+        look_from(b, i);
+    }
 }
 
 /*
@@ -952,6 +983,7 @@ void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
     }
     FAULT("counted");
     if (swap(&s->word, &word, freed(word))) {
+        look_from(b, claim->segment);
         atomic_store_explicit(&b->area->any_free, 1, memory_order_relaxed);
     }
 }

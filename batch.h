@@ -161,6 +161,10 @@ int imx_batch_join(imx_batch_child_t *c, const imx_batch_t *b, pid_t pid);
  * other living child is left in the table (the caller is to flush). */
 int imx_batch_leave(imx_batch_child_t *c);
 
+/* A child that left: is there still no living one?  After a graceful restart
+ * one can join when the last of the old ones has left. */
+int imx_batch_is_last(const imx_batch_child_t *c);
+
 /* Parent: the child with this pid was reaped.  Async-signal-safe. */
 void imx_batch_child_died(const imx_batch_t *b, pid_t pid);
 

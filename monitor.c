@@ -114,6 +114,7 @@ struct imx_monitor {
     uint64_t random;
     int wake_fd;
     pthread_t thread;
+    int ends_server; /* nobody will come after it */
     _Atomic int leave, stop, done;
 };
 
@@ -1277,7 +1278,22 @@ int imx_monitor_step(imx_monitor_t *m)
 
 /* ---- the end ---- */
 
-/* Sends all there is until done, a failure, or the deadline. */
+/*
+ * A living child is there to deliver.  At a graceful restart the last of the old
+ * children can be gone before the first of the new ones is there: it begins, and
+ * leaves the rest to the new one.
+ */
+static int is_relieved(const imx_monitor_t *m)
+{
+    return !m->ends_server && !imx_batch_is_last(m->o.child);
+}
+
+static int is_over(imx_monitor_t *m, int64_t deadline)
+{
+    return now_of(m) >= deadline || is_relieved(m);
+}
+
+/* Sends all there is until done, a failure, the deadline, or a new child. */
 static void flush(imx_monitor_t *m, int64_t deadline)
 {
     imx_batch_reap(m->o.batch, 1);
@@ -1285,7 +1301,7 @@ static void flush(imx_monitor_t *m, int64_t deadline)
     m->not_before = 0;
     for (;;) {
         while (advance(m)) {
-            if (now_of(m) >= deadline || is_superseded(m)) {
+            if (is_over(m, deadline)) {
                 return;
             }
             imx_influx_wait(m->influx, -1, 20);
@@ -1315,7 +1331,7 @@ static void spool_all(imx_monitor_t *m)
 /* Another child that is just leaving may hold it for the same purpose. */
 static int wait_for_lease(imx_monitor_t *m, int64_t deadline)
 {
-    while (!m->is_holder && now_of(m) < deadline) {
+    while (!m->is_holder && !is_over(m, deadline)) {
         if (imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
             become_holder(m);
         }
@@ -1332,7 +1348,9 @@ static void bring_to_an_end(imx_monitor_t *m)
 
     if (wait_for_lease(m, deadline)) {
         flush(m, deadline);
-        spool_all(m);
+        if (!is_relieved(m)) {
+            spool_all(m);
+        }
     }
 }
 
@@ -1346,6 +1364,7 @@ void imx_monitor_finish(imx_monitor_t *m)
 
 void imx_monitor_end_server(imx_monitor_t *m)
 {
+    m->ends_server = 1;
     bring_to_an_end(m);
     give_lease(m);
 }

@@ -26,7 +26,7 @@ for my $mpm (qw(event worker prefork)) {
     }
     my $r = $load->wait;
     cmp_ok($kills, '>=', $seconds, "$mpm: $kills children were killed");
-    cmp_ok($r->{complete}, '>', 1000, "$mpm: $r->{complete} answers");
+    cmp_ok($r->{complete}, '>', 200, "$mpm: $r->{complete} answers");
 
     # The living deliver what the dead left, while the server runs.
     my $difference;

@@ -9,7 +9,9 @@ use Test::More;
 
 my $db = influxd();
 
-# Connections to InfluxDB, by the pid of the child that has them open.
+# Connections to InfluxDB, by the pid of the child that has them open.  The
+# kernel shows its table in pieces: while connections come and go elsewhere, one
+# can be missed.
 sub senders {
     my ($h) = @_;
     my $address = sprintf '0100007F:%04X', $db->port;
@@ -23,6 +25,17 @@ sub senders {
     return \%senders;
 }
 
+# There may be none for a moment; more than one would stay.
+sub one_sender {
+    my ($h) = @_;
+    my $senders;
+    wait_until(10, sub {
+        $senders = senders($h);
+        return keys %$senders == 1;
+    });
+    return $senders;
+}
+
 for my $mpm (qw(event worker prefork)) {
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 6,
         threads => 4, conf => "InfluxMetricsDatabase $mpm");
@@ -34,7 +47,7 @@ for my $mpm (qw(event worker prefork)) {
         $points += $r->{complete};
         count_is($db, $points, "$mpm: points after $killed killed holders",
             database => $mpm);
-        my $senders = senders($h);
+        my $senders = one_sender($h);
         is(scalar keys %$senders, 1, "$mpm: one of the children sends");
         my ($pid) = keys %$senders;
         is($senders->{$pid // 0}, 1, "$mpm: over one connection");
@@ -43,10 +56,12 @@ for my $mpm (qw(event worker prefork)) {
         $h->kill_child($holder) if defined $holder && $killed < 2;
     }
     $h->graceful(gone => 1);
-    load(url => $h->url, n => 200, c => 4);
+    # Fewer than there are threads: event closes idle connections when all of
+    # a child's are busy, and ab may just have asked for something on one.
+    load(url => $h->url, n => 200, c => 2);
     count_is($db, $points + 200, "$mpm: points after a graceful restart",
         database => $mpm);
-    my $senders = senders($h);
+    my $senders = one_sender($h);
     is(scalar keys %$senders, 1, "$mpm: still one sends");
     ok(!$senders->{$holder}, "$mpm: a child of the new generation");
     ok($h->stop, "$mpm: stops");

@@ -81,8 +81,8 @@ subtest 'database dropped' => sub {
 subtest 'a graceful restart while InfluxDB hangs' => sub {
     for my $mpm (qw(event prefork)) {
         my $db = influxd();
-        my $h = httpd(mpm => $mpm, module => 1, figures => 1,
-            influx => $db, children => 8);
+        my $h = httpd(mpm => $mpm, module => 1, figures => 1, influx => $db,
+            children => 8, conf => 'InfluxMetricsShutdownTimeout 8s');
         load(url => $h->url, n => 100, c => 2);
         count_is($db, 100, "$mpm: points before");
         $db->pause;
@@ -91,7 +91,7 @@ subtest 'a graceful restart while InfluxDB hangs' => sub {
         my $begin = time;
         $h->graceful;
         wait_until(20, sub { !grep { $old{$_} } $h->children });
-        cmp_ok(time - $begin, '<', 3 * slow(),
+        cmp_ok(time - $begin, '<', 6 * slow(),
             "$mpm: old children do not wait for InfluxDB");
         load(url => $h->url, n => 100, c => 2);
         accounts_ok($h, "$mpm: hanging");

@@ -19,13 +19,13 @@ sub ask {
 }
 
 # A reader that begins late, with a small receive buffer.
-my @slow_reader = (read_pause => 0.6, rcvbuf => 4096);
+my @slow_reader = (read_pause => 0.8, rcvbuf => 4096);
 
 # A body that pauses in its middle.
 sub slow_upload {
     my ($port, $path) = @_;
     my $head = ask('POST', $path, "Content-Length: 20\r\n$close");
-    raw($port, $head . 'x' x 20, pause => [length($head) + 10, 0.6]);
+    raw($port, $head . 'x' x 20, pause => [length($head) + 10, 0.8]);
 }
 
 my $cgi = <<'CGI';
@@ -62,16 +62,18 @@ def application(environ, start_response):
     return [b'wsgi\n']
 PYTHON
 
-# Both for an application that takes 0.4 s and for one whose client is slow.
-my @slow_app = (app => [0.4, 0.55], time => [0.4, 2]);
-my @slow_client = (app => [0, 0.3], time => [0.5, 5]);
+# Both for an application that takes 0.4 s and for one whose client takes 0.8 s:
+# that time is the application's, or it is not.  What a busy machine adds may be
+# in it or not, so nothing says how much application_time is at most.
+my @slow_app = (app => 0.4);
+my @slow_client = (app => 0, client => 0.4);
 
 my %no_app = (app => undef);
 my @kinds = (
     { name => 'static', run => sub { get("http://127.0.0.1:$_[0]/") },
-        is => [GET => 200, 12], app => [0, 0.1] },
+        is => [GET => 200, 12], app => 0 },
     { name => 'head', run => sub { raw($_[0], ask('HEAD', '/', $close)) },
-        is => [HEAD => 200, 0], app => [0, 0.1] },
+        is => [HEAD => 200, 0], app => 0 },
     { name => 'not-modified', run => sub {
             raw($_[0], ask('GET', '/', "If-None-Match: *\r\n$close"));
         }, is => [GET => 304, 0] },
@@ -95,7 +97,7 @@ my @kinds = (
         run => sub { raw($_[0], 'GET / HT') }, is => [OTHER => 408], %no_app },
     { name => 'late-header', conf => 'Timeout 1',
         run => sub { raw($_[0], "GET / HTTP/1.1\r\nHo") },
-        is => [GET => 408], time => [0.9, 3], %no_app },
+        is => [GET => 408], time => 0.9, %no_app },
     { name => 'too-long',
         run => sub { raw($_[0], ask('GET', '/' . 'x' x 9000, $close)) },
         is => [OTHER => 414], %no_app },
@@ -146,7 +148,7 @@ my @kinds = (
         }, is => [GET => 200] },
     { name => 'cgi', conf => $cgi,
         run => sub { get("http://127.0.0.1:$_[0]/script.cgi") },
-        is => [GET => 200, 4], app => [0, 0.4] },
+        is => [GET => 200, 4], app => 0 },
     { name => 'cgi-slow', conf => $cgi,
         run => sub { get("http://127.0.0.1:$_[0]/script.cgi?slow") },
         is => [GET => 200, 4], @slow_app },
@@ -228,14 +230,6 @@ sub server {
     return $h->start;
 }
 
-sub between {
-    my ($value, $range, $name) = @_;
-    my ($low, $high) = @$range;
-    $high *= slow();
-    ok(defined $value && $value >= $low && $value <= $high,
-        "$name in $low .. $high s") or diag 'is ' . ($value // 'not there');
-}
-
 # One point beside the line that the access log has for it.
 sub point_is {
     my ($kind, $point, $logged, $name) = @_;
@@ -247,14 +241,16 @@ sub point_is {
     is($point->{bytes_sent}, $bytes, "$name: bytes_sent");
     # Both are taken at the end of the request, one after the other.
     my $apart = abs($point->{request_time} - $logged->{us} / 1e6);
-    cmp_ok($apart, '<', 0.05 * slow(), "$name: request_time as logged");
-    between($point->{request_time}, $kind->{time}, "$name: request_time")
+    cmp_ok($apart, '<', 0.25 * slow(), "$name: request_time as logged");
+    cmp_ok($point->{request_time}, '>=', $kind->{time}, "$name: request_time")
         if $kind->{time};
     return if !exists $kind->{app};
     my $app = $point->{application_time};
-    if ($kind->{app}) {
-        between($app, $kind->{app}, "$name: application_time");
-        cmp_ok($app, '<=', $point->{request_time}, "$name: a part of it");
+    if (defined $kind->{app}) {
+        my $client = $kind->{client} // 0;
+        cmp_ok($app // -1, '>=', $kind->{app}, "$name: application_time");
+        cmp_ok($app // -1, '<=', $point->{request_time} - $client,
+            "$name: without the client's $client s");
     }
     else {
         is($app, undef, "$name: no handler, no application_time");

@@ -33,9 +33,9 @@ for group; do
         commands="$commands gcc make apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl curl faketime"
+            pkg-config openssl curl nghttp2-client faketime"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
-            victoria-metrics" ;;
+            victoria-metrics h2load" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"

@@ -32,7 +32,8 @@ package ImxTest;
 #                 conf => "text",        # or sub ($h) { "text" }: ports, dirs
 #                 vhosts => ['www.example.org' => "text", ...],
 #                 start => 0);           # else it is started, or dies
-#   $h->start($flag...); $h->stop; $h->graceful_stop; $h->restart;
+#   $h->start($flag...); $h->stop; $h->graceful_stop; $h->systemd_stop;
+#   $h->restart;
 #   $h->graceful; $h->graceful(gone => 1);    # ... and no old child is left
 #   $h->reconf(module => 0, ...);        # rewrites the file; then graceful
 #   my ($ok, $text) = $h->configtest;    # httpd -t
@@ -419,6 +420,10 @@ sub _spawn {
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
         POSIX::setsid();
+        # What this process was started with is not the server's: it would see
+        # files here that it has nowhere else.
+        POSIX::close($_) for grep { $_ > 2 } map { m{(\d+)$} }
+            glob '/proc/self/fd/*';
         @ENV{keys %$env} = values %$env;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
         open STDIN, '<', '/dev/null';
@@ -878,8 +883,11 @@ Require all granted
 </Directory>
 CONF
     my $db = $self->{influx};
-    $conf .= "InfluxMetrics On\nInfluxMetricsServer "
-        . (ref $db ? $db->url : $db) . "\n" if defined $db && $self->{module};
+    # InfluxDB may be slow at a stop while other tests write to the same disk;
+    # 3 s would make a warning.
+    $conf .= "InfluxMetrics On\nInfluxMetricsShutdownTimeout 2900ms\n"
+        . 'InfluxMetricsServer ' . (ref $db ? $db->url : $db) . "\n"
+        if defined $db && $self->{module};
     $conf .= $self->_text($self->{conf}) . "\n";
     $conf .= <<"FIGURES" if $self->{figures} && $self->{module};
 Listen 127.0.0.1:@{[ $self->port('figures') ]}
@@ -977,6 +985,25 @@ sub graceful {
 sub restart { $_[0]->_new_generation('HUP') }
 sub graceful_stop { $_[0]->_stop('WINCH', 30) }
 
+# As Debian's unit has it: apachectl graceful-stop, TERM as soon as that is
+# back, and no child outlives the parent (KillMode=mixed).
+sub systemd_stop {
+    my ($self) = @_;
+    my @children = $self->children;
+    $self->_signal('WINCH');
+    my $ok = $self->stop;
+    $self->_kill_ours(@children);
+    return $ok;
+}
+
+# Those among the pids that are still children of this httpd.
+sub _kill_ours {
+    my ($self, @pids) = @_;
+    CORE::kill KILL => grep {
+        ImxTest::slurp("/proc/$_/cmdline") =~ /\Q$self->{dir}\E/
+    } @pids;
+}
+
 # The signal, and the wait until the new generation has begun.
 sub _new_generation {
     my ($self, $signal) = @_;
@@ -1034,9 +1061,7 @@ sub _end {
     my @children = $self->children;
     $self->_stop('TERM', 5) if $self->alive && !$self->{ending}++;
     $self->SUPER::_end;
-    CORE::kill KILL => grep {
-        ImxTest::slurp("/proc/$_/cmdline") =~ /\Q$self->{dir}\E/
-    } @children;
+    $self->_kill_ours(@children);
 }
 
 # ---------------------------------------------------------------------------

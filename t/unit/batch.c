@@ -32,7 +32,7 @@
 
 #define WRITERS 4096
 #define LINES_EACH 20000
-#define TEST_LIMIT 30                   /* seconds that a process may live */
+#define TEST_LIMIT 120                  /* seconds that a process may live */
 #define PAGE 4096
 #define CANARY 0xA5
 
@@ -948,6 +948,36 @@ static void test_an_unused_segment_keeps_its_counts(void **state)
     append_lines(&child, 1, 5, 7);
     imx_batch_seal_all(&batch);
     assert_int_equal(deliver(), 1);
+    assert_books(0);
+}
+
+/*
+ * Memory that was once touched stays the server's: what a server does not need
+ * at one time it must not touch over time.
+ */
+static void test_low_segments_are_used_again(void **state)
+{
+    imx_batch_claim_t claims[4];
+    unsigned round;
+    size_t n;
+
+    (void)state;
+    make_area(64, 1024, 2);
+    for (round = 0; round < 200; round++) {
+        join_here(&child);
+        append_lines(&child, 1, 2 * round, 2 * round + 1);
+        imx_batch_seal_all(&batch);
+        append_lines(&child, 1, 2 * round + 1, 2 * round + 2);
+        imx_batch_seal_all(&batch);
+        n = claim_all(claims, 4);
+        assert_int_equal(n, 2);
+        while (n-- > 0) {
+            assert_in_range(claims[n].segment, 0, 2);
+            settle_as(&claims[n], IMX_BATCH_SENT, look_at(&claims[n]));
+        }
+        append_and_break(&child, 2, 0, "taken");
+        reap_here();
+    }
     assert_books(0);
 }
 
@@ -2308,6 +2338,7 @@ int main(void)
         TEST(test_the_size_changes),
         TEST(test_a_torn_line),
         TEST(test_an_unused_segment_keeps_its_counts),
+        TEST(test_low_segments_are_used_again),
         TEST(test_generations_wrap),
         TEST(test_the_table_is_full),
         TEST(test_leave),
