@@ -52,13 +52,15 @@ $(BUILD)/unit:
 UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c,\
     $(wildcard t/unit/*.c)))
 UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
-UNIT_LIB = $(BUILD)/unit/batch-faults.o \
-    $(filter-out $(BUILD)/batch.o,$(LIB:%=$(BUILD)/%.o))
+FAULTS = batch values
+UNIT_LIB = $(FAULTS:%=$(BUILD)/unit/%-faults.o) \
+    $(filter-out $(FAULTS:%=$(BUILD)/%.o),$(LIB:%=$(BUILD)/%.o))
 
 $(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
-$(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)/unit
+$(FAULTS:%=$(BUILD)/unit/%-faults.o): $(BUILD)/unit/%-faults.o: %.c \
+    | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
@@ -83,8 +85,9 @@ test-asan: deps-build deps-test
 
 test-tsan: deps-build deps-test
 	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE="$(TSAN)" \
-	    build/tsan/unit/batch
-	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t
+	    build/tsan/unit/batch build/tsan/unit/values
+	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t \
+	    t/unit-values.t
 
 run-tests:
 	$(PROVE) t/
