@@ -679,7 +679,7 @@ __attribute__((noinline, cold)) static void give_back(const marks_t *m,
 static char *put_line(char *p, request_rec *first, request_rec *last,
                       const imx_schema_dir_t *dir, marks_t *m)
 {
-    const imx_plan_t *plan = imx_plan_find(dir, first->server);
+    const imx_plan_t *plan = imx_plan_find(dir, first->server, first->pool);
     times_t t = times_of(first, m);
 
     if (plan->is_usual) {
