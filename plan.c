@@ -282,6 +282,7 @@ static void add_choice(work_t *w, const imx_schema_dir_t *dir)
     imx_plan_t *plan = w->plan;
 
     plan->is_selective = dir->condition != NULL;
+    plan->sampled.bytes = plan->kept.bytes = "";
     if (dir->sample.rate >= 0 && dir->sample.rate < 1) {
         plan->is_selective = 1;
         plan->sample_below = (apr_uint32_t)(dir->sample.rate * 4294967296.0);

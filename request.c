@@ -645,7 +645,7 @@ __attribute__((noinline)) static char *put_other(
     const marks_t *m, const times_t *t)
 {
     imx_line_facts_t facts = facts_of(m, t);
-    imx_plan_text_t rate = { NULL, 0 };
+    imx_plan_text_t rate = { "", 0 };
     char *end = p + LINE_LONG, *fields;
 
     if (plan->is_selective && !is_chosen(plan, last, t, &rate)) {
