@@ -27,6 +27,7 @@ APLOG_USE_MODULE(influx_metrics);
 
 #define MEASUREMENT_MAX 1000 /* bytes */
 #define NAME_MAX_BYTES IMX_VALUES_NAME_MAX
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, for what is no UTF-8 */
 
 static const char *const tag_names[IMX_TAGS] = {
     "backend",      "handler", "hostname",  "method", "process",
@@ -334,19 +335,23 @@ int imx_schema_put_field(imx_lineproto_t *lp, const imx_own_t *field,
     return imx_lineproto_error(lp) == IMX_LINEPROTO_OK;
 }
 
-/* Can it be a key, of a tag or a field? */
+/* Can it be a key, of a tag or a field?  As it is: two that the encoder would
+ * have to mend could become one. */
 static int is_key(const char *name)
 {
     char text[2 * NAME_MAX_BYTES + 16];
     imx_lineproto_t lp;
 
-    if (strlen(name) > NAME_MAX_BYTES || imx_directive_has_control(name)) {
+    if (strlen(name) > NAME_MAX_BYTES || imx_directive_has_control(name)
+        || strchr(name, '\\') != NULL || strstr(name, REPLACEMENT) != NULL) {
         return 0;
     }
-    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_init(&lp, text, sizeof text - 1);
     imx_lineproto_encoded(&lp, "", 0);
     imx_lineproto_tag(&lp, name, strlen(name), "x", 1);
-    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK;
+    text[imx_lineproto_length(&lp)] = '\0';
+    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK
+           && strstr(text, REPLACEMENT) == NULL;
 }
 
 static int is_builtin_field(const char *name)
@@ -364,9 +369,10 @@ static const char *check_own(cmd_parms *cmd, const imx_own_t *own)
 
     if (!is_key(own->name)) {
         return imx_directive_wrong(cmd, own->name,
-                                   "a name of at most 255 bytes without "
-                                   "control characters that is not \"time\" "
-                                   "and does not begin with '_'");
+                                   "a name of at most 255 bytes in UTF-8, "
+                                   "without control characters or "
+                                   "backslashes, that is not \"time\" and "
+                                   "does not begin with '_'");
     }
     if (is_builtin_field(own->name)) {
         return imx_directive_wrong(cmd, own->name,
@@ -661,7 +667,7 @@ static const char *set_sample_word(cmd_parms *cmd, imx_sample_t *sample,
                                    const char *word)
 {
     int ms = 0;
-    const char *err;
+    const char *err, *allowed;
 
     if (word == NULL) {
         return NULL;
@@ -673,17 +679,17 @@ static const char *set_sample_word(cmd_parms *cmd, imx_sample_t *sample,
     if (ap_cstr_casecmpn(word, "slow=", 5) != 0) {
         return imx_directive_wrong(cmd, word, "slow=TIME or errors");
     }
-    err = imx_directive_time(cmd, word + 5, 1, 24 * 3600 * 1000,
-                             "slow=TIME with a time from 1ms to 24h", &ms);
+    allowed = "slow=TIME with a time from 1ms to 24h";
+    err = imx_directive_time(cmd, word + 5, 1, 24 * 3600 * 1000, allowed, &ms);
     sample->slow = ms * APR_INT64_C(1000000);
-    return err;
+    return err != NULL ? imx_directive_wrong(cmd, word, allowed) : NULL;
 }
 
 const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
                                   const char *more, const char *yet_more)
 {
     const char *err = imx_directive_not_htaccess(cmd);
-    imx_sample_t sample = { 0, 0, 0, rate };
+    imx_sample_t sample = { 0, 0, 0 };
 
     if (err != NULL) {
         return err;

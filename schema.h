@@ -99,7 +99,6 @@ typedef struct {
     double rate;      /* IMX_UNSET: no directive; 1: all */
     apr_int64_t slow; /* ns from which a request counts as slow; 0: none */
     int errors;       /* also every status of 400 and more */
-    const char *rate_text; /* as it was written */
 } imx_sample_t;
 
 /* For each directory. */
