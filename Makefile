@@ -86,9 +86,11 @@ test-asan: deps-build deps-test
 
 test-tsan: deps-build deps-test
 	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE="$(TSAN)" \
-	    build/tsan/unit/batch build/tsan/unit/values
+	    all build/tsan/unit/batch build/tsan/unit/values
 	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t \
 	    t/unit-values.t
+	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) IMX_BUILD=build/tsan \
+	    prove --timer -It/lib t/sections.t t/cardinality.t
 
 run-tests:
 	$(PROVE) t/
