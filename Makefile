@@ -3,8 +3,9 @@
 # make demo          a private httpd and InfluxDB under load; make demo-stop
 # make test          all tests; test-asan, test-tsan: the same under sanitizers
 # make bench         throughput with and without; bench-instructions,
-#                    bench-encoder, bench-flusher: see docs/performance.md;
-#                    bench-cardinality: a bot that asks for 400,000 paths
+#                    bench-fields, bench-encoder, bench-flusher: see
+#                    docs/performance.md; bench-cardinality: a bot that asks
+#                    for 400,000 paths
 # make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
 # make check-style   clang-format and the length of lines
 # make clean
@@ -116,6 +117,10 @@ bench-cardinality: deps-build deps-test
 	@$(MAKE) --no-print-directory all
 	IMX_PATHS=400000 $(PROVE) -v t/cardinality.t
 
+bench-fields: deps-build deps-bench
+	@$(MAKE) --no-print-directory all
+	perl -It/lib bench/fields.pl
+
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
 $(BUILD)/bench-flusher: bench/sink.c
@@ -163,5 +168,5 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all units test test-asan test-tsan run-tests fuzz demo demo-stop bench \
-    bench-instructions bench-encoder bench-flusher bench-cardinality install \
-    check-style clean
+    bench-instructions bench-fields bench-encoder bench-flusher \
+    bench-cardinality install check-style clean

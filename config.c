@@ -454,10 +454,10 @@ const command_rec imx_config_commands[] = {
                       ANYWHERE,
                       "the built-in fields, or changes with + and -"),
     AP_INIT_TAKE12("InfluxMetricsTag", imx_schema_set_tag, NULL, ANYWHERE,
-                  "name and value, an expression, of a tag of one's own"),
+                   "name and value, an expression, of a tag of one's own"),
     AP_INIT_TAKE13("InfluxMetricsField", imx_schema_set_field, NULL, ANYWHERE,
-                  "name, type (int, float, string or bool) and value, an "
-                  "expression, of a field of one's own"),
+                   "name, type (int, float, string or bool) and value, an "
+                   "expression, of a field of one's own"),
     AP_INIT_TAKE2("InfluxMetricsRoute", imx_schema_set_route, NULL, RSRC_CONF,
                   "a name, and a regular expression for the paths that "
                   "have it as the tag route"),

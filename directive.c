@@ -28,34 +28,33 @@ int imx_directive_has_control(const char *s)
     return 0;
 }
 
+/* httpd's own sentence does not name the directive. */
+static const char *refuse_in(cmd_parms *cmd, unsigned where,
+                             const char *sentence)
+{
+    return ap_check_cmd_context(cmd, where) != NULL
+               ? apr_pstrcat(cmd->pool, cmd->cmd->name, sentence, NULL)
+               : NULL;
+}
+
 const char *imx_directive_only_main(cmd_parms *cmd)
 {
-    return ap_check_cmd_context(cmd, GLOBAL_ONLY) != NULL
-               ? apr_psprintf(cmd->pool,
-                              "%s holds for the whole server and "
-                              "must stand outside of <VirtualHost> and "
-                              "directory sections",
-                              cmd->cmd->name)
-               : NULL;
+    return refuse_in(cmd, GLOBAL_ONLY,
+                     " holds for the whole server and must stand outside of "
+                     "<VirtualHost> and directory sections");
 }
 
 const char *imx_directive_only_server(cmd_parms *cmd)
 {
-    return ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT) != NULL
-               ? apr_psprintf(cmd->pool,
-                              "%s holds for a server or virtual host "
-                              "and must stand outside of directory sections",
-                              cmd->cmd->name)
-               : NULL;
+    return refuse_in(cmd, NOT_IN_DIR_CONTEXT,
+                     " holds for a server or virtual host and must stand "
+                     "outside of directory sections");
 }
 
 /* AllowOverrideList would allow it there, when it is too late. */
 const char *imx_directive_not_htaccess(cmd_parms *cmd)
 {
-    return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL
-               ? apr_psprintf(cmd->pool, "%s cannot stand in .htaccess files",
-                              cmd->cmd->name)
-               : NULL;
+    return refuse_in(cmd, NOT_IN_HTACCESS, " cannot stand in .htaccess files");
 }
 
 const char *imx_directive_time(cmd_parms *cmd, const char *value, int least,

@@ -20,6 +20,7 @@
 
 #define METHOD_MAX 64 /* bytes; longer ones are OTHER */
 #define TRACE_ID_LEN 32
+#define NUMBER_ROOM IMX_LINEPROTO_NUMBER_MAX
 
 char imx_line_status[IMX_LINE_STATUS_MAX + 1][4];
 static const imx_values_t *values;
@@ -87,15 +88,23 @@ static const char *handler(const request_rec *r, const request_rec *first)
                : NULL;
 }
 
-static const char *route(const imx_plan_t *plan, const request_rec *r)
+/* The path that was asked for, decoded: httpd does that in place, and what a
+ * DirectoryIndex or RewriteRule makes of it goes to r->uri only. */
+static const char *path(const request_rec *first)
+{
+    return first->parsed_uri.path ? first->parsed_uri.path : first->uri;
+}
+
+static const char *route(const imx_plan_t *plan, const request_rec *first)
 {
     const apr_array_header_t *routes = plan->server->routes;
+    const char *text = path(first);
     int i;
 
-    for (i = 0; routes != NULL && r->uri != NULL && i < routes->nelts; i++) {
+    for (i = 0; routes != NULL && text != NULL && i < routes->nelts; i++) {
         const imx_route_t *route = &APR_ARRAY_IDX(routes, i, imx_route_t);
 
-        if (ap_regexec(route->regex, r->uri, 0, NULL, 0) == 0) {
+        if (ap_regexec(route->regex, text, 0, NULL, 0) == 0) {
             return route->name;
         }
     }
@@ -104,15 +113,15 @@ static const char *route(const imx_plan_t *plan, const request_rec *r)
 
 /*
  * The server behind mod_proxy, as scheme and authority: a member of a balancer
- * by the name that mod_proxy_balancer leaves in the environment, a Unix socket
- * by its note, else what r->filename says ("proxy:http://HOST:PORT/path").
+ * by the name that mod_proxy_balancer leaves in the environment, the socket of a
+ * SetHandler by its note, else what r->filename says ("proxy:http://HOST:PORT/path").
  */
 static const char *backend(request_rec *r)
 {
     const char *member = apr_table_get(r->subprocess_env,
                                        "BALANCER_WORKER_NAME");
     const char *socket = apr_table_get(r->notes, "uds_path");
-    const char *url, *path;
+    const char *url, *end;
 
     if (member != NULL) {
         return member;
@@ -124,11 +133,10 @@ static const char *backend(request_rec *r)
         return apr_pstrcat(r->pool, "unix:", socket, NULL);
     }
     url = r->filename + 6;
-    path = strstr(url, "://");
-    path = path != NULL ? strchr(path + 3, '/') : NULL;
-    return path != NULL
-               ? apr_pstrmemdup(r->pool, url, (apr_size_t)(path - url))
-               : url;
+    end = strstr(url, "://");
+    end = end != NULL ? strchr(end + 3, '/') : NULL;
+    return end != NULL ? apr_pstrmemdup(r->pool, url, (apr_size_t)(end - url))
+                       : url;
 }
 
 /* A name that was refused is no user. */
@@ -171,23 +179,27 @@ static const char *builtin_tag(const imx_plan_t *plan, imx_tag_e tag,
 }
 
 /* NULL: there is no value. */
-static const char *evaluate(const imx_own_t *own, request_rec *r)
+static inline const char *evaluate(const imx_own_t *own, request_rec *r)
 {
     const char *err = NULL;
     const char *text = ap_expr_str_exec(r, own->expr, &err);
 
-    if (err != NULL) {
+    if (err != NULL || text == NULL) {
         imx_values_left_out(values);
         return NULL;
     }
-    return text != NULL && *text != '\0' ? text : NULL;
+    return *text != '\0' ? text : NULL;
 }
 
 /* ---- tags ---- */
 
-static char *put_text(char *p, const imx_plan_text_t *text)
+/* Most keys are short; behind p there are IMX_PLAN_PAD bytes (see line.h). */
+static inline char *put_text(char *p, const imx_plan_text_t *text)
 {
-    memcpy(p, text->bytes, text->len);
+    memcpy(p, text->bytes, IMX_PLAN_PAD);
+    if (text->len > IMX_PLAN_PAD) {
+        memcpy(p, text->bytes, text->len);
+    }
     return p + text->len;
 }
 
@@ -204,25 +216,45 @@ static int is_admitted(unsigned guard, const char *value, apr_size_t len)
 }
 
 /* The tag, or nothing if it has no value or does not fit. */
-static char *put_tag(char *p, char *end, const imx_plan_item_t *item,
-                     const char *value)
+static char *put_guarded_tag(char *p, char *end, const imx_plan_item_t *item,
+                             const char *value)
 {
     apr_size_t len = imx_schema_cut(value, strlen(value), IMX_VALUE_MAX);
     imx_lineproto_t lp;
 
-    if (item->guard != IMX_NOT_GUARDED
-        && !is_admitted(item->guard, value, len)) {
+    if (!is_admitted(item->guard, value, len)) {
         value = "other";
         len = strlen(value);
     }
     imx_lineproto_init(&lp, p, room(p, end));
-    imx_lineproto_encoded(&lp, "", 0);
-    imx_lineproto_tag(&lp, item->name, item->name_len, value, len);
+    imx_lineproto_encoded(&lp, item->key.bytes, item->key.len);
+    imx_lineproto_tag_value(&lp, value, len);
     if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
         imx_values_left_out(values);
         return p;
     }
-    return p + imx_lineproto_length(&lp);
+    return imx_lineproto_length(&lp) > item->key.len
+               ? p + imx_lineproto_length(&lp)
+               : p;
+}
+
+/* One of the few values of a built-in tag, in which nothing needs an escape, or
+ * a route. */
+static char *put_tag(char *p, char *end, const imx_plan_item_t *item,
+                     const char *value)
+{
+    apr_size_t len = strlen(value);
+
+    if (item->guard != IMX_NOT_GUARDED) {
+        return put_guarded_tag(p, end, item, value);
+    }
+    if (room(p, end) < item->key.len + len) {
+        imx_values_left_out(values);
+        return p;
+    }
+    p = put_text(p, &item->key);
+    memcpy(p, value, len);
+    return p + len;
 }
 
 char *imx_line_put_tags(char *p, char *end, const imx_plan_t *plan,
@@ -290,33 +322,6 @@ static const char *tls_version(request_rec *r)
                : NULL;
 }
 
-static const char *builtin_string(imx_field_e field, request_rec *first,
-                                  request_rec *last)
-{
-    switch (field) {
-    case IMX_FIELD_CLIENT:
-        return first->useragent_ip;
-    case IMX_FIELD_CONNECTION_ID:
-        return connection_id(first);
-    case IMX_FIELD_QUERY:
-        return first->args;
-    case IMX_FIELD_REFERER:
-        return header(first, "Referer");
-    case IMX_FIELD_REQUEST_ID:
-        return apr_table_get(last->subprocess_env, "UNIQUE_ID");
-    case IMX_FIELD_TLS_VERSION:
-        return tls_version(first);
-    case IMX_FIELD_TRACE_ID:
-        return trace_id(first);
-    case IMX_FIELD_URI:
-        return first->uri;
-    case IMX_FIELD_USER_AGENT:
-        return header(first, "User-Agent");
-    default:
-        return NULL;
-    }
-}
-
 static int is_aborted(const conn_rec *c)
 {
     return c->aborted || (c->master != NULL && c->master->aborted);
@@ -340,125 +345,225 @@ static apr_int64_t thread(const request_rec *r)
     return score != NULL ? score->thread_num : IMX_LINE_ABSENT;
 }
 
-static apr_int64_t builtin_int(imx_field_e field, const request_rec *first,
-                               const request_rec *last,
-                               const imx_line_facts_t *facts)
+/* ---- how fields are written ---- */
+
+typedef struct {
+    char *end;
+    request_rec *first, *last;
+    const imx_line_facts_t *facts;
+} source_t;
+
+/* Numbers, ABSENT when there is none; times in ns. */
+static apr_int64_t builtin_number(imx_field_e field, const source_t *s)
 {
+    const imx_line_facts_t *f = s->facts;
+
     switch (field) {
+    case IMX_FIELD_REQUEST_TIME:
+        return f->request_time;
+    case IMX_FIELD_APPLICATION_TIME:
+        return f->application_time;
+    case IMX_FIELD_SERVER_TIME:
+        return f->server_time;
+    case IMX_FIELD_INPUT_TIME:
+        return f->input_time;
+    case IMX_FIELD_OUTPUT_TIME:
+        return f->output_time;
+    case IMX_FIELD_TTFB:
+        return f->ttfb;
     case IMX_FIELD_BYTES_SENT:
-        return last->header_only ? 0 : last->bytes_sent;
+        return s->last->header_only ? 0 : s->last->bytes_sent;
     case IMX_FIELD_BYTES_RECEIVED:
-        return facts->bytes_received;
+        return f->bytes_received;
     case IMX_FIELD_KEEPALIVE:
-        return keepalive(first->connection);
+        return keepalive(s->first->connection);
     case IMX_FIELD_PID:
         return this_pid;
     case IMX_FIELD_THREAD:
-        return thread(first);
+        return thread(s->first);
     default:
         return IMX_LINE_ABSENT;
     }
 }
 
-static apr_int64_t builtin_time(imx_field_e field,
-                                const imx_line_facts_t *facts)
+static const char *builtin_string(imx_field_e field, const source_t *s)
 {
     switch (field) {
-    case IMX_FIELD_REQUEST_TIME:
-        return facts->request_time;
-    case IMX_FIELD_APPLICATION_TIME:
-        return facts->application_time;
-    case IMX_FIELD_SERVER_TIME:
-        return facts->server_time;
-    case IMX_FIELD_INPUT_TIME:
-        return facts->input_time;
-    case IMX_FIELD_OUTPUT_TIME:
-        return facts->output_time;
-    case IMX_FIELD_TTFB:
-        return facts->ttfb;
+    case IMX_FIELD_CLIENT:
+        return s->first->useragent_ip;
+    case IMX_FIELD_CONNECTION_ID:
+        return connection_id(s->first);
+    case IMX_FIELD_QUERY:
+        return s->first->args;
+    case IMX_FIELD_REFERER:
+        return header(s->first, "Referer");
+    case IMX_FIELD_REQUEST_ID:
+        return apr_table_get(s->last->subprocess_env, "UNIQUE_ID");
+    case IMX_FIELD_TLS_VERSION:
+        return tls_version(s->first);
+    case IMX_FIELD_TRACE_ID:
+        return trace_id(s->first);
+    case IMX_FIELD_URI:
+        return path(s->first);
+    case IMX_FIELD_USER_AGENT:
+        return header(s->first, "User-Agent");
     default:
-        return IMX_LINE_ABSENT;
+        return NULL;
     }
 }
 
-/* A string that does not fit is cut, so that the field is there: of three bytes
- * that a byte may need, each fits. */
-static void put_string(imx_lineproto_t *lp, const imx_plan_item_t *item,
-                       const char *text)
-{
-    apr_size_t len = imx_schema_cut(text, strlen(text), IMX_VALUE_MAX);
-    apr_size_t most = room(lp->pos + item->name_len + 16, lp->limit) / 3;
-
-    len = imx_schema_cut(text, len, most);
-    if (len > 0) {
-        imx_lineproto_field_string(lp, item->name, item->name_len, text, len);
-    }
-    else {
-        imx_lineproto_fail(lp, IMX_LINEPROTO_NO_ROOM);
-    }
-}
-
-/* Nothing is written when there is no value. */
-static void put_builtin(imx_lineproto_t *lp, const imx_plan_item_t *item,
-                        request_rec *first, request_rec *last,
-                        const imx_line_facts_t *facts)
+/* ",key=12i" or ",key=0.000312" */
+static char *put_number(char *p, const source_t *s,
+                        const imx_plan_item_t *item)
 {
     imx_field_e field = (imx_field_e)item->builtin;
-    const char *text = builtin_string(field, first, last);
-    apr_int64_t time = builtin_time(field, facts);
-    apr_int64_t number = builtin_int(field, first, last, facts);
+    apr_int64_t v = builtin_number(field, s);
 
-    if (text != NULL && *text != '\0') {
-        put_string(lp, item, text);
+    if (v == IMX_LINE_ABSENT) {
+        return p;
     }
-    else if (time != IMX_LINE_ABSENT) {
-        imx_lineproto_field_seconds(lp, item->name, item->name_len, time);
-    }
-    else if (number != IMX_LINE_ABSENT) {
-        imx_lineproto_field_int(lp, item->name, item->name_len, number);
-    }
-    else if (field == IMX_FIELD_ABORTED) {
-        imx_lineproto_field_bool(lp, item->name, item->name_len,
-                                 is_aborted(first->connection));
-    }
-}
-
-/* ",name=value", or nothing; what cannot be written is counted. */
-static char *put_field(char *p, char *end, const imx_plan_item_t *item,
-                       request_rec *first, request_rec *last,
-                       const imx_line_facts_t *facts)
-{
-    imx_lineproto_t lp;
-    const char *text;
-    int is_good = 1;
-
-    imx_lineproto_init(&lp, p, room(p, end));
-    imx_lineproto_encoded(&lp, "", 0);
-    if (item->own == NULL) {
-        put_builtin(&lp, item, first, last, facts);
-    }
-    else {
-        text = evaluate(item->own, last);
-        is_good = text == NULL || imx_schema_put_field(&lp, item->own, text);
-    }
-    if (!is_good || imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
+    if (room(p, s->end) < item->key.len + IMX_LINEPROTO_NUMBER_MAX) {
         imx_values_left_out(values);
         return p;
     }
-    if (imx_lineproto_length(&lp) > 0) {
-        *p = ','; /* the encoder began with the space of a first field */
+    p = put_text(p, &item->key);
+    return IMX_BIT(field) & IMX_FIELDS_TIMES
+               ? imx_lineproto_write_seconds(p, v)
+               : imx_lineproto_write_int(p, v);
+}
+
+/* Behind the key, or nothing and counted. */
+static char *put_value(char *p, char *end, const imx_plan_item_t *item,
+                       imx_type_e type, const char *text)
+{
+    imx_lineproto_t lp;
+
+    imx_lineproto_init(&lp, p, room(p, end));
+    imx_lineproto_encoded_key(&lp, item->key.bytes, item->key.len);
+    if (!imx_schema_put_value(&lp, type, text)) {
+        imx_values_left_out(values);
+        return p;
     }
-    return p + imx_lineproto_length(&lp);
+    return lp.pos;
+}
+
+/*
+ * A string that does not fit is cut, so that the field is there: a byte needs
+ * at most three.
+ */
+static char *put_string(char *p, char *end, const imx_plan_item_t *item,
+                        const char *text)
+{
+    apr_size_t most = room(p + item->key.len + 2, end) / 3;
+    apr_size_t len = strlen(text);
+    imx_lineproto_t lp;
+
+    if (len > IMX_VALUE_MAX || len > most) {
+        len = imx_schema_cut(text, len,
+                             most < IMX_VALUE_MAX ? most : IMX_VALUE_MAX);
+    }
+    if (most < IMX_PLAN_PAD || item->key.len > 3 * most) {
+        imx_values_left_out(values);
+        return p;
+    }
+    imx_lineproto_init(&lp, put_text(p, &item->key), 3 * most + 2);
+    imx_lineproto_encoded_key(&lp, "", 0);
+    imx_lineproto_put_string(&lp, text, len);
+    return lp.pos;
+}
+
+static char *put_builtin(char *p, const source_t *s,
+                         const imx_plan_item_t *item)
+{
+    imx_field_e field = (imx_field_e)item->builtin;
+    const char *text;
+
+    if (IMX_BIT(field) & IMX_FIELDS_NUMBERS) {
+        return put_number(p, s, item);
+    }
+    if (field == IMX_FIELD_ABORTED) {
+        return put_value(p, s->end, item, IMX_TYPE_BOOL,
+                         is_aborted(s->first->connection) ? "1" : "0");
+    }
+    text = builtin_string(field, s);
+    return text != NULL && *text != '\0' ? put_string(p, s->end, item, text)
+                                         : p;
+}
+
+/*
+ * A number as people write it can stand in a line as it is: a sign, digits, and
+ * with a fraction a point and more digits.  Copies it if it has at most 18
+ * digits, which an int64 holds; returns where it ends, or NULL.
+ */
+static inline char *copy_number(char *p, const char *text, int is_int)
+{
+    char *most = p + 18;
+    const char *begin = p;
+
+    if (*text == '-') {
+        *p++ = *text++;
+        begin = p;
+    }
+    while ((unsigned char)(*text - '0') <= 9 && p < most) {
+        *p++ = *text++;
+    }
+    if (p == begin) {
+        return NULL;
+    }
+    if (!is_int && *text == '.' && text[1] != '\0') {
+        do {
+            *p++ = *text++;
+        } while ((unsigned char)(*text - '0') <= 9 && p < most);
+    }
+    return *text == '\0' ? p : NULL;
+}
+
+/* Not as simple as a number that can be copied. */
+__attribute__((noinline)) static char *put_own_other(
+    char *p, char *end, const imx_plan_item_t *item, const char *text)
+{
+    return item->own->type == IMX_TYPE_STRING
+               ? put_string(p, end, item, text)
+               : put_value(p, end, item, item->own->type, text);
+}
+
+char *imx_line_put_own_fields(char *p, char *end, const imx_plan_t *plan,
+                              request_rec *last)
+{
+    const imx_plan_item_t *item = plan->own_fields;
+    const imx_plan_item_t *behind = item + plan->own_count;
+
+    for (; item < behind; item++) {
+        const char *text = evaluate(item->own, last);
+        char *number = NULL;
+
+        if (text == NULL) {
+            continue;
+        }
+        if (item->is_number && end - p > IMX_PLAN_PAD + NUMBER_ROOM) {
+            memcpy(p, item->key.bytes, IMX_PLAN_PAD);
+            number = copy_number(p + item->key.len, text, item->is_int);
+        }
+        if (number == NULL) {
+            p = put_own_other(p, end, item, text);
+        }
+        else {
+            *number = 'i';
+            p = number + item->is_int;
+        }
+    }
+    return p;
 }
 
 char *imx_line_put_fields(char *p, char *end, const imx_plan_t *plan,
                           request_rec *first, request_rec *last,
                           const imx_line_facts_t *facts)
 {
+    const source_t s = { end, first, last, facts };
     int i;
 
     for (i = 0; i < plan->field_count; i++) {
-        p = put_field(p, end, &plan->fields[i], first, last, facts);
+        p = put_builtin(p, &s, &plan->fields[i]);
     }
     return p;
 }

@@ -26,19 +26,25 @@ extern char imx_line_status[IMX_LINE_STATUS_MAX + 1][4];
 void imx_line_child_init(const imx_values_t *values);
 
 /*
- * Write at p and return where that ends; nothing is written at or behind end.
+ * Write at p and return where that ends.  What is written ends before `end`;
+ * behind that there are IMX_PLAN_PAD bytes that may be written over.
  * A tag or field that does not fit is left out and counted.  first, last: of
  * the request's chain of redirects.
  *
  * tags: all from the measurement to the last tag that is not constant; the
  * plan's lead follows.
- * fields: the plan's fields besides the usual ones, each with a comma before it.
+ * fields: the plan's built-in fields besides the usual ones, each with a comma
+ * before it; facts: needed if there is one.
  */
 char *imx_line_put_tags(char *p, char *end, const imx_plan_t *plan,
                         request_rec *first, request_rec *last);
 char *imx_line_put_fields(char *p, char *end, const imx_plan_t *plan,
                           request_rec *first, request_rec *last,
                           const imx_line_facts_t *facts);
+
+/* The same for the administrator's own fields that are not constant. */
+char *imx_line_put_own_fields(char *p, char *end, const imx_plan_t *plan,
+                              request_rec *last);
 
 /* "GET", a method that httpd knows, or "OTHER". */
 const char *imx_line_method(const request_rec *r);

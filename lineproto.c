@@ -502,6 +502,22 @@ void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
     }
 }
 
+void imx_lineproto_tag_value(imx_lineproto_t *lp, const char *value,
+                             size_t value_len)
+{
+    if (lp->stage != IMX_LINEPROTO_IN_TAGS) {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_ORDER);
+        return;
+    }
+    value_len = without_trailing_backslashes(value, value_len);
+    if (value_len > IMX_LINEPROTO_VALUE_MAX) {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_VALUE);
+    }
+    else {
+        put_escaped(lp, value, value_len, IN_TAG_VALUE);
+    }
+}
+
 void imx_lineproto_put_bool(imx_lineproto_t *lp, int v)
 {
     if (imx_lineproto_begin_value(lp)) {

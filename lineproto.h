@@ -7,8 +7,8 @@
  *
  *     begin | encoded    { tag | encoded }*    { key value }+    end
  *
- * where "key value" is one of the field_* calls, or imx_lineproto_key() with
- * bytes encoded before, followed by one put_* call.
+ * where "key value" is one of the field_* calls, or imx_lineproto_key() or
+ * imx_lineproto_encoded_key(), followed by one put_* call.
  *
  * Lines are written one behind the other.  The first mistake in a line cuts
  * the buffer back to where the line began; its further calls do nothing, and
@@ -96,9 +96,19 @@ static inline void imx_lineproto_encoded(imx_lineproto_t *lp,
 void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
                        const char *value, size_t value_len);
 
+/* The value alone, behind ",key=" that imx_lineproto_encoded() copied.  When
+ * nothing is left of it, nothing is written: the caller takes its key back. */
+void imx_lineproto_tag_value(imx_lineproto_t *lp, const char *value,
+                             size_t value_len);
+
 /* Adds a field key that needs no escape; a put_* call must follow. */
 static inline void imx_lineproto_key(imx_lineproto_t *lp, const char *key,
                                      size_t len);
+
+/* Copies a separator and a key with its '=' that were encoded before; a put_*
+ * call must follow.  May also come first, for a line in pieces. */
+static inline void imx_lineproto_encoded_key(imx_lineproto_t *lp,
+                                             const char *bytes, size_t len);
 
 /* The values: "12i", text that reads back as exactly v, "true" or "false",
  * a quoted string, seconds with six decimals from nanoseconds (cut, not
@@ -189,6 +199,19 @@ static inline void imx_lineproto_key(imx_lineproto_t *lp, const char *key,
         memcpy(lp->pos + 1, key, len);
         lp->pos[len + 1] = '=';
         lp->pos += len + 2;
+        lp->stage = IMX_LINEPROTO_IN_KEY;
+    }
+}
+
+static inline void imx_lineproto_encoded_key(imx_lineproto_t *lp,
+                                             const char *bytes, size_t len)
+{
+    if (lp->stage > IMX_LINEPROTO_IN_FIELDS) {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_ORDER);
+    }
+    else if (imx_lineproto_room(lp, len)) {
+        memcpy(lp->pos, bytes, len);
+        lp->pos += len;
         lp->stage = IMX_LINEPROTO_IN_KEY;
     }
 }

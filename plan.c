@@ -104,9 +104,23 @@ static size_t collect_tags(const work_t *w, tag_t *tags)
 
 static imx_plan_text_t copy(const work_t *w, const char *bytes, apr_size_t len)
 {
-    imx_plan_text_t text = { apr_pmemdup(w->p, bytes, len), len };
+    char *copied = apr_pcalloc(w->p, len + IMX_PLAN_PAD);
+    imx_plan_text_t text = { copied, len };
 
+    memcpy(copied, bytes, len);
     return text;
+}
+
+/* ",name=", escaped. */
+static imx_plan_text_t key_of(const work_t *w, const char *name)
+{
+    char text[1024]; /* names have at most 255 bytes */
+    imx_lineproto_t lp;
+
+    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_encoded(&lp, "", 0);
+    imx_lineproto_tag(&lp, name, strlen(name), "x", 1);
+    return copy(w, text, imx_lineproto_length(&lp) - 1);
 }
 
 static void say_left_out(const work_t *w, const char *name)
@@ -169,6 +183,7 @@ static apr_size_t add_usual_tags(work_t *w, const tag_t *tags, size_t count)
 {
     imx_plan_t *plan = w->plan;
     apr_size_t from = 0;
+    const char *get;
     size_t i;
 
     for (i = 0; i < count; i++) {
@@ -186,10 +201,10 @@ static apr_size_t add_usual_tags(work_t *w, const tag_t *tags, size_t count)
             from += plan->tail.len;
         }
     }
-    plan->get.bytes = apr_psprintf(w->p, "%.*sGET%.*s", (int)plan->head.len,
-                                   plan->head.bytes, (int)plan->tail.len,
-                                   plan->tail.bytes);
-    plan->get.len = strlen(plan->get.bytes);
+    get = apr_psprintf(w->p, "%.*sGET%.*s", (int)plan->head.len,
+                       plan->head.bytes, (int)plan->tail.len,
+                       plan->tail.bytes);
+    plan->get = copy(w, get, strlen(get));
     return from;
 }
 
@@ -207,8 +222,7 @@ static apr_size_t add_other_tags(work_t *w, const tag_t *tags, size_t count)
         else {
             items[n].before = since(w, from);
             from += items[n].before.len;
-            items[n].name = tags[i].name;
-            items[n].name_len = strlen(tags[i].name);
+            items[n].key = key_of(w, tags[i].name);
             items[n].own = tags[i].own;
             items[n].builtin = tags[i].builtin;
             items[n++].guard = tags[i].guard;
@@ -221,6 +235,20 @@ static apr_size_t add_other_tags(work_t *w, const tag_t *tags, size_t count)
 
 /* ---- which fields ---- */
 
+/* ",name=value"; the first one has a space before it. */
+static void add_constant_field(work_t *w, const imx_own_t *own)
+{
+    imx_plan_text_t key = key_of(w, own->name);
+    char *p = w->lp.pos;
+    int is_first = w->lp.stage == IMX_LINEPROTO_IN_TAGS;
+
+    imx_lineproto_encoded_key(&w->lp, key.bytes, key.len);
+    imx_schema_put_value(&w->lp, own->type, own->text);
+    if (is_first && imx_lineproto_error(&w->lp) == IMX_LINEPROTO_OK) {
+        *p = ' ';
+    }
+}
+
 static void add_constant_fields(work_t *w, const apr_array_header_t *own)
 {
     int i;
@@ -230,17 +258,16 @@ static void add_constant_fields(work_t *w, const apr_array_header_t *own)
         imx_lineproto_t before = w->lp;
 
         if (o->expr == NULL && *o->text != '\0') {
-            imx_schema_put_field(&w->lp, o, o->text);
+            add_constant_field(w, o);
             undo_if_too_long(w, &before, o->name);
         }
     }
 }
 
-static void add_fields(work_t *w, const apr_array_header_t *own)
+static void add_builtin_fields(work_t *w)
 {
+    imx_plan_item_t *items = apr_pcalloc(w->p, IMX_FIELDS * sizeof *items);
     unsigned bits = w->plan->dir->field_bits;
-    size_t most = IMX_FIELDS + (own != NULL ? (size_t)own->nelts : 0);
-    imx_plan_item_t *items = apr_pcalloc(w->p, most * sizeof *items);
     int n = 0, i;
 
     if (w->plan->has_usual_fields) {
@@ -248,20 +275,35 @@ static void add_fields(work_t *w, const apr_array_header_t *own)
     }
     for (i = 0; i < IMX_FIELDS; i++) {
         if (bits & IMX_BIT(i)) {
-            items[n].name = imx_schema_field_name((imx_field_e)i);
-            items[n].name_len = strlen(items[n].name);
+            items[n].key = key_of(w, imx_schema_field_name((imx_field_e)i));
             items[n++].builtin = i;
-        }
-    }
-    for (i = 0; own != NULL && i < own->nelts; i++) {
-        const imx_own_t *o = APR_ARRAY_IDX(own, i, const imx_own_t *);
-
-        if (o->expr != NULL) {
-            items[n++].own = o;
         }
     }
     w->plan->fields = items;
     w->plan->field_count = n;
+}
+
+static void add_own_fields(work_t *w, const apr_array_header_t *own)
+{
+    size_t most = own != NULL ? (size_t)own->nelts : 0;
+    imx_plan_item_t *items = apr_pcalloc(w->p, (most + 1) * sizeof *items);
+    int n = 0;
+    size_t i;
+
+    for (i = 0; i < most; i++) {
+        const imx_own_t *o = APR_ARRAY_IDX(own, i, const imx_own_t *);
+
+        if (o->expr != NULL) {
+            items[n].key = key_of(w, o->name);
+            items[n].is_int = o->type == IMX_TYPE_INT;
+            items[n].is_number = (o->type == IMX_TYPE_INT
+                                  || o->type == IMX_TYPE_FLOAT)
+                                 && items[n].key.len <= IMX_PLAN_PAD;
+            items[n++].own = o;
+        }
+    }
+    w->plan->own_fields = items;
+    w->plan->own_count = n;
 }
 
 /* ",sample_rate=0.1" */
@@ -330,11 +372,12 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
         return NULL;
     }
     plan->lead = since(&w, from);
-    add_fields(&w, dir->own_fields);
+    add_builtin_fields(&w);
+    add_own_fields(&w, dir->own_fields);
     add_choice(&w, dir);
     plan->constant_len = imx_lineproto_length(&w.lp);
     plan->is_usual = plan->has_usual_tags && plan->has_usual_fields
-                     && plan->field_count == 0 && !plan->is_selective;
+                     && !plan->is_selective;
     return plan;
 }
 

@@ -13,20 +13,23 @@
 
 #define IMX_PLAN_CONSTANT_MAX 4096 /* bytes of a line that are constant */
 
-/* Encoded bytes, part of a line. */
+/* Encoded bytes, part of a line; IMX_PLAN_PAD bytes behind them can be read. */
 typedef struct {
     const char *bytes;
     apr_size_t len;
 } imx_plan_text_t;
 
+#define IMX_PLAN_PAD 32
+
 /* A tag or field that is not constant. */
 typedef struct {
     imx_plan_text_t before; /* of tags: the constant ones in front of it */
+    imx_plan_text_t key;    /* ",name=" */
     const imx_own_t *own;   /* NULL: built-in ... */
-    int builtin;            /* ... imx_tag_e or imx_field_e ... */
-    const char *name;       /* ... of this name */
-    apr_size_t name_len;
+    int builtin;            /* ... imx_tag_e or imx_field_e */
     unsigned guard;
+    int is_number; /* of a field: int or float, and the key is short */
+    int is_int;
 } imx_plan_item_t;
 
 typedef struct imx_plan {
@@ -39,13 +42,14 @@ typedef struct imx_plan {
     apr_size_t lead_tags;    /* bytes of lead before its fields */
     apr_size_t constant_len; /* bytes of all that is constant */
     int has_usual_tags, has_usual_fields;
-    int is_usual; /* both, no more fields, and for every request */
-    int tag_count, field_count;
-    const imx_plan_item_t *tags;   /* instead of the usual ones */
-    const imx_plan_item_t *fields; /* besides the usual ones */
-    int is_selective;              /* not every request has a point */
-    apr_uint32_t sample_below;     /* of 2^32: these are in the sample */
-    imx_plan_text_t sampled, kept; /* ",sample_rate=0.1", and with 1 */
+    int is_usual; /* both, and for every request */
+    int tag_count, field_count, own_count;
+    const imx_plan_item_t *tags;       /* instead of the usual ones */
+    const imx_plan_item_t *fields;     /* besides the usual ones */
+    const imx_plan_item_t *own_fields; /* that are not constant */
+    int is_selective;                  /* not every request has a point */
+    apr_uint32_t sample_below;         /* of 2^32: these are in the sample */
+    imx_plan_text_t sampled, kept;     /* ",sample_rate=0.1", and with 1 */
     const imx_schema_dir_t *dir;
     const imx_schema_server_t *server;
 } imx_plan_t;

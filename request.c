@@ -438,7 +438,8 @@ void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
  */
 #define NUMBERS_MAX (4 * IMX_LINEPROTO_NUMBER_MAX)
 #define CONSTANTS_MAX 256 /* bytes of names, separators and sample_rate */
-#define LINE_LONG (IMX_BATCH_LINE_MAX - NUMBERS_MAX - CONSTANTS_MAX)
+#define LINE_LONG \
+    (IMX_BATCH_LINE_MAX - NUMBERS_MAX - CONSTANTS_MAX - IMX_PLAN_PAD)
 _Static_assert(IMX_PLAN_CONSTANT_MAX + 2048 <= LINE_LONG,
                "what is constant leaves room for the rest");
 
@@ -639,12 +640,32 @@ static char *put_any_field(char *p, const times_t *t)
     return imx_lineproto_write_seconds(p, t->request_time);
 }
 
+/* The fields beyond the usual three. */
+__attribute__((noinline)) static char *put_facts(
+    char *p, char *end, const imx_plan_t *plan, request_rec *first,
+    request_rec *last, const marks_t *m, const times_t *t)
+{
+    imx_line_facts_t facts = facts_of(m, t);
+
+    return imx_line_put_fields(p, end, plan, first, last, &facts);
+}
+
+static char *put_more_fields(char *p, char *end, const imx_plan_t *plan,
+                             request_rec *first, request_rec *last,
+                             const marks_t *m, const times_t *t)
+{
+    if (plan->field_count > 0) {
+        p = put_facts(p, end, plan, first, last, m, t);
+    }
+    return plan->own_count > 0 ? imx_line_put_own_fields(p, end, plan, last)
+                               : p;
+}
+
 /* From the measurement to the last field; NULL: there is to be no point. */
 __attribute__((noinline)) static char *put_other(
     char *p, const imx_plan_t *plan, request_rec *first, request_rec *last,
     const marks_t *m, const times_t *t)
 {
-    imx_line_facts_t facts = facts_of(m, t);
     imx_plan_text_t rate = { "", 0 };
     char *end = p + LINE_LONG, *fields;
 
@@ -659,7 +680,7 @@ __attribute__((noinline)) static char *put_other(
     if (plan->has_usual_fields) {
         p = put_usual_fields(p, last, m, t);
     }
-    p = imx_line_put_fields(p, end, plan, first, last, &facts);
+    p = put_more_fields(p, end, plan, first, last, m, t);
     p = put(p, rate.bytes, rate.len);
     if (p == fields) {
         p = put_any_field(p, t);
@@ -681,11 +702,13 @@ static char *put_line(char *p, request_rec *first, request_rec *last,
 {
     const imx_plan_t *plan = imx_plan_find(dir, first->server, first->pool);
     times_t t = times_of(first, m);
+    char *end = p + LINE_LONG;
 
     if (plan->is_usual) {
         p = put_usual_tags(p, plan, first, (unsigned)last->status);
         p = put(p, plan->lead.bytes, plan->lead.len);
         p = put_usual_fields(p, last, m, &t);
+        p = put_more_fields(p, end, plan, first, last, m, &t);
     }
     else {
         p = put_other(p, plan, first, last, m, &t);

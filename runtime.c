@@ -126,12 +126,16 @@ static int names_fit(imx_values_t *v)
     return 1;
 }
 
-static apr_status_t make_values(server_rec *s, imx_values_t *kept_values)
+typedef struct {
+    imx_values_t values;
+    apr_shm_t *shm; /* NULL: none yet */
+} kept_values_t;
+
+static apr_status_t make_values(server_rec *s, kept_values_t *k)
 {
     unsigned char key[IMX_VALUES_KEY_LEN];
     apr_size_t base, size;
     unsigned names = 0;
-    apr_shm_t *shm;
     apr_status_t rv;
 
     while (imx_schema_guarded(names) != NULL) {
@@ -139,7 +143,7 @@ static apr_status_t make_values(server_rec *s, imx_values_t *kept_values)
     }
     names += SPARE_TAGS;
     size = imx_values_plan(imx_schema_tag_limit(), names);
-    rv = apr_shm_create(&shm, size + 64, NULL, s->process->pool);
+    rv = apr_shm_create(&k->shm, size + 64, NULL, s->process->pool);
     if (rv == APR_SUCCESS) {
         rv = apr_generate_random_bytes(key, sizeof key);
     }
@@ -149,28 +153,35 @@ static apr_status_t make_values(server_rec *s, imx_values_t *kept_values)
                      "values of tags", size);
         return rv;
     }
-    base = ((apr_size_t)apr_shm_baseaddr_get(shm) + 63) & ~(apr_size_t)63;
-    imx_values_format(kept_values, (void *)base, imx_schema_tag_limit(), names,
+    base = ((apr_size_t)apr_shm_baseaddr_get(k->shm) + 63) & ~(apr_size_t)63;
+    imx_values_format(&k->values, (void *)base, imx_schema_tag_limit(), names,
                       key);
-    return names_fit(kept_values) ? APR_SUCCESS : APR_EGENERAL;
+    return names_fit(&k->values) ? APR_SUCCESS : APR_EGENERAL;
 }
 
-/* The series of the generation before are in InfluxDB, so its values count on;
- * another limit, or too many new names, begins anew. */
+/*
+ * The series of the generation before are in InfluxDB, so its values count on;
+ * another limit, or too many new names, begins anew.  Children of before keep
+ * their own mapping of the memory that the parent lets go.
+ */
 static int get_values(server_rec *s)
 {
-    imx_values_t *kept_values = ap_retained_data_get(VALUES_KEY);
+    kept_values_t *k = ap_retained_data_get(VALUES_KEY);
 
-    if (kept_values == NULL) {
-        kept_values = ap_retained_data_create(VALUES_KEY, sizeof values);
+    if (k == NULL) {
+        k = ap_retained_data_create(VALUES_KEY, sizeof *k);
     }
-    if ((kept_values->area == NULL
-         || kept_values->limit != imx_schema_tag_limit()
-         || !names_fit(kept_values))
-        && make_values(s, kept_values) != APR_SUCCESS) {
-        return HTTP_INTERNAL_SERVER_ERROR;
+    if (k->shm == NULL || k->values.limit != imx_schema_tag_limit()
+        || !names_fit(&k->values)) {
+        if (k->shm != NULL) {
+            apr_shm_destroy(k->shm);
+            k->shm = NULL;
+        }
+        if (make_values(s, k) != APR_SUCCESS) {
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
-    values = *kept_values;
+    values = k->values;
     return OK;
 }
 

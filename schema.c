@@ -300,39 +300,60 @@ static int is_bool(const char *text, int *v)
     return 0;
 }
 
-int imx_schema_put_field(imx_lineproto_t *lp, const imx_own_t *field,
+static int put_int(imx_lineproto_t *lp, const char *text)
+{
+    apr_int64_t v;
+
+    if (!is_integer(text, &v)) {
+        return 0;
+    }
+    imx_lineproto_put_int(lp, v);
+    return 1;
+}
+
+static int put_float(imx_lineproto_t *lp, const char *text)
+{
+    double v;
+
+    if (!is_float(text, &v)) {
+        return 0;
+    }
+    imx_lineproto_put_float(lp, v);
+    return 1;
+}
+
+static int put_bool(imx_lineproto_t *lp, const char *text)
+{
+    int v;
+
+    if (!is_bool(text, &v)) {
+        return 0;
+    }
+    imx_lineproto_put_bool(lp, v);
+    return 1;
+}
+
+int imx_schema_put_value(imx_lineproto_t *lp, imx_type_e type,
                          const char *text)
 {
-    apr_size_t len;
-    apr_int64_t i;
-    double f;
-    int b;
+    int is_good = 1;
 
-    switch (field->type) {
+    switch (type) {
     case IMX_TYPE_INT:
-        if (!is_integer(text, &i)) {
-            return 0;
-        }
-        imx_lineproto_field_int(lp, field->name, field->name_len, i);
+        is_good = put_int(lp, text);
         break;
     case IMX_TYPE_FLOAT:
-        if (!is_float(text, &f)) {
-            return 0;
-        }
-        imx_lineproto_field_float(lp, field->name, field->name_len, f);
+        is_good = put_float(lp, text);
         break;
     case IMX_TYPE_BOOL:
-        if (!is_bool(text, &b)) {
-            return 0;
-        }
-        imx_lineproto_field_bool(lp, field->name, field->name_len, b);
+        is_good = put_bool(lp, text);
         break;
     default:
-        len = imx_schema_cut(text, strlen(text), IMX_VALUE_MAX);
-        imx_lineproto_field_string(lp, field->name, field->name_len, text,
-                                   len);
+        imx_lineproto_put_string(lp, text,
+                                 imx_schema_cut(text, strlen(text),
+                                                IMX_VALUE_MAX));
     }
-    return imx_lineproto_error(lp) == IMX_LINEPROTO_OK;
+    return is_good && imx_lineproto_error(lp) == IMX_LINEPROTO_OK;
 }
 
 /* Can it be a key, of a tag or a field?  As it is: two that the encoder would
@@ -439,10 +460,10 @@ static const char *check_constant(cmd_parms *cmd, imx_own_t *own,
     imx_lineproto_t lp;
 
     imx_lineproto_init(&lp, text, sizeof text);
-    imx_lineproto_encoded(&lp, "", 0);
+    imx_lineproto_encoded_key(&lp, "", 0);
     if (own->type == IMX_TYPE_TAG
             ? strlen(own->text) <= IMX_VALUE_MAX
-            : imx_schema_put_field(&lp, own, own->text)) {
+            : imx_schema_put_value(&lp, own->type, own->text)) {
         return NULL;
     }
     return imx_directive_wrong(cmd, own->text, allowed);
@@ -594,6 +615,18 @@ const char *imx_schema_set_measurement(cmd_parms *cmd, void *dir,
     return NULL;
 }
 
+/* As it stands in a line. */
+static const char *encode_route(apr_pool_t *p, const char *name)
+{
+    char text[3 * NAME_MAX_BYTES];
+    imx_lineproto_t lp;
+
+    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_encoded(&lp, "", 0);
+    imx_lineproto_tag_value(&lp, name, strlen(name));
+    return apr_pstrmemdup(p, text, imx_lineproto_length(&lp));
+}
+
 const char *imx_schema_set_route(cmd_parms *cmd, void *dir, const char *name,
                                  const char *regex)
 {
@@ -614,7 +647,10 @@ const char *imx_schema_set_route(cmd_parms *cmd, void *dir, const char *name,
         server->routes = apr_array_make(cmd->pool, 8, sizeof(imx_route_t));
     }
     route = apr_array_push(server->routes);
-    route->name = name;
+    route->name = encode_route(cmd->pool, name);
+    if (*route->name == '\0') {
+        return imx_directive_wrong(cmd, name, "more than backslashes");
+    }
     route->regex = ap_pregcomp(cmd->pool, regex, AP_REG_EXTENDED);
     return route->regex == NULL
                ? imx_directive_wrong(cmd, regex, "a regular expression")

@@ -66,6 +66,15 @@ typedef enum {
     (IMX_BIT(IMX_FIELD_REQUEST_TIME) | IMX_BIT(IMX_FIELD_APPLICATION_TIME) \
      | IMX_BIT(IMX_FIELD_BYTES_SENT))
 
+#define IMX_FIELDS_TIMES \
+    (IMX_BIT(IMX_FIELD_REQUEST_TIME) | IMX_BIT(IMX_FIELD_APPLICATION_TIME) \
+     | IMX_BIT(IMX_FIELD_SERVER_TIME) | IMX_BIT(IMX_FIELD_INPUT_TIME) \
+     | IMX_BIT(IMX_FIELD_OUTPUT_TIME) | IMX_BIT(IMX_FIELD_TTFB))
+#define IMX_FIELDS_NUMBERS \
+    (IMX_FIELDS_TIMES | IMX_BIT(IMX_FIELD_BYTES_SENT) \
+     | IMX_BIT(IMX_FIELD_BYTES_RECEIVED) | IMX_BIT(IMX_FIELD_KEEPALIVE) \
+     | IMX_BIT(IMX_FIELD_PID) | IMX_BIT(IMX_FIELD_THREAD))
+
 /* Tags whose values a client can influence have a number; see values.h. */
 #define IMX_NOT_GUARDED 255u
 
@@ -115,7 +124,7 @@ typedef struct {
 } imx_schema_dir_t;
 
 typedef struct {
-    const char *name;
+    const char *name; /* escaped, as it stands in a line */
     ap_regex_t *regex;
 } imx_route_t;
 
@@ -200,10 +209,10 @@ const char *imx_schema_field_name(imx_field_e field);
 unsigned imx_schema_tag_bits(const imx_schema_dir_t *dir,
                              const imx_schema_server_t *server);
 
-/* Any: adds the field with this text as its value (borrowed, not ""), if that
- * is of its type; returns 0 if not, and lp is as it was.  A string is cut at
+/* Any: puts the text (borrowed, not "") as a value of this type, behind a key;
+ * returns 0 if it is not of the type, or does not fit.  A string is cut at
  * IMX_VALUE_MAX. */
-int imx_schema_put_field(imx_lineproto_t *lp, const imx_own_t *field,
+int imx_schema_put_value(imx_lineproto_t *lp, imx_type_e type,
                          const char *text);
 
 /* Any: bytes of s (len) up to most, without cutting UTF-8 in pieces. */

@@ -5,46 +5,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
+use ImxPoints;
 use JSON::PP qw(decode_json);
 use POSIX ();
 use Test::More;
 
 my $db = influxd();
-my $serial = 0;
-
-# A server with a database of its own.
-sub server {
-    my (%o) = @_;
-    my $name = 'fields' . ++$serial;
-    my $text = $o{conf} // '';
-    my $h = httpd(module => 1, influx => $db, children => 1, threads => 8, %o,
-        conf => sub {
-            "InfluxMetricsDatabase $name\nInfluxMetricsInterval 100ms\n"
-            . (ref $text ? $text->(@_) : $text)
-        });
-    return ($h, $name);
-}
-
-# The points, oldest first, when there are as many as expected.
-sub points {
-    my ($name, $n) = @_;
-    wait_until(15, sub {
-        my ($row) = eval { $db->query('SELECT count(*) FROM "raw-requests"',
-            $name) };
-        $row && (sort { $b <=> $a } grep { defined && /^\d+$/ }
-            map { $row->{$_} } grep { /^count_/ } keys %$row)[0] == $n;
-    });
-    my @rows = eval { $db->query('SELECT * FROM "raw-requests"', $name) };
-    is(scalar @rows, $n, "$name: $n points");
-    return @rows;
-}
-
-# What a point has, but for its time and measurement.
-sub keys_of {
-    my ($row) = @_;
-    return [sort grep { !/^(?:time|_name)$/ && defined $row->{$_} } keys %$row];
-}
-
 sub figures {
     my ($h) = @_;
     return decode_json(get($h->url('/status?json'))->{content});
@@ -56,12 +22,12 @@ my $status = "<Location /status>\nSetHandler influx-metrics\n"
     . "InfluxMetrics Off\n</Location>\n";
 
 subtest 'every built-in tag' => sub {
-    my ($h, $name) = server(conf => 'InfluxMetricsTags hostname method process'
+    my ($h, $name) = server($db, conf => 'InfluxMetricsTags hostname method process'
         . ' server status backend handler protocol scheme status_class user'
         . " vhost_port\n", modules => [qw(authn_core authn_file auth_basic
         authz_user)]);
     get($h->url);
-    my ($p) = points($name, 1);
+    my ($p) = points($db, $name, 1);
     is_deeply(keys_of($p), [sort @usual_fields, @usual_tags, qw(handler
         protocol scheme status_class vhost_port)], 'those that a file has');
     is($p->{handler}, 'default-handler', 'handler');
@@ -72,7 +38,7 @@ subtest 'every built-in tag' => sub {
 };
 
 subtest 'every built-in field' => sub {
-    my ($h, $name) = server(modules => ['unique_id'], conf =>
+    my ($h, $name) = server($db, modules => ['unique_id'], conf =>
         "InfluxMetricsFields +uri +query +client +user_agent +referer "
         . "+keepalive +connection_id +request_id +trace_id +pid +thread "
         . "+tls_version +aborted +server_time +input_time +output_time +ttfb "
@@ -82,7 +48,7 @@ subtest 'every built-in field' => sub {
         . qq{tester "1"\r\nReferer: http://a.test/\r\ntraceparent: 00-$trace}
         . "-00f067aa0ba902b7-01\r\n\r\nGET /index.html HTTP/1.1\r\nHost: x\r\n"
         . "traceparent: 00-XYZ\r\nConnection: close\r\n\r\n");
-    my ($p, $q) = points($name, 2);
+    my ($p, $q) = points($db, $name, 2);
     my %want = (uri => '/index.html', query => 'a=1&b', client => '127.0.0.1',
         user_agent => 'tester "1"', referer => 'http://a.test/',
         trace_id => $trace, keepalive => 0, bytes_received => 0);
@@ -114,7 +80,7 @@ subtest 'every built-in field' => sub {
 };
 
 subtest 'lists and their changes are inherited' => sub {
-    my ($h, $name) = server(conf => <<'CONF');
+    my ($h, $name) = server($db, conf => <<'CONF');
 InfluxMetricsTags +protocol
 InfluxMetricsFields -application_time +pid
 <Location /list>
@@ -135,8 +101,8 @@ InfluxMetricsTags none
 InfluxMetricsFields none
 </Location>
 CONF
-    get($h->url($_)) for qw(/ /list /list/more /change /none);
-    my @p = points($name, 5);
+    ask($h, map { $h->url($_) } qw(/ /list /list/more /change /none));
+    my @p = points($db, $name, 5);
     my @minus = qw(bytes_sent request_time);
     is_deeply(keys_of($p[0]), [sort @usual_tags, @minus, qw(pid protocol)],
         'of the server');
@@ -150,15 +116,15 @@ CONF
 };
 
 subtest 'virtual hosts' => sub {
-    my ($h, $name) = server(conf => "InfluxMetricsTag site main\n"
+    my ($h, $name) = server($db, conf => "InfluxMetricsTag site main\n"
         . "InfluxMetricsRoute shop ^/shop/\n", vhosts => [
         'a.test' => "InfluxMetricsTag site a\nInfluxMetricsTags -hostname\n"
             . "InfluxMetricsRoute sale ^/shop/sale\n",
         'b.test' => "InfluxMetricsFields +uri\n",
     ]);
-    get($h->url('/shop/sale', $_)) for undef, qw(a.test b.test);
-    get($h->url('/', 'a.test'));
-    my @p = points($name, 4);
+    ask($h, (map { $h->url('/shop/sale', $_) } undef, qw(a.test b.test)),
+        $h->url('/', 'a.test'));
+    my @p = points($db, $name, 4);
     my @tags = (@usual_tags, 'site', 'route');
     is_deeply(keys_of($p[0]), [sort @tags, @usual_fields], 'main');
     is($p[0]{site}, 'main', 'a tag of the main server');
@@ -171,7 +137,7 @@ subtest 'virtual hosts' => sub {
 };
 
 subtest 'own tags and fields' => sub {
-    my ($h, $name) = server(modules => [qw(headers setenvif env)], conf =>
+    my ($h, $name) = server($db, modules => [qw(headers setenvif env)], conf =>
         <<'CONF');
 SetEnv here "from env"
 Header always set X-Items 17
@@ -197,8 +163,8 @@ InfluxMetricsField build int 43
 InfluxMetricsField good
 </Location>
 CONF
-    get($h->url($_)) for '/index.html', '/in';
-    my ($p, $q) = points($name, 2);
+    ask($h, map { $h->url($_) } '/index.html', '/in');
+    my ($p, $q) = points($db, $name, 2);
     my @own = (qw(zone path items ratio good env build), 'odd name');
     is_deeply(keys_of($p), [sort @usual_tags, @usual_fields, @own],
         'those that have a value');
@@ -221,7 +187,7 @@ CONF
 
 subtest 'values of another type are left out and counted' => sub {
     my @bad = ('12 apples', '1.5', '9223372036854775808', '0x10', 'nan', '-');
-    my ($h, $name) = server(modules => ['headers'], conf => $status
+    my ($h, $name) = server($db, modules => ['headers'], conf => $status
         . "InfluxMetricsField n int \"%{req:N}\"\n"
         . "InfluxMetricsField f float \"%{req:F}\"\n"
         . "InfluxMetricsField b bool \"%{req:B}\"\n");
@@ -231,7 +197,7 @@ subtest 'values of another type are left out and counted' => sub {
     $send->(N => $_) for @bad, '-9223372036854775808';
     $send->(F => $_) for 'inf', 'NaN', '0x1p3', '1e999', '1,5', '-1.5e-3';
     $send->(B => $_) for qw(maybe 2), 'TRUE';
-    my @p = points($name, 16);
+    my @p = points($db, $name, 16);
     is_deeply([grep { defined } map { $_->{n} } @p], ['-9223372036854775808'],
         'int') or diag explain [map { $_->{n} } @p];
     is_deeply([grep { defined } map { $_->{f} } @p], [-0.0015], 'float');
@@ -240,7 +206,7 @@ subtest 'values of another type are left out and counted' => sub {
 };
 
 subtest 'a header of the response for the point only' => sub {
-    my ($h, $name) = server(modules => ['headers', 'alias'], conf => <<'CONF');
+    my ($h, $name) = server($db, modules => ['headers', 'alias'], conf => <<'CONF');
 Header set X-Items 5
 Header always set X-Always 6
 Header set X-Stays 7
@@ -253,32 +219,33 @@ InfluxMetricsUnsetHeader X-Stays
 </Location>
 CONF
     my $r = get($h->url);
+    wait_until(10, sub { $h->access_count == 1 });
     is_deeply([@{ $r->{headers} }{qw(x-items x-always x-stays)}],
         [undef, undef, 7], 'the client sees the others only');
     $r = get($h->url('/public'));
     is($r->{status}, 404, 'an error');
     is($r->{headers}{'x-always'}, undef, 'has them taken away, too');
-    my ($p, $q) = points($name, 2);
+    my ($p, $q) = points($db, $name, 2);
     is_deeply([@$p{qw(items always stays)}], [5, 6, 7], 'the point has all');
 };
 
 subtest 'routes' => sub {
-    my ($h, $name) = server(conf => "InfluxMetricsRoute user ^/users/\\d+\$\n"
+    my ($h, $name) = server($db, conf => "InfluxMetricsRoute home ^/\$\n"
+        . "InfluxMetricsRoute user ^/users/\\d+\$\n"
         . "InfluxMetricsRoute users ^/users\nInfluxMetricsTags -process\n"
         . "<Location /none>\nInfluxMetricsTags -route\n</Location>\n"
         . "<Location /own>\nInfluxMetricsTag route mine\n</Location>\n");
-    get($h->url($_)) for qw(/users/123 /users/456?x=1 /users/new /other /none
-        /own);
-    raw($h->port, "BAD\r\n\r\n");
-    my @p = points($name, 7);
-    is_deeply([map { $_->{route} } @p], ['user', 'user', 'users', 'unmatched',
-        undef, 'mine', 'unmatched'], 'the first match');
+    ask($h, map { $h->url($_) } qw(/ /users/123 /users/456?x=1 /users/new
+        /other /none /own));
+    my @p = points($db, $name, 7);
+    is_deeply([map { $_->{route} } @p], ['home', 'user', 'user', 'users', 'unmatched',
+        undef, 'mine'], 'the first match');
     my @series = $db->query('SHOW SERIES', $name);
-    cmp_ok(scalar @series, '<=', 6, 'two users are one series');
+    cmp_ok(scalar @series, '<=', 7, 'two users are one series');
 };
 
 subtest 'a limit for the values of a tag' => sub {
-    my ($h, $name) = server(mpm => 'prefork', children => 4, conf => $status
+    my ($h, $name) = server($db, mpm => 'prefork', children => 4, conf => $status
         . "InfluxMetricsTagLimit 20\nInfluxMetricsTags -process +user\n"
         . "InfluxMetricsTag path \"%{REQUEST_URI}\"\n"
         . "InfluxMetricsTag agent \"%{HTTP_USER_AGENT}\"\n");
@@ -294,7 +261,7 @@ subtest 'a limit for the values of a tag' => sub {
         push @bots, $pid;
     }
     waitpid $_, 0 for @bots;
-    my @p = points($name, 300);
+    my @p = points($db, $name, 300);
     my %n;
     $n{ $_->{path} }++ for @p;
     is(scalar keys %n, 21, 'as many as allowed, and other');
@@ -306,7 +273,7 @@ subtest 'a limit for the values of a tag' => sub {
     get($h->url((sort grep { $_ ne 'other' } keys %n)[0]));
     $h->graceful(gone => 1);
     get($h->url('/p999'));
-    my @q = points($name, 302);
+    my @q = points($db, $name, 302);
     my %m;
     $m{ $_->{path} }++ for @q;
     is(scalar keys %m, 21, 'a value that was known stays so, none is added');
@@ -315,7 +282,7 @@ subtest 'a limit for the values of a tag' => sub {
 };
 
 subtest 'If' => sub {
-    my ($h, $name) = server(modules => ['setenvif'], conf => <<'CONF');
+    my ($h, $name) = server($db, modules => ['setenvif'], conf => <<'CONF');
 SetEnvIf Request_URI ^/no no=1
 InfluxMetricsIf "-z reqenv('no')"
 <Location /post>
@@ -325,14 +292,14 @@ InfluxMetricsIf %{REQUEST_METHOD} == 'POST' && %{REQUEST_STATUS} == 404
 InfluxMetrics Off
 </Location>
 CONF
-    get($h->url($_)) for qw(/ /no /post /off);
+    ask($h, map { $h->url($_) } qw(/ /no /post /off));
     http('POST', $h->url('/post'), { content => 'x' });
-    my @p = points($name, 2);
+    my @p = points($db, $name, 2);
     is_deeply([map { $_->{method} } @p], [qw(GET POST)], 'where it is true');
 };
 
 subtest 'Sample' => sub {
-    my ($h, $name) = server(children => 2, conf => <<'CONF');
+    my ($h, $name) = server($db, children => 2, conf => <<'CONF');
 InfluxMetricsSample 0.1 errors
 <Location /all>
 InfluxMetricsSample 1

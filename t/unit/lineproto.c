@@ -1346,6 +1346,84 @@ static void test_the_judge(void **state)
     assert_true(line.time == -7);
 }
 
+/* ---- a line in pieces: keys that were encoded before ---- */
+
+/* As line.c does it: each piece has an encoder of its own, and what fails in it
+ * leaves the pieces before as they are. */
+static size_t put_tag_piece(char *p, size_t size, const char *key,
+                            size_t key_len, const char *value, size_t len)
+{
+    imx_lineproto_t piece;
+
+    imx_lineproto_init(&piece, p, size);
+    imx_lineproto_encoded(&piece, key, key_len);
+    imx_lineproto_tag_value(&piece, value, len);
+    return imx_lineproto_error(&piece) == IMX_LINEPROTO_OK
+                   && imx_lineproto_length(&piece) > key_len
+               ? imx_lineproto_length(&piece)
+               : 0;
+}
+
+static void test_pieces_are_as_the_whole(void **state)
+{
+    static const char *const values[] = { "plain", "", "\\\\", "a b,c=d",
+                                          "x\\", "\\ x", "line\nfeed",
+                                          "\xFF\xC3", "long enough for eight" };
+    char piece[512];
+    size_t i, len;
+
+    (void)state;
+    for (i = 0; i < sizeof values / sizeof values[0]; i++) {
+        start();
+        imx_lineproto_encoded(&lp, "", 0);
+        imx_lineproto_tag(&lp, T("key"), values[i], strlen(values[i]));
+        len = put_tag_piece(piece, sizeof piece, T(",key="), values[i],
+                            strlen(values[i]));
+        holds_bytes(piece, len);
+    }
+    start();
+    imx_lineproto_encoded_key(&lp, T(",a\\ b="));
+    imx_lineproto_put_string(&lp, T("x\"y"));
+    imx_lineproto_encoded_key(&lp, T(",n="));
+    imx_lineproto_put_int(&lp, -5);
+    holds(",a\\ b=\"x\\\"y\",n=-5i");
+}
+
+static void test_pieces_in_every_size(void **state)
+{
+    char piece[64];
+    size_t size;
+
+    (void)state;
+    for (size = 0; size < 40; size++) {
+        memset(piece, '#', sizeof piece);
+        size_t len = put_tag_piece(piece, size, T(",key="),
+                                   T("a value, escaped"));
+
+        assert_true(len == 0 || len == strlen(",key=a\\ value\\,\\ escaped"));
+        assert_true(len <= size);
+        assert_int_equal(piece[size], '#');
+        imx_lineproto_init(&lp, piece, size);
+        imx_lineproto_encoded_key(&lp, T(",key="));
+        imx_lineproto_put_seconds(&lp, 1500000000);
+        assert_true((imx_lineproto_error(&lp) == IMX_LINEPROTO_OK)
+                    == (size >= strlen(",key=1.500000")));
+        assert_int_equal(piece[size], '#');
+    }
+}
+
+static void test_pieces_out_of_order(void **state)
+{
+    (void)state;
+    start();
+    imx_lineproto_tag_value(&lp, T("x")); /* no key before it */
+    assert_int_equal(imx_lineproto_error(&lp), IMX_LINEPROTO_BAD_ORDER);
+    start();
+    imx_lineproto_encoded_key(&lp, T(",a="));
+    imx_lineproto_encoded_key(&lp, T(",b="));
+    assert_int_equal(imx_lineproto_error(&lp), IMX_LINEPROTO_BAD_ORDER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1376,6 +1454,9 @@ int main(void)
         cmocka_unit_test(test_locale_changes_nothing),
         cmocka_unit_test(test_utf8_table),
         cmocka_unit_test(test_utf8_sequences),
+        cmocka_unit_test(test_pieces_are_as_the_whole),
+        cmocka_unit_test(test_pieces_in_every_size),
+        cmocka_unit_test(test_pieces_out_of_order),
         cmocka_unit_test(test_random_lines),
     };
 

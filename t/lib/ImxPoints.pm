@@ -1,0 +1,62 @@
+package ImxPoints;
+#
+# Servers with a database of their own in one InfluxDB, and their points.
+#
+#   use ImxTest; use ImxPoints;
+#
+#   my $db = influxd();
+#   my ($h, $name) = server($db, conf => "text or sub", ...);   # as httpd()
+#   ask($h, $url, ...);              # one after the other, each logged
+#   my @points = points($db, $name, $n);    # hashes, oldest first
+#   is_deeply(keys_of($points[0]), [...]);  # of its tags and fields
+#
+use strict;
+use warnings;
+use Exporter qw(import);
+use ImxTest;
+use Test::More ();
+
+our @EXPORT = qw(server ask points keys_of);
+
+my $serial = 0;
+
+sub server {
+    my ($db, %o) = @_;
+    my $name = 'database' . ++$serial;
+    my $text = $o{conf} // '';
+    my $h = httpd(module => 1, influx => $db, children => 1, threads => 8, %o,
+        conf => sub {
+            "InfluxMetricsDatabase $name\nInfluxMetricsInterval 100ms\n"
+            . (ref $text ? $text->(@_) : $text)
+        });
+    return ($h, $name);
+}
+
+# Waits until each is logged: the next request is a later point.
+sub ask {
+    my ($h, @urls) = @_;
+    for my $url (@urls) {
+        my $before = $h->access_count;
+        get($url);
+        wait_until(10, sub { $h->access_count > $before });
+    }
+}
+
+# All points, when there are as many as expected, by any field.
+sub points {
+    my ($db, $name, $n) = @_;
+    my @rows;
+    wait_until(20, sub {
+        @rows = eval { $db->query('SELECT * FROM "raw-requests"', $name) };
+        @rows == $n;
+    });
+    Test::More::is(scalar @rows, $n, "$name: $n points");
+    return @rows;
+}
+
+sub keys_of {
+    my ($row) = @_;
+    return [sort grep { !/^(?:time|_name)$/ && defined $row->{$_} } keys %$row];
+}
+
+1;
