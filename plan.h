@@ -3,7 +3,7 @@
  * is constant in it is encoded, what is left are the steps for each request.
  * Made by a child's main thread before its first request for what is usual, by
  * any thread when a request meets another combination for the first time; read
- * only after that.  Lives as long as the child; when there are too many of them,
+ * only after that.  Lives as long as the child, or, when there are too many,
  * as long as the request.
  */
 #ifndef IMX_PLAN_H

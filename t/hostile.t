@@ -1,6 +1,6 @@
-# Hostile requests: whatever a client sends, N requests are N points with exactly
-# the expected keys, and what is read back is what was sent, minus what line
-# protocol cannot carry: the repairs that lineproto.h lists, done here once more.
+# Hostile requests: whatever a client sends, N requests are N points with
+# exactly the expected keys, and what is read back is what was sent, less what
+# line protocol cannot carry: the repairs of lineproto.h, done here once more.
 use strict;
 use warnings;
 use FindBin;
