@@ -4,7 +4,8 @@
 # make test          all tests; test-asan, test-tsan: the same under sanitizers
 # make bench         throughput with and without; bench-instructions,
 #                    bench-fields, bench-encoder, bench-flusher: see
-#                    docs/performance.md
+#                    docs/performance.md; bench-cardinality: a bot that asks
+#                    for 400,000 paths
 # make soak          ten minutes of all that can go wrong; test-restarts,
 #                    test-holders: a hundred of each
 # make bench-hung    throughput while InfluxDB hangs
@@ -56,13 +57,15 @@ $(BUILD)/unit:
 UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c,\
     $(wildcard t/unit/*.c)))
 UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
-UNIT_LIB = $(BUILD)/unit/batch-faults.o \
-    $(filter-out $(BUILD)/batch.o,$(LIB:%=$(BUILD)/%.o))
+FAULTS = batch values
+UNIT_LIB = $(FAULTS:%=$(BUILD)/unit/%-faults.o) \
+    $(filter-out $(FAULTS:%=$(BUILD)/%.o),$(LIB:%=$(BUILD)/%.o))
 
 $(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
-$(BUILD)/unit/batch-faults.o: batch.c | $(BUILD)/unit
+$(FAULTS:%=$(BUILD)/unit/%-faults.o): $(BUILD)/unit/%-faults.o: %.c \
+    | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
@@ -98,8 +101,11 @@ test-asan: deps-build deps-test
 
 test-tsan: deps-build deps-test
 	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE="$(TSAN)" \
-	    build/tsan/unit/batch
-	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t
+	    all build/tsan/unit/batch build/tsan/unit/values
+	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t \
+	    t/unit-values.t
+	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) IMX_BUILD=build/tsan \
+	    prove --timer -It/lib t/sections.t t/cardinality.t
 
 run-tests:
 	$(PROVE) t/
@@ -139,6 +145,10 @@ bench-hung: deps-build deps-bench
 bench-instructions: deps-build deps-bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/instructions.pl
+
+bench-cardinality: deps-build deps-test
+	@$(MAKE) --no-print-directory all
+	IMX_PATHS=400000 $(PROVE) -v t/cardinality.t
 
 bench-fields: deps-build deps-bench
 	@$(MAKE) --no-print-directory all
@@ -209,7 +219,7 @@ check-style:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units replays test test-asan test-tsan run-tests soak test-restarts \
-    test-holders fuzz demo demo-stop bench \
-    bench-instructions bench-fields bench-encoder bench-flusher bench-hung \
+.PHONY: all units replays test test-asan test-tsan run-tests soak \
+    test-restarts test-holders fuzz demo demo-stop bench bench-instructions \
+    bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
     install check-style clean

@@ -113,8 +113,9 @@ static const char *route(const imx_plan_t *plan, const request_rec *first)
 
 /*
  * The server behind mod_proxy, as scheme and authority: a member of a balancer
- * by the name that mod_proxy_balancer leaves in the environment, the socket of a
- * SetHandler by its note, else what r->filename says ("proxy:http://HOST:PORT/path").
+ * by the name that mod_proxy_balancer leaves in the environment, the socket of
+ * a SetHandler by its note, else what r->filename says
+ * ("proxy:http://HOST:PORT/path").
  */
 static const char *backend(request_rec *r)
 {

@@ -3,7 +3,8 @@
  *
  * httpd merges the configurations of a request's directories anew for each
  * request, from objects that live as long as the child.  So what is made of two
- * of them can be made once and kept: these maps remember it.
+ * of them can be made once and kept: these maps remember it.  Whoever adds to a
+ * map bounds it.
  *
  * Any thread.  Entries are pushed in front of a bucket's list by one
  * compare-and-swap and never removed or changed, so who walks the list needs

@@ -12,7 +12,6 @@
 
 #include "lineproto.h"
 #include "log.h"
-#include "pairs.h"
 
 #include <stdlib.h>
 
@@ -21,7 +20,7 @@ APLOG_USE_MODULE(influx_metrics);
 #define BUILTIN_MAX 1600 /* bytes of the built-in constant tags, escaped */
 
 static const char *this_host, *this_process;
-static imx_pairs_t others; /* directory, server_rec => plan */
+static imx_schema_kept_t others; /* directory, server_rec => plan */
 
 /* A tag on its way into a plan; text: the constant, NULL: the request's. */
 typedef struct {
@@ -37,6 +36,7 @@ typedef struct {
     server_rec *s;
     imx_plan_t *plan;
     imx_lineproto_t lp;
+    int is_quiet; /* it was said before */
     char text[IMX_PLAN_CONSTANT_MAX];
 } work_t;
 
@@ -123,6 +123,14 @@ static imx_plan_text_t key_of(const work_t *w, const char *name)
     return copy(w, text, imx_lineproto_length(&lp) - 1);
 }
 
+static void say_left_out(const work_t *w, const char *name)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, w->s, IMX_LOGNO(70) "%s is left "
+                 "out: the constant parts of a line of server %s have more "
+                 "than " APR_STRINGIFY(IMX_PLAN_CONSTANT_MAX) " bytes", name,
+                 server_name(w->s));
+}
+
 /* Own ones leave room for the names of host, process and server, which a line
  * cannot do without: what does not fit is left out. */
 static void undo_if_too_long(work_t *w, const imx_lineproto_t *before,
@@ -131,10 +139,9 @@ static void undo_if_too_long(work_t *w, const imx_lineproto_t *before,
     if (imx_lineproto_error(&w->lp) != IMX_LINEPROTO_OK
         || w->lp.limit - w->lp.pos < BUILTIN_MAX) {
         w->lp = *before;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, w->s, IMX_LOGNO(70) "%s is "
-                     "left out: the constant parts of a line of server %s "
-                     "have more than " APR_STRINGIFY(IMX_PLAN_CONSTANT_MAX)
-                     " bytes", name, server_name(w->s));
+        if (!w->is_quiet) {
+            say_left_out(w, name);
+        }
     }
 }
 
@@ -317,6 +324,7 @@ static void add_choice(work_t *w, const imx_schema_dir_t *dir)
     imx_plan_t *plan = w->plan;
 
     plan->is_selective = dir->condition != NULL;
+    plan->sampled.bytes = plan->kept.bytes = "";
     if (dir->sample.rate >= 0 && dir->sample.rate < 1) {
         plan->is_selective = 1;
         plan->sample_below = (apr_uint32_t)(dir->sample.rate * 4294967296.0);
@@ -329,7 +337,7 @@ static void add_choice(work_t *w, const imx_schema_dir_t *dir)
 
 /* NULL: the names of measurement, host or server do not make a line. */
 static imx_plan_t *make(apr_pool_t *p, server_rec *s,
-                        const imx_schema_dir_t *dir)
+                        const imx_schema_dir_t *dir, int is_quiet)
 {
     const imx_schema_server_t *server = imx_schema_server(s);
     const char *measurement = server->measurement ? server->measurement
@@ -337,7 +345,10 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
     size_t most = IMX_TAGS
                   + (dir->own_tags ? (size_t)dir->own_tags->nelts : 0);
     tag_t *tags = apr_palloc(p, most * sizeof *tags);
-    work_t w = { .p = p, .s = s, .plan = apr_pcalloc(p, sizeof *w.plan) };
+    work_t w = { .p = p,
+                 .s = s,
+                 .plan = apr_pcalloc(p, sizeof *w.plan),
+                 .is_quiet = is_quiet };
     imx_plan_t *plan = w.plan;
     apr_size_t from;
     size_t count;
@@ -380,7 +391,7 @@ apr_status_t imx_plan_check(apr_pool_t *pconf, server_rec *s,
         ap_set_module_config(s->module_config, &influx_metrics_module,
                              apr_pmemdup(pconf, imx_schema_server(s),
                                          sizeof(imx_schema_server_t)));
-        if (make(pconf, s, imx_schema_dir(s->lookup_defaults)) == NULL) {
+        if (make(pconf, s, imx_schema_dir(s->lookup_defaults), 0) == NULL) {
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(14) "the names "
                          "of server %s cannot be made into a point's tags",
                          server_name(s));
@@ -396,33 +407,33 @@ void imx_plan_child_init(apr_pool_t *pchild, server_rec *s,
     this_host = hostname;
     this_process = process;
     imx_schema_keep_merges();
+    memset(&others, 0, sizeof others);
     for (; s != NULL; s = s->next) {
         imx_schema_server_t *server = imx_schema_server(s);
 
         server->usual_dir = imx_schema_dir(s->lookup_defaults);
-        server->usual_plan = make(pchild, s, server->usual_dir);
+        server->usual_plan = make(pchild, s, server->usual_dir, 1);
     }
 }
 
-const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
-                                      server_rec *s)
+static void *make_other(apr_pool_t *p, const void *dir, const void *server)
 {
-    const imx_plan_t *plan = imx_pairs_find(&others, dir, s);
-    const imx_plan_t *usual = imx_schema_server(s)->usual_plan;
-    imx_pair_t *pair;
-    apr_pool_t *p;
+    server_rec *s = (server_rec *)server;
+    imx_plan_t *plan = make(p, s, dir, 0);
 
-    if (plan != NULL) {
-        return plan;
+    return plan != NULL ? plan : (void *)imx_schema_server(s)->usual_plan;
+}
+
+const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
+                                      server_rec *s, apr_pool_t *p)
+{
+    const imx_plan_t *plan = NULL;
+
+    if (!dir->is_passing) {
+        plan = imx_schema_keep(&others, dir, s, make_other);
     }
-    if (apr_pool_create_unmanaged_ex(&p, NULL, NULL) != APR_SUCCESS) {
-        return usual;
+    if (plan == NULL) {
+        plan = make(p, s, dir, 1);
     }
-    plan = make(p, s, dir);
-    pair = apr_palloc(p, sizeof *pair);
-    pair->first = dir;
-    pair->second = s;
-    pair->made = (void *)(plan != NULL ? plan : usual);
-    imx_pairs_add(&others, pair);
-    return pair->made;
+    return plan != NULL ? plan : imx_schema_server(s)->usual_plan;
 }

@@ -3,7 +3,8 @@
  * is constant in it is encoded, what is left are the steps for each request.
  * Made by a child's main thread before its first request for what is usual, by
  * any thread when a request meets another combination for the first time; read
- * only after that.  Lives as long as the child.
+ * only after that.  Lives as long as the child, or, when there are too many,
+ * as long as the request.
  */
 #ifndef IMX_PLAN_H
 #define IMX_PLAN_H
@@ -65,16 +66,17 @@ void imx_plan_child_init(apr_pool_t *pchild, server_rec *s,
 
 /* For a combination that is not the virtual host's own. */
 const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
-                                      server_rec *s);
+                                      server_rec *s, apr_pool_t *p);
 
-/* Any thread of a child: the plan for requests of s that end in dir. */
+/* Any thread of a child: the plan for requests of s that end in dir.  p: of the
+ * request, which the plan may end with. */
 static inline const imx_plan_t *imx_plan_find(const imx_schema_dir_t *dir,
-                                              server_rec *s)
+                                              server_rec *s, apr_pool_t *p)
 {
     const imx_schema_server_t *server = imx_schema_server(s);
 
     return server->usual_dir == dir ? server->usual_plan
-                                    : imx_plan_find_other(dir, s);
+                                    : imx_plan_find_other(dir, s, p);
 }
 
 #endif

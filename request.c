@@ -666,7 +666,7 @@ __attribute__((noinline)) static char *put_other(
     char *p, const imx_plan_t *plan, request_rec *first, request_rec *last,
     const marks_t *m, const times_t *t)
 {
-    imx_plan_text_t rate = { NULL, 0 };
+    imx_plan_text_t rate = { "", 0 };
     char *end = p + LINE_LONG, *fields;
 
     if (plan->is_selective && !is_chosen(plan, last, t, &rate)) {
@@ -700,7 +700,7 @@ __attribute__((noinline, cold)) static void give_back(const marks_t *m,
 static char *put_line(char *p, request_rec *first, request_rec *last,
                       const imx_schema_dir_t *dir, marks_t *m)
 {
-    const imx_plan_t *plan = imx_plan_find(dir, first->server);
+    const imx_plan_t *plan = imx_plan_find(dir, first->server, first->pool);
     times_t t = times_of(first, m);
     char *end = p + LINE_LONG;
 

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 /* httpd fixes the parameters of setters. */
@@ -26,6 +27,7 @@ APLOG_USE_MODULE(influx_metrics);
 
 #define MEASUREMENT_MAX 1000 /* bytes */
 #define NAME_MAX_BYTES IMX_VALUES_NAME_MAX
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, for what is no UTF-8 */
 
 static const char *const tag_names[IMX_TAGS] = {
     "backend",      "handler", "hostname",  "method", "process",
@@ -62,11 +64,13 @@ static unsigned guarded_count;
 /* Name of an own tag or field => its type: it has one in all places, as
  * InfluxDB refuses a point with another. */
 static apr_hash_t *own_types;
+static int keeps_merges;  /* in a child */
 static locale_t c_locale; /* numbers have a point in every locale */
 
 void imx_schema_reset(apr_pool_t *pconf)
 {
     is_used = 0;
+    keeps_merges = 0;
     tag_limit = 1000;
     guarded[0] = tag_names[IMX_TAG_BACKEND];
     guarded[1] = tag_names[IMX_TAG_HANDLER];
@@ -111,14 +115,28 @@ const char *imx_schema_field_name(imx_field_e field)
     return field_names[field];
 }
 
+/* Bytes of the UTF-8 character that begins with this one; 0: none does. */
+static unsigned utf8_length(unsigned char first)
+{
+    return first >= 0xF0   ? 4
+           : first >= 0xE0 ? 3
+           : first >= 0xC0 ? 2
+           : first >= 0x80 ? 0
+                           : 1;
+}
+
 apr_size_t imx_schema_cut(const char *s, apr_size_t len, apr_size_t most)
 {
+    unsigned back, length = 0;
+
     if (len <= most) {
         return len;
     }
-    while (most > 0 && ((unsigned char)s[most] & 0xC0) == 0x80
-           && len - most < 4) {
-        most--;
+    for (back = 1; back <= 3 && back <= most && length == 0; back++) {
+        length = utf8_length((unsigned char)s[most - back]);
+        if (length > back) {
+            return most - back;
+        }
     }
     return most;
 }
@@ -247,6 +265,9 @@ static int is_integer(const char *text, apr_int64_t *v)
 {
     char *end;
 
+    if (text[strspn(text, "+-0123456789")] != '\0') {
+        return 0; /* no white space either */
+    }
     errno = 0;
     *v = strtoll(text, &end, 10);
     return end != text && *end == '\0' && errno == 0;
@@ -335,19 +356,23 @@ int imx_schema_put_value(imx_lineproto_t *lp, imx_type_e type,
     return is_good && imx_lineproto_error(lp) == IMX_LINEPROTO_OK;
 }
 
-/* Can it be a key, of a tag or a field? */
+/* Can it be a key, of a tag or a field?  As it is: two that the encoder would
+ * have to mend could become one. */
 static int is_key(const char *name)
 {
     char text[2 * NAME_MAX_BYTES + 16];
     imx_lineproto_t lp;
 
-    if (strlen(name) > NAME_MAX_BYTES || imx_directive_has_control(name)) {
+    if (strlen(name) > NAME_MAX_BYTES || imx_directive_has_control(name)
+        || strchr(name, '\\') != NULL || strstr(name, REPLACEMENT) != NULL) {
         return 0;
     }
-    imx_lineproto_init(&lp, text, sizeof text);
+    imx_lineproto_init(&lp, text, sizeof text - 1);
     imx_lineproto_encoded(&lp, "", 0);
     imx_lineproto_tag(&lp, name, strlen(name), "x", 1);
-    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK;
+    text[imx_lineproto_length(&lp)] = '\0';
+    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK
+           && strstr(text, REPLACEMENT) == NULL;
 }
 
 static int is_builtin_field(const char *name)
@@ -365,9 +390,10 @@ static const char *check_own(cmd_parms *cmd, const imx_own_t *own)
 
     if (!is_key(own->name)) {
         return imx_directive_wrong(cmd, own->name,
-                                   "a name of at most 255 bytes without "
-                                   "control characters that is not \"time\" "
-                                   "and does not begin with '_'");
+                                   "a name of at most 255 bytes in UTF-8, "
+                                   "without control characters or "
+                                   "backslashes, that is not \"time\" and "
+                                   "does not begin with '_'");
     }
     if (is_builtin_field(own->name)) {
         return imx_directive_wrong(cmd, own->name,
@@ -677,7 +703,7 @@ static const char *set_sample_word(cmd_parms *cmd, imx_sample_t *sample,
                                    const char *word)
 {
     int ms = 0;
-    const char *err;
+    const char *err, *allowed;
 
     if (word == NULL) {
         return NULL;
@@ -689,17 +715,17 @@ static const char *set_sample_word(cmd_parms *cmd, imx_sample_t *sample,
     if (ap_cstr_casecmpn(word, "slow=", 5) != 0) {
         return imx_directive_wrong(cmd, word, "slow=TIME or errors");
     }
-    err = imx_directive_time(cmd, word + 5, 1, 24 * 3600 * 1000,
-                             "slow=TIME with a time from 1ms to 24h", &ms);
+    allowed = "slow=TIME with a time from 1ms to 24h";
+    err = imx_directive_time(cmd, word + 5, 1, 24 * 3600 * 1000, allowed, &ms);
     sample->slow = ms * APR_INT64_C(1000000);
-    return err;
+    return err != NULL ? imx_directive_wrong(cmd, word, allowed) : NULL;
 }
 
 const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
                                   const char *more, const char *yet_more)
 {
     const char *err = imx_directive_not_htaccess(cmd);
-    imx_sample_t sample = { 0, 0, 0, rate };
+    imx_sample_t sample = { 0, 0, 0 };
 
     if (err != NULL) {
         return err;
@@ -774,6 +800,7 @@ void *imx_schema_create_dir(apr_pool_t *p, char *path)
     dir->enabled = IMX_UNSET;
     dir->sample.rate = IMX_UNSET;
     dir->field_bits = IMX_FIELDS_USUAL;
+    dir->is_passing = keeps_merges;
     return dir;
 }
 
@@ -797,42 +824,70 @@ static imx_schema_dir_t *merge_dir(apr_pool_t *p,
     return merged;
 }
 
-static imx_pairs_t merges;
-static int keeps_merges;
+static imx_schema_kept_t merges;
+static pthread_mutex_t keep_lock = PTHREAD_MUTEX_INITIALIZER;
+static apr_pool_t *keep_pool; /* only with the lock */
 
 void imx_schema_keep_merges(void)
 {
-    keeps_merges = 1;
+    memset(&merges, 0, sizeof merges);
+    keeps_merges = apr_pool_create_unmanaged_ex(&keep_pool, NULL, NULL)
+                   == APR_SUCCESS;
 }
 
-/*
- * In a child: none of these directives stands in .htaccess files, so both sides
- * were made while the configuration was read, or are merges kept here.
- */
-static imx_schema_dir_t *keep_merge(imx_schema_dir_t *outer,
-                                    imx_schema_dir_t *inner)
+static void *make_and_keep(imx_schema_kept_t *kept, const void *first,
+                           const void *second, imx_schema_make_t *make)
 {
-    apr_pool_t *p;
-    imx_pair_t *pair;
+    imx_pair_t *pair = apr_palloc(keep_pool, sizeof *pair);
 
-    if (apr_pool_create_unmanaged_ex(&p, NULL, NULL) != APR_SUCCESS) {
-        return outer;
-    }
-    pair = apr_palloc(p, sizeof *pair);
-    pair->first = outer;
-    pair->second = inner;
-    pair->made = merge_dir(p, outer, inner);
-    imx_pairs_add(&merges, pair);
+    pair->first = first;
+    pair->second = second;
+    pair->made = make(keep_pool, first, second);
+    imx_pairs_add(&kept->pairs, pair);
+    kept->count++;
     return pair->made;
 }
 
+/* The lock is taken once for each pair; other requests find it without. */
+void *imx_schema_keep(imx_schema_kept_t *kept, const void *first,
+                      const void *second, imx_schema_make_t *make)
+{
+    void *made = imx_pairs_find(&kept->pairs, first, second);
+
+    if (made == NULL && kept->count < IMX_SCHEMA_KEPT_MAX) {
+        pthread_mutex_lock(&keep_lock);
+        made = imx_pairs_find(&kept->pairs, first, second);
+        if (made == NULL && kept->count < IMX_SCHEMA_KEPT_MAX) {
+            made = make_and_keep(kept, first, second, make);
+        }
+        pthread_mutex_unlock(&keep_lock);
+    }
+    return made;
+}
+
+static void *make_merge(apr_pool_t *p, const void *outer, const void *inner)
+{
+    return merge_dir(p, outer, inner);
+}
+
+/*
+ * In a child, both sides were made while the configuration was read or are kept
+ * merges, and live as long as the child.  The others are passing: what was made
+ * when the map was full, and what .htaccess files make, even if none of these
+ * directives may stand there.  They are merged for their request alone: another
+ * one could have the same address.
+ */
 void *imx_schema_merge_dir(apr_pool_t *p, void *base, void *add)
 {
-    void *merged;
+    const imx_schema_dir_t *outer = base, *inner = add;
+    imx_schema_dir_t *merged = NULL;
 
-    if (!keeps_merges) {
-        return merge_dir(p, base, add);
+    if (keeps_merges && !outer->is_passing && !inner->is_passing) {
+        merged = imx_schema_keep(&merges, outer, inner, make_merge);
     }
-    merged = imx_pairs_find(&merges, base, add);
-    return merged != NULL ? merged : keep_merge(base, add);
+    if (merged == NULL) {
+        merged = merge_dir(p, outer, inner);
+        merged->is_passing = keeps_merges;
+    }
+    return merged;
 }

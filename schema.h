@@ -13,6 +13,7 @@
 #include "ap_regex.h"
 
 #include "lineproto.h"
+#include "pairs.h"
 
 #define IMX_UNSET (-1)
 
@@ -107,7 +108,6 @@ typedef struct {
     double rate;      /* IMX_UNSET: no directive; 1: all */
     apr_int64_t slow; /* ns from which a request counts as slow; 0: none */
     int errors;       /* also every status of 400 and more */
-    const char *rate_text; /* as it was written */
 } imx_sample_t;
 
 /* For each directory. */
@@ -120,6 +120,7 @@ typedef struct {
     imx_sample_t sample;
     apr_array_header_t *unset_headers; /* of names; NULL: none */
     unsigned field_bits;               /* the built-in fields in effect */
+    int is_passing;                    /* ends with its request */
 } imx_schema_dir_t;
 
 typedef struct {
@@ -144,9 +145,30 @@ void *imx_schema_merge_server(apr_pool_t *p, void *base, void *add);
 void *imx_schema_create_dir(apr_pool_t *p, char *path);
 void *imx_schema_merge_dir(apr_pool_t *p, void *base, void *add);
 
-/* A child, before its first request: from now on merges are kept, as both
- * sides live as long as the child. */
+/* A child, before its first request: from now on merges are kept. */
 void imx_schema_keep_merges(void);
+
+/*
+ * What is made of two objects that live as long as the child is made once, the
+ * first time that a request needs it, and kept.  Sections that a request can
+ * choose freely (<If>, <LocationMatch>) have more combinations than memory has
+ * room for, so a map takes only so many.
+ */
+#define IMX_SCHEMA_KEPT_MAX 4096
+
+typedef struct {
+    imx_pairs_t pairs;
+    _Atomic unsigned count;
+} imx_schema_kept_t;
+
+typedef void *imx_schema_make_t(apr_pool_t *p, const void *first,
+                                const void *second);
+
+/* Any thread of a child: what was made of both, or is made now; NULL: neither,
+ * the map is full.  make: is called with a lock held; its result and what it
+ * takes from p live as long as the child. */
+void *imx_schema_keep(imx_schema_kept_t *kept, const void *first,
+                      const void *second, imx_schema_make_t *make);
 
 /* Setters, for the table in config.c. */
 const char *imx_schema_set_enabled(cmd_parms *cmd, void *dir, int on);

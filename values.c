@@ -22,6 +22,17 @@ struct imx_values_area {
     _Alignas(64) tag_t tags[];
 };
 
+#ifdef IMX_FAULTS
+void (*imx_values_fault)(const char *point);
+#define FAULT(point) \
+    do { \
+        if (imx_values_fault) \
+            imx_values_fault(point); \
+    } while (0)
+#else
+#define FAULT(point) ((void)0)
+#endif
+
 /* A power of two, at least twice the limit. */
 static uint32_t slots_for(uint32_t limit)
 {
@@ -33,10 +44,11 @@ static uint32_t slots_for(uint32_t limit)
     return slots;
 }
 
-static _Atomic uint64_t *entries_of(const imx_values_t *v, uint32_t tag)
+/* The list of a tag; its table is behind it. */
+static _Atomic uint64_t *list_of(const imx_values_t *v, uint32_t tag)
 {
     return (_Atomic uint64_t *)(v->area->tags + v->tags)
-           + (size_t)tag * v->slots;
+           + (size_t)tag * (v->limit + (size_t)v->slots);
 }
 
 size_t imx_values_plan(uint32_t limit, uint32_t tags)
@@ -44,7 +56,7 @@ size_t imx_values_plan(uint32_t limit, uint32_t tags)
     return sizeof(struct imx_values_area)
            + tags
                  * (sizeof(tag_t)
-                    + (size_t)slots_for(limit) * sizeof(uint64_t));
+                    + (limit + (size_t)slots_for(limit)) * sizeof(uint64_t));
 }
 
 void imx_values_format(imx_values_t *v, void *base, uint32_t limit,
@@ -85,69 +97,97 @@ const unsigned char *imx_values_key(const imx_values_t *v)
 
 static int is_other(tag_t *tag)
 {
-    atomic_store_explicit(&tag->is_full, 1, memory_order_relaxed);
+    if (!atomic_load_explicit(&tag->is_full, memory_order_relaxed)) {
+        atomic_store_explicit(&tag->is_full, 1, memory_order_relaxed);
+    }
     atomic_fetch_add_explicit(&tag->others, 1, memory_order_relaxed);
     return 0;
 }
 
-/* Adds one to the count; 0 when it is at its limit. */
-static int count_one(tag_t *tag, uint32_t limit)
-{
-    uint32_t count = atomic_load_explicit(&tag->count, memory_order_relaxed);
+/* Nobody who adds values only looks further: a run of that length in a table
+ * that is half full has a probability below 2^-200. */
+#define PROBES_MAX 1024
 
-    do {
-        if (count >= limit) {
-            return 0;
+typedef struct {
+    _Atomic uint64_t *entries;
+    uint32_t mask;
+} table_t;
+
+/* The entry that has the fingerprint, or the empty one where it would be;
+ * NULL: somebody has filled the table with nonsense. */
+static _Atomic uint64_t *find(const table_t *table, uint64_t fingerprint,
+                              uint64_t *found)
+{
+    uint32_t i = (uint32_t)fingerprint & table->mask, tried;
+
+    for (tried = 0; tried < PROBES_MAX; tried++, i = (i + 1) & table->mask) {
+        *found = atomic_load_explicit(&table->entries[i],
+                                      memory_order_relaxed);
+        if (*found == fingerprint || *found == 0) {
+            return &table->entries[i];
         }
-    } while (!atomic_compare_exchange_weak(&tag->count, &count, count + 1));
-    return 1;
+    }
+    return NULL;
 }
 
-/* The value is not in the set: entry i is where it would go. */
-static int admit_new(const imx_values_t *v, tag_t *tag,
-                     _Atomic uint64_t *entries, uint32_t i,
-                     uint64_t fingerprint)
+static int is_known(const table_t *table, uint64_t fingerprint)
 {
-    uint32_t mask = v->slots - 1, tried;
+    uint64_t found;
 
-    if (!count_one(tag, v->limit)) {
-        return is_other(tag);
+    return find(table, fingerprint, &found) != NULL && found == fingerprint;
+}
+
+/* Once, whoever does it, and however many at a time. */
+static void put(const table_t *table, uint64_t fingerprint)
+{
+    _Atomic uint64_t *entry;
+    uint64_t found;
+
+    do {
+        entry = find(table, fingerprint, &found);
+    } while (entry != NULL && found == 0
+             && !atomic_compare_exchange_strong(entry, &found, fingerprint));
+}
+
+/* The value was not in the table a moment ago. */
+static int admit_new(const imx_values_t *v, tag_t *tag, _Atomic uint64_t *list,
+                     const table_t *table, uint64_t fingerprint)
+{
+    uint32_t i;
+
+    FAULT("missed");
+    i = atomic_load_explicit(&tag->count, memory_order_acquire);
+    if (is_known(table, fingerprint)) {
+        return 1;
     }
-    for (tried = 0; tried <= mask; tried++, i = (i + 1) & mask) {
-        uint64_t found = 0;
+    for (; i < v->limit; i++) {
+        uint64_t listed = 0;
+        uint32_t count = i;
 
-        if (atomic_compare_exchange_strong(&entries[i], &found, fingerprint)) {
+        if (atomic_compare_exchange_strong(&list[i], &listed, fingerprint)) {
+            listed = fingerprint;
+        }
+        FAULT("listed");
+        put(table, listed);
+        FAULT("put");
+        atomic_compare_exchange_strong(&tag->count, &count, i + 1);
+        if (listed == fingerprint) {
             return 1;
         }
-        if (found == fingerprint) {
-            atomic_fetch_sub(&tag->count, 1);
-            return 1;
-        }
     }
-    return is_other(tag); /* somebody has filled the set with nonsense */
+    return is_other(tag);
 }
 
 int imx_values_admit(const imx_values_t *v, unsigned number,
                      uint64_t fingerprint)
 {
     uint32_t place = v->index[number % IMX_VALUES_TAGS_MAX];
-    _Atomic uint64_t *entries = entries_of(v, place);
-    uint32_t mask = v->slots - 1, tried, i;
+    _Atomic uint64_t *list = list_of(v, place);
+    table_t table = { list + v->limit, v->slots - 1 };
 
     fingerprint += fingerprint == 0;
-    i = (uint32_t)fingerprint & mask;
-    for (tried = 0; tried <= mask; tried++, i = (i + 1) & mask) {
-        uint64_t found = atomic_load_explicit(&entries[i],
-                                              memory_order_relaxed);
-
-        if (found == fingerprint) {
-            return 1;
-        }
-        if (found == 0) {
-            break;
-        }
-    }
-    return admit_new(v, &v->area->tags[place], entries, i, fingerprint);
+    return is_known(&table, fingerprint)
+           || admit_new(v, &v->area->tags[place], list, &table, fingerprint);
 }
 
 void imx_values_left_out(const imx_values_t *v)
@@ -158,7 +198,9 @@ void imx_values_left_out(const imx_values_t *v)
 /* A name from the area ends, whoever wrote there. */
 static const char *name_of(tag_t *tag)
 {
-    tag->name[IMX_VALUES_NAME_MAX] = '\0';
+    if (tag->name[IMX_VALUES_NAME_MAX] != '\0') {
+        tag->name[IMX_VALUES_NAME_MAX] = '\0';
+    }
     return tag->name;
 }
 

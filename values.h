@@ -3,19 +3,25 @@
  * can influence: at most a limit for the whole server, in memory that all
  * children share, so that no client can fill InfluxDB with series.
  *
- * The area:  header | tags[] | entries of tag 0 | entries of tag 1 ...
+ * The area:  header | tags[] | list and table of tag 0 | of tag 1 ...
  *
- * The entries of a tag are a set of 64-bit fingerprints with open addressing
- * (Knuth, TAOCP 3, 6.4), at most half full; 0 is an empty one.  Nothing is ever
- * removed: a series that was made stays in InfluxDB.  A value is known by its
- * fingerprint alone, so that must be made with a keyed hash (SipHash with
- * imx_values_key()): who cannot compute it cannot make two values share one.
+ * A value is known by its 64-bit fingerprint alone, so that must be made with a
+ * keyed hash (SipHash with imx_values_key()): who cannot compute it cannot make
+ * two values share one.  The list has as many entries as the limit; 0 is an
+ * empty one.  The table finds a fingerprint by open addressing (Knuth, TAOCP 3,
+ * 6.4) and is at most half full.  Nothing is ever removed: a series that was
+ * made stays in InfluxDB.
  *
- * Why this is right: a new value first adds one to the tag's count, which says
- * no at the limit, and then claims an empty entry by compare-and-swap.  One who
- * finds that another thread was faster with the same value takes its one back.
- * So there are never more entries than the limit.  A child that is killed
- * between the two steps costs the tag one value of its limit.
+ * Why this is right: a new value is appended to the list by compare-and-swap of
+ * its first empty entry, so there are never more than the limit, and two who
+ * append the same value meet at the same entry, where one sees that the other
+ * was faster.  Then it is put into the table, and only then the tag's count
+ * moves past its entry.  So who has read the count and does not find a value in
+ * the table after that knows that it is not among the first `count` entries,
+ * and looks at each of the others on its way to the first empty one; and who
+ * reads a count at the limit and does not find the value knows that it is none
+ * of them.  Who passes an entry does the rest of its work too, so a child that
+ * is killed in between leaves nothing undone.
  *
  * "Any" may be called by any thread of any child: no lock, no malloc, no system
  * call; everything read from the area is clamped.
@@ -75,5 +81,10 @@ const char *imx_values_news(const imx_values_t *v);
 imx_values_totals_t imx_values_totals(const imx_values_t *v);
 const char *imx_values_tag(const imx_values_t *v, uint32_t i, uint32_t *values,
                            uint64_t *others);
+
+#ifdef IMX_FAULTS
+/* For tests: called in the middle of adding a value. */
+extern void (*imx_values_fault)(const char *point);
+#endif
 
 #endif

@@ -82,6 +82,80 @@ my @wrong = (
     [InfluxMetricsMeasurement => '_internal', qr/_/],
     [InfluxMetricsMeasurement => 'x' x 5000, qr/bytes|long/],
     [InfluxMetricsProcessTag => 'name', qr/slot.*pid.*off/],
+    [InfluxMetricsTags => '', qr/none.*hostname.*status/],
+    [InfluxMetricsTags => 'hostnam', qr/none.*hostname.*status/],
+    [InfluxMetricsTags => '+uri', qr/none.*hostname.*status/],
+    [InfluxMetricsTags => '+', qr/none.*hostname.*status/],
+    [InfluxMetricsTags => '+-status', qr/all or none of them/],
+    [InfluxMetricsTags => 'status +scheme', qr/all or none of them/],
+    [InfluxMetricsTags => '+scheme status', qr/all or none of them/],
+    [InfluxMetricsTags => 'none status', qr/none.*hostname.*status/],
+    [InfluxMetricsFields => '', qr/none.*request_time.*uri/],
+    [InfluxMetricsFields => '+status', qr/none.*request_time.*uri/],
+    [InfluxMetricsFields => 'URI', qr/none.*request_time.*uri/],
+    [InfluxMetricsFields => '-uri query', qr/all or none of them/],
+    [InfluxMetricsTag => '', qr/argument/],
+    [InfluxMetricsTag => 'a b c', qr/argument/],
+    [InfluxMetricsTag => '"" x', qr/name/],
+    [InfluxMetricsTag => '_a x', qr/begin with '_'/],
+    [InfluxMetricsTag => 'time x', qr/not "time"/],
+    [InfluxMetricsTag => 'uri x', qr/no built-in field/],
+    [InfluxMetricsTag => 'sample_rate x', qr/no built-in field/],
+    [InfluxMetricsTag => "a\x01b x", qr/control/],
+    [InfluxMetricsTag => 'a\\b x', qr/backslash/],
+    [InfluxMetricsTag => "a\xffb x", qr/UTF-8/],
+    [InfluxMetricsTag => 'n' x 256 . ' x', qr/255 bytes/],
+    [InfluxMetricsTag => 'a ' . 'x' x 1025, qr/1024 bytes/],
+    [InfluxMetricsTag => 'a "%{REQUEST_URI"', qr/expression/],
+    [InfluxMetricsTag => 'a %{NO_SUCH_VARIABLE}', qr/expression/],
+    [InfluxMetricsTag => 'a %{no:such}', qr/expression/],
+    [InfluxMetricsField => '', qr/argument/],
+    [InfluxMetricsField => 'a int', qr/argument/],
+    [InfluxMetricsField => 'a int 1 2', qr/argument/],
+    [InfluxMetricsField => 'a number 1', qr/int, float, string or bool/],
+    [InfluxMetricsField => 'a INT 1', qr/int, float, string or bool/],
+    [InfluxMetricsField => '_a int 1', qr/begin with '_'/],
+    [InfluxMetricsField => 'time int 1', qr/not "time"/],
+    [InfluxMetricsField => 'status int 1', qr/no built-in tag/],
+    [InfluxMetricsField => 'query string 1', qr/no built-in field/],
+    [InfluxMetricsField => 'a int 1.5', qr/whole number/],
+    [InfluxMetricsField => 'a int 9223372036854775808', qr/2\^63/],
+    [InfluxMetricsField => 'a int ""', qr/whole number/],
+    [InfluxMetricsField => 'a int " 1"', qr/whole number/],
+    [InfluxMetricsField => 'a float 1,5', qr/a number/],
+    [InfluxMetricsField => 'a float nan', qr/a number/],
+    [InfluxMetricsField => 'a float 1e999', qr/a number/],
+    [InfluxMetricsField => 'a bool maybe', qr/true, false, on, off/],
+    [InfluxMetricsField => 'a int %{no:such}', qr/expression/],
+    [InfluxMetricsRoute => 'a', qr/argument/],
+    [InfluxMetricsRoute => 'a ^/ b', qr/argument/],
+    [InfluxMetricsRoute => '"" ^/', qr/argument/],
+    [InfluxMetricsRoute => 'n' x 256 . ' ^/', qr/1 to 255 bytes/],
+    [InfluxMetricsRoute => 'a ^/(', qr/regular expression/],
+    [InfluxMetricsTagLimit => '0', qr/1 to 100000/],
+    [InfluxMetricsTagLimit => '100001', qr/1 to 100000/],
+    [InfluxMetricsTagLimit => '-1', qr/1 to 100000/],
+    [InfluxMetricsTagLimit => 'many', qr/1 to 100000/],
+    [InfluxMetricsTagLimit => '1.5', qr/1 to 100000/],
+    [InfluxMetricsIf => '', qr/expression/],
+    [InfluxMetricsIf => '""', qr/expression/],
+    [InfluxMetricsIf => '1==', qr/expression/],
+    [InfluxMetricsIf => '"true" || false', qr/quotes around/],
+    [InfluxMetricsIf => '%{NO_SUCH_VARIABLE}==1', qr/expression/],
+    [InfluxMetricsSample => '', qr/argument/],
+    [InfluxMetricsSample => '1.1', qr/0 to 1/],
+    [InfluxMetricsSample => '-0.1', qr/0 to 1/],
+    [InfluxMetricsSample => 'half', qr/0 to 1/],
+    [InfluxMetricsSample => '10%', qr/0 to 1/],
+    [InfluxMetricsSample => '0.1 fast', qr/slow=TIME or errors/],
+    [InfluxMetricsSample => '0.1 slow=', qr/1ms to 24h/],
+    [InfluxMetricsSample => '0.1 slow=0', qr/1ms to 24h/],
+    [InfluxMetricsSample => '0.1 slow=25h', qr/1ms to 24h/],
+    [InfluxMetricsSample => '0.1 slow=1s errors errors', qr/argument/],
+    [InfluxMetricsUnsetHeader => '', qr/argument/],
+    [InfluxMetricsUnsetHeader => '""', qr/header/],
+    [InfluxMetricsUnsetHeader => 'X-Items:', qr/header/],
+    [InfluxMetricsUnsetHeader => '"X Items"', qr/header/],
 );
 
 # Words of httpd's own that are as good as naming the value.
@@ -99,7 +173,9 @@ for my $case (@wrong) {
     like($line, qr/\b$directive\b/, "$directive $shown: names the directive");
     like($line, $allowed, "$directive $shown: says what is allowed");
     next if $line =~ $no_value || $args =~ /"/ || length $args > 60;
-    my ($bad) = grep { !/^(?:4M|10s|2s)$/ } split / /, $args;
+    next if !length $args || $args =~ /[^ -~]|\\/;
+    my ($bad) = grep { !/^(?:4M|10s|2s|a|x|int|float|bool|none|0\.1
+        |\+scheme|-uri)$/x } split / /, $args;
     like($line, qr/\Q$bad\E/, "$directive $shown: names the value");
 }
 
@@ -110,7 +186,8 @@ for my $line ('InfluxMetricsServer http://127.0.0.1:8086',
     "InfluxMetricsPasswordFile $secret", 'InfluxMetricsCreateDatabase On',
     'InfluxMetricsInterval 1s', 'InfluxMetricsTimeout 1s 2s',
     'InfluxMetricsShutdownTimeout 2s', 'InfluxMetricsBufferSize 8M',
-    'InfluxMetricsMaxBody 1M', 'InfluxMetricsProcessTag off') {
+    'InfluxMetricsMaxBody 1M', 'InfluxMetricsProcessTag off',
+    'InfluxMetricsTagLimit 5') {
     my ($name) = split / /, $line;
     for my $where ('VirtualHost *:81', 'Location /') {
         my ($section) = split / /, $where;
@@ -119,6 +196,36 @@ for my $line ('InfluxMetricsServer http://127.0.0.1:8086',
         like($text, qr/\b$name\b.*(?:not allowed|cannot occur|outside)/s,
             "$name: says that it is out of place");
     }
+}
+
+# A name means one thing.
+for my $lines ("InfluxMetricsTag a x\nInfluxMetricsField a int 1",
+    "InfluxMetricsField a int 1\nInfluxMetricsField a float 1",
+    "InfluxMetricsField a int 1\n<Location /x>\nInfluxMetricsField a string x"
+        . "\n</Location>") {
+    my ($ok, $text) = configtest($lines);
+    ok(!$ok, 'stops httpd -t: ' . $lines =~ s/\n/; /gr);
+    like($text, qr/"a" is not allowed.*one meaning/, 'says why');
+}
+{
+    my @many = map { "InfluxMetricsTag t$_ \"%{REQUEST_URI}\"\n" } 1 .. 62;
+    my ($ok, $text) = configtest(join '', @many);
+    ok(!$ok, '62 tags that are not constant');
+    like($text, qr/InfluxMetricsTag: "t62" .* at most 61/, 'say how many');
+    pop @many;
+    ($ok, $text) = configtest(join '', @many);
+    ok($ok, '61 pass') or diag $text;
+}
+
+# Of a server or virtual host, not of a part of it.
+for my $line ('InfluxMetricsMeasurement x', 'InfluxMetricsRoute x ^/') {
+    my ($name) = split / /, $line;
+    my ($ok, $text) = configtest("<Location />\n$line\n</Location>");
+    ok(!$ok, "$name stops httpd -t in <Location>");
+    like($text, qr/\b$name\b.*(?:not allowed|outside)/s,
+        "$name: says that it is out of place");
+    ($ok, $text) = configtest("<VirtualHost *:81>\n$line\n</VirtualHost>");
+    ok($ok, "$name passes in <VirtualHost>") or diag $text;
 }
 
 for my $right (
@@ -139,6 +246,22 @@ for my $right (
     'InfluxMetricsMaxBody 1M 5000', 'InfluxMetricsMeasurement "my requests"',
     'InfluxMetricsProcessTag slot', 'InfluxMetricsProcessTag pid',
     'InfluxMetricsProcessTag off',
+    'InfluxMetricsTags none', 'InfluxMetricsTags status',
+    'InfluxMetricsTags +scheme -status', 'InfluxMetricsFields none',
+    'InfluxMetricsFields +uri -bytes_sent', 'InfluxMetricsTag a x',
+    'InfluxMetricsTag "a, b=c" "x y"', "InfluxMetricsTag \xc3\xa4 x",
+    'InfluxMetricsTag a', 'InfluxMetricsTag method x',
+    'InfluxMetricsTag a "%{req:X}-%{REQUEST_URI}"', 'InfluxMetricsTag a ""',
+    'InfluxMetricsField a int -9223372036854775808',
+    'InfluxMetricsField a float 1e-3', 'InfluxMetricsField a string ""',
+    'InfluxMetricsField a bool Off', 'InfluxMetricsField a',
+    'InfluxMetricsField a int "%{resp:X-Items}"', 'InfluxMetricsRoute a ^/a',
+    'InfluxMetricsTagLimit 1', 'InfluxMetricsTagLimit 100000',
+    'InfluxMetricsIf true', "InfluxMetricsIf %{REQUEST_METHOD} == 'GET'",
+    "InfluxMetricsIf \"%{REQUEST_METHOD} == 'GET'\"",
+    'InfluxMetricsSample 0', 'InfluxMetricsSample 1 slow=1ms errors',
+    'InfluxMetricsSample 0.001 ERRORS SLOW=24h',
+    'InfluxMetricsUnsetHeader X-A X-B',
     "<VirtualHost *:81>\nInfluxMetrics On\nInfluxMetricsMeasurement x\n"
         . '</VirtualHost>',
     "<Location /x>\nInfluxMetrics Off\n</Location>",
