@@ -419,7 +419,8 @@ static void put_builtin(imx_lineproto_t *lp, const imx_plan_item_t *item,
     }
     else if (field == IMX_FIELD_ABORTED) {
         imx_lineproto_field_bool(lp, item->name, item->name_len,
-                                 is_aborted(first->connection));
+                                 facts->is_broken_off
+                                     || is_aborted(first->connection));
     }
 }
 

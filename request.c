@@ -59,6 +59,8 @@ typedef struct {
         apr_int64_t blocked_in;  /* ns from handler to end, reading ... */
         apr_int64_t blocked_out; /* ... and writing */
         apr_int64_t received;    /* bytes of the body */
+        apr_int64_t discarded;   /* ns of reading it after the end */
+        int is_broken_off;       /* the client went away within the body */
     } seen;
     const apr_array_header_t *unset; /* headers to take away; NULL: none */
     apr_table_t *taken;              /* ... that were; NULL: none */
@@ -255,6 +257,18 @@ static int has_unread(const apr_bucket_brigade *bb)
     return e != APR_BRIGADE_SENTINEL(bb) && e->length == (apr_size_t)-1;
 }
 
+/* The same, where the end is not there yet: mod_include passes the pipes of its
+ * parts on so. */
+static int has_unread_piece(const apr_bucket_brigade *bb)
+{
+    const apr_bucket *e = APR_BRIGADE_FIRST(bb);
+
+    while (e != APR_BRIGADE_SENTINEL(bb) && e->length != (apr_size_t)-1) {
+        e = APR_BUCKET_NEXT(e);
+    }
+    return e != APR_BRIGADE_SENTINEL(bb);
+}
+
 /* Passes what is before e, with a flush; bb keeps e and what is behind it. */
 static apr_status_t pass_front(ap_filter_t *f, apr_bucket_brigade *bb,
                                apr_bucket *e)
@@ -352,6 +366,20 @@ __attribute__((noinline, cold)) static void take_headers(ap_filter_t *f)
     m->unset = NULL;
 }
 
+__attribute__((noinline)) static apr_status_t on_piece(
+    ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t now)
+{
+    if (has_unread_piece(bb)) {
+        apr_status_t rv = read_to_end(f, bb);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        now = read_clock(CLOCK_MONOTONIC);
+    }
+    return pass_piece(f, bb, now);
+}
+
 static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     marks_t *m = f->ctx;
@@ -363,7 +391,7 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
             take_headers(f);
         }
         if (!has_end(bb)) {
-            return pass_piece(f, bb, now);
+            return on_piece(f, bb, now);
         }
         if (has_unread(bb)) {
             return pass_unread(f, bb);
@@ -373,25 +401,34 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
     return pass(f, bb);
 }
 
+/* Errors by which a body ends when its client goes away; what is wrong in it,
+ * too large or too late is for the server to refuse. */
+static int is_gone(apr_status_t rv)
+{
+    return APR_STATUS_IS_EOF(rv) || rv == APR_INCOMPLETE
+           || APR_STATUS_IS_ECONNRESET(rv) || APR_STATUS_IS_ECONNABORTED(rv);
+}
+
+/* httpd reads what the handler left of a body when the answer is made: that is
+ * the client's time, too. */
 static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
                              ap_input_mode_t mode, apr_read_type_e block,
                              apr_off_t readbytes)
 {
     marks_t *m = f->ctx;
-    apr_int64_t before;
+    apr_int64_t *blocked = m->seen.end == 0 ? &m->seen.blocked_in
+                                            : &m->seen.discarded;
+    apr_int64_t before = read_clock(CLOCK_MONOTONIC);
+    apr_status_t rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
     apr_off_t length;
-    apr_status_t rv;
 
-    if (m->seen.end != 0) {
-        rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
+    *blocked += read_clock(CLOCK_MONOTONIC) - before;
+    if (rv != APR_SUCCESS) {
+        m->seen.is_broken_off |= is_gone(rv);
     }
-    else {
-        before = read_clock(CLOCK_MONOTONIC);
-        rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
-        m->seen.blocked_in += read_clock(CLOCK_MONOTONIC) - before;
-    }
-    if (rv == APR_SUCCESS && mode != AP_MODE_SPECULATIVE
-        && apr_brigade_length(bb, 0, &length) == APR_SUCCESS && length > 0) {
+    else if (mode != AP_MODE_SPECULATIVE
+             && apr_brigade_length(bb, 0, &length) == APR_SUCCESS
+             && length > 0) {
         m->seen.received += length;
     }
     return rv;
@@ -519,7 +556,7 @@ static apr_int64_t application_time(const marks_t *m, const times_t *t)
  *
  *   request line .. handler called .. end of stream .. logged
  *       server_time |  application_time    | output_time
- *                   |  input, output_time  |
+ *                   |  input, output_time  | input_time
  */
 static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
 {
@@ -538,10 +575,11 @@ static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
     first = m->seen.first != 0 ? m->seen.first : m->seen.end;
     f.server_time = not_negative(m->waited);
     f.application_time = application_time(m, t);
-    f.output_time = m->seen.blocked_out
+    f.output_time = m->seen.blocked_out - m->seen.discarded
                     + (m->seen.end != 0 ? t->now - m->seen.end : 0);
+    f.is_broken_off = m->seen.is_broken_off;
     if (m->counts_input) {
-        f.input_time = m->seen.blocked_in;
+        f.input_time = m->seen.blocked_in + m->seen.discarded;
         f.bytes_received = m->seen.received;
     }
     if (first != 0) {
