@@ -1,0 +1,448 @@
+# Where the time of a request went, and whose fault it was: what is slow shows
+# in its own phase and nowhere else, whatever makes the answer and however it
+# travels; the phases add up; bytes are those of the bodies.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxApp;
+use ImxCurl;
+use ImxTest;
+use ImxTls;
+use Test::More;
+
+# What else this machine does must not take part in what is measured; only
+# root may ask for that.
+setpriority 0, 0, -10 if !$>;
+
+my $db = influxd();
+my @phases = qw(server_time application_time input_time output_time);
+my $pause = 0.1;                # s, what is slow takes
+my $near = 0.005;               # s, and no other phase grows by more
+my $tries = 5;                  # of each request: the machine has other work
+my $body = 2000;                # bytes of a request
+my $big = 2 * 1024 * 1024;      # bytes of a response: sockets don't hold it
+
+# Authentication, slow when the query says so.
+my $lua = <<'LUA';
+require 'apache2'
+function check(r)
+    local seconds = (r.args or ''):match('auth=([%d.]+)')
+    if seconds then r.usleep(math.floor(seconds * 1000000)) end
+    r.user = 'somebody'
+    return apache2.OK
+end
+LUA
+
+my $fcgi = ImxApp->start('fcgi');
+my $echo = ImxApp->start('echo');
+
+my $conf = sub {
+    my ($h) = @_;
+    my ($dir, $behind) = ($h->dir, $h->port('behind.test'));
+    return <<"CONF";
+InfluxMetricsDatabase $h->{mpm}
+InfluxMetricsInterval 100ms
+InfluxMetricsFields +server_time +input_time +output_time +ttfb +bytes_received
+InfluxMetricsFields +aborted +query
+EnableSendfile On
+SendBufferSize 65536
+LuaScope thread
+ScriptAlias /cgi/ $dir/htdocs/cgi/
+<Directory $dir/htdocs/cgi>
+Options +ExecCGI
+</Directory>
+WSGIScriptAlias /wsgi $dir/app.wsgi
+WSGIScriptAlias /daemon $dir/app.wsgi
+WSGIApplicationGroup %{GLOBAL}
+WSGIChunkedRequest On
+WSGIDaemonProcess behind processes=1 threads=4 home=$dir
+<Location /daemon>
+WSGIProcessGroup behind
+</Location>
+ProxyPass /proxy/ http://127.0.0.1:$behind/
+ProxyPass /fcgi/ fcgi://127.0.0.1:@{[$fcgi->port]}/
+<Location /deflate>
+SetOutputFilter DEFLATE
+</Location>
+Alias /deflate $dir/htdocs/static
+WSGIScriptAlias /packed $dir/app.wsgi
+<Location /packed>
+SetOutputFilter DEFLATE
+</Location>
+ProxyPass /upgrade/ http://127.0.0.1:@{[$echo->port]}/ upgrade=echo
+ProxyPass /tunnel/ ws://127.0.0.1:@{[$echo->port]}/ upgrade=echo
+<Directory $dir/htdocs/parts>
+Options +Includes
+SetOutputFilter INCLUDES
+</Directory>
+CONF
+};
+
+sub server {
+    my ($mpm) = @_;
+    my $h2 = $mpm eq 'prefork' ? '' : "Protocols h2 h2c http/1.1\n";
+    my $auth = sub { "<Location />\nAuthType Basic\nAuthName imx\nRequire "
+        . "valid-user\nLuaHookCheckUserID $_[0]{dir}/check.lua check\n"
+        . "</Location>\n" };
+    my ($cert, $key) = ImxTls->new->issue('IP:127.0.0.1');
+    my $h = httpd(mpm => $mpm, module => 1, influx => $db, start => 0,
+        children => $mpm eq 'prefork' ? 8 : 2, conf => $conf,
+        modules => [qw(alias authn_core authz_user deflate filter include lua
+            proxy proxy_fcgi proxy_http proxy_wstunnel ssl wsgi), $mpm eq 'prefork' ? 'cgi' : 'cgid',
+            $h2 ? 'http2' : ()],
+        vhosts => [
+            'plain.test' => sub { $h2 . $auth->(@_) },
+            'tls.test' => sub { $h2 . $auth->(@_) . "SSLEngine on\n"
+                . "SSLCertificateFile $cert\nSSLCertificateKeyFile $key" },
+            'behind.test' => sub { "InfluxMetrics Off\n"
+                . 'WSGIScriptAlias / ' . $_[0]->dir . '/app.wsgi' }]);
+    $h->put('check.lua', $lua);
+    $h->put('app.wsgi', ImxApp::wsgi());
+    $h->put('htdocs/cgi/app', ImxApp::cgi(), 0755);
+    $h->put('htdocs/static/app', "app\n");
+    $h->put('htdocs/parts/late', '<!--#include virtual="/cgi/app?late='
+        . $pause . '" -->');
+    # Not to be made smaller.
+    $h->put('htdocs/static/big', join '', map { chr rand 256 } 1 .. $big);
+    return $h->start;
+}
+
+# How a request travels: the virtual host, and how to say it to curl.
+my %way = (
+    http1 => ['plain', '--http1.1', '-HExpect:'],
+    continue => ['plain', '--http1.1', '-HExpect: 100-continue'],
+    tls => ['tls', '--http1.1', '-HExpect:'],
+    h2c => ['plain', '--http2-prior-knowledge'],
+    h2 => ['tls', '--http2'],
+);
+
+# What it meets: in which phase that is to be seen, and how it is asked for.
+my %slow = (
+    none => [undef],
+    upload => ['input_time', { upload_pause => $pause }],
+    application => ['application_time', {}, "&app=$pause"],
+    authentication => ['server_time', {}, "&auth=$pause"],
+    big => [undef, {}],
+    reader => ['output_time', { read_pause => $pause }],
+);
+
+my $serial = 0;
+my (%wanted, %bytes);
+
+# One request; its point is found by the id in its query.
+sub ask {
+    my ($h, $kind, $way, $slow) = @_;
+    my ($vhost, @flags) = @{ $way{$way} };
+    my (undef, $pauses, $words) = @{ $slow{$slow} };
+    my $static = $kind =~ /static|deflate/;
+    my $is_big = $slow eq 'big' || $slow eq 'reader';
+    my $name = $static && $is_big ? 'big' : 'app';
+    my $id = ++$serial;
+    my $query = "id=$id" . ($words // '') . ($is_big ? "&big=$big" : '&read');
+    my $url = $h->url("/$kind/$name?$query", "$vhost.test");
+    $url =~ s/^http/https/ if $vhost eq 'tls';
+    my $r = ImxCurl::ask($url, flags => [qw(-k -u a:b), @flags, '-X',
+        $static || $is_big ? 'GET' : 'POST'],
+        ($is_big ? () : (upload => $body)), %{ $pauses // {} });
+    $r->{paused} //= $pause;
+    $bytes{$id} = [$r->{length}, $is_big ? 0 : $body, $kind, $way];
+    return { id => $id, %$r };
+}
+
+# The points by their ids, when all of them are there.
+sub collect {
+    my ($database) = @_;
+    my %point;
+    wait_until(20, sub {
+        my @rows = eval { $db->query('SELECT * FROM "raw-requests"',
+            $database) };
+        %point = map { $_->{query} =~ /^id=(\d+)/ ? ($1 => $_) : () } @rows;
+        keys %point >= $wanted{$database};
+    });
+    return \%point;
+}
+
+# Each phase as it is when nothing is slow: the least that was seen.
+sub least {
+    my (@points) = @_;
+    my %least;
+    for my $p (@points) {
+        for (@phases) {
+            $least{$_} = $p->{$_}
+                if !defined $least{$_} || $p->{$_} < $least{$_};
+        }
+    }
+    return \%least;
+}
+
+# Phases that are not as they should be.  A reader that reads on after its
+# pause takes a while for that, too.
+sub wrong {
+    my ($p, $base, $own, $asked) = @_;
+    my $rest = $own eq 'output_time' ? $asked->{rest} : 0;
+    return grep {
+        my $more = $p->{$_} - $base->{$_};
+        $_ eq $own ? $more < $asked->{paused} - $near
+                || $more > $asked->{paused} + $rest + $near
+            : $more > $near;
+    } @phases;
+}
+
+sub show {
+    my ($p) = @_;
+    return join ' ', map { sprintf '%s %.6f', $_, $p->{$_} // -1 } @phases,
+        qw(request_time ttfb);
+}
+
+sub measure {
+    my ($h, $kinds, $ways) = @_;
+    my (%open, %base, %last);
+    for my $kind (@$kinds) {
+        for my $way (@$ways) {
+            for my $slow (qw(upload application authentication reader)) {
+                next if $kind =~ /static|deflate/ && ($slow eq 'application'
+                    # HTTP/2 answers without waiting for what nobody reads.
+                    || $slow eq 'upload' && $way =~ /^h2/);
+                $open{"$kind $way $slow"} = 1;
+            }
+        }
+    }
+    for my $try (1 .. $tries) {
+        last if !%open;
+        my (%asked, %done);
+        for my $case (sort keys %open) {
+            my ($kind, $way, $slow) = split ' ', $case;
+            my $none = $slow eq 'reader' ? 'big' : 'none';
+            $asked{"$kind $way $none"} //= ask($h, $kind, $way, $none);
+            $asked{$case} = ask($h, $kind, $way, $slow);
+        }
+        $wanted{ $h->{mpm} } += keys %asked;
+        my $point = collect($h->{mpm});
+        for my $case (keys %asked) {
+            my $p = $point->{ $asked{$case}{id} };
+            push @{ $base{$case} }, $p if $p && $case =~ /(?:none|big)$/;
+        }
+        for my $case (keys %open) {
+            my ($kind, $way, $slow) = split ' ', $case;
+            my $none = $slow eq 'reader' ? 'big' : 'none';
+            my $p = $point->{ $asked{$case}{id} } or next;
+            my $base = least(@{ $base{"$kind $way $none"} });
+            my @wrong = wrong($p, $base, $slow{$slow}[0], $asked{$case});
+            delete $open{$case} if !@wrong;
+            $last{$case} = "try $try: @wrong\n  is    " . show($p)
+                . "\n  least " . show({ %$base, request_time => $asked{$case}{paused} });
+            diag "$case $last{$case}" if $ENV{IMX_VERBOSE} && @wrong;
+        }
+    }
+    ok(!$open{$_}, "$h->{mpm}: $_") or diag $last{$_} for sort keys %last;
+}
+
+
+# ---- what needs a client that says each byte ----
+
+sub head {
+    my ($method, $path, $more) = @_;
+    return "$method $path HTTP/1.1\r\nHost: imx.test\r\n"
+        . "Authorization: Basic YTpi\r\n" . ($more // '') . "\r\n";
+}
+
+my $close = "Connection: close\r\n";
+my $length = "Content-Length: $body\r\n";
+my $upgrade = "Upgrade: echo\r\nConnection: Upgrade\r\n";
+
+sub simple { [head('GET', $_[0], $close)] }
+
+# A body of a known length that pauses in its middle.
+sub late_body {
+    my $head = head('POST', $_[0], $length . $close);
+    return [$head . 'x' x $body, pause => [length($head) + $body / 2, $pause]];
+}
+
+# The second request comes later, on the same connection.
+sub twice {
+    my ($path, $first) = @_;
+    return [$first . head('GET', $path, $close),
+        pause => [length $first, $pause]];
+}
+
+# A connection that is switched to another protocol, pauses, and ends.
+sub switch {
+    my $head = head('GET', $_[0], $upgrade);
+    return ["${head}hello\n", pause => [length $head, $pause],
+        half_close => 1];
+}
+
+# A client that takes nothing of what it asked for, and is gone.
+sub no_reader {
+    [head('GET', $_[0]), rcvbuf => 4096, read_pause => $pause, read => 0];
+}
+
+# A client that is gone in the middle of its body.
+sub half_a_body {
+    my $text = head('POST', $_[0], $length) . 'x' x 500;
+    return [$text, pause => [length $text, $pause], read => 0];
+}
+
+my $late = "late=$pause";
+my %app = (slow => { application_time => 1 });
+my %late = (slow => { application_time => 2 });
+my %input = (slow => { input_time => 1 });
+# httpd reads on what the application left, as the connection goes on.
+sub unread_body {
+    my ($bytes, %o) = @{ late_body(@_) };
+    $bytes =~ s/\Q$close//;
+    $o{pause}[0] -= length $close;
+    return [$bytes . head('GET', '/static/app', $close), %o];
+}
+
+my @edges = (
+    ['a pause before the request', '/static/app', sub { twice($_[0],
+        head('GET', '/static/app')) }, is => [200, 4, 0]],
+    ['a pause in the header', '/static/app', sub {
+        my ($text) = @{ simple(@_) };
+        return [$text, pause => [length($text) - 2, $pause]];
+    }, slow => { server_time => 1 }, is => [200, 4, 0]],
+    (map { ["a body of a known length: $_", "/$_/app?read", \&late_body, %input,
+        is => [200, 4, $body]] } qw(cgi wsgi daemon proxy fcgi)),
+    (map { ["a body that nobody reads: $_", "/$_/app", \&unread_body, %input,
+        is => [200, 4, $body]] } qw(wsgi daemon proxy)),
+    (map { ["an answer in pieces: $_", "/$_/app?$late", \&simple, %late,
+        is => [200, 4, 0]] } qw(cgi wsgi daemon proxy fcgi)),
+    ['compressed', "/packed/app?app=$pause", sub {
+        [head('GET', $_[0], "${close}Accept-Encoding: gzip\r\n")] }, %app],
+    ['compressed in pieces', "/packed/app?$late", sub {
+        [head('GET', $_[0], "${close}Accept-Encoding: gzip\r\n")] }, %late],
+    ['included', '/parts/late', \&simple, %late, is => [200, 4, 0]],
+    ['a range', '/static/big', sub { [head('GET', $_[0],
+        "${close}Range: bytes=100-299\r\n")] }, is => [206, 200, 0]],
+    ['HEAD', '/static/big', sub { [head('HEAD', $_[0], $close)] },
+        is => [200, 0, 0]],
+    ['a client that is gone', "/wsgi/app?big=$big", \&no_reader,
+        slow => { output_time => 1 }, aborted => 1],
+    ['a client that is gone: file', '/static/big', \&no_reader,
+        slow => { output_time => 1 }, aborted => 1],
+    (map { ["a body that is broken off: $_", "/$_/app?read", \&half_a_body,
+        %input, aborted => 1] } qw(cgi wsgi daemon proxy fcgi)),
+    (map { ["switched by $_", "/$_/", \&switch, %app, no_ttfb => 1,
+        is => [101, undef, 0]] } qw(upgrade tunnel)),
+    ['switched after a slow authentication', "/upgrade/?auth=$pause", \&switch,
+        slow => { server_time => 1 }, no_ttfb => 1, is => [101, undef, 0]],
+);
+
+# Phases that are not as long as was imposed.
+sub wrong_edge {
+    my ($p, $slow) = @_;
+    return grep {
+        my $least = $pause * ($slow->{$_} // 0);
+        my $more = ($p->{$_} // 0) - $least;
+        # What a process takes to start is no delay that we impose.
+        $more < -$near || $more > ($_ eq 'application_time' ? 0.1 : $near);
+    } @phases;
+}
+
+sub edges {
+    my ($h, @edges) = @_;
+    my %last;
+    for my $try (1 .. $tries) {
+        for my $edge (@edges) {
+            my ($path, $run) = @$edge[1, 2];
+            $edge->[0] = { name => $edge->[0], @$edge[3 .. $#$edge] }
+                if !ref $edge->[0];
+            my $id = ++$serial;
+            my ($file, $words) = split /\?/, $path;
+            my ($text, %o) = @{ $run->("$file?id=$id&" . ($words // '')) };
+            raw($h->port('plain.test'), $text, %o);
+            $edge->[0]{id} = $id;
+            $wanted{ $h->{mpm} }++;
+        }
+        my $point = collect($h->{mpm});
+        my @open;
+        for my $edge (@edges) {
+            my $e = $edge->[0];
+            my $p = $last{ $e->{name} } = $point->{ $e->{id} };
+            if (!$p || wrong_edge($p, $e->{slow} // {})) {
+                push @open, $edge;
+                diag "try $try: $e->{name}: " . ($p ? show($p) : 'no point')
+                    if $ENV{IMX_VERBOSE};
+                next if $try < $tries;
+            }
+            edge_is("$h->{mpm}: $e->{name}", $e, $p);
+        }
+        @edges = @open;
+    }
+}
+
+sub edge_is {
+    my ($name, $e, $p) = @_;
+    subtest $name => sub {
+        ok($p, 'has a point') or return;
+        is(join(' ', wrong_edge($p, $e->{slow} // {})), '', 'phases')
+            or diag show($p);
+        ok(!!$p->{aborted} == !!$e->{aborted}, 'aborted');
+        is(defined $p->{ttfb} ? 1 : 0, $e->{no_ttfb} ? 0 : 1, 'ttfb');
+        my ($status, $sent, $received) = @{ $e->{is} // [] };
+        is($p->{status}, $status, 'status') if defined $status;
+        is($p->{bytes_sent}, $sent, 'bytes_sent') if defined $sent;
+        is($p->{bytes_received}, $received, 'bytes_received')
+            if defined $received;
+    };
+}
+
+# Bytes of the bodies, as the client has counted them.  HTTP/2 answers without
+# taking a body that nobody reads.
+sub bytes_are {
+    my ($name, $point) = @_;
+    my ($n, @wrong) = (0);
+    for my $id (grep { $bytes{$_} } sort { $a <=> $b } keys %$point) {
+        my ($sent, $received, $kind, $way) = @{ $bytes{$id} };
+        my $p = $point->{$id};
+        $received = $p->{bytes_received}
+            if $kind =~ /static|deflate/ && $way =~ /^h2/;
+        $n++;
+        push @wrong, "$kind $way: sent $p->{bytes_sent} of $sent, received "
+            . "$p->{bytes_received} of $received"
+            if $p->{bytes_sent} != $sent || $p->{bytes_received} != $received
+            || $p->{aborted};
+    }
+    ok($n > 0 && !@wrong, "$name: bytes of $n bodies") or diag join "\n", @wrong;
+}
+
+# What holds for every point, however it went.
+sub invariants {
+    my ($mpm, $points) = @_;
+    my (@sum, @ttfb);
+    for my $p (@$points) {
+        my $sum = 0;
+        $sum += $p->{$_} // 0 for @phases;
+        push @sum, $p if abs($sum - $p->{request_time}) > 6e-6
+            || grep { ($p->{$_} // 0) < 0 } @phases;
+        push @ttfb, $p if defined $p->{ttfb}
+            && ($p->{ttfb} < $p->{server_time} - 1e-6
+                || $p->{ttfb} > $p->{request_time} + 1e-6);
+    }
+    is(scalar @$points, $wanted{$mpm}, "$mpm: a point for each request");
+    is(scalar @sum, 0, "$mpm: the phases of every point add up")
+        or diag map { "$_->{query}: " . show($_) . "\n" } @sum;
+    is(scalar @ttfb, 0, "$mpm: ttfb is within every request")
+        or diag map { "$_->{query}: " . show($_) . "\n" } @ttfb;
+}
+
+for my $mpm (qw(event prefork)) {
+    my $h = server($mpm);
+    if ($mpm eq 'event') {
+        measure($h, [qw(static deflate cgi wsgi daemon proxy fcgi)],
+            [qw(http1 h2)]);
+        measure($h, [qw(static wsgi)], [qw(continue tls h2c)]);
+        edges($h, @edges);
+    }
+    else {
+        measure($h, ['cgi'], ['http1']);    # event has mod_cgid
+    }
+    my $point = collect($mpm);
+    bytes_are($mpm, $point);
+    invariants($mpm, [values %$point]);
+    ok($h->stop, "$mpm: stops");
+}
+
+finish();
