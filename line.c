@@ -317,11 +317,6 @@ static const char *builtin_string(imx_field_e field, request_rec *first,
     }
 }
 
-static int is_aborted(const conn_rec *c)
-{
-    return c->aborted || (c->master != NULL && c->master->aborted);
-}
-
 /* Requests before this one on its connection.  httpd has counted this one, too,
  * if the connection goes on (ap_set_keepalive()). */
 static apr_int64_t keepalive(const conn_rec *c)
@@ -419,8 +414,7 @@ static void put_builtin(imx_lineproto_t *lp, const imx_plan_item_t *item,
     }
     else if (field == IMX_FIELD_ABORTED) {
         imx_lineproto_field_bool(lp, item->name, item->name_len,
-                                 facts->is_broken_off
-                                     || is_aborted(first->connection));
+                                 facts->is_aborted);
     }
 }
 

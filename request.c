@@ -60,7 +60,8 @@ typedef struct {
         apr_int64_t blocked_out; /* ... and writing */
         apr_int64_t received;    /* bytes of the body */
         apr_int64_t discarded;   /* ns of reading it after the end */
-        int is_broken_off;       /* the client went away within the body */
+        int is_reading;          /* of the body, now */
+        int is_broken_off;       /* reading or writing found no client */
     } seen;
     const apr_array_header_t *unset; /* headers to take away; NULL: none */
     apr_table_t *taken;              /* ... that were; NULL: none */
@@ -226,6 +227,15 @@ static int has_end(const apr_bucket_brigade *bb)
     return 0;
 }
 
+/* Errors of a client that went away; what is wrong in its body, too large or too
+ * late is for the server to refuse. */
+static int is_gone(apr_status_t rv)
+{
+    return APR_STATUS_IS_EOF(rv) || rv == APR_INCOMPLETE
+           || APR_STATUS_IS_EPIPE(rv) || APR_STATUS_IS_ECONNRESET(rv)
+           || APR_STATUS_IS_ECONNABORTED(rv);
+}
+
 /* A piece with more to come: what it waits for below is the client's time. */
 __attribute__((noinline)) static apr_status_t pass_piece(
     ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t before)
@@ -238,6 +248,7 @@ __attribute__((noinline)) static apr_status_t pass_piece(
     }
     rv = ap_pass_brigade(f->next, bb);
     m->seen.blocked_out += read_clock(CLOCK_MONOTONIC) - before;
+    m->seen.is_broken_off |= rv != APR_SUCCESS && is_gone(rv);
     return rv;
 }
 
@@ -380,9 +391,17 @@ __attribute__((noinline)) static apr_status_t on_piece(
     return pass_piece(f, bb, now);
 }
 
+__attribute__((noinline, cold)) static apr_status_t not_passed(marks_t *m,
+                                                               apr_status_t rv)
+{
+    m->seen.is_broken_off |= is_gone(rv);
+    return rv;
+}
+
 static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     marks_t *m = f->ctx;
+    apr_status_t rv;
 
     if (m->seen.end == 0) {
         apr_int64_t now = read_clock(CLOCK_MONOTONIC);
@@ -398,30 +417,24 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
         }
         m->seen.end = now;
     }
-    return pass(f, bb);
+    rv = pass(f, bb);
+    return rv == APR_SUCCESS ? rv : not_passed(m, rv);
 }
 
-/* Errors by which a body ends when its client goes away; what is wrong in it,
- * too large or too late is for the server to refuse. */
-static int is_gone(apr_status_t rv)
-{
-    return APR_STATUS_IS_EOF(rv) || rv == APR_INCOMPLETE
-           || APR_STATUS_IS_ECONNRESET(rv) || APR_STATUS_IS_ECONNABORTED(rv);
-}
-
-/* httpd reads what the handler left of a body when the answer is made: that is
- * the client's time, too. */
-static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
-                             ap_input_mode_t mode, apr_read_type_e block,
-                             apr_off_t readbytes)
+static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
+                              ap_input_mode_t mode, apr_read_type_e block,
+                              apr_off_t readbytes)
 {
     marks_t *m = f->ctx;
     apr_int64_t *blocked = m->seen.end == 0 ? &m->seen.blocked_in
                                             : &m->seen.discarded;
     apr_int64_t before = read_clock(CLOCK_MONOTONIC);
-    apr_status_t rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
     apr_off_t length;
+    apr_status_t rv;
 
+    m->seen.is_reading = 1;
+    rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
+    m->seen.is_reading = 0;
     *blocked += read_clock(CLOCK_MONOTONIC) - before;
     if (rv != APR_SUCCESS) {
         m->seen.is_broken_off |= is_gone(rv);
@@ -432,6 +445,23 @@ static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
         m->seen.received += length;
     }
     return rv;
+}
+
+/*
+ * httpd reads what the handler left of a body when the answer is made: that is
+ * the client's time, too.  Behind the last chunk its filter, which comes next,
+ * reads the trailer through r's filters, and so through this one once more:
+ * that is no part of the body, and its time is being taken.
+ */
+static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
+                             ap_input_mode_t mode, apr_read_type_e block,
+                             apr_off_t readbytes)
+{
+    marks_t *m = f->ctx;
+
+    return m->seen.is_reading
+               ? ap_get_brigade(f->next, bb, mode, block, readbytes)
+               : read_body(f, bb, mode, block, readbytes);
 }
 
 void imx_request_register_filters(void)
@@ -551,6 +581,14 @@ static apr_int64_t application_time(const marks_t *m, const times_t *t)
     return end - m->handler - m->seen.blocked_in - m->seen.blocked_out;
 }
 
+/* mod_http2 sets the flag of a stream's connection and of the one below also
+ * when it takes down what is complete. */
+static int is_aborted(const conn_rec *c, const marks_t *m)
+{
+    return (m != NULL && m->seen.is_broken_off)
+           || (c->master == NULL && c->aborted);
+}
+
 /*
  * The phases; those that happened add up to request_time:
  *
@@ -558,7 +596,8 @@ static apr_int64_t application_time(const marks_t *m, const times_t *t)
  *       server_time |  application_time    | output_time
  *                   |  input, output_time  | input_time
  */
-static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
+static imx_line_facts_t facts_of(const request_rec *r, const marks_t *m,
+                                 const times_t *t)
 {
     imx_line_facts_t f = { .request_time = t->request_time,
                            .application_time = IMX_LINE_ABSENT,
@@ -569,6 +608,7 @@ static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
                            .bytes_received = IMX_LINE_ABSENT };
     apr_int64_t first;
 
+    f.is_aborted = is_aborted(r->connection, m);
     if (m == NULL) {
         return f; /* no handler was called */
     }
@@ -577,7 +617,6 @@ static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
     f.application_time = application_time(m, t);
     f.output_time = m->seen.blocked_out - m->seen.discarded
                     + (m->seen.end != 0 ? t->now - m->seen.end : 0);
-    f.is_broken_off = m->seen.is_broken_off;
     if (m->counts_input) {
         f.input_time = m->seen.blocked_in + m->seen.discarded;
         f.bytes_received = m->seen.received;
@@ -682,7 +721,7 @@ __attribute__((noinline)) static char *put_other(
     char *p, const imx_plan_t *plan, request_rec *first, request_rec *last,
     const marks_t *m, const times_t *t)
 {
-    imx_line_facts_t facts = facts_of(m, t);
+    imx_line_facts_t facts = facts_of(first, m, t);
     imx_plan_text_t rate = { NULL, 0 };
     char *end = p + LINE_LONG, *fields;
 

@@ -8,7 +8,8 @@ package ImxCurl;
 #       flags => ['--http2', ...],       # of curl
 #       upload => BYTES,                 # a body from a pipe, so of no length
 #       upload_pause => SEC,             # between its halves
-#       read_pause => SEC);              # behind the answer's first bytes
+#       read_pause => SEC,               # behind the answer's first bytes
+#       leave => 1);                     # ends curl there
 #   $r->{length};                        # bytes of the body that came
 #   $r->{paused};                        # seconds that the pause really took
 #   $r->{rest};                          # ... and reading all that came after
@@ -84,6 +85,7 @@ sub ask {
     close $in;
     my $first = sysread $out, my $bytes, 1;
     $r{paused} = _pause($o{read_pause}) if $first && $o{read_pause};
+    kill KILL => $pid if $o{leave};
     my $begin = time;
     $r{length} = $first // 0;
     while (my $n = sysread $out, $bytes, 65536) { $r{length} += $n }
