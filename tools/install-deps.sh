@@ -32,9 +32,10 @@ for group; do
         packages="$packages $build"
         commands="$commands gcc make apxs curl-config" ;;
     test)
-        packages="$packages $build $server libcmocka-dev victoria-metrics"
+        packages="$packages $build $server libcmocka-dev victoria-metrics curl
+            nghttp2-client openssl"
         commands="$commands gcc make apxs curl-config perl prove ab influxd
-            victoria-metrics" ;;
+            victoria-metrics curl h2load openssl" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"
