@@ -157,7 +157,7 @@ sub collect {
     wait_until(20, sub {
         my @rows = eval { $db->query('SELECT * FROM "raw-requests"',
             $database) };
-        %point = map { $_->{query} =~ /^id=(\d+)/ ? ($1 => $_) : () } @rows;
+        %point = map { ($_->{query} // '') =~ /^id=(\d+)/ ? ($1 => $_) : () } @rows;
         keys %point >= $wanted{$database};
     });
     return \%point;
@@ -259,6 +259,15 @@ sub late_body {
     return [$head . 'x' x $body, pause => [length($head) + $body / 2, $pause]];
 }
 
+# A body that pauses twice, on a connection that goes on: an application that
+# does not wait for it has answered before the second time.
+sub later_body {
+    my $head = head('POST', $_[0], $length);
+    my $at = length $head;
+    return [$head . 'x' x $body . head('GET', '/static/app', $close), pause =>
+        [map { $at + $_ => $pause } $body / 4, $body / 2]];
+}
+
 # A body in chunks that pauses before its very last line.
 sub late_trailer {
     my $text = head('POST', $_[0], "Transfer-Encoding: chunked\r\n$close")
@@ -322,6 +331,8 @@ my @edges = (
         is => [200, 4, 11]] } qw(cgi wsgi daemon proxy fcgi)),
     (map { ["a body that nobody reads: $_", "/$_/app", \&unread_body, %input,
         is => [200, 4, $body]] } qw(wsgi daemon proxy)),
+    ['a body that is longer than the answer', '/fcgi/app', \&later_body,
+        slow => { input_time => 2 }, is => [200, 4, $body]],
     (map { ["an answer in pieces: $_", "/$_/app?$late", \&simple, %late,
         is => [200, 4, 0]] } qw(cgi wsgi daemon proxy fcgi)),
     ['compressed', "/packed/app?app=$pause", sub {

@@ -144,18 +144,21 @@ sub _params {
     return %param;
 }
 
+sub _words {
+    my %param = _params($_[0]);
+    return map { /^(\w+)=?(.*)/ } split /&/, $param{QUERY_STRING};
+}
+
 sub _nap { select undef, undef, undef, $_[0] if $_[0] }
 
 sub _fcgi {
     my ($s) = @_;
-    my $params = '';
-    while (1) {
-        my ($type, $content) = _record($s);
+    my ($params, $type, $content, %do) = ('');
+    do {
+        ($type, $content) = _record($s);
         $params .= $content if $type == $PARAMS;
-        last if $type == $STDIN && $content eq '';
-    }
-    my %param = _params($params);
-    my %do = map { /^(\w+)=?(.*)/ } split /&/, $param{QUERY_STRING};
+        %do = _words($params) if $type == $STDIN;
+    } while $type != $STDIN || exists $do{read} && $content ne '';
     _nap($do{app});
     _send_record($s, $STDOUT, "Content-Type: text/plain\r\n\r\n");
     _nap($do{late});
@@ -169,6 +172,7 @@ sub _fcgi {
     _nap($do{late});
     _send_record($s, $STDOUT, '');
     _send_record($s, $END, pack 'NCx3', 0, 0);
+    1 while sysread $s, my $rest, 65536;    # else it might lose the answer
 }
 
 # ---- 101 Switching Protocols ----

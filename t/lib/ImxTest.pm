@@ -176,7 +176,7 @@ sub http {
 sub get { http('GET', $_[0]) }
 
 # Sends bytes as they are and returns what comes back until the server closes.
-# pause => [after_bytes, seconds] sends the rest later; read_pause => seconds
+# pause => [after_bytes, seconds, ...] sends the rest later; read_pause => seconds
 # waits before reading; rcvbuf => bytes; half_close => 1 ends our direction
 # after sending; read => 0 closes at once.
 sub raw {
@@ -186,12 +186,13 @@ sub raw {
     setsockopt $s, SOL_SOCKET, SO_RCVBUF, $o{rcvbuf} if $o{rcvbuf};
     connect $s, pack_sockaddr_in($port, INADDR_LOOPBACK)
         or die "connect to $port: $!";
-    my $cut = $o{pause} ? $o{pause}[0] : length $bytes;
-    _write($s, substr $bytes, 0, $cut);
-    if ($o{pause}) {
-        select undef, undef, undef, $o{pause}[1];
-        _write($s, substr $bytes, $cut);
+    my ($sent, @pauses) = (0, @{ $o{pause} // [] });
+    while (my ($after, $seconds) = splice @pauses, 0, 2) {
+        _write($s, substr $bytes, $sent, $after - $sent);
+        select undef, undef, undef, $seconds;
+        $sent = $after;
     }
+    _write($s, substr $bytes, $sent);
     shutdown $s, 1 if $o{half_close};
     select undef, undef, undef, $o{read_pause} if $o{read_pause};
     return '' if exists $o{read} && !$o{read};
