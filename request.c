@@ -59,7 +59,6 @@ typedef struct {
         apr_int64_t blocked_in;  /* ns from handler to end, reading ... */
         apr_int64_t blocked_out; /* ... and writing */
         apr_int64_t received;    /* bytes of the body */
-        apr_int64_t discarded;   /* ns of reading it after the end */
         int is_reading;          /* of the body, now */
         int is_broken_off;       /* reading or writing found no client */
     } seen;
@@ -426,8 +425,6 @@ static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
                               apr_off_t readbytes)
 {
     marks_t *m = f->ctx;
-    apr_int64_t *blocked = m->seen.end == 0 ? &m->seen.blocked_in
-                                            : &m->seen.discarded;
     apr_int64_t before = read_clock(CLOCK_MONOTONIC);
     apr_off_t length;
     apr_status_t rv;
@@ -435,7 +432,9 @@ static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
     m->seen.is_reading = 1;
     rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
     m->seen.is_reading = 0;
-    *blocked += read_clock(CLOCK_MONOTONIC) - before;
+    if (m->seen.end == 0) {
+        m->seen.blocked_in += read_clock(CLOCK_MONOTONIC) - before;
+    }
     if (rv != APR_SUCCESS) {
         m->seen.is_broken_off |= is_gone(rv);
     }
@@ -447,12 +446,9 @@ static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
     return rv;
 }
 
-/*
- * httpd reads what the handler left of a body when the answer is made: that is
- * the client's time, too.  Behind the last chunk its filter, which comes next,
- * reads the trailer through r's filters, and so through this one once more:
- * that is no part of the body, and its time is being taken.
- */
+/* Behind the last chunk httpd's filter, which comes next, reads the trailer
+ * through r's filters, and so through this one once more: that is no part of
+ * the body, and its time is being taken. */
 static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
                              ap_input_mode_t mode, apr_read_type_e block,
                              apr_off_t readbytes)
@@ -615,10 +611,10 @@ static imx_line_facts_t facts_of(const request_rec *r, const marks_t *m,
     first = m->seen.first != 0 ? m->seen.first : m->seen.end;
     f.server_time = not_negative(m->waited);
     f.application_time = application_time(m, t);
-    f.output_time = m->seen.blocked_out - m->seen.discarded
+    f.output_time = m->seen.blocked_out
                     + (m->seen.end != 0 ? t->now - m->seen.end : 0);
     if (m->counts_input) {
-        f.input_time = m->seen.blocked_in + m->seen.discarded;
+        f.input_time = m->seen.blocked_in;
         f.bytes_received = m->seen.received;
     }
     if (first != 0) {
