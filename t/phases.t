@@ -89,7 +89,8 @@ sub server {
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, start => 0,
         children => $mpm eq 'prefork' ? 8 : 2, conf => $conf,
         modules => [qw(alias authn_core authz_user deflate filter include lua
-            proxy proxy_fcgi proxy_http proxy_wstunnel ssl wsgi), $mpm eq 'prefork' ? 'cgi' : 'cgid',
+            proxy proxy_fcgi proxy_http proxy_wstunnel ssl wsgi),
+            $mpm eq 'prefork' ? 'cgi' : 'cgid',
             $h2 ? 'http2' : ()],
         vhosts => [
             'plain.test' => sub { $h2 . $auth->(@_) },
@@ -142,6 +143,7 @@ sub ask {
     my $query = "id=$id" . ($words // '') . ($is_big ? "&big=$big" : '&read');
     my $url = $h->url("/$kind/$name?$query", "$vhost.test");
     $url =~ s/^http/https/ if $vhost eq 'tls';
+    push @flags, '-HAccept-Encoding: gzip' if $kind eq 'deflate';
     my $r = ImxCurl::ask($url, flags => [qw(-k -u a:b), @flags, '-X',
         $static || $is_big ? 'GET' : 'POST'],
         ($is_big ? () : (upload => $body)), %{ $pauses // {} });
@@ -157,36 +159,35 @@ sub collect {
     wait_until(20, sub {
         my @rows = eval { $db->query('SELECT * FROM "raw-requests"',
             $database) };
-        %point = map { ($_->{query} // '') =~ /^id=(\d+)/ ? ($1 => $_) : () } @rows;
+        %point = map { $_->{query} =~ /^id=(\d+)/ ? ($1 => $_) : () } @rows;
         keys %point >= $wanted{$database};
     });
     return \%point;
 }
 
-# Each phase as it is when nothing is slow: the least that was seen.
+# Each phase at its least.
 sub least {
     my (@points) = @_;
     my %least;
     for my $p (@points) {
         for (@phases) {
-            $least{$_} = $p->{$_}
-                if !defined $least{$_} || $p->{$_} < $least{$_};
+            my $value = $p->{$_} // 0;
+            $least{$_} = $value if !defined $least{$_} || $value < $least{$_};
         }
     }
     return \%least;
 }
 
-# Phases that are not as they should be.  A reader that reads on after its
-# pause takes a while for that, too.
-sub wrong {
-    my ($p, $base, $own, $asked) = @_;
-    my $rest = $own eq 'output_time' ? $asked->{rest} : 0;
-    return grep {
-        my $more = $p->{$_} - $base->{$_};
-        $_ eq $own ? $p->{$_} < $asked->{paused} - $near
-                || $more > $asked->{paused} + $rest + $near
-            : $more > $near;
-    } @phases;
+# The phases of a point without the seconds that were imposed on them.
+sub without {
+    my ($p, %imposed) = @_;
+    return { map { $_ => ($p->{$_} // 0) - ($imposed{$_} // 0) } @phases };
+}
+
+# Phases that are longer than they are without a delay.
+sub too_long {
+    my ($p, $base) = @_;
+    return grep { $p->{$_} - ($base->{$_} // 0) > $near } @phases;
 }
 
 sub show {
@@ -195,49 +196,71 @@ sub show {
         qw(request_time ttfb);
 }
 
-sub measure {
-    my ($h, $kinds, $ways) = @_;
-    my (%open, %base, %last);
+# Everything that can be slow, for each kind of handler and way.
+sub cases {
+    my ($kinds, $ways) = @_;
+    my @cases;
     for my $kind (@$kinds) {
-        for my $way (@$ways) {
-            for my $slow (qw(upload application authentication reader)) {
-                next if $kind =~ /static|deflate/ && ($slow eq 'application'
-                    # HTTP/2 answers without waiting for what nobody reads.
-                    || $slow eq 'upload' && $way =~ /^h2/);
-                $open{"$kind $way $slow"} = 1;
-            }
+        for my $slow (qw(upload application authentication reader)) {
+            my $file = $kind =~ /static|deflate/;
+            next if $file && $slow eq 'application';
+            # HTTP/2 answers without waiting for what nobody reads.
+            push @cases, map { {
+                name => "$kind $_ $slow", kind => $kind, way => $_,
+                slow => $slow, own => $slow{$slow}[0],
+                none => $slow eq 'reader' ? 'big' : 'none',
+            } } grep { !($file && $slow eq 'upload' && /^h2/) } @$ways;
         }
     }
-    for my $try (1 .. $tries) {
-        last if !%open;
-        my (%asked, %done);
-        for my $case (sort keys %open) {
-            my ($kind, $way, $slow) = split ' ', $case;
-            my $none = $slow eq 'reader' ? 'big' : 'none';
-            $asked{"$kind $way $none"} //= ask($h, $kind, $way, $none);
-            $asked{$case} = ask($h, $kind, $way, $slow);
-        }
-        $wanted{ $h->{mpm} } += keys %asked;
-        my $point = collect($h->{mpm});
-        for my $case (keys %asked) {
-            my $p = $point->{ $asked{$case}{id} };
-            push @{ $base{$case} }, $p if $p && $case =~ /(?:none|big)$/;
-        }
-        for my $case (keys %open) {
-            my ($kind, $way, $slow) = split ' ', $case;
-            my $none = $slow eq 'reader' ? 'big' : 'none';
-            my $p = $point->{ $asked{$case}{id} } or next;
-            my $base = least(@{ $base{"$kind $way $none"} });
-            my @wrong = wrong($p, $base, $slow{$slow}[0], $asked{$case});
-            delete $open{$case} if !@wrong;
-            $last{$case} = "try $try: @wrong\n  is    " . show($p)
-                . "\n  least " . show({ %$base, request_time => $asked{$case}{paused} });
-            diag "$case $last{$case}" if $ENV{IMX_VERBOSE} && @wrong;
-        }
-    }
-    ok(!$open{$_}, "$h->{mpm}: $_") or diag $last{$_} for sort keys %last;
+    return @cases;
 }
 
+# Looks at one more try.  A delay is there when it was seen once; it is nowhere
+# else when each phase was once without it.  A reader that reads on behind its
+# pause takes a while for that, too.
+sub judge {
+    my ($case, $p, $bases) = @_;
+    my ($asked, $own) = @$case{qw(asked own)};
+    my $most = $asked->{paused} + ($own eq 'output_time' ? $asked->{rest} : 0);
+    my $base = least(@$bases);
+    push @{ $case->{without} }, without($p, $own => $most);
+    $case->{seen} ||= $p->{$own} >= $asked->{paused} - $near;
+    my @wrong = too_long(least(@{ $case->{without} }), $base);
+    $case->{good} = $case->{seen} && !@wrong;
+    $case->{why} = ($case->{seen} ? '' : 'too short ') . "@wrong\n"
+        . show($p) . "\nwithout a delay " . show($base);
+}
+
+# Asks for all of them, and for the same without a delay.
+sub try_once {
+    my ($h, $bases, @cases) = @_;
+    my %undelayed;
+    for my $case (@cases) {
+        my ($kind, $way, $none) = @$case{qw(kind way none)};
+        $undelayed{"$kind $way $none"} //= ask($h, $kind, $way, $none);
+        $case->{asked} = ask($h, $kind, $way, $case->{slow});
+    }
+    $wanted{ $h->{mpm} } += @cases + keys %undelayed;
+    my $point = collect($h->{mpm});
+    push @{ $bases->{$_} }, $point->{ $undelayed{$_}{id} } // ()
+        for keys %undelayed;
+    for my $case (@cases) {
+        my $p = $point->{ $case->{asked}{id} } or next;
+        judge($case, $p, $bases->{"@$case{qw(kind way none)}"});
+    }
+}
+
+sub measure {
+    my ($h, $kinds, $ways) = @_;
+    my @cases = cases($kinds, $ways);
+    my @open = @cases;
+    my %bases;
+    for (1 .. $tries) {
+        try_once($h, \%bases, @open) if @open;
+        @open = grep { !$_->{good} } @open;
+    }
+    ok($_->{good}, "$h->{mpm}: $_->{name}") or diag $_->{why} for @cases;
+}
 
 # ---- what needs a client that says each byte ----
 
@@ -358,55 +381,53 @@ my @edges = (
         slow => { server_time => 1 }, no_ttfb => 1, is => [101, undef, 0]],
 );
 
-# Phases that are not as long as was imposed.
-sub wrong_edge {
-    my ($p, $slow) = @_;
-    return grep {
-        my $least = $pause * ($slow->{$_} // 0);
-        my $more = ($p->{$_} // 0) - $least;
-        # What a process takes to start is no delay that we impose.
-        $more < -$near || $more > ($_ eq 'application_time' ? 0.1 : $near);
-    } @phases;
+# As judge() does it.  What a process takes to start is no delay of ours.
+sub judge_edge {
+    my ($e, $p) = @_;
+    my %imposed = map { $_ => $pause * $e->{slow}{$_} } keys %{ $e->{slow} };
+    push @{ $e->{without} }, without($p, %imposed);
+    $e->{seen} ||= !grep { $p->{$_} < $imposed{$_} - $near } keys %imposed;
+    $e->{wrong} = join ' ', too_long(least(@{ $e->{without} }),
+        { application_time => 0.1 });
+    $e->{good} = $e->{seen} && !$e->{wrong};
+    $e->{point} = $p;
+}
+
+sub try_edges {
+    my ($h, @edges) = @_;
+    for my $e (@edges) {
+        my ($file, $words) = split /\?/, $e->{path};
+        $e->{id} = ++$serial;
+        my ($bytes, %o) = @{ $e->{client}->("$file?id=$e->{id}&"
+            . ($words // '')) };
+        raw($h->port('plain.test'), $bytes, %o);
+    }
+    $wanted{ $h->{mpm} } += @edges;
+    my $point = collect($h->{mpm});
+    $point->{ $_->{id} } && judge_edge($_, $point->{ $_->{id} }) for @edges;
 }
 
 sub edges {
-    my ($h, @edges) = @_;
-    my %last;
-    for my $try (1 .. $tries) {
-        for my $edge (@edges) {
-            my ($path, $run) = @$edge[1, 2];
-            $edge->[0] = { name => $edge->[0], @$edge[3 .. $#$edge] }
-                if !ref $edge->[0];
-            my $id = ++$serial;
-            my ($file, $words) = split /\?/, $path;
-            my ($text, %o) = @{ $run->("$file?id=$id&" . ($words // '')) };
-            raw($h->port('plain.test'), $text, %o);
-            $edge->[0]{id} = $id;
-            $wanted{ $h->{mpm} }++;
-        }
-        my $point = collect($h->{mpm});
-        my @open;
-        for my $edge (@edges) {
-            my $e = $edge->[0];
-            my $p = $last{ $e->{name} } = $point->{ $e->{id} };
-            if (!$p || wrong_edge($p, $e->{slow} // {})) {
-                push @open, $edge;
-                diag "try $try: $e->{name}: " . ($p ? show($p) : 'no point')
-                    if $ENV{IMX_VERBOSE};
-                next if $try < $tries;
-            }
-            edge_is("$h->{mpm}: $e->{name}", $e, $p);
-        }
-        @edges = @open;
+    my ($h, @all) = @_;
+    my @edges = map {
+        my ($name, $path, $client, %more) = @$_;
+        { name => $name, path => $path, client => $client, slow => {}, %more };
+    } @all;
+    my @open = @edges;
+    for (1 .. $tries) {
+        try_edges($h, @open) if @open;
+        @open = grep { !$_->{good} } @open;
     }
+    edge_is("$h->{mpm}: $_->{name}", $_) for @edges;
 }
 
 sub edge_is {
-    my ($name, $e, $p) = @_;
+    my ($name, $e) = @_;
     subtest $name => sub {
+        my $p = $e->{point};
         ok($p, 'has a point') or return;
-        is(join(' ', wrong_edge($p, $e->{slow} // {})), '', 'phases')
-            or diag show($p);
+        ok($e->{seen}, 'the delay is there') or diag show($p);
+        is($e->{wrong}, '', '... and nowhere else') or diag show($p);
         ok(!!$p->{aborted} == !!$e->{aborted}, 'aborted');
         is(defined $p->{ttfb} ? 1 : 0, $e->{no_ttfb} ? 0 : 1, 'ttfb');
         my ($status, $sent, $received) = @{ $e->{is} // [] };
@@ -433,7 +454,8 @@ sub bytes_are {
             if $p->{bytes_sent} != $sent || $p->{bytes_received} != $received
             || $p->{aborted};
     }
-    ok($n > 0 && !@wrong, "$name: bytes of $n bodies") or diag join "\n", @wrong;
+    ok($n > 0 && !@wrong, "$name: bytes of $n bodies")
+        or diag join "\n", @wrong;
 }
 
 # What holds for every point, however it went.
