@@ -159,7 +159,8 @@ sub collect {
     wait_until(20, sub {
         my @rows = eval { $db->query('SELECT * FROM "raw-requests"',
             $database) };
-        %point = map { $_->{query} =~ /^id=(\d+)/ ? ($1 => $_) : () } @rows;
+        %point = map { ($_->{query} // '') =~ /^id=(\d+)/ ? ($1 => $_) : () }
+            @rows;
         keys %point >= $wanted{$database};
     });
     return \%point;
@@ -355,7 +356,7 @@ my @edges = (
     (map { ["a body that nobody reads: $_", "/$_/app", \&unread_body, %input,
         is => [200, 4, $body]] } qw(wsgi daemon proxy)),
     ['a body that is longer than the answer', '/fcgi/app', \&later_body,
-        slow => { input_time => 2 }, is => [200, 4, $body]],
+        slow => { input_time => 1 }, is => [200, 4, $body]],
     (map { ["an answer in pieces: $_", "/$_/app?$late", \&simple, %late,
         is => [200, 4, 0]] } qw(cgi wsgi daemon proxy fcgi)),
     ['compressed', "/packed/app?app=$pause", sub {
@@ -384,7 +385,8 @@ my @edges = (
 # As judge() does it.  What a process takes to start is no delay of ours.
 sub judge_edge {
     my ($e, $p) = @_;
-    my %imposed = map { $_ => $pause * $e->{slow}{$_} } keys %{ $e->{slow} };
+    my %imposed = map { $_ => $e->{paused} || $pause * $e->{slow}{$_} }
+        keys %{ $e->{slow} };
     push @{ $e->{without} }, without($p, %imposed);
     $e->{seen} ||= !grep { $p->{$_} < $imposed{$_} - $near } keys %imposed;
     $e->{wrong} = join ' ', too_long(least(@{ $e->{without} }),
@@ -400,7 +402,7 @@ sub try_edges {
         $e->{id} = ++$serial;
         my ($bytes, %o) = @{ $e->{client}->("$file?id=$e->{id}&"
             . ($words // '')) };
-        raw($h->port('plain.test'), $bytes, %o);
+        raw($h->port('plain.test'), $bytes, %o, paused => \$e->{paused});
     }
     $wanted{ $h->{mpm} } += @edges;
     my $point = collect($h->{mpm});

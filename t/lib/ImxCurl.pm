@@ -30,13 +30,6 @@ sub has {
     return `$curl --version` =~ /^Features:.*\b\Q$feature\E\b/m ? 1 : 0;
 }
 
-sub _pause {
-    my ($seconds) = @_;
-    my $begin = time;
-    select undef, undef, undef, $seconds;
-    return time - $begin;
-}
-
 # curl, its standard input and what it writes.
 sub _start {
     my ($log, @command) = @_;
@@ -67,10 +60,10 @@ sub _wait_empty {
 
 sub _upload {
     my ($in, $bytes, $pause) = @_;
-    my $half = int($bytes / 2);
+    my $half = $pause ? int($bytes / 2) : 0;
     syswrite $in, 'x' x $half;
     _wait_empty($in);
-    my $paused = $pause ? _pause($pause) : undef;
+    my $paused = $pause ? nap($pause) : undef;
     syswrite $in, 'x' x ($bytes - $half);
     return $paused;
 }
@@ -84,7 +77,7 @@ sub ask {
     $r{paused} = _upload($in, $o{upload}, $o{upload_pause}) if $o{upload};
     close $in;
     my $first = sysread $out, my $bytes, 1;
-    $r{paused} = _pause($o{read_pause}) if $first && $o{read_pause};
+    $r{paused} = nap($o{read_pause}) if $first && $o{read_pause};
     kill KILL => $pid if $o{leave};
     my $begin = time;
     $r{length} = $first // 0;
