@@ -323,11 +323,6 @@ static const char *tls_version(request_rec *r)
                : NULL;
 }
 
-static int is_aborted(const conn_rec *c)
-{
-    return c->aborted || (c->master != NULL && c->master->aborted);
-}
-
 /* Requests before this one on its connection.  httpd has counted this one, too,
  * if the connection goes on (ap_set_keepalive()). */
 static apr_int64_t keepalive(const conn_rec *c)
@@ -484,7 +479,7 @@ static char *put_builtin(char *p, const source_t *s,
     }
     if (field == IMX_FIELD_ABORTED) {
         return put_value(p, s->end, item, IMX_TYPE_BOOL,
-                         is_aborted(s->first->connection) ? "1" : "0");
+                         s->facts->is_aborted ? "1" : "0");
     }
     text = builtin_string(field, s);
     return text != NULL && *text != '\0' ? put_string(p, s->end, item, text)

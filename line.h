@@ -16,6 +16,7 @@
 typedef struct {
     apr_int64_t request_time, application_time, server_time, input_time,
         output_time, ttfb, bytes_received;
+    int is_aborted; /* the client went away */
 } imx_line_facts_t;
 
 /* "000" .. "999" */

@@ -59,6 +59,8 @@ typedef struct {
         apr_int64_t blocked_in;  /* ns from handler to end, reading ... */
         apr_int64_t blocked_out; /* ... and writing */
         apr_int64_t received;    /* bytes of the body */
+        int is_reading;          /* of the body, now */
+        int is_broken_off;       /* reading or writing found no client */
     } seen;
     const apr_array_header_t *unset; /* headers to take away; NULL: none */
     apr_table_t *taken;              /* ... that were; NULL: none */
@@ -224,6 +226,15 @@ static int has_end(const apr_bucket_brigade *bb)
     return 0;
 }
 
+/* Errors of a client that went away; what is wrong in its body, too large or too
+ * late is for the server to refuse. */
+static int is_gone(apr_status_t rv)
+{
+    return APR_STATUS_IS_EOF(rv) || rv == APR_INCOMPLETE
+           || APR_STATUS_IS_EPIPE(rv) || APR_STATUS_IS_ECONNRESET(rv)
+           || APR_STATUS_IS_ECONNABORTED(rv);
+}
+
 /* A piece with more to come: what it waits for below is the client's time. */
 __attribute__((noinline)) static apr_status_t pass_piece(
     ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t before)
@@ -236,6 +247,7 @@ __attribute__((noinline)) static apr_status_t pass_piece(
     }
     rv = ap_pass_brigade(f->next, bb);
     m->seen.blocked_out += read_clock(CLOCK_MONOTONIC) - before;
+    m->seen.is_broken_off |= rv != APR_SUCCESS && is_gone(rv);
     return rv;
 }
 
@@ -253,6 +265,18 @@ static int has_unread(const apr_bucket_brigade *bb)
     const apr_bucket *e = APR_BUCKET_PREV(APR_BRIGADE_LAST(bb));
 
     return e != APR_BRIGADE_SENTINEL(bb) && e->length == (apr_size_t)-1;
+}
+
+/* The same, where the end is not there yet: mod_include passes the pipes of its
+ * parts on so. */
+static int has_unread_piece(const apr_bucket_brigade *bb)
+{
+    const apr_bucket *e = APR_BRIGADE_FIRST(bb);
+
+    while (e != APR_BRIGADE_SENTINEL(bb) && e->length != (apr_size_t)-1) {
+        e = APR_BUCKET_NEXT(e);
+    }
+    return e != APR_BRIGADE_SENTINEL(bb);
 }
 
 /* Passes what is before e, with a flush; bb keeps e and what is behind it. */
@@ -352,9 +376,31 @@ __attribute__((noinline, cold)) static void take_headers(ap_filter_t *f)
     m->unset = NULL;
 }
 
+__attribute__((noinline)) static apr_status_t on_piece(
+    ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t now)
+{
+    if (has_unread_piece(bb)) {
+        apr_status_t rv = read_to_end(f, bb);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        now = read_clock(CLOCK_MONOTONIC);
+    }
+    return pass_piece(f, bb, now);
+}
+
+__attribute__((noinline, cold)) static apr_status_t not_passed(marks_t *m,
+                                                               apr_status_t rv)
+{
+    m->seen.is_broken_off |= is_gone(rv);
+    return rv;
+}
+
 static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     marks_t *m = f->ctx;
+    apr_status_t rv;
 
     if (m->seen.end == 0) {
         apr_int64_t now = read_clock(CLOCK_MONOTONIC);
@@ -363,38 +409,55 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
             take_headers(f);
         }
         if (!has_end(bb)) {
-            return pass_piece(f, bb, now);
+            return on_piece(f, bb, now);
         }
         if (has_unread(bb)) {
             return pass_unread(f, bb);
         }
         m->seen.end = now;
     }
-    return pass(f, bb);
+    rv = pass(f, bb);
+    return rv == APR_SUCCESS ? rv : not_passed(m, rv);
 }
 
+static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
+                              ap_input_mode_t mode, apr_read_type_e block,
+                              apr_off_t readbytes)
+{
+    marks_t *m = f->ctx;
+    apr_int64_t before = read_clock(CLOCK_MONOTONIC);
+    apr_off_t length;
+    apr_status_t rv;
+
+    m->seen.is_reading = 1;
+    rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
+    m->seen.is_reading = 0;
+    if (m->seen.end == 0) {
+        m->seen.blocked_in += read_clock(CLOCK_MONOTONIC) - before;
+    }
+    if (rv != APR_SUCCESS) {
+        m->seen.is_broken_off |= is_gone(rv);
+    }
+    else if (mode != AP_MODE_SPECULATIVE
+             && apr_brigade_length(bb, 0, &length) == APR_SUCCESS
+             && length > 0) {
+        m->seen.received += length;
+    }
+    return rv;
+}
+
+/* Behind the last chunk httpd's filter, which comes next, reads the trailer
+ * through r's filters, and so through this one once more: that is no part of
+ * the body, and its time is being taken. */
 static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
                              ap_input_mode_t mode, apr_read_type_e block,
                              apr_off_t readbytes)
 {
     marks_t *m = f->ctx;
-    apr_int64_t before;
-    apr_off_t length;
-    apr_status_t rv;
 
-    if (m->seen.end != 0) {
-        rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
-    }
-    else {
-        before = read_clock(CLOCK_MONOTONIC);
-        rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
-        m->seen.blocked_in += read_clock(CLOCK_MONOTONIC) - before;
-    }
-    if (rv == APR_SUCCESS && mode != AP_MODE_SPECULATIVE
-        && apr_brigade_length(bb, 0, &length) == APR_SUCCESS && length > 0) {
-        m->seen.received += length;
-    }
-    return rv;
+    return m->seen.is_reading
+               ? ap_get_brigade(f->next, bb, mode, block, readbytes)
+               : read_body(f, bb, mode, block, readbytes);
 }
 
 void imx_request_register_filters(void)
@@ -515,14 +578,23 @@ static apr_int64_t application_time(const marks_t *m, const times_t *t)
     return end - m->handler - m->seen.blocked_in - m->seen.blocked_out;
 }
 
+/* mod_http2 sets the flag of a stream's connection and of the one below also
+ * when it takes down what is complete. */
+static int is_aborted(const conn_rec *c, const marks_t *m)
+{
+    return (m != NULL && m->seen.is_broken_off)
+           || (c->master == NULL && c->aborted);
+}
+
 /*
  * The phases; those that happened add up to request_time:
  *
  *   request line .. handler called .. end of stream .. logged
  *       server_time |  application_time    | output_time
- *                   |  input, output_time  |
+ *                   |  input, output_time  | input_time
  */
-static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
+static imx_line_facts_t facts_of(const request_rec *r, const marks_t *m,
+                                 const times_t *t)
 {
     imx_line_facts_t f = { .request_time = t->request_time,
                            .application_time = IMX_LINE_ABSENT,
@@ -533,6 +605,7 @@ static imx_line_facts_t facts_of(const marks_t *m, const times_t *t)
                            .bytes_received = IMX_LINE_ABSENT };
     apr_int64_t first;
 
+    f.is_aborted = is_aborted(r->connection, m);
     if (m == NULL) {
         return f; /* no handler was called */
     }
@@ -645,7 +718,7 @@ __attribute__((noinline)) static char *put_facts(
     char *p, char *end, const imx_plan_t *plan, request_rec *first,
     request_rec *last, const marks_t *m, const times_t *t)
 {
-    imx_line_facts_t facts = facts_of(m, t);
+    imx_line_facts_t facts = facts_of(first, m, t);
 
     return imx_line_put_fields(p, end, plan, first, last, &facts);
 }

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use ImxApp;
 use ImxTest;
 use Test::More;
 
@@ -32,35 +33,6 @@ my $cgi = <<'CGI';
 Options +ExecCGI
 AddHandler cgi-script .cgi
 CGI
-
-# The script does by its query string: sleep, read the body, or write much.
-my $script = <<'CGI';
-#!/usr/bin/perl
-use strict;
-my $do = $ENV{QUERY_STRING};
-select undef, undef, undef, 0.4 if $do eq 'slow';
-if ($do eq 'read') { my $body = do { local $/; <STDIN> } }
-$| = 1;
-print "Content-Type: text/plain\r\n\r\n";
-select undef, undef, undef, 0.4 if $do eq 'late';
-if ($do =~ /^big=(\d+)/) { print 'x' x 65536 for 1 .. $1 / 65536 }
-else { print "cgi\n" }
-CGI
-
-my $application = <<'PYTHON';
-import time
-
-def application(environ, start_response):
-    if environ['QUERY_STRING'] == 'slow':
-        time.sleep(0.4)
-    if environ['QUERY_STRING'] == 'read':
-        environ['wsgi.input'].read()
-    start_response('200 OK', [('Content-Type', 'text/plain')])
-    if environ['QUERY_STRING'].startswith('big='):
-        size = int(environ['QUERY_STRING'][4:])
-        return (b'x' * 65536 for i in range(size // 65536))
-    return [b'wsgi\n']
-PYTHON
 
 # Both for an application that takes 0.4 s and for one whose client takes 0.8 s:
 # that time is the application's, or it is not.  What a busy machine adds may be
@@ -150,11 +122,11 @@ my @kinds = (
         run => sub { get("http://127.0.0.1:$_[0]/script.cgi") },
         is => [GET => 200, 4], app => 0 },
     { name => 'cgi-slow', conf => $cgi,
-        run => sub { get("http://127.0.0.1:$_[0]/script.cgi?slow") },
+        run => sub { get("http://127.0.0.1:$_[0]/script.cgi?app=0.4") },
         is => [GET => 200, 4], @slow_app },
     # After its header: mod_cgi hands the open pipe down then.
     { name => 'cgi-late', conf => $cgi,
-        run => sub { get("http://127.0.0.1:$_[0]/script.cgi?late") },
+        run => sub { get("http://127.0.0.1:$_[0]/script.cgi?late=0.2") },
         is => [GET => 200, 4], @slow_app },
     { name => 'cgi-upload', conf => $cgi,
         run => sub { slow_upload($_[0], '/script.cgi?read') },
@@ -165,28 +137,28 @@ my @kinds = (
         }, is => [GET => 200, $big], @slow_client },
     { name => 'wsgi', conf => 'WSGIScriptAlias / %D/app.wsgi',
         run => sub { get("http://127.0.0.1:$_[0]/") },
-        is => [GET => 200, 5] },
+        is => [GET => 200, 4] },
     { name => 'wsgi-slow', conf => 'WSGIScriptAlias / %D/app.wsgi',
-        run => sub { get("http://127.0.0.1:$_[0]/?slow") },
-        is => [GET => 200, 5], @slow_app },
+        run => sub { get("http://127.0.0.1:$_[0]/?app=0.4") },
+        is => [GET => 200, 4], @slow_app },
     { name => 'wsgi-upload', conf => 'WSGIScriptAlias / %D/app.wsgi',
         run => sub { slow_upload($_[0], '/?read') },
-        is => [POST => 200, 5], @slow_client },
+        is => [POST => 200, 4], @slow_client },
     { name => 'wsgi-reader', conf => 'WSGIScriptAlias / %D/app.wsgi',
         run => sub {
             raw($_[0], ask('GET', "/?big=$big", $close), @slow_reader);
         }, is => [GET => 200, $big], @slow_client },
     { name => 'daemon', conf => "WSGIScriptAlias / %D/app.wsgi\n"
             . 'WSGIProcessGroup behind',
-        run => sub { get("http://127.0.0.1:$_[0]/?slow") },
-        is => [GET => 200, 5], @slow_app },
+        run => sub { get("http://127.0.0.1:$_[0]/?app=0.4") },
+        is => [GET => 200, 4], @slow_app },
     # The application behind the proxy; its own points are those of `wsgi'.
     { name => 'proxy', conf => 'ProxyPass / http://127.0.0.1:%P/',
-        run => sub { get("http://127.0.0.1:$_[0]/?slow") },
-        is => [GET => 200, 5], @slow_app, behind => 1 },
+        run => sub { get("http://127.0.0.1:$_[0]/?app=0.4") },
+        is => [GET => 200, 4], @slow_app, behind => 1 },
     { name => 'proxy-upload', conf => 'ProxyPass / http://127.0.0.1:%P/',
         run => sub { slow_upload($_[0], '/?read') },
-        is => [POST => 200, 5], @slow_client, behind => 1 },
+        is => [POST => 200, 4], @slow_client, behind => 1 },
     { name => 'proxy-down', conf => 'ProxyPass / http://127.0.0.1:1/',
         run => sub { get("http://127.0.0.1:$_[0]/") }, is => [GET => 503] },
     { name => 'off', count => 0, conf => 'InfluxMetrics Off',
@@ -225,8 +197,8 @@ sub server {
     $h->put('htdocs/big', 'x' x $big);
     $h->put('htdocs/page.shtml', '<!--#include virtual="/index.html" -->'
         . '<!--#include virtual="/sub/" -->');
-    $h->put('htdocs/script.cgi', $script, 0755);
-    $h->put('app.wsgi', $application);
+    $h->put('htdocs/script.cgi', ImxApp::cgi(), 0755);
+    $h->put('app.wsgi', ImxApp::wsgi());
     return $h->start;
 }
 

@@ -35,7 +35,7 @@ for group; do
         packages="$packages $build $server libcmocka-dev victoria-metrics
             pkg-config openssl curl nghttp2-client faketime"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
-            victoria-metrics h2load" ;;
+            victoria-metrics h2load openssl" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"

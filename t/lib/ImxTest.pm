@@ -51,6 +51,7 @@ package ImxTest;
 #                  timeout => seconds without a byte);
 #   my $r = $l->wait;  # {sent, complete, broken}: never repeats a request
 #   wait_until(10, sub { ... }); free_port(); work_dir(); top(); build();
+#   nap(0.1);       # returns what it really took
 #   levels();       # of the source files, from docs/architecture.md
 #   knows_httpd($name);     # does that table say so of a lower file?
 #   status($h);     # the status page as a hash, undef when nobody answers;
@@ -83,10 +84,10 @@ use Socket qw(SOL_SOCKET SO_RCVBUF SO_RCVTIMEO INADDR_LOOPBACK
 use Test::More ();
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(free_port work_dir top build wait_until slow which_one
+our @EXPORT = qw(free_port work_dir top build wait_until slow nap which_one
     influxd influxd2 influxd2_program victoria httpd get http raw load client
-    count_is status figures accounts_ok figures_are watch sanitizer_reports finish
-    slurp spew levels knows_httpd);
+    count_is status figures accounts_ok figures_are watch sanitizer_reports
+    finish slurp spew levels knows_httpd);
 
 my $owner = $$;                 # only this process cleans up
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -191,10 +192,19 @@ sub http {
 
 sub get { http('GET', $_[0]) }
 
+# Sleeps, and returns for how long it really did.
+sub nap {
+    my ($seconds) = @_;
+    my $begin = time;
+    select undef, undef, undef, $seconds;
+    return time - $begin;
+}
+
 # Sends bytes as they are and returns what comes back until the server closes.
-# pause => [after_bytes, seconds] sends the rest later; read_pause => seconds
-# waits before reading; rcvbuf => bytes; half_close => 1 ends our direction
-# after sending; read => 0 closes at once.
+# pause => [after_bytes, seconds, ...] sends the rest later;
+# read_pause => seconds waits before reading; rcvbuf => bytes; half_close => 1
+# ends our direction after sending; read => 0 closes at once.
+# paused => \my $seconds: what the pauses took in all.
 sub raw {
     my ($port, $bytes, %o) = @_;
     # A small receive buffer has to be asked for before connecting.
@@ -202,14 +212,16 @@ sub raw {
     setsockopt $s, SOL_SOCKET, SO_RCVBUF, $o{rcvbuf} if $o{rcvbuf};
     connect $s, pack_sockaddr_in($port, INADDR_LOOPBACK)
         or die "connect to $port: $!";
-    my $cut = $o{pause} ? $o{pause}[0] : length $bytes;
-    _write($s, substr $bytes, 0, $cut);
-    if ($o{pause}) {
-        select undef, undef, undef, $o{pause}[1];
-        _write($s, substr $bytes, $cut);
+    my ($sent, $paused, @pauses) = (0, 0, @{ $o{pause} // [] });
+    while (my ($after, $seconds) = splice @pauses, 0, 2) {
+        _write($s, substr $bytes, $sent, $after - $sent);
+        $paused += nap($seconds);
+        $sent = $after;
     }
+    _write($s, substr $bytes, $sent);
     shutdown $s, 1 if $o{half_close};
-    select undef, undef, undef, $o{read_pause} if $o{read_pause};
+    $paused += nap($o{read_pause}) if $o{read_pause};
+    ${ $o{paused} } = $paused if $o{paused};
     return '' if exists $o{read} && !$o{read};
     my ($got, $ready) = ('', IO::Select->new($s));
     my $end = time + ($o{timeout} // 20) * slow();
