@@ -32,8 +32,7 @@ for group; do
         packages="$packages $build"
         commands="$commands gcc make apxs curl-config" ;;
     test)
-        packages="$packages $build $server libcmocka-dev victoria-metrics
-            faketime"
+        packages="$packages $build $server libcmocka-dev victoria-metrics"
         commands="$commands gcc make apxs curl-config perl prove ab influxd
             victoria-metrics" ;;
     demo)
