@@ -37,7 +37,7 @@ my $spool = $h->dir . '/spool';
 my $clock = $h->put('clock', pack 'q', 0);
 my $full = make_small_disk();
 diag 'not root, or no mount: the disk is never full' if !$full;
-configure('16M');
+configure('32M');       # and never so small that points must be given up
 start_with_clock();
 
 my ($kills, $clock_fails, %done) = (0, 0);
@@ -58,7 +58,7 @@ my %event = (
     'graceful restart' => sub { $h->graceful },
     'hard restart' => sub { $h->restart },
     'another size' => sub {
-        configure((8, 16, 24, 32)[rand 4] . 'M');
+        configure((24, 32, 40, 48)[rand 4] . 'M');
         $h->graceful;
     },
     $full ? ('the disk is full' => \&fill_disk) : (),
