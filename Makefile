@@ -54,8 +54,8 @@ $(BUILD)/unit:
 
 # ---- tests ----
 
-UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c,\
-    $(wildcard t/unit/*.c)))
+UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c \
+    t/unit/clock.c,$(wildcard t/unit/*.c)))
 UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
 FAULTS = batch values
 UNIT_LIB = $(FAULTS:%=$(BUILD)/unit/%-faults.o) \
@@ -79,7 +79,11 @@ $(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
     $(LIB:%=$(BUILD)/%.o) $(patsubst %,$(BUILD)/%.o,$(filter-out runtime,$(MOD)))
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so
+$(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
+	$(CC) -shared -o $@ $^
+
+units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
+    $(BUILD)/unit/clock.so
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
@@ -116,7 +120,7 @@ SOAK_SECONDS ?= 600
 
 # Everything that can happen, at random; see tools/soak.pl.
 soak: deps-build deps-test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
 
 # A hundred graceful restarts under load, a hundred holders killed.

@@ -409,9 +409,9 @@ static void help(apr_pool_t *pconf, server_rec *s)
 
 /*
  * Root must not work on memory that the server's user can write, in a directory
- * of this user, nor talk to InfluxDB: a helper without root's rights does, while
- * the parent waits a bounded time.  The listeners are closed first, so that the
- * next start finds its port free.
+ * of this user, nor talk to InfluxDB: a helper without root's rights does,
+ * while the parent waits a bounded time.  The listeners are closed first, so
+ * that the next start finds its port free.
  */
 static void deliver_rest(apr_pool_t *pconf, server_rec *s)
 {
@@ -513,9 +513,9 @@ void imx_runtime_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
  * Is it left to this child, if it is the last one, to deliver what there is?
  * Not while the server goes on: a child that is recycled must not wait for
  * InfluxDB, and another one will come.  Not when the server stops: the parent's
- * helper does it.  But a restart may have taken the module out, or put a version
- * in that cannot read this area; and a parent that was killed does nothing more.
- * (httpd -X is parent and child in one.)
+ * helper does it.  But a restart may have taken the module out, or put a
+ * version in that cannot read this area; and a parent that was killed does
+ * nothing more.  (httpd -X is parent and child in one.)
  */
 static int is_ours_to_deliver(void)
 {

@@ -19,6 +19,7 @@ my @SECTIONS = (
     [fields       => 'What each tag and field costs'],
     [encoder      => 'The line encoder'],
     [flusher      => 'The flusher'],
+    [hung         => 'While InfluxDB hangs'],
 );
 
 sub skeleton {

@@ -38,7 +38,7 @@ sub one_sender {
 
 for my $mpm (qw(event worker prefork)) {
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 6,
-        threads => 4, conf => "InfluxMetricsDatabase $mpm");
+        threads => 4, figures => 1, conf => "InfluxMetricsDatabase $mpm");
     my ($points, $holder) = (0, 0);
     for my $killed (0 .. 2) {
         # Over some ticks, so that each child that would send has its turn.
@@ -54,6 +54,7 @@ for my $mpm (qw(event worker prefork)) {
         isnt($pid, $holder, "$mpm: another one than before");
         $holder = $pid;
         $h->kill_child($holder) if defined $holder && $killed < 2;
+        accounts_ok($h, "$mpm: $killed killed");
     }
     $h->graceful(gone => 1);
     # Fewer than there are threads: event closes idle connections when all of

@@ -33,7 +33,7 @@ for group; do
         commands="$commands gcc make apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl curl nghttp2-client faketime"
+            pkg-config openssl curl nghttp2-client"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl" ;;
     demo)

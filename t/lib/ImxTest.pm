@@ -1189,25 +1189,24 @@ our @ISA = ('ImxTest::Process');
 sub new {
     my ($class, $h, %o) = @_;
     my $self = bless { pause => 0.02, %o }, $class;
-    pipe my $stop, $self->{stop} or die "pipe: $!";
     my $pid = open($self->{pipe}, '-|') // die "fork: $!";
     if ($pid == 0) {
-        close $self->{stop};
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        syswrite STDOUT, $self->_look($h, $stop);
+        my $told;
+        $SIG{TERM} = sub { $told = 1 };
+        $SIG{$_} = 'DEFAULT' for qw(INT HUP);
+        syswrite STDOUT, $self->_look($h, sub { $told || getppid != $owner });
         POSIX::_exit(0);
     }
-    close $stop;
     $self->{pid} = $pid;
     push @running, $self;
     return $self;
 }
 
 sub _look {
-    my ($self, $h, $stop) = @_;
+    my ($self, $h, $told) = @_;
     my ($looks, $before, %faults) = (0);
-    my $told = IO::Select->new($stop);
-    until ($told->can_read($self->{pause})) {
+    until ($told->()) {
+        select undef, undef, undef, $self->{pause};
         my $s = ImxTest::status($h) or next;
         $looks++;
         $faults{$_} //= $looks for ImxTest::_faults($s, $before);
@@ -1220,7 +1219,7 @@ sub _look {
 # Returns how many times it has looked.
 sub ok {
     my ($self, $name) = @_;
-    close $self->{stop};
+    CORE::kill TERM => $self->{pid};
     my ($looks, @faults) = split /\n/, do { local $/; readline $self->{pipe} };
     close $self->{pipe};
     $self->{pid} = undef;
