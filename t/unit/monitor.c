@@ -1842,6 +1842,7 @@ static void test_give_up_hanging(void **state)
     begin(f);
     append(f, 60 * 128);                /* before a tick could take any */
     overflow(f, 12000);
+    UNTIL(writes(f) == 1);              /* read, and not to be stored later */
     dropped = fate(f, IMX_BATCH_DROPPED);
     assert_true(dropped > 0);
     end_monitor(f);
