@@ -83,7 +83,7 @@ PKG_CONFIG=$dir/tools/pkg-config RUSTC_WRAPPER=$dir/tools/rustc-wrap \
 END
 export dir version
 rv=0
-timeout -k 10 "$limit" nice -n 10 sh "$dir/tools/build" \
+timeout -k 10 "$limit" sh "$dir/tools/build" \
     >"$dir/log" 2>&1 </dev/null || rv=$?
 [ $rv -ne 124 ] || die "InfluxDB $version was not built within $limit s"
 if [ $rv -ne 0 ]; then
