@@ -4,6 +4,9 @@
 # make test          all tests; test-asan, test-tsan: the same under sanitizers
 # make bench         throughput with and without; bench-instructions,
 #                    bench-encoder, bench-flusher: see docs/performance.md
+# make soak          ten minutes of all that can go wrong; test-restarts,
+#                    test-holders: a hundred of each
+# make bench-hung    throughput while InfluxDB hangs
 # make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
 # make check-style   clang-format and the length of lines
 # make clean
@@ -48,8 +51,8 @@ $(BUILD)/unit:
 
 # ---- tests ----
 
-UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c,\
-    $(wildcard t/unit/*.c)))
+UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c \
+    t/unit/clock.c,$(wildcard t/unit/*.c)))
 UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
 UNIT_LIB = $(BUILD)/unit/batch-faults.o \
     $(filter-out $(BUILD)/batch.o,$(LIB:%=$(BUILD)/%.o))
@@ -71,7 +74,11 @@ $(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
     $(LIB:%=$(BUILD)/%.o) $(patsubst %,$(BUILD)/%.o,$(filter-out runtime,$(MOD)))
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so
+$(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
+	$(CC) -shared -o $@ $^
+
+units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
+    $(BUILD)/unit/clock.so
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
@@ -97,6 +104,20 @@ test-tsan: deps-build deps-test
 run-tests:
 	$(PROVE) t/
 
+# ---- longer forms of tests ----
+
+SOAK_SECONDS ?= 600
+
+# Everything that can happen, at random; see tools/soak.pl.
+soak: deps-build deps-test
+	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
+	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
+
+# A hundred graceful restarts under load, a hundred holders killed.
+test-restarts test-holders: deps-build deps-test
+	@$(MAKE) --no-print-directory all
+	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
+
 # ---- demo and benchmarks ----
 
 demo: deps-build deps-demo
@@ -109,6 +130,11 @@ demo-stop:
 bench: deps-build deps-bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
 	perl -It/lib bench/bench.pl
+
+# Interleaved with a healthy one: see bench/hung.pl.
+bench-hung: deps-build deps-bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl hung perl -It/lib bench/hung.pl
 
 bench-instructions: deps-build deps-bench
 	@$(MAKE) --no-print-directory all
@@ -179,5 +205,6 @@ check-style:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units replays test test-asan test-tsan run-tests fuzz demo demo-stop bench \
-    bench-instructions bench-encoder bench-flusher install check-style clean
+.PHONY: all units replays test test-asan test-tsan run-tests soak \
+    test-restarts test-holders fuzz demo demo-stop bench bench-instructions \
+    bench-encoder bench-flusher bench-hung install check-style clean

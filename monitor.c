@@ -94,7 +94,7 @@ struct imx_monitor {
     uint64_t random;
     int wake_fd;
     pthread_t thread;
-    _Atomic int stop, done;
+    _Atomic int leave, stop, done;
 };
 
 static int64_t monotonic(void)
@@ -1025,7 +1025,7 @@ static void flush(imx_monitor_t *m, int64_t deadline)
     m->not_before = 0;
     for (;;) {
         while (advance(m)) {
-            if (now_of(m) >= deadline) {
+            if (now_of(m) >= deadline || is_superseded(m)) {
                 return;
             }
             imx_influx_wait(m->influx, -1, 20);
@@ -1066,22 +1066,27 @@ static int wait_for_lease(imx_monitor_t *m, int64_t deadline)
     return m->is_holder;
 }
 
-void imx_monitor_finish(imx_monitor_t *m)
+static void bring_to_an_end(imx_monitor_t *m)
 {
     int64_t deadline = now_of(m) + m->o.shutdown_ms * MS;
 
-    if (imx_batch_leave(m->o.child) && wait_for_lease(m, deadline)) {
+    if (wait_for_lease(m, deadline)) {
         flush(m, deadline);
         spool_all(m);
+    }
+}
+
+void imx_monitor_finish(imx_monitor_t *m)
+{
+    if (imx_batch_leave(m->o.child) && !atomic_load(&m->leave)) {
+        bring_to_an_end(m);
     }
     give_lease(m);
 }
 
-void imx_monitor_spool_rest(imx_monitor_t *m)
+void imx_monitor_end_server(imx_monitor_t *m)
 {
-    if (wait_for_lease(m, now_of(m) + m->o.shutdown_ms * MS)) {
-        spool_all(m);
-    }
+    bring_to_an_end(m);
     give_lease(m);
 }
 
@@ -1130,6 +1135,11 @@ int imx_monitor_start(imx_monitor_t *m)
     rv = pthread_create(&m->thread, &attr, run, m);
     pthread_attr_destroy(&attr);
     return rv;
+}
+
+void imx_monitor_leave(imx_monitor_t *m)
+{
+    atomic_store(&m->leave, 1);
 }
 
 /* Only what POSIX allows in a signal handler. */

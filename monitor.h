@@ -44,6 +44,13 @@ imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options);
 int imx_monitor_start(imx_monitor_t *m);
 
 /*
+ * Before imx_monitor_stop(): the server goes on, or its end is seen to by
+ * somebody else, so there is no last flush, even if no other child lives now.
+ * Async-signal-safe.
+ */
+void imx_monitor_leave(imx_monitor_t *m);
+
+/*
  * Tells the thread to end and waits until it has: at once when other children
  * live, after a last flush of at most shutdown_ms when this one is the last.
  * Async-signal-safe: prefork calls it in a signal handler.  Returns 1 when the
@@ -53,10 +60,10 @@ int imx_monitor_stop(imx_monitor_t *m);
 
 /*
  * For the helper that the parent forks when the server has ended, without a
- * thread: puts all that is left in the batch into the spool.  Waits at most
- * shutdown_ms for the lease.  child need not be in the table.
+ * thread: delivers what is left in the batch, for at most shutdown_ms, and puts
+ * the rest into the spool, if there is one.  child need not be in the table.
  */
-void imx_monitor_spool_rest(imx_monitor_t *m);
+void imx_monitor_end_server(imx_monitor_t *m);
 
 /* Frees it; only when no thread runs. */
 void imx_monitor_destroy(imx_monitor_t *m);

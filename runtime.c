@@ -61,6 +61,7 @@ static imx_batch_child_t child;
 imx_batch_child_t *imx_runtime_child;
 static imx_monitor_t *monitor;
 static pid_t parent_pid;
+static int generation; /* of this child, as httpd counts */
 
 /*
  * Anonymous memory at the same address in all processes to come.  It is never
@@ -304,35 +305,43 @@ static int drop_privileges(apr_pool_t *pconf, server_rec *s)
            && (!was_root || geteuid() == ap_unixd_config.user_id);
 }
 
-/*
- * Root must not work in a directory of the server's user, on memory that this
- * user can write: a helper without root's rights does, while the parent waits a
- * bounded time.  The listeners are closed first, so that the next start finds
- * its port free.
- */
-static void spool_rest(apr_pool_t *pconf, server_rec *s)
+static void help(apr_pool_t *pconf, server_rec *s)
 {
     imx_monitor_options_t o = monitor_options(s);
-    apr_time_t deadline = apr_time_now() + apr_time_from_sec(10);
+    imx_monitor_t *m = NULL;
+
+    child.batch = &kept->batch;
+    child.slot = IMX_BATCH_NOBODY;
+    if (drop_privileges(pconf, s)) {
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+        m = imx_monitor_create(&o);
+    }
+    if (m != NULL) {
+        imx_monitor_end_server(m);
+    }
+    _exit(m == NULL);
+}
+
+/*
+ * Root must not work on memory that the server's user can write, in a directory
+ * of this user, nor talk to InfluxDB: a helper without root's rights does,
+ * while the parent waits a bounded time.  The listeners are closed first, so
+ * that the next start finds its port free.
+ */
+static void deliver_rest(apr_pool_t *pconf, server_rec *s)
+{
+    apr_time_t deadline = apr_time_now()
+                          + apr_time_from_msec(
+                              imx_config_global()->shutdown_ms + 8000);
     pid_t helper;
 
-    if (o.spool_dir == NULL || imx_batch_totals(&kept->batch).pending == 0) {
+    if (imx_batch_totals(&kept->batch).pending == 0) {
         return;
     }
     ap_close_listeners();
     helper = fork();
     if (helper == 0) {
-        imx_monitor_t *m = NULL;
-
-        child.batch = &kept->batch;
-        child.slot = IMX_BATCH_NOBODY;
-        if (drop_privileges(pconf, s)) {
-            m = imx_monitor_create(&o);
-        }
-        if (m != NULL) {
-            imx_monitor_spool_rest(m);
-        }
-        _exit(m == NULL);
+        help(pconf, s);
     }
     while (helper > 0 && waitpid(helper, NULL, WNOHANG) == 0
            && apr_time_now() < deadline) {
@@ -370,7 +379,7 @@ static apr_status_t parent_ends(void *data)
     if (getpid() == parent_pid
         && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_EXITING) {
         wait_for_children();
-        spool_rest(s->process->pconf, s);
+        deliver_rest(s->process->pconf, s);
         say_what_is_lost(s);
     }
     return APR_SUCCESS;
@@ -413,14 +422,30 @@ void imx_runtime_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
 }
 
 /*
+ * Is it left to this child, if it is the last one, to deliver what there is?
+ * Not while the server goes on: a child that is recycled must not wait for
+ * InfluxDB, and another one will come.  Not when the server stops: the parent's
+ * helper does it.  But a restart may have taken the module out, or put a
+ * version in that cannot read this area; and a parent that was killed does
+ * nothing more.  (httpd -X is parent and child in one.)
+ */
+static int is_ours_to_deliver(void)
+{
+    return getpid() == parent_pid || getppid() != parent_pid
+           || ap_scoreboard_image->global->running_generation != generation;
+}
+
+/*
  * A clean-up of pchild that was registered first and so runs last, after all
  * requests of the child are logged.  prefork runs it in a signal handler.  When
  * the thread does not end, exit() under it would run destructors of what it
- * uses: so leave without them.  (httpd -X is parent and child in one: its own
- * clean-ups must still run.)
+ * uses: so leave without them.  (httpd -X: its own clean-ups must still run.)
  */
 static apr_status_t child_ends(void *data)
 {
+    if (!is_ours_to_deliver()) {
+        imx_monitor_leave(monitor);
+    }
     if (!imx_monitor_stop(monitor) && getpid() != parent_pid) {
         _exit(0);
     }
@@ -452,6 +477,7 @@ void imx_runtime_child_init(apr_pool_t *pchild, server_rec *s)
                      "child are not recorded, only counted as dropped");
     }
     imx_runtime_child = &child;
+    ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     rv = start_monitor(s);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(35) "cannot start "

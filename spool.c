@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -586,23 +587,36 @@ static void file_undo(const imx_spool_t *s, const entry_t *e)
     }
 }
 
-static int file_write(const imx_spool_t *s, const entry_t *e, int flags,
-                      const struct iovec *spans, size_t count)
+static int file_open(const imx_spool_t *s, const entry_t *e, int flags)
 {
     char name[NAME_SIZE];
-    int fd, err;
 
     entry_name(e, name);
-    fd = openat(s->fd, name, O_WRONLY | O_CREAT | OPEN_FLAGS | flags, 0600);
-    if (fd < 0) {
-        return errno;
-    }
-    err = write_all(fd, spans, count);
+    return openat(s->fd, name, O_WRONLY | O_CREAT | OPEN_FLAGS | flags, 0600);
+}
+
+static int file_fill(const imx_spool_t *s, const entry_t *e, int fd,
+                     const struct iovec *spans, size_t count)
+{
+    int err = write_all(fd, spans, count);
+
     err = err ? err : sync_fd(fd);
-    close(fd);
     if (err != 0) {
         file_undo(s, e);
     }
+    return err;
+}
+
+static int file_write(const imx_spool_t *s, const entry_t *e, int flags,
+                      const struct iovec *spans, size_t count)
+{
+    int fd = file_open(s, e, flags), err;
+
+    if (fd < 0) {
+        return errno;
+    }
+    err = file_fill(s, e, fd, spans, count);
+    close(fd);
     return err;
 }
 
@@ -621,26 +635,41 @@ static int file_rename(const imx_spool_t *s, const entry_t *from,
     return renameat(s->fd, old, s->fd, new) == 0 ? 0 : errno;
 }
 
-static int file_store(const imx_spool_t *s, const entry_t *e,
-                      const struct iovec *lines, size_t count)
+static int file_finish(const imx_spool_t *s, const entry_t *tmp,
+                       const entry_t *e)
 {
-    entry_t tmp = *e;
-    int err;
+    int err = file_rename(s, tmp, e);
 
-    tmp.kind = UNFINISHED;
-    err = file_write(s, &tmp, O_EXCL, lines, count);
     if (err != 0) {
-        return err;
-    }
-    err = file_rename(s, &tmp, e);
-    if (err != 0) {
-        file_undo(s, &tmp);
+        file_undo(s, tmp);
         return err;
     }
     err = sync_fd(s->fd);
     if (err != 0) {
         file_undo(s, e);
     }
+    return err;
+}
+
+/*
+ * Locked until it has its name: a server that is started while the one before
+ * it still writes what is left must not take this for what a dead writer left.
+ */
+static int file_store(const imx_spool_t *s, const entry_t *e,
+                      const struct iovec *lines, size_t count)
+{
+    entry_t tmp = *e;
+    int fd, err;
+
+    tmp.kind = UNFINISHED;
+    fd = file_open(s, &tmp, O_EXCL);
+    if (fd < 0) {
+        return errno;
+    }
+    flock(fd, LOCK_EX | LOCK_NB); /* where it is not known: without */
+    err = file_fill(s, &tmp, fd, lines, count);
+    err = err ? err : file_finish(s, &tmp, e);
+    close(fd);
     return err;
 }
 
@@ -849,6 +878,22 @@ static int salvage(imx_spool_t *s, entry_t *e)
     return quarantine(s, e, err) == 0;
 }
 
+/* The kernel unlocks what a dead writer had locked. */
+static int is_being_written(const imx_spool_t *s, const entry_t *e)
+{
+    char name[NAME_SIZE];
+    int fd, rv;
+
+    entry_name(e, name);
+    fd = openat(s->fd, name, O_RDONLY | OPEN_FLAGS);
+    if (fd < 0) {
+        return 0;
+    }
+    rv = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return rv;
+}
+
 /* Returns how many *.tmp there were. */
 static int salvage_all(imx_spool_t *s, list_t *l)
 {
@@ -860,7 +905,7 @@ static int salvage_all(imx_spool_t *s, list_t *l)
 
         if (e->kind == UNFINISHED) {
             found++;
-            if (!salvage(s, e)) {
+            if (is_being_written(s, e) || !salvage(s, e)) {
                 continue;
             }
         }

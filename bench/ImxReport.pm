@@ -18,6 +18,7 @@ my @SECTIONS = (
     [instructions => 'Instructions a request'],
     [encoder      => 'The line encoder'],
     [flusher      => 'The flusher'],
+    [hung         => 'While InfluxDB hangs'],
 );
 
 sub skeleton {

@@ -16,7 +16,8 @@ for my $mpm (qw(event worker prefork)) {
     my %room = $mpm eq 'prefork' ? (children => 16)
         : (children => 4, threads => 8);
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, %room,
-        conf => "InfluxMetricsDatabase $mpm");
+        figures => 1, conf => "InfluxMetricsDatabase $mpm");
+    my $w = watch($h, pause => 0.1);
     my $load = client(port => $h->port, seconds => $seconds, c => 8);
     my ($kills, $end) = (0, time + $seconds);
     while (time < $end) {
@@ -37,6 +38,8 @@ for my $mpm (qw(event worker prefork)) {
     cmp_ok(abs $difference, '<=', $kills,
         "$mpm: points - access log = $difference before the stop");
     ok($h->alive, "$mpm: the parent lives");
+    $w->ok($mpm);
+    accounts_ok($h, $mpm);
     ok($h->stop, "$mpm: stops");
     $difference = $db->count('raw-requests', $mpm) - $h->access_count;
     cmp_ok(abs $difference, '<=', $kills,

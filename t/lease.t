@@ -25,7 +25,7 @@ sub senders {
 
 for my $mpm (qw(event worker prefork)) {
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 6,
-        threads => 4, conf => "InfluxMetricsDatabase $mpm");
+        threads => 4, figures => 1, conf => "InfluxMetricsDatabase $mpm");
     my ($points, $holder) = (0, 0);
     for my $killed (0 .. 2) {
         # Over some ticks, so that each child that would send has its turn.
@@ -41,6 +41,7 @@ for my $mpm (qw(event worker prefork)) {
         isnt($pid, $holder, "$mpm: another one than before");
         $holder = $pid;
         $h->kill_child($holder) if defined $holder && $killed < 2;
+        accounts_ok($h, "$mpm: $killed killed");
     }
     $h->graceful(gone => 1);
     load(url => $h->url, n => 200, c => 4);

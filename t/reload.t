@@ -51,7 +51,8 @@ for my $mpm (qw(event worker prefork)) {
 
     $database = "ten_$mpm";
     $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 4,
-        conf => "InfluxMetricsDatabase $database");
+        figures => 1, conf => "InfluxMetricsDatabase $database");
+    my $w = watch($h, pause => 0.1);
     my $areas = shared_areas($h);
     cmp_ok($areas, '>', $plain, "$mpm: the module has shared memory");
     my $load = client(port => $h->port, c => 2, rate => 100,
@@ -67,7 +68,7 @@ for my $mpm (qw(event worker prefork)) {
     count_is($db, $h, "$mpm: also after a hard restart",
         database => $database);
 
-    # Another geometry: a new area, the old one is drained and let go.
+    # Another size (see resize.t).
     load(url => $h->url, n => 300, c => 2);
     $h->reconf(conf =>
         "InfluxMetricsDatabase $database\nInfluxMetricsBufferSize 16M");
@@ -75,6 +76,8 @@ for my $mpm (qw(event worker prefork)) {
     load(url => $h->url, n => 100, c => 2);
     count_is($db, $h, "$mpm: also after another buffer size",
         database => $database);
+    $w->ok($mpm);
+    accounts_ok($h, $mpm);
     ok($h->stop, "$mpm: stops");
     is($db->count('raw-requests', $database), $h->access_count,
         "$mpm: and that was all");

@@ -1771,7 +1771,7 @@ static void work_until_killed(fixture_t *f, void (*work)(fixture_t *f,
 static void spool_all(fixture_t *f, imx_monitor_t *m)
 {
     (void)f;
-    imx_monitor_spool_rest(m);
+    imx_monitor_end_server(m);
 }
 
 /* Whoever is killed, where and when: each line is stored, and counted once. */
@@ -1791,7 +1791,9 @@ static void test_kill_while_spooling(void **state)
         imx_batch_delivery_t d;
 
         append(f, 1300);
+        refuse(f, 503, "Retry-After: 3600\r\n", "full");
         work_until_killed(f, spool_all, points[i % 3], 1 + i / 3);
+        heal(f);
         work_until_killed(f, deliver_all, points[i / 3 % 3], 1 + i / 2);
         f->o.now = NULL;
         f->m = make_monitor(f);
@@ -1817,6 +1819,7 @@ static void test_spools_before(void **state)
 
     f->o.now = NULL;
     f->o.interval_ms = 50;
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
     for (i = 0; i < 3; i++) {
         snprintf(dirs[i], sizeof dirs[i], "%s/spool%d", f->dir, i);
         assert_int_equal(mkdir(dirs[i], 0700), 0);
@@ -1825,12 +1828,13 @@ static void test_spools_before(void **state)
         f->o.spool_before[0] = i > 0 ? dirs[i - 1] : NULL;
         f->o.spool_before[1] = i > 1 ? dirs[0] : NULL;
         f->m = make_monitor(f);
-        imx_monitor_spool_rest(f->m);
+        imx_monitor_end_server(f->m);
         end_monitor(f);
     }
     assert_int_equal(spooled(f), 1400);
     assert_int_equal(pending(f), 700);
     assert_int_equal(imx_batch_told(&f->batch).spool_lines, 1400);
+    heal(f);
     f->m = make_monitor(f);
     deliver_all(f, f->m);
     end_monitor(f);
@@ -1988,6 +1992,19 @@ static void test_finish_not_last(void **state)
     deliver(f);
     assert_int_equal(stored(f), 601);
     assert_int_equal(stored_again(f), 0);
+}
+
+/* The last one, but others will come: it does not even try. */
+static void test_finish_leaving(void **state)
+{
+    fixture_t *f = *state;
+
+    append(f, 10);
+    begin(f);
+    imx_monitor_leave(f->m);
+    imx_monitor_finish(f->m);
+    assert_int_equal(writes(f), 0);
+    assert_int_equal(pending(f), 10);
 }
 
 static void test_finish_last(void **state)
@@ -2373,6 +2390,7 @@ int main(void)
         TEST(test_wait_for_lease),
         TEST(test_handover),
         TEST(test_finish_not_last),
+        TEST(test_finish_leaving),
         TEST(test_finish_last),
         TEST(test_finish_down),
         TEST(test_finish_hanging),

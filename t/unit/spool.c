@@ -56,6 +56,7 @@ static struct {
     int no_sync;                        /* fsync() takes no time */
     int64_t clock;                      /* ns, 0: the real one */
     void (*before_open)(void);          /* once, before openat() */
+    void (*before_fsync)(void);
     char trace[4096];
 } world;
 
@@ -183,6 +184,9 @@ ssize_t pread(int fd, void *buffer, size_t size, off_t at)
 
 int fsync(int fd)
 {
+    if (world.before_fsync) {
+        world.before_fsync();
+    }
     if (is_interrupted() || fails("fsync", "")) {
         return -1;
     }
@@ -1782,6 +1786,35 @@ static void test_tmp_of_dead_writers(void **state)
     assert_int_equal(count_names(".bad"), 2);
 }
 
+static void look_from_outside(void)
+{
+    open_spool(0);
+    check_totals(0, 0);
+    assert_int_equal(count_names(".tmp"), 1);
+    _exit(7);
+}
+
+static int status_from_outside;
+
+static void look_while_it_is_written(void)
+{
+    world.before_fsync = NULL;
+    status_from_outside = run(look_from_outside);
+}
+
+/* By another server: it is neither taken nor removed, and gets its name. */
+static void test_tmp_of_a_living_writer(void **state)
+{
+    (void)state;
+    open_spool(0);
+    world.before_fsync = look_while_it_is_written;
+    put(10, 3);
+    assert_int_equal(WEXITSTATUS(status_from_outside), 7);
+    check_totals(1, 3);
+    deliver(10, 3);
+    assert_int_equal(oldest(), 0);
+}
+
 /* Never over a file that is there. */
 static void test_tmp_whose_name_is_taken(void **state)
 {
@@ -2762,6 +2795,7 @@ int main(void)
         TEST(test_a_file_that_is_stuck),
         TEST(test_out_of_file_descriptors),
         TEST(test_tmp_of_dead_writers),
+        TEST(test_tmp_of_a_living_writer),
         TEST(test_tmp_whose_name_is_taken),
         TEST(test_tmp_when_memory_is_short),
         TEST(test_the_oldest_goes),
