@@ -6,6 +6,7 @@
 #                    bench-fields, bench-encoder, bench-flusher: see
 #                    docs/performance.md
 # make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
+# make httpd-suite SUITE=DIR...   httpd's own tests, without and with the module
 # make check-style   clang-format and the length of lines
 # make clean
 #
@@ -90,6 +91,12 @@ test-tsan: deps-build deps-test
 run-tests:
 	$(PROVE) t/
 
+# SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
+httpd-suite: deps-build deps-suite
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
+	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
+
 # ---- demo and benchmarks ----
 
 demo: deps-build deps-demo
@@ -158,4 +165,4 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all units test test-asan test-tsan run-tests fuzz demo demo-stop bench \
-    bench-instructions bench-fields bench-encoder bench-flusher install check-style clean
+    httpd-suite bench-instructions bench-fields bench-encoder bench-flusher install check-style clean
