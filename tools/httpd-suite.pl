@@ -21,8 +21,9 @@
 # Exits 1 if a test changed, or if a run with the module recorded no point.
 # What it needs is installed by install-deps.sh suite; packages of Perl and
 # Python come into a directory of its own, or into DIR, where the next run finds
-# them. Its directory is removed at the end; IMX_KEEP=1 keeps it. The suites have fixed ports (5001 to 5100, 8529 and up), so there
-# can be one of these at a time.
+# them. Its directory is removed at the end; IMX_KEEP=1 keeps it. The suites
+# have fixed ports (5001 to 5100, 8529 and up): one of these at a time, or each
+# in a network namespace of its own.
 use strict;
 use warnings;
 use Cwd qw(abs_path);
@@ -89,6 +90,13 @@ my $httpd = ImxTest::Httpd::_place();
 chomp(my $apxs = `command -v apxs || command -v apxs2`);
 my $db = @runs > 1 ? influxd() : undef;
 my $copies = 0;
+my $group;                      # of the command that is running
+
+END {
+    local ($?, $!);
+    kill KILL => -$group if $group;
+    end_processes_of($work) if defined $work;
+}
 
 exit main(map { abs_path($_) // die "$_: $!\n" } @ARGV);
 
@@ -110,12 +118,14 @@ sub run_in {
         open STDERR, '>&', \*STDOUT;
         exec { $command[0] } @command or POSIX::_exit(127);
     }
-    local $SIG{ALRM} = sub { kill KILL => -$pid };
+    $group = $pid;
+    local $SIG{ALRM} = sub { kill KILL => -$group };
     alarm $limit;
     waitpid $pid, 0;
     my $status = $?;
     alarm 0;
-    kill KILL => -$pid;
+    kill KILL => -$group;
+    $group = undef;
     return $status;
 }
 
@@ -307,9 +317,9 @@ sub perl_env {
 
 sub perl_parts {
     my ($checkout) = @_;
-    my @parts = map { m{/t/([^/]+)/} ? $1 : () } glob "$checkout->{dir}/t/*/*.t";
-    my %seen;
-    return grep { !$seen{$_}++ } @parts;
+    my %parts = map { m{/([^/]+)/[^/]+$} ? ($1 => 1) : () }
+        glob "$checkout->{dir}/t/*/*.t";
+    return sort keys %parts;
 }
 
 sub perl_prepare {
@@ -319,10 +329,11 @@ sub perl_prepare {
         "LoadModule ${_}_module $httpd->{modules}/mod_$_.so\n"
     } 'mpm_event', grep { !/$NOT_LOADED/ } modules();
     spew("$dir/modules.conf", $conf);
+    mkdir "$dir/t/logs";        # httpd is asked for its modules before
     owned($dir);
     my $log = "$work/prepare.log";
-    run_in($dir, $log, perl_env(''), $PART_LIMIT, 'perl', 'Makefile.PL', '-apxs',
-        $apxs, '-httpd', server_program($run), '-httpd_conf',
+    run_in($dir, $log, perl_env(''), $PART_LIMIT, 'perl', 'Makefile.PL',
+        '-apxs', $apxs, '-httpd', server_program($run), '-httpd_conf',
         "$dir/modules.conf") == 0 or die slurp($log);
 }
 
@@ -355,10 +366,12 @@ my %KIND;
 
 BEGIN {
     %KIND = (
-        pytest => { port => 5001, parts => \&pytest_parts, prepare => \&pytest_prepare,
-            run => \&pytest_run, file => sub { $_[0] =~ s/::.*//sr } },
-        perl => { port => 8529, parts => \&perl_parts, prepare => \&perl_prepare,
-            run => \&perl_run, file => sub { $_[0] =~ s/ \d+$//r } },
+        pytest => { port => 5001, parts => \&pytest_parts,
+            prepare => \&pytest_prepare, run => \&pytest_run,
+            file => sub { $_[0] =~ s/::.*//sr } },
+        perl => { port => 8529, parts => \&perl_parts,
+            prepare => \&perl_prepare, run => \&perl_run,
+            file => sub { $_[0] =~ s/ \d+$//r } },
     );
 }
 
@@ -447,10 +460,9 @@ sub judge {
 sub main {
     my @checkouts = map { checkout($_) } @_;
     python() if grep { $_->{run} == \&pytest_run } @checkouts;
-    chomp(my $version = `$httpd->{program} -v | sed -n 's/^Server version: //p'`);
-    print "$version\n";
-    printf "%-24s %-6s %6s %7s %7s %8s %7s\n", 'suite and part', 'run', 'tests',
-        'passed', 'failed', 'skipped', 'points';
+    print grep { s/^Server version: // } `$httpd->{program} -v`;
+    printf "%-24s %-6s %6s %7s %7s %8s %7s\n", 'suite and part', 'run',
+        qw(tests passed failed skipped points);
     my ($bad, %total) = (0);
     for my $checkout (@checkouts) {
         for my $part ($checkout->{parts}->($checkout)) {

@@ -26,7 +26,8 @@ packages=
 commands=
 want_go=
 want_clang=
-[ $# -gt 0 ] || die "usage: install-deps.sh build|test|demo|bench|clang|suite..."
+[ $# -gt 0 ] || die "usage: install-deps.sh" \
+    "build|test|demo|bench|clang|suite..."
 for group; do
     case $group in
     build)
