@@ -31,6 +31,7 @@ use File::Basename qw(basename);
 use File::Find qw(find);
 use FindBin;
 use Getopt::Long;
+use POSIX ();
 
 use lib "$FindBin::Bin/../t/lib";
 use ImxTest;
@@ -109,7 +110,7 @@ sub run_in {
     unshift @command, which_one('runuser'), '-u', $user, '--' if defined $user;
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
-        setpgrp;
+        POSIX::setsid();        # and a fair share of a busy machine
         chdir $dir or die "$dir: $!";
         delete @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};
         @ENV{'HOME', keys %$env} = ($dir, values %$env);
