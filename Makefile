@@ -10,6 +10,7 @@
 #                    test-holders: a hundred of each
 # make bench-hung    throughput while InfluxDB hangs
 # make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
+# make httpd-suite SUITE=DIR...   httpd's own tests, without and with the module
 # make check-style   clang-format and the length of lines
 # make clean
 #
@@ -128,6 +129,12 @@ test-restarts test-holders: deps-build deps-test
 	@$(MAKE) --no-print-directory all
 	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
 
+# SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
+httpd-suite: deps-build deps-suite
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
+	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
+
 # ---- demo and benchmarks ----
 
 demo: deps-build deps-demo
@@ -224,6 +231,6 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all units replays test test-asan test-tsan run-tests soak \
-    test-restarts test-holders fuzz demo demo-stop bench bench-instructions \
+    test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
     install check-style clean

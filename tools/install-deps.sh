@@ -6,6 +6,7 @@
 #   build   the module                     test    make test
 #   demo    make demo                      bench   make bench
 #   clang   the clang builds, sanitizers and clang-format
+#   suite   make httpd-suite
 #
 # Debian and Ubuntu only, as root or with sudo.  Elsewhere it names the commands
 # that are missing and fails.
@@ -25,7 +26,8 @@ packages=
 commands=
 want_go=
 want_clang=
-[ $# -gt 0 ] || die "usage: install-deps.sh build|test|demo|bench|clang..."
+[ $# -gt 0 ] || die "usage: install-deps.sh" \
+    "build|test|demo|bench|clang|suite..."
 for group; do
     case $group in
     build)
@@ -46,12 +48,17 @@ for group; do
         commands="$commands gcc make apxs curl-config perl ab influxd wrk
             valgrind python3"
         want_go=1 ;;
+    suite)
+        packages="$packages $build $server nghttp2-client libnghttp2-dev curl
+            python3-venv pebble openssl"
+        commands="$commands gcc make apxs curl-config perl influxd nghttp
+            h2load curl python3" ;;
     clang)
         packages="$packages gcc libc6-dev make clang clang-format"
         commands="$commands clang clang-format"
         want_clang=1 ;;
     *)
-        die "no group '$group': build, test, demo, bench or clang" ;;
+        die "no group '$group': build, test, demo, bench, clang or suite" ;;
     esac
 done
 
