@@ -848,14 +848,16 @@ static void *make_and_keep(imx_schema_kept_t *kept, const void *first,
     return pair->made;
 }
 
-/* The lock is taken once for each pair; other requests find it without. */
+/* The lock is taken once for each pair; other requests find it without.  Nobody
+ * waits for it: prefork ends in a signal handler, in which requests are logged
+ * while the one that it has interrupted may hold it. */
 void *imx_schema_keep(imx_schema_kept_t *kept, const void *first,
                       const void *second, imx_schema_make_t *make)
 {
     void *made = imx_pairs_find(&kept->pairs, first, second);
 
-    if (made == NULL && kept->count < IMX_SCHEMA_KEPT_MAX) {
-        pthread_mutex_lock(&keep_lock);
+    if (made == NULL && kept->count < IMX_SCHEMA_KEPT_MAX
+        && pthread_mutex_trylock(&keep_lock) == 0) {
         made = imx_pairs_find(&kept->pairs, first, second);
         if (made == NULL && kept->count < IMX_SCHEMA_KEPT_MAX) {
             made = make_and_keep(kept, first, second, make);
@@ -873,7 +875,7 @@ static void *make_merge(apr_pool_t *p, const void *outer, const void *inner)
 /*
  * In a child, both sides were made while the configuration was read or are kept
  * merges, and live as long as the child.  The others are passing: what was made
- * when the map was full, and what .htaccess files make, even if none of these
+ * when the map was full or another thread was adding to it, and what .htaccess files make, even if none of these
  * directives may stand there.  They are merged for their request alone: another
  * one could have the same address.
  */

@@ -165,8 +165,8 @@ typedef void *imx_schema_make_t(apr_pool_t *p, const void *first,
                                 const void *second);
 
 /* Any thread of a child: what was made of both, or is made now; NULL: neither,
- * the map is full.  make: is called with a lock held; its result and what it
- * takes from p live as long as the child. */
+ * the map is full or another thread is adding to one.  make: is called with a
+ * lock held; its result and what it takes from p live as long as the child. */
 void *imx_schema_keep(imx_schema_kept_t *kept, const void *first,
                       const void *second, imx_schema_make_t *make);
 
