@@ -1279,9 +1279,9 @@ int imx_monitor_step(imx_monitor_t *m)
 /* ---- the end ---- */
 
 /*
- * A living child is there to deliver.  At a graceful restart the last of the old
- * children can be gone before the first of the new ones is there: it begins, and
- * leaves the rest to the new one.
+ * A living child is there to deliver.  At a graceful restart the last of the
+ * old children can be gone before the first of the new ones is there: it
+ * begins, and leaves the rest to the new one.
  */
 static int is_relieved(const imx_monitor_t *m)
 {

@@ -226,8 +226,8 @@ static int has_end(const apr_bucket_brigade *bb)
     return 0;
 }
 
-/* Errors of a client that went away; what is wrong in its body, too large or too
- * late is for the server to refuse. */
+/* Errors of a client that went away; what is wrong in its body, too large or
+ * too late is for the server to refuse. */
 static int is_gone(apr_status_t rv)
 {
     return APR_STATUS_IS_EOF(rv) || rv == APR_INCOMPLETE
