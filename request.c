@@ -137,7 +137,7 @@ static marks_t *take_marks(request_rec *r)
 static void add_filter(ap_filter_t *filter, request_rec *r, ap_filter_t **link,
                        ap_filter_t **protocol)
 {
-    while (*link != *protocol) {
+    while (*link != NULL && *link != *protocol) {
         link = &(*link)->next;
     }
     filter->r = r;
@@ -240,13 +240,16 @@ __attribute__((noinline)) static apr_status_t pass_piece(
     ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t before)
 {
     marks_t *m = f->ctx;
+    apr_int64_t after;
     apr_status_t rv;
 
     if (m->seen.first == 0) {
         m->seen.first = before;
     }
     rv = ap_pass_brigade(f->next, bb);
-    m->seen.blocked_out += read_clock(CLOCK_MONOTONIC) - before;
+    after = read_clock(CLOCK_MONOTONIC);
+    /* When ap_die() made an answer below, it came here and ended. */
+    m->seen.blocked_out += (m->seen.end != 0 ? m->seen.end : after) - before;
     m->seen.is_broken_off |= rv != APR_SUCCESS && is_gone(rv);
     return rv;
 }
