@@ -14,8 +14,8 @@ use ImxTest;
 use ImxBare;
 use ImxLoad;
 
-my ($rounds, $seconds, $connections) = $ENV{BENCH_QUICK} ? (4, 3, 5)
-    : (15, 6, 5);
+my ($rounds, $seconds, $connections) = $ENV{BENCH_QUICK} ? (10, 1, 5)
+    : (40, 1, 5);       # short and many, for a machine that does other things
 GetOptions('rounds=i' => \$rounds, 'seconds=i' => \$seconds,
     'connections=i' => \$connections)
     or die "usage: $0 [--rounds N] [--seconds S] [--connections C]\n";

@@ -36,7 +36,7 @@ sub all_are_somewhere {
     return is($n, $wanted, "$mpm: $name");
 }
 
-for my $mpm (qw(event worker prefork)) {
+for my $mpm (qw(event prefork)) {
     for my $server ($db, $other) {
         $server->query("CREATE DATABASE $mpm$_") for 'a', 'b';
     }

@@ -13,7 +13,6 @@ my $db = influxd();
 
 my %room = (
     event => { children => 2, threads => 16 },
-    worker => { children => 2, threads => 16 },
     prefork => { children => 12 },
 );
 
@@ -50,7 +49,8 @@ sub server {
     return $h;
 }
 
-for my $mpm (qw(event worker prefork)) {
+# The size has nothing to do with the MPM; worker is like event.
+for my $mpm (qw(event prefork)) {
     my $h = server($mpm, "size_$mpm");
     my $w = watch($h);
     my $begin = status($h)->{buffer_size};

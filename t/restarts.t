@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use ImxTest;
 use Test::More;
 
-my $times = $ENV{IMX_TIMES} || 5;
+my $times = $ENV{IMX_TIMES} || 3;
 my $db = influxd();
 
 my %room = (

@@ -68,8 +68,8 @@ sub given_up {
 sub files { my @f = glob($_[0]->dir . '/spool/*'); return @f }
 
 # InfluxDB hangs: what it was sent may be stored or not, so nothing is said here
-# of how many are given up.
-for my $mpm (@mpms) {
+# of how many are given up.  (worker is like event here.)
+for my $mpm (grep { $_ ne 'worker' } @mpms) {
     for my $how (qw(TERM systemd), $mpm eq 'prefork' ? 'WINCH' : ()) {
         my $spool = $how eq 'systemd';
         my $h = server($mpm, "hung_${mpm}_$how", spool => $spool);

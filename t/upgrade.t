@@ -11,7 +11,7 @@ use Test::More;
 my $db = influxd();
 my $other = build() . '/unit/mod_other_layout.so';
 
-for my $mpm (qw(event worker prefork)) {
+for my $mpm (qw(event prefork)) {
     my $database = "upgrade_$mpm";
     $db->query("CREATE DATABASE $database");
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, figures => 1,
