@@ -875,9 +875,9 @@ static void *make_merge(apr_pool_t *p, const void *outer, const void *inner)
 /*
  * In a child, both sides were made while the configuration was read or are kept
  * merges, and live as long as the child.  The others are passing: what was made
- * when the map was full or another thread was adding to it, and what .htaccess files make, even if none of these
- * directives may stand there.  They are merged for their request alone: another
- * one could have the same address.
+ * when the map was full or another thread was adding to it, and what .htaccess
+ * files make, even if none of these directives may stand there.  They are
+ * merged for their request alone: another one could have the same address.
  */
 void *imx_schema_merge_dir(apr_pool_t *p, void *base, void *add)
 {
