@@ -9,7 +9,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
-use JSON::PP qw(decode_json);
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
@@ -39,12 +38,6 @@ sub values_of {
         qq{SHOW TAG VALUES WITH KEY = "$tag"}, $name);
 }
 
-sub figures {
-    my ($h) = @_;
-    return decode_json(get($h->url('/status?json'))->{content});
-}
-
-# As many points as the access log has lines, but for those of the page.
 sub points_are {
     my ($h, $name, $tests) = @_;
     my ($n, $wanted) = (-1, -2);

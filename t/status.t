@@ -14,12 +14,6 @@ my @keys = qw(points_recorded points_sent points_rejected points_dropped
     points_pending points_spooled last_flush last_error last_status server
     lease_holder buffer_size buffer_used spool_bytes uptime);
 
-sub status {
-    my ($h) = @_;
-    my $answer = get($h->url('/status?json'));
-    return decode_json($answer->{content});
-}
-
 sub adds_up {
     my ($s, $when) = @_;
     is($s->{points_recorded}, $s->{points_sent} + $s->{points_rejected}
