@@ -3,7 +3,6 @@
 # spooled.
 use strict;
 use warnings;
-use JSON::PP qw(decode_json);
 use Test::More;
 use lib 't/lib';
 use ImxTest;
