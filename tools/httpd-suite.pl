@@ -329,6 +329,9 @@ sub perl_prepare {
     my $conf = "ServerRoot $dir\n" . join '', map {
         "LoadModule ${_}_module $httpd->{modules}/mod_$_.so\n"
     } 'mpm_event', grep { !/$NOT_LOADED/ } modules();
+    # Already loaded, but t/modules/info.t compares with what stands here.
+    $conf .= 'LoadModule influx_metrics_module ' . module_copy() . "\n"
+        if defined $FRONT{$run};
     spew("$dir/modules.conf", $conf);
     mkdir "$dir/t/logs";        # httpd is asked for its modules before
     owned($dir);
