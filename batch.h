@@ -275,6 +275,7 @@ typedef struct {
     uint64_t spool_delivered; /* lines that left it: InfluxDB has them, */
     uint64_t spool_rejected;  /* refused them, */
     uint64_t spool_dropped;   /* or they are lost */
+    int64_t next_tick;        /* ns, monotonic; 0: none yet */
     int64_t down_since;       /* ns, monotonic; 0: delivery works */
     uint64_t down_lost;       /* lines lost before that */
     uint64_t down_said;       /* 1: the log tells of it */

@@ -1146,6 +1146,21 @@ static void watch_values(imx_monitor_t *m)
     }
 }
 
+/*
+ * The phase of the tick is the server's own, so that a fleet does not flush in
+ * one instant.  A new holder goes on with it: where children are recycled all
+ * the time, none might live until a tick of its own.
+ */
+static int64_t first_tick(imx_monitor_t *m)
+{
+    int64_t now = now_of(m), interval = m->o.interval_ms * MS;
+    int64_t next = m->delivery.next_tick;
+
+    return next > now - QUIET && next < now + interval
+               ? next
+               : now + random_below(m, (uint32_t)m->o.interval_ms) * MS;
+}
+
 static void become_holder(imx_monitor_t *m)
 {
     int64_t now = now_of(m);
@@ -1156,9 +1171,7 @@ static void become_holder(imx_monitor_t *m)
     imx_batch_reap(m->o.batch, 1);
     imx_batch_trim(m->o.batch);
     m->next_reap = now + REAP_EVERY;
-    /* The phase of the tick is the server's own, so that a fleet does not
-     * flush in one instant. */
-    m->next_tick = now + random_below(m, (uint32_t)m->o.interval_ms) * MS;
+    m->next_tick = first_tick(m);
     m->no_room_seen = imx_batch_totals(m->o.batch).no_room;
     open_spools(m);
     say(m, IMX_LOG_DEBUG, IMX_LOGNO(29) "child %u delivers for the server",
@@ -1231,6 +1244,8 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
      * no point in it, and sealing eats segments. */
     if (now >= m->next_tick && !(is_down(m) && m->to_drain > 0)) {
         m->next_tick += (now - m->next_tick) / interval * interval + interval;
+        m->delivery.next_tick = m->next_tick;
+        imx_batch_tell(m->o.batch, &m->delivery);
         imx_batch_seal_all(m->o.batch);
         m->to_drain = imx_batch_load(m->o.batch).sealed_lines
                       + m->load.line_count - m->load.pos;
