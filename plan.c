@@ -179,11 +179,22 @@ static imx_plan_text_t since(const work_t *w, apr_size_t from)
     return copy(w, w->text + from, imx_lineproto_length(&w->lp) - from);
 }
 
+/* Of most lines: a GET with the status 200. */
+static imx_plan_text_t usual_beginning(const work_t *w)
+{
+    const imx_plan_t *plan = w->plan;
+    const char *text = apr_psprintf(w->p, "%.*sGET%.*s200%.*s",
+                                    (int)plan->head.len, plan->head.bytes,
+                                    (int)plan->tail.len, plan->tail.bytes,
+                                    (int)plan->lead.len, plan->lead.bytes);
+
+    return copy(w, text, strlen(text));
+}
+
 static apr_size_t add_usual_tags(work_t *w, const tag_t *tags, size_t count)
 {
     imx_plan_t *plan = w->plan;
     apr_size_t from = 0;
-    const char *get;
     size_t i;
 
     for (i = 0; i < count; i++) {
@@ -201,10 +212,6 @@ static apr_size_t add_usual_tags(work_t *w, const tag_t *tags, size_t count)
             from += plan->tail.len;
         }
     }
-    get = apr_psprintf(w->p, "%.*sGET%.*s", (int)plan->head.len,
-                       plan->head.bytes, (int)plan->tail.len,
-                       plan->tail.bytes);
-    plan->get = copy(w, get, strlen(get));
     return from;
 }
 
@@ -372,6 +379,9 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
         return NULL;
     }
     plan->lead = since(&w, from);
+    if (plan->has_usual_tags) {
+        plan->get_ok = usual_beginning(&w);
+    }
     add_builtin_fields(&w);
     add_own_fields(&w, dir->own_fields);
     add_choice(&w, dir);

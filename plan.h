@@ -33,12 +33,14 @@ typedef struct {
 } imx_plan_item_t;
 
 typedef struct imx_plan {
-    /* With the usual tags: what stands before the method, from there to the
-     * status, and both with "GET". */
-    imx_plan_text_t head, tail, get;
+    /* With the usual tags: what stands before the method, and from there to
+     * the status. */
+    imx_plan_text_t head, tail;
     /* What comes after the last tag of a request: more tags, constant fields,
      * and " request_time=" if the usual three fields begin the others. */
     imx_plan_text_t lead;
+    /* With the usual tags: all of a GET with the status 200, lead included. */
+    imx_plan_text_t get_ok;
     apr_size_t lead_tags;    /* bytes of lead before its fields */
     apr_size_t constant_len; /* bytes of all that is constant */
     int has_usual_tags, has_usual_fields;

@@ -171,8 +171,8 @@ static int may_have_body(const request_rec *r, const imx_schema_dir_t *dir)
     return r->method_number != M_GET || (dir->field_bits & of_input) != 0;
 }
 
-__attribute__((noinline)) static marks_t *begin(
-    request_rec *first, request_rec *r, const imx_schema_dir_t *dir)
+static inline marks_t *begin(request_rec *first, request_rec *r,
+                             const imx_schema_dir_t *dir)
 {
     marks_t *m = take_marks(r);
 
@@ -213,17 +213,17 @@ void imx_request_insert_filter(request_rec *r)
 
 /* ---- filters ---- */
 
-static int has_end(const apr_bucket_brigade *bb)
+static inline int has_end(const apr_bucket_brigade *bb)
 {
     const apr_bucket *e = APR_BRIGADE_LAST(bb);
 
-    while (e != APR_BRIGADE_SENTINEL(bb) && APR_BUCKET_IS_METADATA(e)) {
-        if (APR_BUCKET_IS_EOS(e)) {
-            return 1;
+    while (!APR_BUCKET_IS_EOS(e)) {
+        if (e == APR_BRIGADE_SENTINEL(bb) || !APR_BUCKET_IS_METADATA(e)) {
+            return 0;
         }
         e = APR_BUCKET_PREV(e);
     }
-    return 0;
+    return 1;
 }
 
 /* Errors of a client that went away; what is wrong in its body, too large or
@@ -419,6 +419,9 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
         }
         m->seen.end = now;
     }
+    if (f->c->master == NULL) {
+        return pass(f, bb); /* an error shows on the connection */
+    }
     rv = pass(f, bb);
     return rv == APR_SUCCESS ? rv : not_passed(m, rv);
 }
@@ -517,30 +520,32 @@ static char *put(char *p, const char *bytes, apr_size_t len)
 
 #define PUT(p, text) put((p), (text), sizeof(text) - 1)
 
-__attribute__((noinline)) static char *put_other_method(
-    char *p, const imx_plan_t *plan, const request_rec *r)
+__attribute__((noinline)) static char *put_usual_tags(
+    char *p, const imx_plan_t *plan, const request_rec *r, unsigned status)
 {
     const char *method = imx_line_method(r);
 
     p = put(p, plan->head.bytes, plan->head.len);
     p = put(p, method, strlen(method));
-    return put(p, plan->tail.bytes, plan->tail.len);
-}
-
-static char *put_usual_tags(char *p, const imx_plan_t *plan,
-                            const request_rec *r, unsigned status)
-{
-    const char *method = r->method;
-
-    if (method != NULL && method[0] == 'G' && method[1] == 'E'
-        && method[2] == 'T' && method[3] == '\0') {
-        p = put(p, plan->get.bytes, plan->get.len);
-    }
-    else {
-        p = put_other_method(p, plan, r);
-    }
+    p = put(p, plan->tail.bytes, plan->tail.len);
     return put(p, imx_line_status[status <= IMX_LINE_STATUS_MAX ? status : 0],
                3);
+}
+
+/* All up to the value of request_time; most requests are a GET with 200. */
+static inline char *put_usual_beginning(char *p, const imx_plan_t *plan,
+                                        const request_rec *first,
+                                        const request_rec *last)
+{
+    const char *method = first->method;
+
+    /* HEAD has GET's number, and so has a request without a method. */
+    if (last->status == HTTP_OK && first->method_number == M_GET
+        && method != NULL && *method == 'G') {
+        return put(p, plan->get_ok.bytes, plan->get_ok.len);
+    }
+    p = put_usual_tags(p, plan, first, (unsigned)last->status);
+    return put(p, plan->lead.bytes, plan->lead.len);
 }
 
 static apr_int64_t not_negative(apr_int64_t ns)
@@ -574,9 +579,9 @@ static times_t times_of(const request_rec *r, const marks_t *m)
 
 /* Without an end of stream (a tunnel, a handler that gave up) all the time is
  * the application's but what was spent on the client. */
-static apr_int64_t application_time(const marks_t *m, const times_t *t)
+static inline apr_int64_t application_time(const marks_t *m, times_t t)
 {
-    apr_int64_t end = m->seen.end != 0 ? m->seen.end : t->now;
+    apr_int64_t end = m->seen.end != 0 ? m->seen.end : t.now;
 
     return end - m->handler - m->seen.blocked_in - m->seen.blocked_out;
 }
@@ -597,11 +602,11 @@ static int is_aborted(const conn_rec *c, const marks_t *m)
  *                   |  input, output_time  | input_time
  */
 static imx_line_facts_t facts_of(const request_rec *r, const marks_t *m,
-                                 const times_t *t)
+                                 times_t t)
 {
-    imx_line_facts_t f = { .request_time = t->request_time,
+    imx_line_facts_t f = { .request_time = t.request_time,
                            .application_time = IMX_LINE_ABSENT,
-                           .server_time = t->request_time,
+                           .server_time = t.request_time,
                            .input_time = IMX_LINE_ABSENT,
                            .output_time = IMX_LINE_ABSENT,
                            .ttfb = IMX_LINE_ABSENT,
@@ -616,7 +621,7 @@ static imx_line_facts_t facts_of(const request_rec *r, const marks_t *m,
     f.server_time = not_negative(m->waited);
     f.application_time = application_time(m, t);
     f.output_time = m->seen.blocked_out
-                    + (m->seen.end != 0 ? t->now - m->seen.end : 0);
+                    + (m->seen.end != 0 ? t.now - m->seen.end : 0);
     if (m->counts_input) {
         f.input_time = m->seen.blocked_in;
         f.bytes_received = m->seen.received;
@@ -628,10 +633,10 @@ static imx_line_facts_t facts_of(const request_rec *r, const marks_t *m,
 }
 
 /* ",application_time=..,bytes_sent=..", behind request_time. */
-static char *put_usual_fields(char *p, const request_rec *last,
-                              const marks_t *m, const times_t *t)
+static inline __attribute__((always_inline)) char *put_usual_fields(
+    char *p, const request_rec *last, const marks_t *m, times_t t)
 {
-    p = imx_lineproto_write_seconds(p, t->request_time);
+    p = imx_lineproto_write_seconds(p, t.request_time);
     if (m != NULL) {
         p = PUT(p, ",application_time=");
         p = imx_lineproto_write_seconds(p, application_time(m, t));
@@ -685,8 +690,8 @@ static apr_uint32_t mix(apr_uint64_t v)
 }
 
 /* Is there to be a point?  *rate: what it says of the sample it is in. */
-static int is_chosen(const imx_plan_t *plan, request_rec *last,
-                     const times_t *t, imx_plan_text_t *rate)
+static int is_chosen(const imx_plan_t *plan, request_rec *last, times_t t,
+                     imx_plan_text_t *rate)
 {
     const imx_sample_t *sample = &plan->dir->sample;
     const char *err = NULL;
@@ -698,28 +703,27 @@ static int is_chosen(const imx_plan_t *plan, request_rec *last,
     }
     *rate = plan->kept;
     if (plan->kept.len == 0 || (sample->errors && last->status >= 400)
-        || (sample->slow > 0 && t->request_time >= sample->slow)) {
+        || (sample->slow > 0 && t.request_time >= sample->slow)) {
         return 1;
     }
     *rate = plan->sampled;
-    return mix((apr_uint64_t)t->ended
-               ^ (apr_uint64_t)(apr_uintptr_t)last << 20)
+    return mix((apr_uint64_t)t.ended ^ (apr_uint64_t)(apr_uintptr_t)last << 20)
            < plan->sample_below;
 }
 
 /* ---- lines that are not the usual ones ---- */
 
 /* Everything is absent: a line has to have a field. */
-static char *put_any_field(char *p, const times_t *t)
+static char *put_any_field(char *p, times_t t)
 {
     p = PUT(p, ",request_time=");
-    return imx_lineproto_write_seconds(p, t->request_time);
+    return imx_lineproto_write_seconds(p, t.request_time);
 }
 
 /* The fields beyond the usual three. */
 __attribute__((noinline)) static char *put_facts(
     char *p, char *end, const imx_plan_t *plan, request_rec *first,
-    request_rec *last, const marks_t *m, const times_t *t)
+    request_rec *last, const marks_t *m, times_t t)
 {
     imx_line_facts_t facts = facts_of(first, m, t);
 
@@ -728,7 +732,7 @@ __attribute__((noinline)) static char *put_facts(
 
 static char *put_more_fields(char *p, char *end, const imx_plan_t *plan,
                              request_rec *first, request_rec *last,
-                             const marks_t *m, const times_t *t)
+                             const marks_t *m, times_t t)
 {
     if (plan->field_count > 0) {
         p = put_facts(p, end, plan, first, last, m, t);
@@ -740,7 +744,7 @@ static char *put_more_fields(char *p, char *end, const imx_plan_t *plan,
 /* From the measurement to the last field; NULL: there is to be no point. */
 __attribute__((noinline)) static char *put_other(
     char *p, const imx_plan_t *plan, request_rec *first, request_rec *last,
-    const marks_t *m, const times_t *t)
+    const marks_t *m, times_t t)
 {
     imx_plan_text_t rate = { "", 0 };
     char *end = p + LINE_LONG, *fields;
@@ -781,13 +785,12 @@ static char *put_line(char *p, request_rec *first, request_rec *last,
     char *end = p + LINE_LONG;
 
     if (plan->is_usual) {
-        p = put_usual_tags(p, plan, first, (unsigned)last->status);
-        p = put(p, plan->lead.bytes, plan->lead.len);
-        p = put_usual_fields(p, last, m, &t);
-        p = put_more_fields(p, end, plan, first, last, m, &t);
+        p = put_usual_beginning(p, plan, first, last);
+        p = put_usual_fields(p, last, m, t);
+        p = put_more_fields(p, end, plan, first, last, m, t);
     }
     else {
-        p = put_other(p, plan, first, last, m, &t);
+        p = put_other(p, plan, first, last, m, t);
     }
     return p == NULL ? NULL
                      : put_time(p, m,

@@ -837,7 +837,7 @@ sub _load_modules {
         die "httpd module $name is not installed" if !-e $file;
         $text .= "LoadModule ${name}_module $file\n";
     }
-    my $module = $self->{module};
+    my $module = $self->{module} // 0;
     $module = ImxTest::build() . '/mod_influx_metrics.so' if $module eq '1';
     $text .= "LoadModule influx_metrics_module $module\n" if $module;
     return $text;
