@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# fields.pl [NAME ...]: what each built-in tag and field, and some of one's own,
+# fields.pl [--rounds N] [NAME ...]: what each built-in tag and field, and some of one's own,
 # add to a request, in instructions (ImxCount.pm says how that is counted),
 # beside the cost of the usual point. Some are compared with more than that:
 # what belongs to httpd, and not to the tag or field, is in the comparison, too.
@@ -7,12 +7,15 @@
 use strict;
 use warnings;
 use FindBin;
+use Getopt::Long qw(GetOptions);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
 use ImxCount;
 use ImxReport;
 
-my $ROUNDS = 3;
+my $rounds = 3;
+GetOptions('rounds=i' => \$rounds)
+    or die "usage: $0 [--rounds N] [NAME ...]\n";
 my $setenvif = "SetEnvIf Request_URI hello items=17\n";
 my $header = "Header set X-Items 17\n";
 
@@ -61,21 +64,21 @@ for my $v (grep { !%wanted || $wanted{ $_->[0] } } @VARIANTS) {
     $without //= '';
     $modules //= [];
     my @added;
-    for my $round (1 .. $ROUNDS) {
+    for my $round (1 .. $rounds) {
         my $base = $base{"@$modules $without $round"}
             //= cost($without, $modules);
         push @added, cost($conf, $modules) - $base;
     }
-    my ($low, undef, $high) = sort { $a <=> $b } @added;
+    my @sorted = sort { $a <=> $b } @added;
     push @rows, sprintf '| %s | %+.0f | %.0f .. %.0f |', $name,
-        ImxCount::median(@added), $low, $high;
+        ImxCount::median(@added), @sorted[0, -1];
     print "$rows[-1]\n";
 }
 exit if %wanted;
 ImxReport::write('fields', "A 12-byte file on the event MPM, keep-alive, "
     . "counted by callgrind over\n" . ($ImxCount::MANY - $ImxCount::FEW)
     . " requests: what one more tag or field adds to the usual point,\nthe "
-    . "evaluation of expressions included, median and range of $ROUNDS runs. "
+    . "evaluation of expressions included, median and range of $rounds run(s). "
     . "Two runs of\none configuration differ by some 50: httpd's own strings "
     . "lie elsewhere.\nThe client sends no Referer, User-Agent or traceparent, "
     . "and no query: those\nfields show what it costs to look.\n\n"
