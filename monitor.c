@@ -29,6 +29,7 @@
 #define BACKOFF_LEAST_MS 1000
 #define BACKOFF_MOST_MS 30000
 #define RETRY_AFTER_MOST_MS 3600000
+#define STOP_MORE_MS 2000 /* for the spool's disk */
 #define STACK_BYTES (512 * 1024)
 #define CLAIMS_MAX 1024
 #define SPOOLS (1 + IMX_MONITOR_SPOOLS_BEFORE)
@@ -1441,7 +1442,7 @@ int imx_monitor_stop(imx_monitor_t *m)
 {
     const struct timespec pause = { .tv_nsec = 2 * MS };
     uint64_t one = 1;
-    int64_t deadline = monotonic() + (m->o.shutdown_ms + 500) * MS;
+    int64_t deadline = monotonic() + (m->o.shutdown_ms + STOP_MORE_MS) * MS;
 
     atomic_store(&m->stop, 1);
     if (write(m->wake_fd, &one, sizeof one) < 0) {

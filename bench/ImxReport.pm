@@ -65,8 +65,10 @@ sub write {
         ($opt{versions} ? "Versions: $opt{versions}." : ()),
         'Date: ' . strftime('%Y-%m-%d', gmtime) . '.',
         "Repeat it: `$opt{command}`.", "<!-- end $name -->";
+    my ($title) = map { $_->[1] } grep { $_->[0] eq $name } @SECTIONS
+        or die "no section $name\n";
     $text =~ s/<!-- begin \Q$name\E -->.*?<!-- end \Q$name\E -->/$section/s
-        or die "$FILE: no section $name\n";
+        or $text .= "\n## $title\n\n$section\n";
     mkdir "$TOP/docs";
     open my $fh, '>', $FILE or die "$FILE: $!\n";
     print $fh $text;
