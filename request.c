@@ -730,6 +730,14 @@ __attribute__((noinline)) static char *put_facts(
     return imx_line_put_fields(p, end, plan, first, last, &facts);
 }
 
+/* Headers that were taken from the response are there again, for expressions
+ * to find them. */
+__attribute__((noinline, cold)) static void give_back(const marks_t *m,
+                                                      request_rec *last)
+{
+    apr_table_overlap(last->headers_out, m->taken, APR_OVERLAP_TABLES_SET);
+}
+
 static char *put_more_fields(char *p, char *end, const imx_plan_t *plan,
                              request_rec *first, request_rec *last,
                              const marks_t *m, times_t t)
@@ -737,8 +745,13 @@ static char *put_more_fields(char *p, char *end, const imx_plan_t *plan,
     if (plan->field_count > 0) {
         p = put_facts(p, end, plan, first, last, m, t);
     }
-    return plan->own_count > 0 ? imx_line_put_own_fields(p, end, plan, last)
-                               : p;
+    if (plan->own_count > 0) {
+        if (m != NULL && m->taken != NULL) {
+            give_back(m, last);
+        }
+        p = imx_line_put_own_fields(p, end, plan, last);
+    }
+    return p;
 }
 
 /* From the measurement to the last field; NULL: there is to be no point. */
@@ -749,6 +762,9 @@ __attribute__((noinline)) static char *put_other(
     imx_plan_text_t rate = { "", 0 };
     char *end = p + LINE_LONG, *fields;
 
+    if (m != NULL && m->taken != NULL) {
+        give_back(m, last);
+    }
     if (plan->is_selective && !is_chosen(plan, last, t, &rate)) {
         return NULL;
     }
@@ -767,14 +783,6 @@ __attribute__((noinline)) static char *put_other(
     }
     *fields = ' ';
     return p;
-}
-
-/* Headers that were taken from the response are there again, for expressions
- * to find them. */
-__attribute__((noinline, cold)) static void give_back(const marks_t *m,
-                                                      request_rec *last)
-{
-    apr_table_overlap(last->headers_out, m->taken, APR_OVERLAP_TABLES_SET);
 }
 
 static char *put_line(char *p, request_rec *first, request_rec *last,
@@ -798,8 +806,9 @@ static char *put_line(char *p, request_rec *first, request_rec *last,
                                                       t.ended));
 }
 
-/* httpd logs the first request_rec; how it ended is known by the last one. */
-int imx_request_log(request_rec *r)
+/* httpd logs the first request_rec; how it ended is known by the last one.
+ * (flatten: what it calls for a usual line becomes a part of it.) */
+__attribute__((flatten)) int imx_request_log(request_rec *r)
 {
     const imx_schema_dir_t *dir;
     request_rec *last = r;
@@ -812,9 +821,6 @@ int imx_request_log(request_rec *r)
     }
     dir = imx_schema_dir(last->per_dir_config);
     if (dir->enabled == 1) {
-        if (m != NULL && m->taken != NULL) {
-            give_back(m, last);
-        }
         end = put_line(line, r, last, dir, m);
         if (end != NULL) {
             imx_batch_append(imx_runtime_child, line,
