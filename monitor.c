@@ -1426,7 +1426,8 @@ int imx_monitor_stop(imx_monitor_t *m)
 {
     const struct timespec pause = { .tv_nsec = 2 * MS };
     uint64_t one = 1;
-    int64_t deadline = monotonic() + (m->o.shutdown_ms + 500) * MS;
+    int flush_ms = atomic_load(&m->leave) ? 0 : m->o.shutdown_ms;
+    int64_t deadline = monotonic() + (flush_ms + 500) * MS;
 
     atomic_store(&m->stop, 1);
     if (write(m->wake_fd, &one, sizeof one) < 0) {

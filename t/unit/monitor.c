@@ -2695,6 +2695,25 @@ static void test_stop_stuck(void **state)
     assert_int_equal(stored(f), 10);
 }
 
+/* One that has nothing to flush is not waited for as long. */
+static void test_stop_stuck_leaving(void **state)
+{
+    fixture_t *f = *state;
+    int64_t begun;
+
+    f->o.shutdown_ms = 8000;
+    f->o.log = log_at_gate;
+    pthread_mutex_lock(&gate);
+    start(f);
+    AWAIT(logged(f, "IMX0029") == 1);
+    begun = real_ms();
+    imx_monitor_leave(f->m);
+    assert_int_equal(imx_monitor_stop(f->m), 0);
+    assert_in_range(real_ms() - begun, 500, 500 + 4 * SLACK_MS);
+    pthread_mutex_unlock(&gate);
+    assert_int_equal(imx_monitor_stop(f->m), 1);
+}
+
 /* As prefork does it: in a signal handler, whatever was interrupted. */
 static struct {
     imx_monitor_t *m;
@@ -2820,6 +2839,7 @@ int main(void)
         TEST(test_writers),
         TEST(test_stop_hanging),
         TEST(test_stop_stuck),
+        TEST(test_stop_stuck_leaving),
         TEST(test_stop_waiting),
         TEST(test_stop_superseded),
         TEST(test_stop_in_handler),
