@@ -103,7 +103,6 @@ struct imx_monitor {
     search_t search;
     int64_t next_try, next_tick, next_reap, not_before;
     int backoff_ms;
-    uint64_t no_room_seen;
     char refusal[IMX_INFLUX_REASON_MAX];   /* the last one's reason, */
     char refused[LINE_SHOWN + 1];          /* and line; "": not known */
     imx_batch_delivery_t delivery;         /* as told to the others */
@@ -1120,13 +1119,13 @@ static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
     }
 }
 
+/* Also what was lost while nobody held the lease, or not for long enough. */
 static void watch_no_room(imx_monitor_t *m)
 {
-    uint64_t no_room = imx_batch_totals(m->o.batch).no_room;
+    uint64_t before = m->delivery.no_room_seen, lost;
 
-    uint64_t lost = to_say(m, IMX_BATCH_NO_ROOM, no_room - m->no_room_seen);
-
-    m->no_room_seen = no_room;
+    m->delivery.no_room_seen = imx_batch_totals(m->o.batch).no_room;
+    lost = to_say(m, IMX_BATCH_NO_ROOM, m->delivery.no_room_seen - before);
     if (lost > 0) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost because the "
             "buffer was full", (unsigned long long)lost);
@@ -1153,13 +1152,11 @@ static void become_holder(imx_monitor_t *m)
     m->is_holder = 1;
     m->delivery = imx_batch_told(m->o.batch);
     imx_batch_recover(m->o.batch);
-    imx_batch_reap(m->o.batch, 1);
     imx_batch_trim(m->o.batch);
-    m->next_reap = now + REAP_EVERY;
+    m->next_reap = now;
     /* The phase of the tick is the server's own, so that a fleet does not
      * flush in one instant. */
     m->next_tick = now + random_below(m, (uint32_t)m->o.interval_ms) * MS;
-    m->no_room_seen = imx_batch_totals(m->o.batch).no_room;
     open_spools(m);
     say(m, IMX_LOG_DEBUG, IMX_LOGNO(29) "child %u delivers for the server",
         (unsigned)m->o.child->slot);

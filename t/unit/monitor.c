@@ -1759,6 +1759,32 @@ static void test_log_lost(void **state)
                          NULL, 10) > 10000);
 }
 
+/* Nobody holds the lease, or none long enough to look: told of all the same. */
+static void test_log_lost_between(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t sum;
+    int i;
+
+    begin(f);
+    end_monitor(f);
+    append(f, 64 * 128 + 100);
+    begin(f);
+    assert_int_equal(logged_sum(f, "IMX0028", &sum), 1);
+    assert_int_equal(sum, 100);
+    for (i = 0; i < 10; i++) {
+        end_monitor(f);
+        append(f, 1000);
+        later(f, 10000);
+        begin(f);
+    }
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    logged_sum(f, "IMX0028", &sum);
+    assert_true(sum > 1000);
+    assert_int_equal(sum, atomic_load(&f->shared->refused));
+}
+
 /* ---- a full buffer ---- */
 
 /* A sixth of what a look makes free, and a look: so nothing may be refused. */
@@ -2820,6 +2846,7 @@ int main(void)
         TEST(test_log_flapping),
         TEST(test_log_rejected),
         TEST_SMALL(test_log_lost),
+        TEST_SMALL(test_log_lost_between),
         TEST_SMALL(test_give_up_oldest),
         TEST_SMALL(test_give_up_down),
         TEST_SMALL(test_give_up_hanging),
