@@ -1068,10 +1068,11 @@ static int send_next(imx_monitor_t *m)
         post_half(m);
         return 1;
     }
-    /* Live lines first, then those of the spool. */
+    /* Live lines first, then those of the spool.  At the end these are the next
+     * server's, which may be at work already and would count them as lost. */
     if (m->load.pos >= m->load.line_count && !claim_lines(m)) {
         m->to_drain = 0;
-        if (!load_piece(m)) {
+        if (m->ends_server || !load_piece(m)) {
             return 0;
         }
     }
