@@ -247,6 +247,7 @@ typedef enum {
     IMX_BATCH_NO_SPOOL,
     IMX_BATCH_TOO_LARGE,
     IMX_BATCH_NO_SECRET,
+    IMX_BATCH_SPOOL_FULL,
     IMX_BATCH_TROUBLES
 } imx_batch_trouble_e;
 

@@ -438,6 +438,15 @@ static size_t whole_lines(imx_monitor_t *m, const imx_batch_claim_t *claim,
     return count;
 }
 
+static void say_spool_full(imx_monitor_t *m, uint64_t dropped)
+{
+    dropped = to_say(m, IMX_BATCH_SPOOL_FULL, dropped);
+    if (dropped > 0) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(55) "the spool is full: gave up its "
+            "oldest %llu points", (unsigned long long)dropped);
+    }
+}
+
 /* Puts the lines of the claims into one file, as far as that goes. */
 static int put_claims(imx_monitor_t *m, size_t claimed)
 {
@@ -461,13 +470,31 @@ static int put_claims(imx_monitor_t *m, size_t claimed)
             imx_batch_put_back(m->o.batch, &l->claims[i]);
         }
     }
-    m->delivery.spool_dropped += count_once(m, dropped);
+    dropped = count_once(m, dropped);
+    m->delivery.spool_dropped += dropped;
     tell_spools(m);
+    say_spool_full(m, dropped);
     return rv;
 }
 
+/* Bytes of a file, give or take a segment: a body's worth, but several are to
+ * fit into the spool. */
+static uint64_t file_bytes(const imx_monitor_t *m)
+{
+    uint64_t most = m->o.spool_max / 4;
+
+    return most > 0 && most < m->o.max_bytes ? most : m->o.max_bytes;
+}
+
+static uint64_t file_lines(const imx_monitor_t *m)
+{
+    uint64_t most = IMX_SPOOL_LINES_MAX - SEGMENT_LINES_MAX;
+
+    return most < m->o.max_lines ? most : m->o.max_lines;
+}
+
 /*
- * Moves the oldest sealed segments, a body's worth, into the spool.  Returns
+ * Moves the oldest sealed segments, a file's worth, into the spool.  Returns
  * how many; 0: nothing sealed, or no spool.  *free grows by those of them that
  * can be taken again (others are beyond the buffer's present size).
  */
@@ -481,8 +508,8 @@ static size_t spool_oldest(imx_monitor_t *m, size_t *free)
     if (m->o.spool_dir == NULL || !open_spools(m)) {
         return 0;
     }
-    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX,
-                              m->o.max_lines, m->o.max_bytes);
+    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX, file_lines(m),
+                              file_bytes(m));
     rv = put_claims(m, claimed);
     if (rv != 0) {
         m->spool_not_before = now_of(m) + SPOOL_RETRY;
