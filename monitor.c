@@ -330,15 +330,23 @@ static const char *spool_dir(const imx_monitor_t *m, int i)
     return i == 0 ? m->o.spool_dir : m->o.spool_before[i - 1];
 }
 
+/* One of before that somebody removed is missed by nobody. */
+static int is_missed(int i, int err)
+{
+    return i == 0 || err != ENOENT;
+}
+
 static int open_spool(imx_monitor_t *m, int i, const char *dir)
 {
     char reason[IMX_SPOOL_REASON_MAX];
+    int err = imx_spool_open(&m->spools[i], dir, i == 0 ? m->o.spool_max : 0,
+                             m->o.log, m->o.log_context, reason);
 
-    if (imx_spool_open(&m->spools[i], dir, i == 0 ? m->o.spool_max : 0,
-                       m->o.log, m->o.log_context, reason)
-        != 0) {
+    if (err != 0) {
         m->spools[i] = NULL;
-        say_no_spool(m, dir, reason);
+        if (is_missed(i, err)) {
+            say_no_spool(m, dir, reason);
+        }
         return 0;
     }
     m->spool_seen[i] = imx_spool_totals(m->spools[i]);
@@ -536,11 +544,11 @@ static int load_piece(imx_monitor_t *m)
     }
     /* Those before have the older ones. */
     for (i = SPOOLS; i > 0 && got != 1;) {
-        if (m->spools[--i] != NULL) {
-            got = imx_spool_oldest(m->spools[i], SPOOL_PIECE, l->capacity,
-                                   &piece);
+        if (m->spools[--i] == NULL) {
+            continue;
         }
-        if (got < 0) {
+        got = imx_spool_oldest(m->spools[i], SPOOL_PIECE, l->capacity, &piece);
+        if (got < 0 && is_missed(i, errno)) {
             say_no_spool(m, spool_dir(m, i), strerror(errno));
         }
     }
@@ -558,6 +566,19 @@ static int load_piece(imx_monitor_t *m)
     l->guesses = 0;
     l->spool = m->spools[i];
     return 1;
+}
+
+/* Files that somebody brought are delivered, also when nothing else is. */
+static void look_for_files(imx_monitor_t *m)
+{
+    int i;
+
+    for (i = 0; i < SPOOLS; i++) {
+        if (m->spools[i] != NULL) {
+            imx_spool_look(m->spools[i]);
+        }
+    }
+    tell_spools(m);
 }
 
 /*
@@ -1237,6 +1258,8 @@ static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
         watch_no_room(m);
         watch_values(m);
         say_refused(m, 0);
+        say_spool_full(m, 0);
+        look_for_files(m);
     }
     *load = imx_batch_load(m->o.batch);
     make_room(m, load);

@@ -2220,6 +2220,108 @@ static void test_spools_before(void **state)
     }
 }
 
+/* A spool that is smaller than a body gets files that fit into it.  What has no
+ * room there is counted, and the log tells of all of it. */
+static void test_small_spool(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t dropped, sum;
+    char dir[64];
+
+    snprintf(dir, sizeof dir, "%s/spool", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    f->o.spool_dir = dir;
+    f->o.spool_max = 1 << 20;
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    append(f, 25000);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(pending(f), 0);
+    assert_in_range(spooled(f), 5000, (1 << 20) / LINE_BYTES);
+    dropped = imx_batch_told(&f->batch).spool_dropped;
+    assert_int_equal(dropped, 25000 - spooled(f));
+    assert_int_equal(logged(f, "IMX0050"), 0);
+    assert_int_equal(logged(f, "IMX0055"), 1);
+    heal(f);
+    begin(f);
+    UNTIL((later(f, 10), spooled(f) == 0));
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    end_monitor(f);
+    assert_int_equal(logged_sum(f, "IMX0055", &sum), 2);
+    assert_int_equal(sum, dropped);
+    assert_int_equal(stored(f), 25000 - dropped);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* The spool of before is removed when it is empty: nobody complains.  A file
+ * that somebody brings to the one in use is delivered, though nothing else is. */
+static void test_spools_by_hand(void **state)
+{
+    fixture_t *f = *state;
+    char old[64], new[64], path[128], line[LINE_BYTES + 1];
+    FILE *file;
+
+    snprintf(old, sizeof old, "%s/old", f->dir);
+    snprintf(new, sizeof new, "%s/new", f->dir);
+    assert_int_equal(mkdir(old, 0700), 0);
+    assert_int_equal(mkdir(new, 0700), 0);
+    f->o.spool_dir = new;
+    f->o.spool_before[0] = old;
+    begin(f);
+    append(f, 1);
+    deliver(f);
+    assert_int_equal(rmdir(old), 0);
+    snprintf(path, sizeof path, "%s/0000000000000000001-00000000-000001.lp",
+             new);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    make_line(line, LINES - 1, 0);
+    assert_int_equal(fputs(line, file) < 0 || fclose(file) != 0, 0);
+    UNTIL((later(f, 10), stored(f) == 2));
+    UNTIL(access(path, F_OK) != 0);
+    end_monitor(f);
+    begin(f);
+    append(f, 1);
+    deliver(f);
+    end_monitor(f);
+    assert_int_equal(logged(f, "IMX0050"), 0);
+    assert_int_equal(imx_batch_told(&f->batch).spool_found, 1);
+    assert_int_equal(rmdir(new), 0);
+}
+
+/* What is in files when the server ends is the next one's, which may have begun
+ * already: only what is in the buffer is sent. */
+static void test_end_leaves_files(void **state)
+{
+    fixture_t *f = *state;
+    char dir[64];
+
+    snprintf(dir, sizeof dir, "%s/spool", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    f->o.spool_dir = dir;
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    append(f, 700);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(spooled(f), 700);
+    heal(f);
+    append(f, 300);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(pending(f), 0);
+    assert_int_equal(stored(f), 300);
+    assert_int_equal(spooled(f), 700);
+    begin(f);
+    UNTIL(spooled(f) == 0);
+    assert_int_equal(stored(f), 1000);
+    end_monitor(f);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* ---- the lease ---- */
 
 static void test_wait_for_lease(void **state)
@@ -2851,6 +2953,9 @@ int main(void)
         TEST_SMALL(test_give_up_down),
         TEST_SMALL(test_give_up_hanging),
         TEST(test_spools_before),
+        TEST(test_small_spool),
+        TEST(test_end_leaves_files),
+        TEST(test_spools_by_hand),
         TEST(test_wait_for_lease),
         TEST(test_handover),
         TEST(test_finish_not_last),
