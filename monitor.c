@@ -568,11 +568,15 @@ static int load_piece(imx_monitor_t *m)
     return 1;
 }
 
-/* Files that somebody brought are delivered, also when nothing else is. */
+/* Files that somebody brought are delivered, also when nothing else is.  (A
+ * spool that could not be opened is as full as it was told to be before.) */
 static void look_for_files(imx_monitor_t *m)
 {
     int i;
 
+    if (!m->spools_open) {
+        return;
+    }
     for (i = 0; i < SPOOLS; i++) {
         if (m->spools[i] != NULL) {
             imx_spool_look(m->spools[i]);
