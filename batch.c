@@ -997,13 +997,13 @@ void imx_batch_put_back(const imx_batch_t *b, const imx_batch_claim_t *claim)
 
 /* ---- figures ---- */
 
-/* The counts that go with the word: read again when it moved meanwhile.
- * Returns whether it is free. */
+/* The counts that go with the word: read again when it moved meanwhile, but not
+ * for ever, as the parent reads, too.  Returns whether it is free. */
 static int add_segment(imx_batch_totals_t *t, const segment_t *s)
 {
     uint64_t fate[IMX_BATCH_FATES];
     uint64_t word = load(&s->word), before;
-    int i;
+    int i, tries = 0;
 
     do {
         before = word;
@@ -1011,7 +1011,7 @@ static int add_segment(imx_batch_totals_t *t, const segment_t *s)
             fate[i] = load(&s->fate[generation_of(word) & 1][i]);
         }
         word = load(&s->word);
-    } while (generation_of(word) != generation_of(before));
+    } while (generation_of(word) != generation_of(before) && ++tries < 1000);
     for (i = 0; i < IMX_BATCH_FATES; i++) {
         t->fate[i] += fate[i];
         t->recorded += fate[i];

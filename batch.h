@@ -247,6 +247,7 @@ typedef enum {
     IMX_BATCH_NO_SPOOL,
     IMX_BATCH_TOO_LARGE,
     IMX_BATCH_NO_SECRET,
+    IMX_BATCH_SPOOL_FULL,
     IMX_BATCH_TROUBLES
 } imx_batch_trouble_e;
 
@@ -279,6 +280,7 @@ typedef struct {
     int64_t down_since;       /* ns, monotonic; 0: delivery works */
     uint64_t down_lost;       /* lines lost before that */
     uint64_t down_said;       /* 1: the log tells of it */
+    uint64_t no_room_seen;    /* no_room, as far as trouble[] has it */
     imx_batch_trouble_t trouble[IMX_BATCH_TROUBLES];
     char last_error[IMX_BATCH_ERROR_MAX]; /* "": the last one worked */
 } imx_batch_delivery_t;

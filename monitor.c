@@ -29,7 +29,8 @@
 #define BACKOFF_LEAST_MS 1000
 #define BACKOFF_MOST_MS 30000
 #define RETRY_AFTER_MOST_MS 3600000
-#define STOP_MORE_MS 2000 /* for the spool's disk */
+#define LEAVE_MS 500 /* for the thread to end */
+#define STOP_MS 2000 /* ... and the spool's disk to take the rest */
 #define STACK_BYTES (512 * 1024)
 #define CLAIMS_MAX 1024
 #define SPOOLS (1 + IMX_MONITOR_SPOOLS_BEFORE)
@@ -104,7 +105,6 @@ struct imx_monitor {
     search_t search;
     int64_t next_try, next_tick, next_reap, not_before;
     int backoff_ms;
-    uint64_t no_room_seen;
     char refusal[IMX_INFLUX_REASON_MAX];   /* the last one's reason, */
     char refused[LINE_SHOWN + 1];          /* and line; "": not known */
     imx_batch_delivery_t delivery;         /* as told to the others */
@@ -332,15 +332,23 @@ static const char *spool_dir(const imx_monitor_t *m, int i)
     return i == 0 ? m->o.spool_dir : m->o.spool_before[i - 1];
 }
 
+/* One of before that somebody removed is missed by nobody. */
+static int is_missed(int i, int err)
+{
+    return i == 0 || err != ENOENT;
+}
+
 static int open_spool(imx_monitor_t *m, int i, const char *dir)
 {
     char reason[IMX_SPOOL_REASON_MAX];
+    int err = imx_spool_open(&m->spools[i], dir, i == 0 ? m->o.spool_max : 0,
+                             m->o.log, m->o.log_context, reason);
 
-    if (imx_spool_open(&m->spools[i], dir, i == 0 ? m->o.spool_max : 0,
-                       m->o.log, m->o.log_context, reason)
-        != 0) {
+    if (err != 0) {
         m->spools[i] = NULL;
-        say_no_spool(m, dir, reason);
+        if (is_missed(i, err)) {
+            say_no_spool(m, dir, reason);
+        }
         return 0;
     }
     m->spool_seen[i] = imx_spool_totals(m->spools[i]);
@@ -440,6 +448,15 @@ static size_t whole_lines(imx_monitor_t *m, const imx_batch_claim_t *claim,
     return count;
 }
 
+static void say_spool_full(imx_monitor_t *m, uint64_t dropped)
+{
+    dropped = to_say(m, IMX_BATCH_SPOOL_FULL, dropped);
+    if (dropped > 0) {
+        say(m, IMX_LOG_ERROR, IMX_LOGNO(55) "the spool is full: gave up its "
+            "oldest %llu points", (unsigned long long)dropped);
+    }
+}
+
 /* Puts the lines of the claims into one file, as far as that goes. */
 static int put_claims(imx_monitor_t *m, size_t claimed)
 {
@@ -463,13 +480,31 @@ static int put_claims(imx_monitor_t *m, size_t claimed)
             imx_batch_put_back(m->o.batch, &l->claims[i]);
         }
     }
-    m->delivery.spool_dropped += count_once(m, dropped);
+    dropped = count_once(m, dropped);
+    m->delivery.spool_dropped += dropped;
     tell_spools(m);
+    say_spool_full(m, dropped);
     return rv;
 }
 
+/* Bytes of a file, give or take a segment: a body's worth, but several are to
+ * fit into the spool. */
+static uint64_t file_bytes(const imx_monitor_t *m)
+{
+    uint64_t most = m->o.spool_max / 4;
+
+    return most > 0 && most < m->o.max_bytes ? most : m->o.max_bytes;
+}
+
+static uint64_t file_lines(const imx_monitor_t *m)
+{
+    uint64_t most = IMX_SPOOL_LINES_MAX - SEGMENT_LINES_MAX;
+
+    return most < m->o.max_lines ? most : m->o.max_lines;
+}
+
 /*
- * Moves the oldest sealed segments, a body's worth, into the spool.  Returns
+ * Moves the oldest sealed segments, a file's worth, into the spool.  Returns
  * how many; 0: nothing sealed, or no spool.  *free grows by those of them that
  * can be taken again (others are beyond the buffer's present size).
  */
@@ -483,8 +518,8 @@ static size_t spool_oldest(imx_monitor_t *m, size_t *free)
     if (m->o.spool_dir == NULL || !open_spools(m)) {
         return 0;
     }
-    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX,
-                              m->o.max_lines, m->o.max_bytes);
+    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX, file_lines(m),
+                              file_bytes(m));
     rv = put_claims(m, claimed);
     if (rv != 0) {
         m->spool_not_before = now_of(m) + SPOOL_RETRY;
@@ -511,11 +546,11 @@ static int load_piece(imx_monitor_t *m)
     }
     /* Those before have the older ones. */
     for (i = SPOOLS; i > 0 && got != 1;) {
-        if (m->spools[--i] != NULL) {
-            got = imx_spool_oldest(m->spools[i], SPOOL_PIECE, l->capacity,
-                                   &piece);
+        if (m->spools[--i] == NULL) {
+            continue;
         }
-        if (got < 0) {
+        got = imx_spool_oldest(m->spools[i], SPOOL_PIECE, l->capacity, &piece);
+        if (got < 0 && is_missed(i, errno)) {
             say_no_spool(m, spool_dir(m, i), strerror(errno));
         }
     }
@@ -533,6 +568,23 @@ static int load_piece(imx_monitor_t *m)
     l->guesses = 0;
     l->spool = m->spools[i];
     return 1;
+}
+
+/* Files that somebody brought are delivered, also when nothing else is.  (A
+ * spool that could not be opened is as full as it was told to be before.) */
+static void look_for_files(imx_monitor_t *m)
+{
+    int i;
+
+    if (!m->spools_open) {
+        return;
+    }
+    for (i = 0; i < SPOOLS; i++) {
+        if (m->spools[i] != NULL) {
+            imx_spool_look(m->spools[i]);
+        }
+    }
+    tell_spools(m);
 }
 
 /*
@@ -1070,10 +1122,11 @@ static int send_next(imx_monitor_t *m)
         post_half(m);
         return 1;
     }
-    /* Live lines first, then those of the spool. */
+    /* Live lines first, then those of the spool.  At the end these are the next
+     * server's, which may be at work already and would count them as lost. */
     if (m->load.pos >= m->load.line_count && !claim_lines(m)) {
         m->to_drain = 0;
-        if (!load_piece(m)) {
+        if (m->ends_server || !load_piece(m)) {
             return 0;
         }
     }
@@ -1121,13 +1174,13 @@ static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
     }
 }
 
+/* Also what was lost while nobody held the lease, or not for long enough. */
 static void watch_no_room(imx_monitor_t *m)
 {
-    uint64_t no_room = imx_batch_totals(m->o.batch).no_room;
+    uint64_t before = m->delivery.no_room_seen, lost;
 
-    uint64_t lost = to_say(m, IMX_BATCH_NO_ROOM, no_room - m->no_room_seen);
-
-    m->no_room_seen = no_room;
+    m->delivery.no_room_seen = imx_batch_totals(m->o.batch).no_room;
+    lost = to_say(m, IMX_BATCH_NO_ROOM, m->delivery.no_room_seen - before);
     if (lost > 0) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost because the "
             "buffer was full", (unsigned long long)lost);
@@ -1169,11 +1222,9 @@ static void become_holder(imx_monitor_t *m)
     m->is_holder = 1;
     m->delivery = imx_batch_told(m->o.batch);
     imx_batch_recover(m->o.batch);
-    imx_batch_reap(m->o.batch, 1);
     imx_batch_trim(m->o.batch);
-    m->next_reap = now + REAP_EVERY;
+    m->next_reap = now;
     m->next_tick = first_tick(m);
-    m->no_room_seen = imx_batch_totals(m->o.batch).no_room;
     open_spools(m);
     say(m, IMX_LOG_DEBUG, IMX_LOGNO(29) "child %u delivers for the server",
         (unsigned)m->o.child->slot);
@@ -1226,6 +1277,8 @@ static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
         watch_no_room(m);
         watch_values(m);
         say_refused(m, 0);
+        say_spool_full(m, 0);
+        look_for_files(m);
     }
     *load = imx_batch_load(m->o.batch);
     make_room(m, load);
@@ -1442,7 +1495,8 @@ int imx_monitor_stop(imx_monitor_t *m)
 {
     const struct timespec pause = { .tv_nsec = 2 * MS };
     uint64_t one = 1;
-    int64_t deadline = monotonic() + (m->o.shutdown_ms + STOP_MORE_MS) * MS;
+    int ms = atomic_load(&m->leave) ? LEAVE_MS : m->o.shutdown_ms + STOP_MS;
+    int64_t deadline = monotonic() + ms * MS;
 
     atomic_store(&m->stop, 1);
     if (write(m->wake_fd, &one, sizeof one) < 0) {

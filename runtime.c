@@ -437,9 +437,11 @@ static void deliver_rest(apr_pool_t *pconf, server_rec *s)
 /* What the children could not deliver ends with the area. */
 static void say_what_is_lost(server_rec *s)
 {
+    imx_batch_delivery_t d = imx_batch_told(&kept->batch);
     imx_batch_totals_t t = imx_batch_totals(&kept->batch);
     apr_uint64_t lost = t.no_room + t.fate[IMX_BATCH_DROPPED]
-                        + t.fate[IMX_BATCH_TORN];
+                        + t.fate[IMX_BATCH_TORN] + d.spool_dropped;
+    apr_uint64_t refused = t.fate[IMX_BATCH_REJECTED] + d.spool_rejected;
 
     if (t.pending > 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
@@ -448,11 +450,11 @@ static void say_what_is_lost(server_rec *s)
                                    "not take them before the end",
                      t.pending);
     }
-    if (lost > 0 || t.fate[IMX_BATCH_REJECTED] > 0) {
+    if (lost > 0 || refused > 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(36) "since the "
                      "start, of %" APR_UINT64_T_FMT " points %" APR_UINT64_T_FMT
                      " were lost and %" APR_UINT64_T_FMT " refused",
-                     t.recorded, lost, t.fate[IMX_BATCH_REJECTED]);
+                     t.recorded + d.spool_found, lost, refused);
     }
 }
 

@@ -1370,6 +1370,11 @@ static int look_again(imx_spool_t *s, size_t max_bytes, size_t max_lines)
     return take_oldest(s, max_bytes, max_lines);
 }
 
+void imx_spool_look(imx_spool_t *s)
+{
+    dir_enter(s);
+}
+
 int imx_spool_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines,
                      imx_spool_piece_t *piece)
 {

@@ -96,6 +96,10 @@ int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
 int imx_spool_put(imx_spool_t *s, const struct iovec *lines, size_t count,
                   uint64_t *dropped);
 
+/* Looks whether somebody changed the directory: imx_spool_totals() has it then.
+ * When it cannot be looked at, imx_spool_oldest() says so. */
+void imx_spool_look(imx_spool_t *s);
+
 /*
  * Reads the next piece of the oldest file: at most max_bytes of it and
  * max_lines lines.  Returns 1 with *piece filled (count > 0), 0 when there is

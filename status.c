@@ -130,12 +130,30 @@ static apr_array_header_t *collect(request_rec *r)
     return figures;
 }
 
-/* Texts are printable ASCII (an URL from the configuration, a reason of
- * influx.c), for which this is JSON's escaping as well. */
+/* Names of tags can have any character, in UTF-8, as JSON has it. */
+static const char *json_string(apr_pool_t *p, const char *text)
+{
+    char *string = apr_palloc(p, 6 * strlen(text) + 3), *to = string;
+
+    *to++ = '"';
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c < ' ' || c == '"' || c == '\\') {
+            to += apr_snprintf(to, 7, "\\u%04x", (unsigned)c);
+        }
+        else {
+            *to++ = *text;
+        }
+    }
+    *to++ = '"';
+    *to = '\0';
+    return string;
+}
+
 static const char *as_json(request_rec *r, const figure_t *f)
 {
-    return f->text ? apr_psprintf(r->pool, "\"%s\"",
-                                  ap_escape_logitem(r->pool, f->text))
+    return f->text ? json_string(r->pool, f->text)
                    : apr_psprintf(r->pool, "%" APR_INT64_T_FMT, f->number);
 }
 

@@ -82,9 +82,12 @@ sub spooled {
 sub outage {
     my ($h, $n) = @_;
     spew($down, '');
-    my $r = client(port => $h->port, n => $n, c => 4)->wait;
+    # A file has a hundred lines: not faster than the disk makes them.
+    my $r = client(port => $h->port, n => $n, c => 4, rate => 300)->wait;
     ok(wait_until(20, sub { (status($h) // {})->{points_recorded} == $n }),
         "$n points recorded while InfluxDB is down") or diag explain status($h);
+    is(status($h)->{points_dropped}, 0, 'and none given up')
+        or diag explain status($h);
     ok(wait_until(20, sub { status($h)->{points_spooled} > 800 }),
         'the oldest are in files') or diag explain status($h);
     return $n;

@@ -78,4 +78,20 @@ adds_up(status($h), 'holder killed');
 $db->start;
 ok(wait_until(90, sub { status($h)->{points_sent} == 11 }), 'back: sent');
 adds_up(status($h), 'back');
+
+# Whatever a tag is called, it is JSON.
+$h = httpd(module => 1, influx => $db, conf => <<'CONF');
+InfluxMetricsDatabase odd
+InfluxMetricsTagLimit 1
+InfluxMetricsTag "gr\"öße" "%{QUERY_STRING}"
+<Location /status>
+SetHandler influx-metrics
+InfluxMetrics Off
+</Location>
+CONF
+$h->put('htdocs/a.html', 'a');
+get($h->url("/a.html?$_")) for 1 .. 3;
+ok(wait_until(20, sub { (status($h) // {})->{tag_values_other} }),
+    'an odd name of a tag') or diag get($h->url('/status?json'))->{content};
+is(status($h)->{tags_at_limit}, "gr\"\x{f6}\x{df}e", 'is what it is');
 finish();

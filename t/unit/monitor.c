@@ -1759,6 +1759,32 @@ static void test_log_lost(void **state)
                          NULL, 10) > 10000);
 }
 
+/* Nobody holds the lease, or none long enough to look: told of all the same. */
+static void test_log_lost_between(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t sum;
+    int i;
+
+    begin(f);
+    end_monitor(f);
+    append(f, 64 * 128 + 100);
+    begin(f);
+    assert_int_equal(logged_sum(f, "IMX0028", &sum), 1);
+    assert_int_equal(sum, 100);
+    for (i = 0; i < 10; i++) {
+        end_monitor(f);
+        append(f, 1000);
+        later(f, 10000);
+        begin(f);
+    }
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    logged_sum(f, "IMX0028", &sum);
+    assert_true(sum > 1000);
+    assert_int_equal(sum, atomic_load(&f->shared->refused));
+}
+
 /* ---- a full buffer ---- */
 
 /* A sixth of what a look makes free, and a look: so nothing may be refused. */
@@ -2192,6 +2218,108 @@ static void test_spools_before(void **state)
     for (i = 0; i < 3; i++) {
         assert_int_equal(rmdir(dirs[i]), 0);
     }
+}
+
+/* A spool that is smaller than a body gets files that fit into it.  What has no
+ * room there is counted, and the log tells of all of it. */
+static void test_small_spool(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t dropped, sum;
+    char dir[64];
+
+    snprintf(dir, sizeof dir, "%s/spool", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    f->o.spool_dir = dir;
+    f->o.spool_max = 1 << 20;
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    append(f, 25000);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(pending(f), 0);
+    assert_in_range(spooled(f), 5000, (1 << 20) / LINE_BYTES);
+    dropped = imx_batch_told(&f->batch).spool_dropped;
+    assert_int_equal(dropped, 25000 - spooled(f));
+    assert_int_equal(logged(f, "IMX0050"), 0);
+    assert_int_equal(logged(f, "IMX0055"), 1);
+    heal(f);
+    begin(f);
+    UNTIL((later(f, 10), spooled(f) == 0));
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    end_monitor(f);
+    assert_int_equal(logged_sum(f, "IMX0055", &sum), 2);
+    assert_int_equal(sum, dropped);
+    assert_int_equal(stored(f), 25000 - dropped);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* The spool of before is removed when it is empty: nobody complains.  A file
+ * that somebody brings to the one in use is delivered, though nothing else is. */
+static void test_spools_by_hand(void **state)
+{
+    fixture_t *f = *state;
+    char old[64], new[64], path[128], line[LINE_BYTES + 1];
+    FILE *file;
+
+    snprintf(old, sizeof old, "%s/old", f->dir);
+    snprintf(new, sizeof new, "%s/new", f->dir);
+    assert_int_equal(mkdir(old, 0700), 0);
+    assert_int_equal(mkdir(new, 0700), 0);
+    f->o.spool_dir = new;
+    f->o.spool_before[0] = old;
+    begin(f);
+    append(f, 1);
+    deliver(f);
+    assert_int_equal(rmdir(old), 0);
+    snprintf(path, sizeof path, "%s/0000000000000000001-00000000-000001.lp",
+             new);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    make_line(line, LINES - 1, 0);
+    assert_int_equal(fputs(line, file) < 0 || fclose(file) != 0, 0);
+    UNTIL((later(f, 10), stored(f) == 2));
+    UNTIL(access(path, F_OK) != 0);
+    end_monitor(f);
+    begin(f);
+    append(f, 1);
+    deliver(f);
+    end_monitor(f);
+    assert_int_equal(logged(f, "IMX0050"), 0);
+    assert_int_equal(imx_batch_told(&f->batch).spool_found, 1);
+    assert_int_equal(rmdir(new), 0);
+}
+
+/* What is in files when the server ends is the next one's, which may have begun
+ * already: only what is in the buffer is sent. */
+static void test_end_leaves_files(void **state)
+{
+    fixture_t *f = *state;
+    char dir[64];
+
+    snprintf(dir, sizeof dir, "%s/spool", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    f->o.spool_dir = dir;
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    append(f, 700);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(spooled(f), 700);
+    heal(f);
+    append(f, 300);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(pending(f), 0);
+    assert_int_equal(stored(f), 300);
+    assert_int_equal(spooled(f), 700);
+    begin(f);
+    UNTIL(spooled(f) == 0);
+    assert_int_equal(stored(f), 1000);
+    end_monitor(f);
+    assert_int_equal(rmdir(dir), 0);
 }
 
 /* ---- the lease ---- */
@@ -2695,6 +2823,25 @@ static void test_stop_stuck(void **state)
     assert_int_equal(stored(f), 10);
 }
 
+/* One that has nothing to flush is not waited for as long. */
+static void test_stop_stuck_leaving(void **state)
+{
+    fixture_t *f = *state;
+    int64_t begun;
+
+    f->o.shutdown_ms = 8000;
+    f->o.log = log_at_gate;
+    pthread_mutex_lock(&gate);
+    start(f);
+    AWAIT(logged(f, "IMX0029") == 1);
+    begun = real_ms();
+    imx_monitor_leave(f->m);
+    assert_int_equal(imx_monitor_stop(f->m), 0);
+    assert_in_range(real_ms() - begun, 500, 500 + 4 * SLACK_MS);
+    pthread_mutex_unlock(&gate);
+    assert_int_equal(imx_monitor_stop(f->m), 1);
+}
+
 /* As prefork does it: in a signal handler, whatever was interrupted. */
 static struct {
     imx_monitor_t *m;
@@ -2801,10 +2948,14 @@ int main(void)
         TEST(test_log_flapping),
         TEST(test_log_rejected),
         TEST_SMALL(test_log_lost),
+        TEST_SMALL(test_log_lost_between),
         TEST_SMALL(test_give_up_oldest),
         TEST_SMALL(test_give_up_down),
         TEST_SMALL(test_give_up_hanging),
         TEST(test_spools_before),
+        TEST(test_small_spool),
+        TEST(test_end_leaves_files),
+        TEST(test_spools_by_hand),
         TEST(test_wait_for_lease),
         TEST(test_handover),
         TEST(test_finish_not_last),
@@ -2820,6 +2971,7 @@ int main(void)
         TEST(test_writers),
         TEST(test_stop_hanging),
         TEST(test_stop_stuck),
+        TEST(test_stop_stuck_leaving),
         TEST(test_stop_waiting),
         TEST(test_stop_superseded),
         TEST(test_stop_in_handler),
