@@ -155,6 +155,7 @@ my @wrong = (
     [InfluxMetricsUnsetHeader => '', qr/argument/],
     [InfluxMetricsUnsetHeader => '""', qr/header/],
     [InfluxMetricsUnsetHeader => 'X-Items:', qr/header/],
+    [InfluxMetricsUnsetHeader => 'X-Items, X-Cache', qr/spaces between/],
     [InfluxMetricsUnsetHeader => '"X Items"', qr/header/],
 );
 
