@@ -130,12 +130,29 @@ static apr_array_header_t *collect(request_rec *r)
     return figures;
 }
 
-/* Texts are printable ASCII (an URL from the configuration, a reason of
- * influx.c), for which this is JSON's escaping as well. */
+/* A string of JSON (RFC 8259, 7). Names of tags are UTF-8, and stay so. */
+static const char *quote(apr_pool_t *p, const char *text)
+{
+    char *quoted = apr_palloc(p, 6 * strlen(text) + 3);
+    char *q = quoted;
+
+    *q++ = '"';
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\' || (unsigned char)*text < ' ') {
+            q += apr_snprintf(q, 7, "\\u%04x", (unsigned char)*text);
+        }
+        else {
+            *q++ = *text;
+        }
+    }
+    *q++ = '"';
+    *q = '\0';
+    return quoted;
+}
+
 static const char *as_json(request_rec *r, const figure_t *f)
 {
-    return f->text ? apr_psprintf(r->pool, "\"%s\"",
-                                  ap_escape_logitem(r->pool, f->text))
+    return f->text ? quote(r->pool, f->text)
                    : apr_psprintf(r->pool, "%" APR_INT64_T_FMT, f->number);
 }
 

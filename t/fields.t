@@ -275,6 +275,14 @@ subtest 'a limit for the values of a tag' => sub {
     is(scalar(grep { /IMX0072:/ } $h->error_log), 1, 'and says it once');
 };
 
+subtest 'the page can name any tag' => sub {
+    my ($h, $name) = server($db, conf => $status . "InfluxMetricsTagLimit 1\n"
+        . qq{InfluxMetricsTag "caf\xc3\xa9, \\"x\\"" "%{REQUEST_URI}"\n});
+    ask($h, map { $h->url($_) } qw(/a /b));
+    is(figures($h)->{tags_at_limit}, qq{caf\xe9, "x"}, 'in JSON');
+    points($db, $name, 2);
+};
+
 subtest 'If' => sub {
     my ($h, $name) = server($db, modules => ['setenvif'], conf => <<'CONF');
 SetEnvIf Request_URI ^/no no=1
