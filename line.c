@@ -389,8 +389,8 @@ static const char *builtin_string(imx_field_e field, const source_t *s)
         return s->first->useragent_ip;
     case IMX_FIELD_CONNECTION_ID:
         return connection_id(s->first);
-    case IMX_FIELD_QUERY:
-        return s->first->args;
+    case IMX_FIELD_QUERY: /* a RewriteRule changes first->args */
+        return s->first->parsed_uri.query;
     case IMX_FIELD_REFERER:
         return header(s->first, "Referer");
     case IMX_FIELD_REQUEST_ID:

@@ -223,6 +223,35 @@ CONF
     is_deeply([@$p{qw(items always stays)}], [5, 6, 7], 'the point has all');
 };
 
+# DirectoryIndex, RewriteRule and Alias change what httpd looks for, and a
+# RewriteRule the query, too.
+subtest 'uri, query and route are what the client asked for' => sub {
+    my ($h, $name) = server($db, modules => [qw(rewrite alias)], conf => sub {
+        return <<"CONF" });
+InfluxMetricsFields +uri +query
+InfluxMetricsRoute old ^/old\$
+InfluxMetricsRoute place ^/place\$
+InfluxMetricsRoute alias ^/alias/
+InfluxMetricsRoute index ^/index
+RewriteEngine On
+RewriteRule ^/old\$ /index.html?b=2
+<Location /place>
+Options +FollowSymLinks
+RewriteEngine On
+RewriteRule place\$ /index.html?b=2
+</Location>
+Alias /alias @{[ $_[0]->docroot ]}
+CONF
+    my @paths = qw(/old /place / /alias/index.html);
+    ask($h, map { $h->url("$_?a=1") } @paths);
+    my @p = points($db, $name, 4);
+    is_deeply([map { $_->{status} } @p], [(200) x 4], 'all were found');
+    is_deeply([map { $_->{uri} } @p], \@paths, 'uri');
+    is_deeply([map { $_->{query} } @p], [('a=1') x 4], 'query');
+    is_deeply([map { $_->{route} } @p], [qw(old place unmatched alias)],
+        'route');
+};
+
 subtest 'routes' => sub {
     my ($h, $name) = server($db, conf => "InfluxMetricsRoute home ^/\$\n"
         . "InfluxMetricsRoute user ^/users/\\d+\$\n"
