@@ -324,10 +324,13 @@ static const char *tls_version(request_rec *r)
 }
 
 /* Requests before this one on its connection.  httpd has counted this one, too,
- * if the connection goes on (ap_set_keepalive()). */
+ * if the connection goes on (ap_set_keepalive()).  What mod_http2 has there for
+ * a stream is not its number. */
 static apr_int64_t keepalive(const conn_rec *c)
 {
-    return c->keepalives - (c->keepalive == AP_CONN_KEEPALIVE);
+    return c->master != NULL
+               ? IMX_LINE_ABSENT
+               : c->keepalives - (c->keepalive == AP_CONN_KEEPALIVE);
 }
 
 /* The number of the thread in httpd's scoreboard. */
