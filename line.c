@@ -117,7 +117,7 @@ static const char *route(const imx_plan_t *plan, const request_rec *first)
  * a SetHandler by its note, else what r->filename says
  * ("proxy:http://HOST:PORT/path").
  */
-static const char *backend(request_rec *r)
+static const char *backend_of(request_rec *r)
 {
     const char *member = apr_table_get(r->subprocess_env,
                                        "BALANCER_WORKER_NAME");
@@ -138,6 +138,18 @@ static const char *backend(request_rec *r)
     end = end != NULL ? strchr(end + 3, '/') : NULL;
     return end != NULL ? apr_pstrmemdup(r->pool, url, (apr_size_t)(end - url))
                        : url;
+}
+
+/* Of the last request that went to one: when a backend fails, an ErrorDocument
+ * may have followed. */
+static const char *backend(request_rec *last)
+{
+    const char *found = NULL;
+
+    for (; last != NULL && found == NULL; last = last->prev) {
+        found = backend_of(last);
+    }
+    return found;
 }
 
 /* A name that was refused is no user. */

@@ -51,6 +51,7 @@ ProxyPass /two balancer://two
 RewriteEngine On
 RewriteRule ^/rewritten http://127.0.0.1:$port[1]/index.html [P]
 ProxyPass /down http://127.0.0.1:1/
+ErrorDocument 503 /index.html
 CONF
     get($h->url("/two/$_")) for 1 .. 4;
     get($h->url("/$_")) for qw(plain/index.html socket/x handler/x rewritten
@@ -66,7 +67,8 @@ CONF
     is($backend->{'/socket/x'}, 'http://app', 'a socket of ProxyPass');
     is($backend->{'/handler/x'}, "unix:$socket", 'a socket of SetHandler');
     is($backend->{'/rewritten'}, "http://127.0.0.1:$port[1]", 'RewriteRule');
-    is($backend->{'/down/x'}, 'http://127.0.0.1:1', 'one that is down');
+    is($backend->{'/down/x'}, 'http://127.0.0.1:1', 'one that is down,'
+        . ' with an ErrorDocument');
     is($backend->{'/index.html'}, undef, 'a file has none');
     my $handler = by_uri(handler => @p);
     is($handler->{'/plain/index.html'}, 'proxy-server', 'handler of a proxy');
