@@ -366,4 +366,21 @@ CONF
     is(scalar(grep { $_->{sample_rate} == 0.1 } @sampled), $n, 'says 0.1');
 };
 
+# With ticks of 2 s all of it is a moment or two, at the same addresses.
+subtest 'Sample, where the clock hardly moves' => sub {
+    plan skip_all => 'a sanitizer is preloaded' if $ENV{IMX_PRELOAD};
+    local %ENV = (%ENV, IMX_PRELOAD => build() . '/unit/clock.so',
+        IMX_CLOCK_TICK => 2_000_000_000);
+    die "$ENV{IMX_PRELOAD} is not there: run make units\n"
+        if !-e $ENV{IMX_PRELOAD};
+    for (1 .. 3) {
+        my ($h, $name) = server($db, conf => 'InfluxMetricsSample 0.5');
+        load(url => $h->url, n => 2000, c => 1, keepalive => 0);
+        $h->stop;
+        my $n = $db->count('raw-requests', $name);
+        # 1000 +- 22 is one standard deviation; six of them.
+        cmp_ok(abs($n - 1000), '<', 6 * 22.4, "half of 2000: $n");
+    }
+};
+
 finish();
