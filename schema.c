@@ -8,6 +8,7 @@
 #include "schema.h"
 
 #include "apr_hash.h"
+#include "apr_lib.h"
 #include "apr_strings.h"
 #include "http_log.h"
 
@@ -414,10 +415,15 @@ static const char *check_own(cmd_parms *cmd, const imx_own_t *own)
     return NULL;
 }
 
-/* Text in which nothing is to be evaluated. */
+/* Text in which nothing is to be evaluated: "%D", "100%" and "US$" are no more
+ * than that for httpd's parser, too. */
 static int is_constant(const char *expr)
 {
-    return strpbrk(expr, "%$\\") == NULL;
+    while (*expr != '\0' && *expr != '\\' && strncmp(expr, "%{", 2) != 0
+           && (*expr != '$' || !apr_isdigit(expr[1]))) {
+        expr++;
+    }
+    return *expr == '\0';
 }
 
 static const char *compile(cmd_parms *cmd, const char *text, unsigned flags,

@@ -139,6 +139,7 @@ Header set X-Ratio 0.25
 Header set X-Good On
 Header set X-Bad "12 apples"
 InfluxMetricsTag zone eu
+InfluxMetricsTag text "100% of %D, US$"
 InfluxMetricsTag path "%{REQUEST_URI}"
 InfluxMetricsTag nothing "%{req:No-Such}"
 InfluxMetricsTag empty
@@ -159,7 +160,8 @@ InfluxMetricsField good
 CONF
     ask($h, map { $h->url($_) } '/index.html', '/in');
     my ($p, $q) = points($db, $name, 2);
-    my @own = (qw(zone path items ratio good env build), 'odd name');
+    is($p->{text}, '100% of %D, US$', 'text with nothing to evaluate');
+    my @own = (qw(zone text path items ratio good env build), 'odd name');
     is_deeply(keys_of($p), [sort @usual_tags, @usual_fields, @own],
         'those that have a value');
     is($p->{zone}, 'eu', 'a constant tag');
