@@ -75,6 +75,13 @@ static const char *protocol(const request_rec *r)
     }
 }
 
+/* Its marks are made then (request.c). */
+static int has_met_handler(const request_rec *first)
+{
+    return ap_get_module_config(first->request_config, &influx_metrics_module)
+           != NULL;
+}
+
 /* httpd takes the handler away when it has run and had been found by the type
  * of the content. */
 static const char *handler(const request_rec *r, const request_rec *first)
@@ -82,10 +89,7 @@ static const char *handler(const request_rec *r, const request_rec *first)
     if (r->handler != NULL) {
         return r->handler;
     }
-    return ap_get_module_config(first->request_config, &influx_metrics_module)
-                   != NULL
-               ? "default-handler"
-               : NULL;
+    return has_met_handler(first) ? "default-handler" : NULL;
 }
 
 /* The path that was asked for, decoded: httpd does that in place, and what a
@@ -152,12 +156,16 @@ static const char *backend(request_rec *last)
     return found;
 }
 
-/* A name that was refused is no user. */
+/* A name that was refused is no user, nor is one that could not be looked up:
+ * httpd has it there before it knows. */
 static const char *user(const request_rec *first, const request_rec *last)
 {
     const char *name = last->user != NULL ? last->user : first->user;
+    int is_claim = last->status == HTTP_UNAUTHORIZED
+                   || (last->status == HTTP_INTERNAL_SERVER_ERROR
+                       && !has_met_handler(first));
 
-    return last->status != HTTP_UNAUTHORIZED ? name : NULL;
+    return is_claim ? NULL : name;
 }
 
 static const char *builtin_tag(const imx_plan_t *plan, imx_tag_e tag,

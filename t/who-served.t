@@ -92,6 +92,12 @@ AuthName private
 AuthUserFile @{[$self->dir]}/users
 Require valid-user
 </Location>
+<Location /broken>
+AuthType Basic
+AuthName private
+AuthUserFile @{[$self->dir]}/no-such-file
+Require valid-user
+</Location>
 CONF
         });
     my $login = sub {
@@ -101,10 +107,11 @@ CONF
     };
     is($login->('/private/a', 'ann:secret'), 404, 'she gets in');
     is($login->('/private/b', 'eve:guess'), 401, 'others do not');
+    is($login->('/broken/c', 'eve:guess'), 500, 'nobody can be looked up');
     is(get($h->url('/'))->{status}, 200, 'nobody is asked for a file');
-    my $user = by_uri(user => points($db, $name, 3));
+    my $user = by_uri(user => points($db, $name, 4));
     is_deeply($user, { '/private/a' => 'ann', '/private/b' => undef,
-        '/' => undef }, 'a user is who got in');
+        '/broken/c' => undef, '/' => undef }, 'a user is who got in');
 };
 
 subtest 'TLS' => sub {
