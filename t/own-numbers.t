@@ -111,4 +111,31 @@ for my $case ([items => 7], [stays => 1], [tenant => 'acme'],
 like(head_of('/off?200'), qr/^x-items: 7\r?$/mi,
     'where nothing is recorded, nothing is taken away');
 
+# The second answer comes from mod_cache, which has the header.
+subtest 'an answer from the cache' => sub {
+    my ($c, $name) = server($db, start => 0, modules => [qw(cache cache_disk
+        headers)], conf => sub { <<"CONF" });
+CacheRoot $_[0]{dir}/cache
+CacheEnable disk /
+Header set X-Items 7
+Header set X-Stays 1
+Header set Cache-Control max-age=1000
+InfluxMetricsField items int "%{resp:X-Items}"
+InfluxMetricsUnsetHeader X-Items
+CONF
+    mkdir $c->dir . '/cache';
+    chmod 0777, $c->dir . '/cache';
+    $c->start;
+    get($c->url);
+    my ($asked, $head) = 1;
+    ok(wait_until(10, sub {
+        $asked++;
+        $head = get($c->url)->{headers};
+        defined $head->{age};
+    }), 'there is one');
+    is_deeply([@$head{qw(x-items x-stays)}], [undef, 1], 'without the header');
+    my @points = points($db, $name, $asked);
+    is(scalar(grep { ($_->{items} // 0) != 7 } @points), 0, 'points have it');
+};
+
 finish();
