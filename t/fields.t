@@ -376,10 +376,10 @@ subtest 'Sample, where the clock hardly moves' => sub {
     die "$ENV{IMX_PRELOAD} is not there: run make units\n"
         if !-e $ENV{IMX_PRELOAD};
     for (1 .. 3) {
-        my ($h, $name) = server($db, conf => 'InfluxMetricsSample 0.5');
+        my ($h) = server($db, conf => $status . 'InfluxMetricsSample 0.5');
         load(url => $h->url, n => 2000, c => 1, keepalive => 0);
-        $h->stop;
-        my $n = $db->count('raw-requests', $name);
+        # Such a clock may cut the last delivery of a stop short.
+        my $n = figures($h)->{points_recorded};
         # 1000 +- 22 is one standard deviation; six of them.
         cmp_ok(abs($n - 1000), '<', 6 * 22.4, "half of 2000: $n");
     }
