@@ -75,6 +75,13 @@ static const char *protocol(const request_rec *r)
     }
 }
 
+/* Its marks are made then (request.c). */
+static int has_met_handler(const request_rec *first)
+{
+    return ap_get_module_config(first->request_config, &influx_metrics_module)
+           != NULL;
+}
+
 /* httpd takes the handler away when it has run and had been found by the type
  * of the content. */
 static const char *handler(const request_rec *r, const request_rec *first)
@@ -82,10 +89,7 @@ static const char *handler(const request_rec *r, const request_rec *first)
     if (r->handler != NULL) {
         return r->handler;
     }
-    return ap_get_module_config(first->request_config, &influx_metrics_module)
-                   != NULL
-               ? "default-handler"
-               : NULL;
+    return has_met_handler(first) ? "default-handler" : NULL;
 }
 
 /* The path that was asked for, decoded: httpd does that in place, and what a
@@ -117,7 +121,7 @@ static const char *route(const imx_plan_t *plan, const request_rec *first)
  * a SetHandler by its note, else what r->filename says
  * ("proxy:http://HOST:PORT/path").
  */
-static const char *backend(request_rec *r)
+static const char *backend_of(request_rec *r)
 {
     const char *member = apr_table_get(r->subprocess_env,
                                        "BALANCER_WORKER_NAME");
@@ -140,12 +144,28 @@ static const char *backend(request_rec *r)
                        : url;
 }
 
-/* A name that was refused is no user. */
+/* Of the last request that went to one: when a backend fails, an ErrorDocument
+ * may have followed. */
+static const char *backend(request_rec *last)
+{
+    const char *found = NULL;
+
+    for (; last != NULL && found == NULL; last = last->prev) {
+        found = backend_of(last);
+    }
+    return found;
+}
+
+/* A name that was refused is no user, nor is one that could not be looked up:
+ * httpd has it there before it knows. */
 static const char *user(const request_rec *first, const request_rec *last)
 {
     const char *name = last->user != NULL ? last->user : first->user;
+    int is_claim = last->status == HTTP_UNAUTHORIZED
+                   || (last->status == HTTP_INTERNAL_SERVER_ERROR
+                       && !has_met_handler(first));
 
-    return last->status != HTTP_UNAUTHORIZED ? name : NULL;
+    return is_claim ? NULL : name;
 }
 
 static const char *builtin_tag(const imx_plan_t *plan, imx_tag_e tag,
@@ -324,10 +344,13 @@ static const char *tls_version(request_rec *r)
 }
 
 /* Requests before this one on its connection.  httpd has counted this one, too,
- * if the connection goes on (ap_set_keepalive()). */
+ * if the connection goes on (ap_set_keepalive()).  What mod_http2 has there for
+ * a stream is not its number. */
 static apr_int64_t keepalive(const conn_rec *c)
 {
-    return c->keepalives - (c->keepalive == AP_CONN_KEEPALIVE);
+    return c->master != NULL
+               ? IMX_LINE_ABSENT
+               : c->keepalives - (c->keepalive == AP_CONN_KEEPALIVE);
 }
 
 /* The number of the thread in httpd's scoreboard. */
@@ -389,8 +412,8 @@ static const char *builtin_string(imx_field_e field, const source_t *s)
         return s->first->useragent_ip;
     case IMX_FIELD_CONNECTION_ID:
         return connection_id(s->first);
-    case IMX_FIELD_QUERY:
-        return s->first->args;
+    case IMX_FIELD_QUERY: /* a RewriteRule changes first->args */
+        return s->first->parsed_uri.query;
     case IMX_FIELD_REFERER:
         return header(s->first, "Referer");
     case IMX_FIELD_REQUEST_ID:

@@ -73,6 +73,7 @@ typedef struct {
 #endif
 
 static ap_filter_rec_t *output_filter, *input_filter;
+static _Atomic apr_uint64_t draws; /* for samples; begins at the child's slot */
 
 /*
  * Real minus monotonic clock in this process, looked at again after
@@ -494,6 +495,7 @@ static const char *process_value(apr_pool_t *pchild)
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 {
     if (imx_runtime_child != NULL) {
+        draws = (apr_uint64_t)imx_runtime_child->slot << 32;
         imx_line_child_init(imx_runtime_values);
         imx_plan_child_init(pchild, s, imx_config_global()->hostname,
                             process_value(pchild));
@@ -680,10 +682,17 @@ static char *put_time(char *p, marks_t *m, apr_int64_t ns)
 
 /* ---- which requests ---- */
 
-/* Mixes a number well: the finalizer of splitmix64 (Steele, Lea, Flood 2014),
- * so that times close to each other fall into a sample independently. */
-static apr_uint32_t mix(apr_uint64_t v)
+/*
+ * Which requests are in a sample: splitmix64 (Steele, Lea, Flood 2014) with
+ * the time added, which nobody else knows so exactly.  Its steps make requests
+ * of the same moment independent, too, where a clock has coarse ticks.
+ */
+static apr_uint32_t draw(apr_int64_t time)
 {
+    apr_uint64_t n = atomic_fetch_add_explicit(&draws, 1,
+                                               memory_order_relaxed);
+    apr_uint64_t v = n * APR_UINT64_C(0x9E3779B97F4A7C15) + (apr_uint64_t)time;
+
     v = (v ^ v >> 30) * APR_UINT64_C(0xBF58476D1CE4E5B9);
     v = (v ^ v >> 27) * APR_UINT64_C(0x94D049BB133111EB);
     return (apr_uint32_t)(v >> 32);
@@ -707,8 +716,7 @@ static int is_chosen(const imx_plan_t *plan, request_rec *last, times_t t,
         return 1;
     }
     *rate = plan->sampled;
-    return mix((apr_uint64_t)t.ended ^ (apr_uint64_t)(apr_uintptr_t)last << 20)
-           < plan->sample_below;
+    return draw(t.ended) < plan->sample_below;
 }
 
 /* ---- lines that are not the usual ones ---- */

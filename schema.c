@@ -8,6 +8,7 @@
 #include "schema.h"
 
 #include "apr_hash.h"
+#include "apr_lib.h"
 #include "apr_strings.h"
 #include "http_log.h"
 
@@ -414,10 +415,15 @@ static const char *check_own(cmd_parms *cmd, const imx_own_t *own)
     return NULL;
 }
 
-/* Text in which nothing is to be evaluated. */
+/* Text in which nothing is to be evaluated: "%D", "100%" and "US$" are no more
+ * than that for httpd's parser, too. */
 static int is_constant(const char *expr)
 {
-    return strpbrk(expr, "%$\\") == NULL;
+    while (*expr != '\0' && *expr != '\\' && strncmp(expr, "%{", 2) != 0
+           && (*expr != '$' || !apr_isdigit(expr[1]))) {
+        expr++;
+    }
+    return *expr == '\0';
 }
 
 static const char *compile(cmd_parms *cmd, const char *text, unsigned flags,
@@ -742,6 +748,18 @@ const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
     return err;
 }
 
+/* A token of RFC 9110, 5.6.2: a comma behind a name would make it one that no
+ * response has, and the client would see what was to be taken away. */
+static int is_header_name(const char *name)
+{
+    return *name != '\0'
+           && name[strspn(name,
+                          "!#$%&'*+-.^_`|~0123456789"
+                          "abcdefghijklmnopqrstuvwxyz"
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]
+                  == '\0';
+}
+
 const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
                                         const char *name)
 {
@@ -751,9 +769,10 @@ const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
     if (err != NULL) {
         return err;
     }
-    if (*name == '\0' || imx_directive_has_control(name)
-        || strpbrk(name, " :\"") != NULL) {
-        return imx_directive_wrong(cmd, name, "the name of a header");
+    if (!is_header_name(name)) {
+        return imx_directive_wrong(cmd, name,
+                                   "the name of a header, with spaces "
+                                   "between several");
     }
     if (d->unset_headers == NULL) {
         d->unset_headers = apr_array_make(cmd->pool, 4, sizeof(char *));

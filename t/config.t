@@ -121,6 +121,7 @@ my @wrong = (
     [InfluxMetricsField => 'a int 1.5', qr/whole number/],
     [InfluxMetricsField => 'a int 9223372036854775808', qr/2\^63/],
     [InfluxMetricsField => 'a int ""', qr/whole number/],
+    [InfluxMetricsField => 'a int %D', qr/whole number/],
     [InfluxMetricsField => 'a int " 1"', qr/whole number/],
     [InfluxMetricsField => 'a float 1,5', qr/a number/],
     [InfluxMetricsField => 'a float nan', qr/a number/],
@@ -155,6 +156,7 @@ my @wrong = (
     [InfluxMetricsUnsetHeader => '', qr/argument/],
     [InfluxMetricsUnsetHeader => '""', qr/header/],
     [InfluxMetricsUnsetHeader => 'X-Items:', qr/header/],
+    [InfluxMetricsUnsetHeader => 'X-Items, X-Cache', qr/spaces between/],
     [InfluxMetricsUnsetHeader => '"X Items"', qr/header/],
 );
 

@@ -139,6 +139,7 @@ Header set X-Ratio 0.25
 Header set X-Good On
 Header set X-Bad "12 apples"
 InfluxMetricsTag zone eu
+InfluxMetricsTag text "100% of %D, US$"
 InfluxMetricsTag path "%{REQUEST_URI}"
 InfluxMetricsTag nothing "%{req:No-Such}"
 InfluxMetricsTag empty
@@ -159,7 +160,8 @@ InfluxMetricsField good
 CONF
     ask($h, map { $h->url($_) } '/index.html', '/in');
     my ($p, $q) = points($db, $name, 2);
-    my @own = (qw(zone path items ratio good env build), 'odd name');
+    is($p->{text}, '100% of %D, US$', 'text with nothing to evaluate');
+    my @own = (qw(zone text path items ratio good env build), 'odd name');
     is_deeply(keys_of($p), [sort @usual_tags, @usual_fields, @own],
         'those that have a value');
     is($p->{zone}, 'eu', 'a constant tag');
@@ -223,6 +225,35 @@ CONF
     is_deeply([@$p{qw(items always stays)}], [5, 6, 7], 'the point has all');
 };
 
+# DirectoryIndex, RewriteRule and Alias change what httpd looks for, and a
+# RewriteRule the query, too.
+subtest 'uri, query and route are what the client asked for' => sub {
+    my ($h, $name) = server($db, modules => [qw(rewrite alias)], conf => sub {
+        return <<"CONF" });
+InfluxMetricsFields +uri +query
+InfluxMetricsRoute old ^/old\$
+InfluxMetricsRoute place ^/place\$
+InfluxMetricsRoute alias ^/alias/
+InfluxMetricsRoute index ^/index
+RewriteEngine On
+RewriteRule ^/old\$ /index.html?b=2
+<Location /place>
+Options +FollowSymLinks
+RewriteEngine On
+RewriteRule place\$ /index.html?b=2
+</Location>
+Alias /alias @{[ $_[0]->docroot ]}
+CONF
+    my @paths = qw(/old /place / /alias/index.html);
+    ask($h, map { $h->url("$_?a=1") } @paths);
+    my @p = points($db, $name, 4);
+    is_deeply([map { $_->{status} } @p], [(200) x 4], 'all were found');
+    is_deeply([map { $_->{uri} } @p], \@paths, 'uri');
+    is_deeply([map { $_->{query} } @p], [('a=1') x 4], 'query');
+    is_deeply([map { $_->{route} } @p], [qw(old place unmatched alias)],
+        'route');
+};
+
 subtest 'routes' => sub {
     my ($h, $name) = server($db, conf => "InfluxMetricsRoute home ^/\$\n"
         . "InfluxMetricsRoute user ^/users/\\d+\$\n"
@@ -273,6 +304,14 @@ subtest 'a limit for the values of a tag' => sub {
     is(scalar keys %m, 21, 'a value that was known stays so, none is added');
     is($m{other}, $n{other} + 1, '... also after a graceful restart');
     is(scalar(grep { /IMX0072:/ } $h->error_log), 1, 'and says it once');
+};
+
+subtest 'the page can name any tag' => sub {
+    my ($h, $name) = server($db, conf => $status . "InfluxMetricsTagLimit 1\n"
+        . qq{InfluxMetricsTag "caf\xc3\xa9, \\"x\\"" "%{REQUEST_URI}"\n});
+    ask($h, map { $h->url($_) } qw(/a /b));
+    is(figures($h)->{tags_at_limit}, qq{caf\xe9, "x"}, 'in JSON');
+    points($db, $name, 2);
 };
 
 subtest 'If' => sub {
@@ -327,6 +366,23 @@ CONF
     # 400 +- 19 is one standard deviation (binomial); six of them.
     cmp_ok(abs($n - 400), '<', 6 * 19, "a tenth of 4000: $n");
     is(scalar(grep { $_->{sample_rate} == 0.1 } @sampled), $n, 'says 0.1');
+};
+
+# With ticks of 2 s all of it is a moment or two, at the same addresses.
+subtest 'Sample, where the clock hardly moves' => sub {
+    plan skip_all => 'a sanitizer is preloaded' if $ENV{IMX_PRELOAD};
+    local %ENV = (%ENV, IMX_PRELOAD => build() . '/unit/clock.so',
+        IMX_CLOCK_TICK => 2_000_000_000);
+    die "$ENV{IMX_PRELOAD} is not there: run make units\n"
+        if !-e $ENV{IMX_PRELOAD};
+    for (1 .. 3) {
+        my ($h) = server($db, conf => $status . 'InfluxMetricsSample 0.5');
+        load(url => $h->url, n => 2000, c => 1, keepalive => 0);
+        # Such a clock may cut the last delivery of a stop short.
+        my $n = figures($h)->{points_recorded};
+        # 1000 +- 22 is one standard deviation; six of them.
+        cmp_ok(abs($n - 1000), '<', 6 * 22.4, "half of 2000: $n");
+    }
 };
 
 finish();

@@ -26,6 +26,7 @@ sub server {
 InfluxMetricsDatabase $name
 InfluxMetricsInterval 100ms
 InfluxMetricsFields +server_time +input_time +output_time +ttfb +aborted +uri
+InfluxMetricsFields +keepalive
 InfluxMetricsTags +protocol
 Protocols h2c http/1.1
 H2MaxSessionStreams 100
@@ -74,6 +75,8 @@ sub are_sound {
     is(scalar(grep { $_->{protocol} ne 'HTTP/2.0' } @points), 0,
         '... of HTTP/2');
     is(scalar(grep { $_->{aborted} } @points), 0, '... and nobody went away');
+    is(scalar(grep { defined $_->{keepalive} } @points), 0,
+        '... and no number on their connection');
 }
 
 subtest 'ten thousand streams over ten connections' => sub {

@@ -51,6 +51,7 @@ ProxyPass /two balancer://two
 RewriteEngine On
 RewriteRule ^/rewritten http://127.0.0.1:$port[1]/index.html [P]
 ProxyPass /down http://127.0.0.1:1/
+ErrorDocument 503 /index.html
 CONF
     get($h->url("/two/$_")) for 1 .. 4;
     get($h->url("/$_")) for qw(plain/index.html socket/x handler/x rewritten
@@ -66,7 +67,8 @@ CONF
     is($backend->{'/socket/x'}, 'http://app', 'a socket of ProxyPass');
     is($backend->{'/handler/x'}, "unix:$socket", 'a socket of SetHandler');
     is($backend->{'/rewritten'}, "http://127.0.0.1:$port[1]", 'RewriteRule');
-    is($backend->{'/down/x'}, 'http://127.0.0.1:1', 'one that is down');
+    is($backend->{'/down/x'}, 'http://127.0.0.1:1', 'one that is down,'
+        . ' with an ErrorDocument');
     is($backend->{'/index.html'}, undef, 'a file has none');
     my $handler = by_uri(handler => @p);
     is($handler->{'/plain/index.html'}, 'proxy-server', 'handler of a proxy');
@@ -90,6 +92,12 @@ AuthName private
 AuthUserFile @{[$self->dir]}/users
 Require valid-user
 </Location>
+<Location /broken>
+AuthType Basic
+AuthName private
+AuthUserFile @{[$self->dir]}/no-such-file
+Require valid-user
+</Location>
 CONF
         });
     my $login = sub {
@@ -99,10 +107,11 @@ CONF
     };
     is($login->('/private/a', 'ann:secret'), 404, 'she gets in');
     is($login->('/private/b', 'eve:guess'), 401, 'others do not');
+    is($login->('/broken/c', 'eve:guess'), 500, 'nobody can be looked up');
     is(get($h->url('/'))->{status}, 200, 'nobody is asked for a file');
-    my $user = by_uri(user => points($db, $name, 3));
+    my $user = by_uri(user => points($db, $name, 4));
     is_deeply($user, { '/private/a' => 'ann', '/private/b' => undef,
-        '/' => undef }, 'a user is who got in');
+        '/broken/c' => undef, '/' => undef }, 'a user is who got in');
 };
 
 subtest 'TLS' => sub {

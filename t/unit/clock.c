@@ -2,7 +2,8 @@
  * clock.c: preloaded into httpd by tools/soak.pl, makes its real clock go wrong
  * by as many ns as the file named in IMX_CLOCK says (8 bytes).  It takes no
  * lock, so a process may be killed anywhere (libfaketime's semaphores would stay
- * taken).  The monotonic clock is left alone.
+ * taken).  The monotonic clock is left alone, but with IMX_CLOCK_TICK (ns) both
+ * move in steps of that length.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,13 +20,16 @@
 #define SHOWN __attribute__((visibility("default")))
 
 static const _Atomic int64_t *off;
+static int64_t tick;
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv("IMX_CLOCK");
+    const char *text = getenv("IMX_CLOCK_TICK");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *p;
 
+    tick = text ? atoll(text) : 0;
     if (fd >= 0) {
         p = mmap(NULL, sizeof *off, PROT_READ, MAP_SHARED, fd, 0);
         off = p == MAP_FAILED ? NULL : p;
@@ -40,6 +44,13 @@ SHOWN int clock_gettime(clockid_t id, struct timespec *t)
 
     if (rv == 0 && id == CLOCK_REALTIME && off != NULL) {
         ns = t->tv_sec * SECOND + t->tv_nsec + atomic_load(off);
+        t->tv_sec = ns / SECOND;
+        t->tv_nsec = ns % SECOND;
+    }
+    if (rv == 0 && tick > 0
+        && (id == CLOCK_REALTIME || id == CLOCK_MONOTONIC)) {
+        ns = t->tv_sec * SECOND + t->tv_nsec;
+        ns -= ns % tick;
         t->tv_sec = ns / SECOND;
         t->tv_nsec = ns % SECOND;
     }
