@@ -56,8 +56,8 @@ void imx_monitor_leave(imx_monitor_t *m);
  * Tells the thread to end and waits until it has: at once when other children
  * live, after a last flush of at most shutdown_ms when this one is the last.
  * Async-signal-safe: prefork calls it in a signal handler.  Returns 1 when the
- * thread has ended, 0 when it has not within shutdown_ms and two seconds, or half
- * a second if it has nothing to flush.
+ * thread has ended, 0 when it has not within shutdown_ms and two seconds, or
+ * half a second if it has nothing to flush.
  */
 int imx_monitor_stop(imx_monitor_t *m);
 
