@@ -366,6 +366,12 @@ CONF
     # 400 +- 19 is one standard deviation (binomial); six of them.
     cmp_ok(abs($n - 400), '<', 6 * 19, "a tenth of 4000: $n");
     is(scalar(grep { $_->{sample_rate} == 0.1 } @sampled), $n, 'says 0.1');
+    # As the manual says it.
+    my ($all_of_them) = $db->query('SELECT sum(weight) FROM '
+        . '(SELECT 1 / sample_rate AS weight FROM "raw-requests")', $name);
+    my $kept_always = grep { ($_->{sample_rate} // 0) == 1 } @p;
+    cmp_ok(abs($all_of_them->{sum} - 10 * $n - $kept_always), '<', 0.01,
+        'and its reciprocal counts all requests');
 };
 
 # With ticks of 2 s all of it is a moment or two, at the same addresses.
