@@ -563,20 +563,24 @@ const char *imx_schema_set_field(cmd_parms *cmd, void *dir, const char *name,
                    (imx_type_e)i, expr, allowed[i]);
 }
 
+/* Of the first list that there is; NULL: there is none. */
+static apr_array_header_t *copy_first(apr_pool_t *p,
+                                      const apr_array_header_t *first,
+                                      const apr_array_header_t *second)
+{
+    const apr_array_header_t *one = first != NULL ? first : second;
+
+    return one != NULL ? apr_array_copy(p, one) : NULL;
+}
+
 static apr_array_header_t *merge_own(apr_pool_t *p,
                                      const apr_array_header_t *outer,
                                      const apr_array_header_t *inner)
 {
-    apr_array_header_t *merged;
+    apr_array_header_t *merged = copy_first(p, outer, inner);
     int i;
 
-    if (outer == NULL || inner == NULL) {
-        const apr_array_header_t *one = outer != NULL ? outer : inner;
-
-        return one != NULL ? apr_array_copy(p, one) : NULL;
-    }
-    merged = apr_array_copy(p, outer);
-    for (i = 0; i < inner->nelts; i++) {
+    for (i = 0; outer != NULL && inner != NULL && i < inner->nelts; i++) {
         put_own(merged, APR_ARRAY_IDX(inner, i, const imx_own_t *));
     }
     return merged;
@@ -792,12 +796,12 @@ static apr_array_header_t *append_lists(apr_pool_t *p,
                                         const apr_array_header_t *first,
                                         const apr_array_header_t *second)
 {
-    if (first == NULL || second == NULL) {
-        const apr_array_header_t *one = first != NULL ? first : second;
+    apr_array_header_t *all = copy_first(p, first, second);
 
-        return one != NULL ? apr_array_copy(p, one) : NULL;
+    if (first != NULL && second != NULL) {
+        apr_array_cat(all, second);
     }
-    return apr_array_append(p, first, second);
+    return all;
 }
 
 /* The routes of a virtual host come before those of the main server. */
