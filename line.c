@@ -202,10 +202,10 @@ static const char *builtin_tag(const imx_plan_t *plan, imx_tag_e tag,
 /* NULL: there is no value. */
 static inline const char *evaluate(const imx_own_t *own, request_rec *r)
 {
-    const char *err = NULL;
+    const char *err;
     const char *text = ap_expr_str_exec(r, own->expr, &err);
 
-    if (err != NULL || text == NULL) {
+    if (text == NULL) { /* an error */
         imx_values_left_out(values);
         return NULL;
     }
