@@ -29,7 +29,7 @@ LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
 # as what they do.  (gcc's way; clang's needs its own linker.)
-HOT = lineproto batch request
+HOT = lineproto batch line request
 LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/%.o): private LTO_CFLAGS = $(LTO)
