@@ -22,22 +22,26 @@ CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
-    $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CFLAGS) -I.
+    $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CFLAGS) -I. -Isrc
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
 # as what they do.  (gcc's way; clang's needs its own linker.)
-HOT = lineproto batch line request
+HOT = lineproto src/shared/batch src/record/line src/record/request
 LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
-$(HOT:%=$(BUILD)/%.o): private LTO_CFLAGS = $(LTO)
+$(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
 
-# Levels 0 to 2, without httpd; then what knows httpd.
-LIB = lineproto answer batch values influx spool monitor
-MOD = directive schema plan config line runtime request status \
-    mod_influx_metrics
+# The rooms that link without httpd; then those that know it.  A new file needs
+# no line here.
+LIB = lineproto $(patsubst %.c,%,$(wildcard src/base/*.c src/shared/*.c \
+    src/deliver/*.c))
+MOD = mod_influx_metrics $(patsubst %.c,%,$(wildcard src/config/*.c \
+    src/record/*.c src/report/*.c src/intake/*.c src/show/*.c src/server/*.c))
+LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
+MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
 
 all: deps-build $(MODULE)
@@ -46,45 +50,47 @@ all: deps-build $(MODULE)
 deps-%:
 	@sh tools/install-deps.sh $*
 
-$(MODULE): $(LIB:%=$(BUILD)/%.o) $(MOD:%=$(BUILD)/%.o)
+$(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(LIB:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)/unit
+$(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
+	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
 
-$(MOD:%=$(BUILD)/%.o): $(BUILD)/%.o: %.c | $(BUILD)/unit
+$(MOD_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
+	@mkdir -p $(@D)
 	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
 
 $(BUILD)/unit:
 	mkdir -p $@
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d)
+-include $(shell find $(BUILD) -name "*.d" 2>/dev/null)
 
 # ---- tests ----
 
 UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c \
     t/unit/clock.c,$(wildcard t/unit/*.c)))
 UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
-FAULTS = batch values
-UNIT_LIB = $(FAULTS:%=$(BUILD)/unit/%-faults.o) \
-    $(filter-out $(FAULTS:%=$(BUILD)/%.o),$(LIB:%=$(BUILD)/%.o))
+# The rooms below httpd once more, with points at which a test can interrupt or
+# kill (FAULT() in the sources).
+UNIT_LIB = $(LIB:%=$(BUILD)/unit/o/%.o)
 
 $(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)/unit
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
-$(FAULTS:%=$(BUILD)/unit/%-faults.o): $(BUILD)/unit/%-faults.o: %.c \
-    | $(BUILD)/unit
+$(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
+	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
 # As after a package upgrade that changed the layout of the memory.
-$(BUILD)/unit/runtime-other.o: runtime.c | $(BUILD)/unit
+$(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
 	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -c -o $@ $<
 
 $(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
-    $(LIB:%=$(BUILD)/%.o) $(patsubst %,$(BUILD)/%.o,$(filter-out runtime,$(MOD)))
+    $(LIB_OBJECTS) $(filter-out %/runtime.o,$(MOD_OBJECTS))
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
@@ -175,7 +181,7 @@ bench-fields: deps-build deps-bench
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
 $(BUILD)/bench-flusher: bench/sink.c
-$(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB:%=$(BUILD)/%.o)
+$(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
 bench-encoder bench-flusher: bench-%: deps-build
@@ -186,27 +192,34 @@ bench-encoder bench-flusher: bench-%: deps-build
 
 FUZZERS = $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
 FUZZ_SECONDS ?= 60
+FUZZ_CFLAGS = $(LIB_CFLAGS) -O1 -It/unit
+FUZZ_OBJECTS = $(LIB:%=$(BUILD)/fuzz/o/%.o) $(BUILD)/fuzz/o/t/unit/judge.o
+REPLAY_OBJECTS = $(LIB:%=$(BUILD)/replay/o/%.o) \
+    $(BUILD)/replay/o/t/unit/judge.o $(BUILD)/replay/o/t/lib/replay.o
 
-FUZZ_CFLAGS = -g -O1 -I. -It/unit
+$(BUILD)/fuzz/o/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -c \
+	    -o $@ $<
 
-$(BUILD)/fuzz/lineproto $(BUILD)/replay/lineproto: t/unit/judge.c
-
-$(BUILD)/fuzz/%: t/fuzz/%.c %.c $(wildcard *.h t/unit/judge.h)
+$(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzz/o/t/fuzz/%.o \
+    $(FUZZ_OBJECTS)
 	mkdir -p $(BUILD)/fuzz/corpus-$*
-	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ \
-	    $(filter %.c,$^)
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
 # The same without libFuzzer, for make test: t/fuzz-replay.t.  The sanitizers
 # come with gcc, but not everywhere.
 SANITIZE_IF_CAN = $(shell echo 'int main(void) { return 0; }' | $(CC) $(ASAN) \
-    -x c - -o $(BUILD)/replay/try-$* 2>/dev/null && echo '$(ASAN)')
+    -x c - -o /dev/null 2>/dev/null && echo '$(ASAN)')
+$(BUILD)/replay/%: private SANITIZE := $(SANITIZE_IF_CAN)
 
-$(BUILD)/replay/%: t/fuzz/%.c %.c t/lib/replay.c \
-    $(wildcard *.h t/unit/judge.h) | $(BUILD)/replay
-	$(CC) $(FUZZ_CFLAGS) $(SANITIZE_IF_CAN) -o $@ $(filter %.c,$^)
+$(BUILD)/replay/o/%.o: %.c | $(BUILD)/unit
+	@mkdir -p $(@D)
+	$(CC) $(FUZZ_CFLAGS) -MMD -c -o $@ $<
 
-$(BUILD)/replay:
-	mkdir -p $@
+$(FUZZERS:%=$(BUILD)/replay/%): $(BUILD)/replay/%: \
+    $(BUILD)/replay/o/t/fuzz/%.o $(REPLAY_OBJECTS)
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
 replays: $(FUZZERS:%=$(BUILD)/replay/%)
 
@@ -228,7 +241,7 @@ install: all
 	$(APXS) -S LIBEXECDIR=$(LIBEXECDIR) -i -n influx_metrics $(MODULE)
 	@DESTDIR=$(DESTDIR) APXS=$(APXS) sh tools/install-conf.sh
 
-STYLE_FILES = $(LIB:%=%.c) $(MOD:%=%.c) $(wildcard *.h)
+STYLE_FILES = $(LIB:%=%.c) $(MOD:%=%.c) $(wildcard *.h src/*/*.h)
 
 check-style:
 	clang-format --dry-run -Werror $(STYLE_FILES)

@@ -8,11 +8,11 @@
 #include "http_protocol.h"
 #include "http_request.h"
 
-#include "config.h"
-#include "request.h"
-#include "runtime.h"
-#include "schema.h"
-#include "status.h"
+#include "config/config.h"
+#include "record/request.h"
+#include "server/runtime.h"
+#include "config/schema.h"
+#include "show/status.h"
 
 /* httpd fixes the parameters of hooks. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"

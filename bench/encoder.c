@@ -20,7 +20,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../lineproto.h"
+#include "lineproto.h"
 
 #define ROUNDS 501
 #define LINES 1024              /* different requests in a round */

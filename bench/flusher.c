@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../batch.h"
-#include "../monitor.h"
+#include "shared/batch.h"
+#include "deliver/monitor.h"
 #include "sink.h"
 
 #define CHILDREN 2

@@ -9,7 +9,7 @@ use Test::More;
 chdir top() or die top() . ": $!";
 
 my %table = map { $_ => 1 }
-    slurp('config.c') =~ /AP_INIT_\w+\(\s*"(InfluxMetrics\w*)"/g;
+    slurp('src/config/config.c') =~ /AP_INIT_\w+\(\s*"(InfluxMetrics\w*)"/g;
 my %manual = map { $_ => 1 }
     slurp('docs/directives.md') =~ /^#+ +`?(InfluxMetrics\w*)/mg;
 

@@ -10,7 +10,7 @@ use Test::More;
 chdir top() or die top() . ": $!";
 
 my (%used, @bare, %calls);
-for my $file (glob '*.c') {
+for my $file (glob('*.c'), glob('src/*/*.c')) {
     my $text = slurp($file);
     $used{"IMX00$_"}++ for $text =~ /IMX_LOGNO\((\d+)\)/g;
     $used{$_}++ for $text =~ /"(IMX\d+): /g;
@@ -29,7 +29,8 @@ is_deeply([sort grep { $used{$_} > 1 } keys %used], [],
     'each is used in one place');
 is_deeply(\@bare, [], 'no message without an id');
 cmp_ok($calls{$_} // 0, '>=', 5, "$_ was looked at")
-    for qw(config.c runtime.c monitor.c spool.c);
+    for qw(src/config/config.c src/server/runtime.c src/deliver/monitor.c
+        src/deliver/spool.c);
 
 my @explained = slurp('docs/messages.md')
     =~ /^(?:#+ |\| *|[-*] +)[`*]*(IMX\d{4})/mg;

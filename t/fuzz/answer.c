@@ -8,7 +8,7 @@
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. -o fuzz-answer \
  *       t/fuzz/answer.c answer.c && ./fuzz-answer t/fuzz/corpus/answer
  */
-#include "answer.h"
+#include "deliver/answer.h"
 
 #include <stdlib.h>
 #include <string.h>

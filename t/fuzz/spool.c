@@ -8,7 +8,7 @@
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. -o fuzz-spool \
  *       t/fuzz/spool.c spool.c && ./fuzz-spool [CORPUS]
  */
-#include "spool.h"
+#include "deliver/spool.h"
 
 #include <dirent.h>
 #include <fcntl.h>

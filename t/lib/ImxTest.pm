@@ -52,8 +52,7 @@ package ImxTest;
 #   my $r = $l->wait;  # {sent, complete, broken}: never repeats a request
 #   wait_until(10, sub { ... }); free_port(); work_dir(); top(); build();
 #   nap(0.1);       # returns what it really took
-#   levels();       # of the source files, from docs/architecture.md
-#   knows_httpd($name);     # does that table say so of a lower file?
+#   rooms(), low_files();   # the tables of docs/architecture.md
 #   status($h);     # the status page as a hash, undef when nobody answers;
 #   figures($h);    # ... or dies; of an httpd with figures => 1, or /status
 #   figures_are($h, { points_sent => 3, ... }, 'name', seconds => 20);
@@ -87,7 +86,7 @@ use Time::HiRes qw(time);
 our @EXPORT = qw(free_port work_dir top build wait_until slow nap which_one
     influxd influxd2 influxd2_program victoria httpd get http raw load client
     count_is status figures accounts_ok figures_are watch sanitizer_reports
-    finish slurp spew levels knows_httpd);
+    finish slurp spew rooms low_files);
 
 my $owner = $$;                 # only this process cleans up
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -368,21 +367,27 @@ sub finish {
 }
 
 # The table | level | file | of docs/architecture.md: base name => level.
-sub levels {
-    my %level;
+# From the tables of docs/architecture.md: level of each room, the names of the
+# rooms that know httpd, and room/file => what it owns, without the ending.
+sub rooms {
+    my (%level, %httpd, %files);
     for (split /\n/, slurp("$top/docs/architecture.md")) {
-        next if !/^\|\s*(\d+)\s*\|([^|]+)\|/;
-        my ($level, $names) = ($1, $2);
-        $level{$_} = $level for $names =~ /\b(\w+)\.(?:c\b|h\b|\[ch\])/g;
+        if (/^\|\s*(\d+)\s*\|\s*(\S+)\s*\|[^|]*\|\s*(yes|no)\s*\|/) {
+            $level{$2} = $1;
+            $httpd{$2} = 1 if $3 eq 'yes';
+        }
+        elsif (m{^\|\s*(\.|src/\w+)\s*\|\s*(\w+)\.(?:\[ch\]|[ch])\s*\|}) {
+            push @{$files{$1}}, $2;
+        }
     }
-    return %level;
+    return (\%level, \%httpd, \%files);
 }
 
-# The files below level 3 that the table says know httpd.
-sub knows_httpd {
-    my ($name) = @_;
-    return slurp("$top/docs/architecture.md")
-        =~ /^\|\s*\d\s*\|[^|]*\b\Q$name\E\.[^|]*\|[^|]*\bknows httpd\b/m;
+# The source files of the rooms without httpd, from the top, without endings.
+sub low_files {
+    my ($level, $httpd) = rooms();
+    return ('lineproto', map { s/\.c$//r } map { glob "$_/*.c" }
+        grep { !$httpd->{$_} } sort keys %$level);
 }
 
 sub influxd { return ImxTest::Influx->new(@_) }

@@ -16,7 +16,7 @@
 #include <ctype.h>
 #include <time.h>
 
-#include "../../answer.h"
+#include "deliver/answer.h"
 #include "answers.h"
 
 /* --- Sorting --- */

@@ -5,7 +5,7 @@
 #ifndef ANSWERS_H
 #define ANSWERS_H
 
-#include "../../answer.h"
+#include "deliver/answer.h"
 
 typedef struct {
     imx_influx_api_e api;

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "batch.h"
+#include "shared/batch.h"
 
 #include <linux/sched.h>
 #include <pthread.h>

@@ -33,7 +33,7 @@
 #include <curl/curl.h>
 #include <zlib.h>
 
-#include "../../influx.h"
+#include "deliver/influx.h"
 #include "answers.h"
 #include "standin.h"
 

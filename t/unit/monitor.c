@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "monitor.h"
+#include "deliver/monitor.h"
 #include "standin.h"
 
 #include <curl/curl.h>

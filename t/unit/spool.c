@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "spool.h"
+#include "deliver/spool.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "pairs.h"
-#include "values.h"
+#include "base/pairs.h"
+#include "shared/values.h"
 
 #include <pthread.h>
 #include <sched.h>

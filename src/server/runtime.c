@@ -5,7 +5,7 @@
  * The area and its address outlive graceful restarts; everything else here is
  * made anew.
  */
-#include "runtime.h"
+#include "server/runtime.h"
 
 #include "apr_general.h"
 #include "apr_shm.h"
@@ -17,11 +17,15 @@
 #include "mpm_common.h"
 #include "unixd.h"
 
-#include "config.h"
-#include "log.h"
-#include "monitor.h"
-#include "plan.h"
-#include "schema.h"
+#include "config/config.h"
+#include "base/log.h"
+#include "deliver/monitor.h"
+#include "record/plan.h"
+#include "record/request.h"
+#include "config/schema.h"
+#include "shared/batch.h"
+#include "shared/values.h"
+#include "show/status.h"
 
 #include <curl/curl.h>
 #include <fcntl.h>
@@ -62,7 +66,6 @@ typedef struct {
 
 static kept_t *kept; /* NULL: the module records nothing */
 static imx_batch_child_t child;
-imx_batch_child_t *imx_runtime_child;
 static imx_monitor_t *monitor;
 static pid_t parent_pid;
 static int generation; /* of this child, as httpd counts */
@@ -185,7 +188,6 @@ static int get_area(server_rec *s)
 #define SPARE_TAGS 8 /* for names that a graceful restart brings */
 
 static imx_values_t values;
-const imx_values_t *imx_runtime_values = &values;
 
 static int names_fit(imx_values_t *v)
 {
@@ -566,7 +568,8 @@ void imx_runtime_child_init(apr_pool_t *pchild, server_rec *s)
                      "free in the table of children: the requests of this "
                      "child are not recorded, only counted as dropped");
     }
-    imx_runtime_child = &child;
+    imx_request_use(&child, &values);
+    imx_status_use(&kept->batch, &values);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     rv = start_monitor(s);
     if (rv != APR_SUCCESS) {

@@ -5,13 +5,13 @@
  * of its threads (others); none changes a plan that another can see.
  * Nothing survives a child.
  */
-#include "plan.h"
+#include "record/plan.h"
 
 #include "apr_strings.h"
 #include "http_log.h"
 
 #include "lineproto.h"
-#include "log.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
  * the lease, and by httpd's parent (format, child_died).
  * Everything in the area survives any process; see batch.h for why.
  */
-#include "batch.h"
+#include "shared/batch.h"
 
 #include <errno.h>
 #include <fcntl.h>

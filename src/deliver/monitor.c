@@ -5,9 +5,9 @@
  * What is in the batch survives a crash of this thread; the rest here is
  * figures that the next holder does without.
  */
-#include "monitor.h"
+#include "deliver/monitor.h"
 
-#include "spool.h"
+#include "deliver/spool.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -4,18 +4,26 @@
  * Entered by any thread that serves a request; only reads.
  * What it shows is in shared memory and survives any child.
  */
-#include "status.h"
+#include "show/status.h"
 
 #include "apr_strings.h"
 #include "apr_tables.h"
 #include "http_core.h"
 #include "http_protocol.h"
 
-#include "batch.h"
-#include "config.h"
-#include "runtime.h"
+#include "shared/batch.h"
+#include "config/config.h"
 
 #define HANDLER "influx-metrics"
+
+static const imx_batch_t *batch; /* NULL: the module records nothing */
+static const imx_values_t *tag_values;
+
+void imx_status_use(const imx_batch_t *b, const imx_values_t *values)
+{
+    batch = b;
+    tag_values = values;
+}
 
 typedef struct {
     const char *name;  /* as in JSON */
@@ -79,14 +87,14 @@ static void add_points(apr_array_header_t *figures,
 /* Which tags have reached their limit, and what was left out of points. */
 static void add_values(apr_array_header_t *figures, apr_pool_t *p)
 {
-    imx_values_totals_t t = imx_values_totals(imx_runtime_values);
+    imx_values_totals_t t = imx_values_totals(tag_values);
     const char *full = "";
     const char *name;
     apr_uint64_t others;
     apr_uint32_t n, i;
 
     for (i = 0;
-         (name = imx_values_tag(imx_runtime_values, i, &n, &others)) != NULL;
+         (name = imx_values_tag(tag_values, i, &n, &others)) != NULL;
          i++) {
         if (others > 0) {
             full = apr_pstrcat(p, full, *full ? " " : "", name, NULL);
@@ -101,7 +109,7 @@ static void add_values(apr_array_header_t *figures, apr_pool_t *p)
 
 static apr_array_header_t *collect(request_rec *r)
 {
-    const imx_batch_t *b = imx_runtime_child->batch;
+    const imx_batch_t *b = batch;
     const imx_config_t *conf = imx_config_global();
     apr_array_header_t *figures = apr_array_make(r->pool, 32, sizeof(figure_t));
     imx_batch_delivery_t d = imx_batch_told(b);
@@ -220,7 +228,7 @@ __attribute__((noinline)) static int serve(request_rec *r)
     if (r->method_number != M_GET) {
         return HTTP_METHOD_NOT_ALLOWED;
     }
-    if (imx_runtime_child == NULL) {
+    if (batch == NULL) {
         return HTTP_NOT_FOUND;
     }
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");

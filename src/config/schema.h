@@ -13,7 +13,7 @@
 #include "ap_regex.h"
 
 #include "lineproto.h"
-#include "pairs.h"
+#include "base/pairs.h"
 
 #define IMX_UNSET (-1)
 

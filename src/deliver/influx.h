@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "answer.h"
+#include "deliver/answer.h"
 
 /* What the administrator configured.  NULL where not set. */
 typedef struct {

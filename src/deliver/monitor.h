@@ -10,10 +10,10 @@
 #ifndef IMX_MONITOR_H
 #define IMX_MONITOR_H
 
-#include "batch.h"
-#include "influx.h"
-#include "log.h"
-#include "values.h"
+#include "shared/batch.h"
+#include "deliver/influx.h"
+#include "base/log.h"
+#include "shared/values.h"
 
 #define IMX_MONITOR_SPOOLS_BEFORE 3
 

@@ -4,7 +4,7 @@
  * Entered by any thread of a child, when a request is logged.
  * Nothing survives a child.
  */
-#include "line.h"
+#include "record/line.h"
 
 #include "apr_siphash.h"
 #include "apr_strings.h"

@@ -3,7 +3,7 @@
  * Entered by the parent's only thread while it reads the configuration.
  * Nothing survives a restart; httpd reads the files again.
  */
-#include "config.h"
+#include "config/config.h"
 
 #include "ap_mpm.h"
 #include "apr_strings.h"
@@ -11,9 +11,9 @@
 #include "http_log.h"
 #include "unixd.h"
 
-#include "directive.h"
-#include "log.h"
-#include "schema.h"
+#include "config/directive.h"
+#include "base/log.h"
+#include "config/schema.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -6,8 +6,8 @@
 #ifndef IMX_LINE_H
 #define IMX_LINE_H
 
-#include "plan.h"
-#include "values.h"
+#include "record/plan.h"
+#include "shared/values.h"
 
 #define IMX_LINE_ABSENT (-1)
 

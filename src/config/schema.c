@@ -5,16 +5,16 @@
  * any thread of a child to merge and to write a field's value.
  * Nothing survives a restart; httpd reads the files again.
  */
-#include "schema.h"
+#include "config/schema.h"
 
 #include "apr_hash.h"
 #include "apr_lib.h"
 #include "apr_strings.h"
 #include "http_log.h"
 
-#include "directive.h"
-#include "pairs.h"
-#include "values.h"
+#include "config/directive.h"
+#include "base/pairs.h"
+#include "shared/values.h"
 
 #include <errno.h>
 #include <locale.h>

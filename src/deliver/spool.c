@@ -5,7 +5,7 @@
  * The directory survives any crash; all that is in memory is made from it.
  */
 #define _GNU_SOURCE /* memrchr() */
-#include "spool.h"
+#include "deliver/spool.h"
 
 #include <dirent.h>
 #include <errno.h>

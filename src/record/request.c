@@ -12,7 +12,7 @@
  * pieces, or a body that is read, adds two reads for each piece: the time
  * blocked there is the client's.
  */
-#include "request.h"
+#include "record/request.h"
 
 #include "apr_strings.h"
 #include "http_config.h"
@@ -20,12 +20,11 @@
 #include "http_request.h"
 #include "util_filter.h"
 
-#include "batch.h"
-#include "config.h"
-#include "line.h"
+#include "shared/batch.h"
+#include "config/config.h"
+#include "record/line.h"
 #include "lineproto.h"
-#include "plan.h"
-#include "runtime.h"
+#include "record/plan.h"
 
 #include <stdatomic.h>
 #include <time.h>
@@ -72,6 +71,8 @@ typedef struct {
 #error "ap_filter_t is filled in here as httpd 2.4 has it"
 #endif
 
+static imx_batch_child_t *recorder; /* NULL: nothing is recorded */
+static const imx_values_t *tag_values;
 static ap_filter_rec_t *output_filter, *input_filter;
 static _Atomic apr_uint64_t draws; /* for samples; begins at the child's slot */
 
@@ -481,7 +482,7 @@ void imx_request_register_filters(void)
 static const char *process_value(apr_pool_t *pchild)
 {
     const imx_config_t *global = imx_config_global();
-    unsigned number = imx_runtime_child->slot;
+    unsigned number = recorder->slot;
 
     if (global->process_tag == IMX_PROCESS_OFF) {
         return NULL;
@@ -492,11 +493,17 @@ static const char *process_value(apr_pool_t *pchild)
     return apr_psprintf(pchild, "%s:%u", global->hostname, number);
 }
 
+void imx_request_use(imx_batch_child_t *child, const imx_values_t *values)
+{
+    recorder = child;
+    tag_values = values;
+}
+
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    if (imx_runtime_child != NULL) {
-        draws = (apr_uint64_t)imx_runtime_child->slot << 32;
-        imx_line_child_init(imx_runtime_values);
+    if (recorder != NULL) {
+        draws = (apr_uint64_t)recorder->slot << 32;
+        imx_line_child_init(tag_values);
         imx_plan_child_init(pchild, s, imx_config_global()->hostname,
                             process_value(pchild));
     }
@@ -808,10 +815,10 @@ static char *put_line(char *p, request_rec *first, request_rec *last,
     else {
         p = put_other(p, plan, first, last, m, t);
     }
-    return p == NULL ? NULL
-                     : put_time(p, m,
-                                imx_batch_unique_time(imx_runtime_child->batch,
-                                                      t.ended));
+    return p == NULL
+               ? NULL
+               : put_time(p, m,
+                          imx_batch_unique_time(recorder->batch, t.ended));
 }
 
 /* httpd logs the first request_rec; how it ended is known by the last one.
@@ -831,8 +838,7 @@ __attribute__((flatten)) int imx_request_log(request_rec *r)
     if (dir->enabled == 1) {
         end = put_line(line, r, last, dir, m);
         if (end != NULL) {
-            imx_batch_append(imx_runtime_child, line,
-                             (apr_size_t)(end - line));
+            imx_batch_append(recorder, line, (apr_size_t)(end - line));
         }
     }
     if (m != NULL) {

@@ -45,7 +45,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "log.h"
+#include "base/log.h"
 
 #define IMX_SPOOL_REASON_MAX 256
 #define IMX_SPOOL_FILE_MAX (64 * 1024 * 1024) /* bytes of a file we write */

@@ -7,7 +7,7 @@
 #define _GNU_SOURCE /* asprintf, the strerror_r that returns text */
 #endif
 
-#include "influx.h"
+#include "deliver/influx.h"
 
 #include <assert.h>
 #include <ctype.h>

@@ -9,7 +9,7 @@
 #ifndef IMX_PLAN_H
 #define IMX_PLAN_H
 
-#include "schema.h"
+#include "config/schema.h"
 
 #define IMX_PLAN_CONSTANT_MAX 4096 /* bytes of a line that are constant */
 

@@ -4,7 +4,7 @@
  * httpd's parent (format, use).
  * Everything in the area survives any process; see values.h for why.
  */
-#include "values.h"
+#include "shared/values.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -9,9 +9,6 @@
 #include "ap_mpm.h"
 #include "scoreboard.h"
 
-#include "batch.h"
-#include "values.h"
-
 /* Hook post_config, parent: makes the area or takes the kept one. */
 int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                             apr_pool_t *ptemp, server_rec *s);
@@ -23,12 +20,5 @@ void imx_runtime_child_init(apr_pool_t *pchild, server_rec *s);
 /* Hook child_status, parent: tells the area of children that ended. */
 void imx_runtime_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                               int slot, mpm_child_status state);
-
-/* This child's view of the batch, for any of its threads; NULL when the module
- * records nothing.  Set by child_init, read only after that. */
-extern imx_batch_child_t *imx_runtime_child;
-
-/* The values that tags have, set by post_config. */
-extern const imx_values_t *imx_runtime_values;
 
 #endif

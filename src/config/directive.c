@@ -4,7 +4,7 @@
  * Entered by the parent's only thread while it reads the configuration.
  * Nothing survives a restart; httpd reads the files again.
  */
-#include "directive.h"
+#include "config/directive.h"
 
 #include "apr_strings.h"
 

@@ -9,7 +9,7 @@
 #include "httpd.h"
 #include "http_config.h"
 
-#include "influx.h"
+#include "deliver/influx.h"
 
 typedef enum {
     IMX_PROCESS_SLOT = 0,

@@ -7,7 +7,7 @@
 #define _GNU_SOURCE /* explicit_bzero, timegm */
 #endif
 
-#include "answer.h"
+#include "deliver/answer.h"
 
 #include <ctype.h>
 #include <stdio.h>
