@@ -79,7 +79,7 @@ static int is_due(imx_own_loss_t *loss)
                                              now.tv_sec + 1);
 }
 
-/* Never the value itself: it may be a secret. */
+/* Never the value itself, nor anything else that a client has sent. */
 __attribute__((noinline, cold)) static void left_out(
     const imx_facts_t *f, const imx_plan_item_t *item, const char *why)
 {
@@ -92,11 +92,11 @@ __attribute__((noinline, cold)) static void left_out(
     }
     count = ++own->loss->count;
     if (is_due(own->loss)) {
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, f->last,
-                      IMX_LOGNO(90) "%s %s is missing in points: %s (%u values "
-                      "in this child so far, and no further message on it for "
-                      "an hour)", own->type == IMX_TYPE_TAG ? "tag" : "field",
-                      own->name, why, count);
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, f->first->server,
+                     IMX_LOGNO(90) "%s %s is missing in points: %s (%u in this "
+                     "child so far, and no further message on it for an hour)",
+                     own->type == IMX_TYPE_TAG ? "tag" : "field", own->name,
+                     why, count);
     }
 }
 
