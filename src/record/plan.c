@@ -99,7 +99,7 @@ static int by_name(const void *a, const void *b)
 static tag_t builtin_tag(const work_t *w, imx_tag_e i)
 {
     tag_t tag = { imx_builtin_tags[i].name,
-                  constants[i] != NULL ? constants[i](w) : NULL, NULL, i,
+                  constants[i] != NULL ? constants[i](w) : NULL, NULL, (int)i,
                   imx_own_limited_number(i) };
 
     return tag;
