@@ -3,7 +3,7 @@
 # make demo          a private httpd and InfluxDB under load; make demo-stop
 # make test          all tests; test-asan, test-tsan: the same under sanitizers
 # make bench         throughput with and without; bench-instructions,
-#                    bench-fields, bench-encoder, bench-flusher: see
+#                    bench-fields, bench-vhosts, bench-encoder, bench-flusher: see
 #                    docs/performance.md; bench-cardinality: a bot that asks
 #                    for 400,000 paths
 # make soak          ten minutes of all that can go wrong; test-restarts,
@@ -179,6 +179,10 @@ bench-fields: deps-build deps-bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
+bench-vhosts: deps-build deps-bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
+
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
 $(BUILD)/bench-flusher: bench/sink.c
@@ -253,5 +257,5 @@ clean:
 
 .PHONY: all units replays test test-asan test-tsan run-tests soak \
     test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
+    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check-style clean
