@@ -97,9 +97,7 @@ static void sum_up(imx_backlog_account_t *a)
 
     d->spool_lines = d->spool_bytes = 0;
     for (i = 0; i < DIRS; i++) {
-        d->spool_lines += a->dirs[i].is_open ? a->dirs[i].seen.lines
-                          : i > 0            ? d->spools[i].lines
-                                             : a->dirs[i].expected;
+        d->spool_lines += a->dirs[i].seen.lines + a->dirs[i].expected;
         d->spool_bytes += a->dirs[i].seen.bytes;
     }
 }
@@ -124,7 +122,6 @@ void imx_backlog_account_see(imx_backlog_account_t *a, int dir,
 
 void imx_backlog_account_opened(imx_backlog_account_t *a, int dir)
 {
-    a->dirs[dir].is_open = 1;
     imx_backlog_account_of(a, dir)->id = a->dirs[dir].id;
 }
 

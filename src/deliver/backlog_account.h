@@ -35,8 +35,7 @@ typedef struct {
     imx_news_t *news;
     const imx_batch_t *batch;
     struct {
-        uint64_t id; /* of the path, 0: no directory */
-        int is_open;
+        uint64_t id;             /* of the path, 0: no directory */
         uint64_t expected;       /* lines not yet known to be there */
         int is_compared;         /* nothing is expected any more */
         uint64_t twice;          /* lines in it that are counted elsewhere */
