@@ -250,6 +250,7 @@ typedef enum {
     IMX_BATCH_SPOOL_FULL,
     IMX_BATCH_CREATED,
     IMX_BATCH_SPOOL_HANGS,
+    IMX_BATCH_REMARK,
     IMX_BATCH_TROUBLES
 } imx_batch_trouble_e;
 
@@ -308,6 +309,8 @@ typedef struct {
     int64_t down_again;       /* and does again at that time, ns, monotonic */
     uint64_t repeated;        /* lines that were sent again, or will be, as
                                  InfluxDB may have them already or not */
+    int64_t spool_hangs;      /* ns, monotonic: since when a disk does not
+                                 answer; 0: it does */
     uint64_t under_way;       /* lines that InfluxDB has no answer to yet */
     imx_batch_pace_t pace;
     uint64_t no_room_seen;    /* no_room, as far as trouble[] has it */
@@ -321,6 +324,12 @@ typedef struct {
  * writer that was killed had not finished is not seen. */
 void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d);
 imx_batch_delivery_t imx_batch_told(const imx_batch_t *b);
+
+/* Holder: is at work at that time, ns of the monotonic clock.  Any: when it was,
+ * 0: never; may the caller say now that it is not?  Once in `quiet` ns. */
+void imx_batch_beat(const imx_batch_t *b, int64_t now);
+int64_t imx_batch_beaten(const imx_batch_t *b);
+int imx_batch_may_say_silent(const imx_batch_t *b, int64_t now, int64_t quiet);
 
 /* Any: when the area was made, ns since 1970; the pid of the child that holds
  * the lease, 0 when there is none. */
