@@ -290,6 +290,18 @@ typedef struct {
  * publishes together, so the sum holds between any two instructions.
  */
 #define IMX_BATCH_ERROR_MAX 256
+#define IMX_BATCH_SPOOLS 4
+
+/* The account of one directory of files; backlog_account.h has the
+ * arithmetic. */
+typedef struct {
+    uint64_t id;    /* a hash of its path, 0: it was never opened */
+    uint64_t lines; /* that are counted and are to be in its files; not for the
+                       one in use, which has what is in no other */
+    uint64_t is_known; /* 1: all files that were there have been counted */
+    uint64_t is_used;  /* 1: the log was told that another process uses it */
+} imx_batch_spool_t;
+
 #define IMX_BATCH_REFUSED_MAX 408
 typedef struct {
     int64_t last_flush;       /* ns since 1970, 0: none yet */
@@ -302,6 +314,8 @@ typedef struct {
     uint64_t spool_delivered; /* lines that left it: InfluxDB has them, */
     uint64_t spool_rejected;  /* refused them, */
     uint64_t spool_dropped;   /* or they are lost */
+    imx_batch_spool_t spools[IMX_BATCH_SPOOLS]; /* the one in use, and former
+                                                   ones */
     int64_t next_tick;        /* ns, monotonic; 0: none yet */
     int64_t down_since;       /* ns, monotonic; 0: delivery works */
     uint64_t down_lost;       /* lines lost before that */
