@@ -97,7 +97,7 @@ static void sum_up(imx_backlog_account_t *a)
 
     d->spool_lines = d->spool_bytes = 0;
     for (i = 0; i < DIRS; i++) {
-        d->spool_lines += a->dirs[i].seen.lines;
+        d->spool_lines += a->dirs[i].seen.lines + a->dirs[i].expected;
         d->spool_bytes += a->dirs[i].seen.bytes;
     }
 }
@@ -190,5 +190,6 @@ void imx_backlog_account_begin(imx_backlog_account_t *a,
     }
     d->spool_twice = 0;
     d->spool_known = 1;
+    sum_up(a);
     imx_news_publish(a->news);
 }
