@@ -66,7 +66,7 @@ static int64_t now_of(const imx_backlog_t *b)
     return imx_news_now(b->o.news);
 }
 
-static imx_batch_spool_t *account(const imx_backlog_t *b, int dir)
+static imx_board_spool_t *account(const imx_backlog_t *b, int dir)
 {
     return imx_backlog_account_of(&b->account, dir);
 }
@@ -364,7 +364,7 @@ static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
 static void done(imx_source_t *source, size_t count, uint64_t rejected)
 {
     imx_backlog_t *b = (imx_backlog_t *)source;
-    imx_batch_delivery_t *d = &b->o.news->board;
+    imx_board_t *d = &b->o.news->board;
 
     count = (size_t)least(count, b->given - b->done);
     rejected = least(rejected, count);
