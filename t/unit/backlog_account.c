@@ -9,17 +9,13 @@
 #include <cmocka.h>
 
 #include "deliver/backlog_account.h"
+#include "small_arena.h"
 
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-static imx_batch_t batch;
-static imx_batch_child_t child;
+static small_arena_t shared;
 static imx_news_t news;
 static imx_backlog_account_t a;
-static void *area;
-static size_t size;
 
 static void no_log(void *context, imx_log_level_e level, const char *text)
 {
@@ -30,25 +26,18 @@ static void no_log(void *context, imx_log_level_e level, const char *text)
 
 static int setup(void **state)
 {
-    imx_batch_geometry_t geometry;
-    int raised;
-
     (void)state;
-    size = imx_batch_plan(1 << 20, 4, &geometry, &raised);
-    area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                -1, 0);
     memset(&news, 0, sizeof news);
-    news.batch = &batch;
+    news.arena = &shared.arena;
     news.log = no_log;
-    a = (imx_backlog_account_t){ .news = &news, .batch = &batch };
-    return area == MAP_FAILED || imx_batch_format(&batch, area, &geometry) != 0
-           || imx_batch_join(&child, &batch, getpid()) != 0;
+    a = (imx_backlog_account_t){ .news = &news, .batch = &shared.arena.batch };
+    return small_arena_make(&shared);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return munmap(area, size);
+    return small_arena_free(&shared);
 }
 
 /* So many lines were moved from the batch to the directory in use. */
@@ -59,18 +48,18 @@ static void spool(int lines)
     int i;
 
     for (i = 0; i < lines; i++) {
-        assert_int_equal(imx_batch_append(&child, "m n=1i 1\n", 9), 1);
+        assert_int_equal(imx_batch_append(&shared.child, "m n=1i 1\n", 9), 1);
     }
-    imx_batch_seal_all(&batch);
-    while (imx_batch_claim(&batch, &claim, 1, 1000, 100000) > 0) {
+    imx_batch_seal_all(&shared.arena.batch);
+    while (imx_batch_claim(&shared.arena.batch, &claim, 1, 1000, 100000) > 0) {
         fate[IMX_BATCH_SPOOLED] = claim.lines;
-        imx_batch_settle(&batch, &claim, fate);
+        imx_batch_settle(&shared.arena.batch, &claim, fate);
     }
 }
 
 static void begin(const char *dir, const char *former)
 {
-    const char *paths[IMX_BATCH_SPOOLS] = { dir, former };
+    const char *paths[IMX_BOARD_SPOOLS] = { dir, former };
 
     imx_news_take_over(&news);
     imx_backlog_account_begin(&a, paths);
@@ -109,13 +98,15 @@ static uint64_t deliver(int dir, uint64_t lines)
 static void check(uint64_t found, uint64_t dropped, uint64_t twice,
                   uint64_t left)
 {
-    const imx_batch_delivery_t *d = &news.board;
+    const imx_board_t *d = &news.board;
 
     assert_int_equal(d->spool_found, found);
     assert_int_equal(d->spool_dropped, dropped);
     assert_int_equal(d->spool_twice, twice);
-    assert_int_equal(imx_batch_totals(&batch).fate[IMX_BATCH_SPOOLED] + found
-                         - d->spool_delivered - d->spool_rejected - dropped,
+    assert_int_equal(imx_batch_totals(&shared.arena.batch)
+                             .fate[IMX_BATCH_SPOOLED]
+                         + found - d->spool_delivered - d->spool_rejected
+                         - dropped,
                      left);
 }
 

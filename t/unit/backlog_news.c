@@ -9,20 +9,18 @@
 
 #include "base/clock.h"
 #include "deliver/backlog_news.h"
+#include "small_arena.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
-static imx_batch_t batch;
+static small_arena_t shared;
 static imx_news_t news;
-static imx_batch_spool_t account;
+static imx_board_spool_t account;
 static int64_t now;
 static int said[100];
 static char text[600];
-static void *area;
-static size_t size;
 
 static int64_t clock_ns(void *context)
 {
@@ -43,24 +41,20 @@ static void note_log(void *context, imx_log_level_e level, const char *line)
 
 static int setup(void **state)
 {
-    imx_batch_geometry_t geometry;
-    int raised;
-
     (void)state;
-    size = imx_batch_plan(1 << 20, 4, &geometry, &raised);
-    area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                -1, 0);
     now = 1000000 * IMX_CLOCK_MS;
     memset(said, 0, sizeof said);
     memset(&account, 0, sizeof account);
-    news = (imx_news_t){ .batch = &batch, .log = note_log, .now = clock_ns };
-    return area == MAP_FAILED || imx_batch_format(&batch, area, &geometry);
+    news = (imx_news_t){
+        .arena = &shared.arena, .log = note_log, .now = clock_ns
+    };
+    return small_arena_make(&shared);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return munmap(area, size);
+    return small_arena_free(&shared);
 }
 
 static void once_a_minute(void **state)
