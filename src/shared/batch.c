@@ -697,6 +697,15 @@ static int by_ticket(const void *a, const void *b)
     return (left->ticket > right->ticket) - (left->ticket < right->ticket);
 }
 
+/* About: how long each line is stands in its extent only. */
+static uint64_t bytes_left(const imx_batch_claim_t *claim)
+{
+    uint32_t left = claim->lines - claim->first;
+
+    return left == 0 ? 0
+                     : (uint64_t)bytes_of(claim->word) * left / claim->lines;
+}
+
 size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
                        size_t max, uint64_t max_lines, uint64_t max_bytes)
 {
@@ -720,7 +729,7 @@ size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
          next++) {
         if (claim_one(b, &claims[claimed], queue[next].segment)) {
             lines += claims[claimed].lines - claims[claimed].first;
-            bytes += bytes_of(claims[claimed].word);
+            bytes += bytes_left(&claims[claimed]);
             claimed++;
         }
     }

@@ -572,7 +572,7 @@ static void set_options(fixture_t *f)
         .create_database = 1, .interval_ms = 1000, .shutdown_ms = 2000,
         .max_bytes = 4 << 20, .max_lines = 10000,
         .log = log_text, .log_context = f,
-        .now = clock_ns, .now_context = f
+        .now = clock_ns, .now_context = f, .waits_for_disk = 1
     };
 }
 
@@ -3029,6 +3029,9 @@ int main(void)
         return 1;
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
+    if (getenv("IMX_ONLY")) {
+        cmocka_set_test_filter(getenv("IMX_ONLY"));
+    }
     failed = _cmocka_run_group_tests("monitor", tests,
                                      getenv("IMX_THREADS_ONLY") != NULL
                                      ? all - WITH_PROCESSES : all, NULL, NULL);
