@@ -254,8 +254,7 @@ static CURLcode set_pem(CURL *e, CURLoption in_memory, CURLoption in_file,
                         const imx_secret_pem_t *pem, const char *path)
 {
     struct curl_blob blob = { pem->data, pem->len, CURL_BLOB_NOCOPY };
-    CURLcode code = in_memory ? curl_easy_setopt(e, in_memory, &blob)
-                              : CURLE_NOT_BUILT_IN;
+    CURLcode code = curl_easy_setopt(e, in_memory, &blob);
 
     if (code == CURLE_NOT_BUILT_IN || code == CURLE_UNKNOWN_OPTION) {
         code = path ? curl_easy_setopt(e, in_file, path) : CURLE_OK;
@@ -263,29 +262,25 @@ static CURLcode set_pem(CURL *e, CURLoption in_memory, CURLoption in_file,
     return code;
 }
 
-#if LIBCURL_VERSION_NUM >= 0x074d00
-#define CA_BLOB CURLOPT_CAINFO_BLOB
-#else
-#define CA_BLOB ((CURLoption)0)
-#endif
-
 /* Only these authorities, and not the ones of the system as well. */
 static CURLcode set_authorities(CURL *e, const imx_influx_options_t *o,
                                 const imx_secret_t *files)
 {
-    CURLcode code;
-
     if (!files->ca.data) {
         return CURLE_OK;
     }
-    if (CA_BLOB || o->ca_file) {
+#if LIBCURL_VERSION_NUM >= 0x074d00
+    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
+    return set_pem(e, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO, &files->ca,
+                   o->ca_file);
+#else
+    if (o->ca_file) {
         curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+        return curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
     }
-    if (CA_BLOB) {
-        curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
-    }
-    code = set_pem(e, CA_BLOB, CURLOPT_CAINFO, &files->ca, o->ca_file);
-    return code;
+    return CURLE_OK;
+#endif
 }
 
 int imx_wire_set_tls(CURL *easy, const imx_influx_options_t *o,
