@@ -298,38 +298,57 @@ const char *imx_wire_system_ca(CURL *easy)
     return path;
 }
 
-/* From memory; where this libcurl or its TLS library cannot, from the file. */
-static CURLcode set_pem(CURL *e, CURLoption in_memory, CURLoption in_file,
-                        const imx_secret_pem_t *pem, const char *path)
-{
-    struct curl_blob blob = { pem->data, pem->len, CURL_BLOB_NOCOPY };
-    CURLcode code = curl_easy_setopt(e, in_memory, &blob);
-
-    if (code == CURLE_NOT_BUILT_IN || code == CURLE_UNKNOWN_OPTION) {
-        code = path ? curl_easy_setopt(e, in_file, path) : CURLE_OK;
-    }
-    return code;
-}
-
 /* Only these authorities, and not the ones of the system as well. */
 static CURLcode set_authorities(CURL *e, const imx_influx_options_t *o,
                                 const imx_secret_t *files)
 {
-    if (!files->ca.data) {
-        return CURLE_OK;
-    }
+    CURLcode code = CURLE_NOT_BUILT_IN;
 #if LIBCURL_VERSION_NUM >= 0x074d00
-    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
-    return set_pem(e, CURLOPT_CAINFO_BLOB, CURLOPT_CAINFO, &files->ca,
-                   o->ca_file);
-#else
-    if (o->ca_file) {
-        curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-        return curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
-    }
-    return CURLE_OK;
+    struct curl_blob blob = { files->ca.data, files->ca.len,
+                              CURL_BLOB_NOCOPY };
+
+    code = files->ca.data ? curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob)
+                          : code;
 #endif
+    if (code != CURLE_OK && !o->ca_file) {
+        return CURLE_OK; /* libcurl finds those of the system itself */
+    }
+    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    return curl_easy_setopt(e, CURLOPT_CAINFO,
+                            code == CURLE_OK ? NULL : o->ca_file);
+}
+
+/* Other TLS libraries take the option, and then heed only files. */
+static int has_openssl(void)
+{
+    static const char *const names[] = { "OpenSSL", "LibreSSL", "BoringSSL",
+                                         "AWS-LC" };
+    const char *ssl = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+    for (size_t i = 0; ssl && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strstr(ssl, names[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static CURLcode set_pair(CURL *e, const imx_influx_options_t *o,
+                         const imx_secret_t *files)
+{
+    struct curl_blob certificate = {
+        files->certificate.data, files->certificate.len, CURL_BLOB_NOCOPY
+    };
+    struct curl_blob key = { files->key.data, files->key.len,
+                             CURL_BLOB_NOCOPY };
+    CURLcode code;
+
+    if (!has_openssl()) {
+        code = curl_easy_setopt(e, CURLOPT_SSLCERT, o->certificate_file);
+        return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY, o->key_file);
+    }
+    code = curl_easy_setopt(e, CURLOPT_SSLCERT_BLOB, &certificate);
+    return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &key);
 }
 
 int imx_wire_set_tls(CURL *easy, const imx_influx_options_t *o,
@@ -337,13 +356,8 @@ int imx_wire_set_tls(CURL *easy, const imx_influx_options_t *o,
 {
     CURLcode code = set_authorities(easy, o, files);
 
-    if (code == CURLE_OK && files->certificate.data) {
-        code = set_pem(easy, CURLOPT_SSLCERT_BLOB, CURLOPT_SSLCERT,
-                       &files->certificate, o->certificate_file);
-    }
-    if (code == CURLE_OK && files->key.data) {
-        code = set_pem(easy, CURLOPT_SSLKEY_BLOB, CURLOPT_SSLKEY, &files->key,
-                       o->key_file);
+    if (code == CURLE_OK && files->certificate.data && files->key.data) {
+        code = set_pair(easy, o, files);
     }
     return code != CURLE_OK;
 }
