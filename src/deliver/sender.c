@@ -360,6 +360,7 @@ static void refused_somehow(imx_sender_t *s, const imx_influx_result_t *r)
         halve(s);
     }
     else {
+        s->taken_at = l->window > 1 ? 0 : s->taken_at;
         refuse(s, l->window, r->reason, &l->lines[l->pos]);
     }
 }
