@@ -89,7 +89,8 @@ static const answer_row_t answer_rows[] = {
     { V2, 422,
       "{\"code\":\"unprocessable entity\",\"message\":\"failure writing "
       "points to database: partial write: field type conflict: input field "
-      "\\\"v\\\" on measurement \\\"m\\\" is type integer, already exists as type "
+      "\\\"v\\\" on measurement \\\"m\\\" is type integer, already exists as "
+      "type "
       "float dropped=1\"}",
       IMX_INFLUX_PARTIAL, 1,
       "failure writing points to "
