@@ -213,8 +213,8 @@ static void write_words(random_t *r, unsigned count)
 {
     _Atomic uint64_t *words = (_Atomic uint64_t *)(map + page);
     const uint32_t all = (uint32_t)(arena.size / 8);
-    const uint32_t small
-        = (uint32_t)((char *)arena.batch.data - (map + page)) / 8;
+    const uint32_t small = (uint32_t)((char *)arena.batch.data - (map + page))
+                           / 8;
 
     while (count-- > 0) {
         uint32_t at = below(r, below(r, 2) ? small : all);
