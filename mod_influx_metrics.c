@@ -8,6 +8,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 
+#include "config/check.h"
 #include "config/config.h"
 #include "record/request.h"
 #include "server/runtime.h"
@@ -24,7 +25,7 @@ extern module AP_MODULE_DECLARE_DATA influx_metrics_module
 static void register_hooks(apr_pool_t *p)
 {
     ap_hook_pre_config(imx_config_reset, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(imx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(imx_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(imx_runtime_post_config, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* First, so that its clean-up of the child's pool runs last. */

@@ -119,8 +119,10 @@ typedef struct {
     const ap_expr_info_t *condition; /* NULL: all requests */
     imx_sample_t sample;
     apr_array_header_t *unset_headers; /* of names; NULL: none */
-    unsigned field_bits;               /* the built-in fields in effect */
-    int is_passing;                    /* ends with its request */
+    const char *handler; /* SetHandler in the configuration: of this module, or
+                            "" for another; NULL: none is set here */
+    unsigned field_bits; /* the built-in fields in effect */
+    int is_passing;      /* ends with its request */
 } imx_schema_dir_t;
 
 typedef struct {
@@ -192,6 +194,11 @@ const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
                                   const char *more, const char *yet_more);
 const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
                                         const char *name);
+
+/* SetHandler, which the core carries out: notes which places have a handler of
+ * this module by the configuration, and not by an .htaccess file. */
+const char *imx_schema_see_handler(cmd_parms *cmd, void *dir,
+                                   const char *handler);
 
 /* Is `InfluxMetrics On` anywhere in the configuration? */
 int imx_schema_is_used(void);
