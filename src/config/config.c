@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "config/directive.h"
+#include "config/handler.h"
 #include "config/schema.h"
 
 /* httpd fixes the parameters of hooks and setters. */
@@ -499,7 +500,7 @@ const command_rec imx_config_commands[] = {
                      ANYWHERE, "use InfluxMetricsTLSCAFile"),
     /* httpd gives a directive to every module that has it in its table: this
      * one only looks on, and the core sets the handler. */
-    AP_INIT_TAKE1("SetHandler", imx_schema_see_handler, NULL, OR_FILEINFO,
+    AP_INIT_TAKE1("SetHandler", imx_handler_see, NULL, OR_FILEINFO,
                   "a handler of mod_influx_metrics counts only where the "
                   "configuration sets it, not in .htaccess files"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }

@@ -785,26 +785,6 @@ const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
     return NULL;
 }
 
-const char *imx_schema_see_handler(cmd_parms *cmd, void *dir,
-                                   const char *handler)
-{
-    static const char *const ours[] = { "influx-metrics",
-                                        "influx-metrics-write" };
-    imx_schema_dir_t *d = dir;
-    apr_size_t i;
-
-    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL) {
-        return NULL;
-    }
-    d->handler = "";
-    for (i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (ap_cstr_casecmp(handler, ours[i]) == 0) {
-            d->handler = ours[i];
-        }
-    }
-    return NULL;
-}
-
 /* ---- create and merge ---- */
 
 void *imx_schema_create_server(apr_pool_t *p, server_rec *s)

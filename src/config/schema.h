@@ -195,11 +195,6 @@ const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
 const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
                                         const char *name);
 
-/* SetHandler, which the core carries out: notes which places have a handler of
- * this module by the configuration, and not by an .htaccess file. */
-const char *imx_schema_see_handler(cmd_parms *cmd, void *dir,
-                                   const char *handler);
-
 /* Is `InfluxMetrics On` anywhere in the configuration? */
 int imx_schema_is_used(void);
 

@@ -13,6 +13,7 @@
 
 #include "shared/batch.h"
 #include "config/config.h"
+#include "config/handler.h"
 
 #define HANDLER "influx-metrics"
 
@@ -252,5 +253,5 @@ int imx_status_handler(request_rec *r)
         || strcmp(r->handler, HANDLER) != 0) {
         return DECLINED;
     }
-    return serve(r);
+    return imx_handler_is_set(r) ? serve(r) : HTTP_FORBIDDEN;
 }
