@@ -1,0 +1,89 @@
+/*
+ * snapshot.c owns the moment: all that is shown or reported of the shared
+ * memory is read here, once, into private memory.
+ * Entered by any thread of any child; only reads.
+ * Nothing is kept, so nothing has to survive.
+ */
+#include "shared/snapshot.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SECOND 1000000000LL
+
+static int64_t read_clock(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static void read_tags(imx_snapshot_t *s, const imx_values_t *values)
+{
+    size_t length = 0;
+    uint32_t count, i;
+    uint64_t others;
+    const char *name;
+
+    s->tags_at_limit[0] = '\0';
+    for (i = 0; (name = imx_values_tag(values, i, &count, &others)) != NULL;
+         i++) {
+        if (others > 0 && length < sizeof s->tags_at_limit - 1) {
+            size_t room = sizeof s->tags_at_limit - length;
+
+            snprintf(s->tags_at_limit + length, room, "%s%.*s",
+                     length > 0 ? " " : "", IMX_VALUES_NAME_MAX, name);
+            length += strlen(s->tags_at_limit + length);
+        }
+    }
+}
+
+void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_source_t *from)
+{
+    static const imx_values_t no_values;
+    const imx_values_t *values = from->values ? from->values : &no_values;
+    const imx_batch_t *batch = from->batch;
+
+    s->now = read_clock(CLOCK_REALTIME);
+    s->tick = read_clock(CLOCK_MONOTONIC);
+    s->made = imx_batch_made(batch);
+    s->server = from->server ? from->server : "";
+    /* The board before the totals: a line is never in neither of them (see
+     * imx_batch_delivery_t). */
+    s->told = imx_batch_told(batch);
+    s->totals = imx_batch_totals(batch);
+    s->values = imx_values_totals(values);
+    s->holder = imx_batch_holder_pid(batch);
+    s->buffer_size = (uint64_t)s->totals.segments
+                     * batch->geometry.segment_size;
+    s->buffer_used = (uint64_t)(s->totals.segments - s->totals.segments_free)
+                     * batch->geometry.segment_size;
+    read_tags(s, values);
+}
+
+uint64_t imx_snapshot_spooled(const imx_snapshot_t *s)
+{
+    return s->totals.fate[IMX_BATCH_SPOOLED] + s->told.spool_found
+           - s->told.spool_delivered - s->told.spool_rejected
+           - s->told.spool_dropped;
+}
+
+uint64_t imx_snapshot_recorded(const imx_snapshot_t *s)
+{
+    return s->totals.recorded + s->told.spool_found;
+}
+
+uint64_t imx_snapshot_dropped(const imx_snapshot_t *s)
+{
+    return s->totals.no_room + s->totals.fate[IMX_BATCH_DROPPED]
+           + s->totals.fate[IMX_BATCH_TORN] + s->told.spool_dropped;
+}
+
+int64_t imx_snapshot_seconds(int64_t since, int64_t now)
+{
+    uint64_t age = (uint64_t)now - (uint64_t)since;
+
+    return since < now && age <= INT64_MAX ? (int64_t)age / SECOND : 0;
+}
