@@ -312,7 +312,7 @@ static int use_secret(imx_influx_t *in, char *secret)
 
 static int open_secret(imx_influx_t *in, char *reason)
 {
-    char *secret;
+    char *secret = NULL;
     int rv = load_secret(in->o, &secret, reason);
 
     if (rv == 0 && use_secret(in, secret)) {

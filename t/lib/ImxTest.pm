@@ -97,12 +97,22 @@ sub httpd { return ImxTest::Httpd->new(@_) }
 sub client { return ImxTest::Client->new(@_) }
 sub watch { return ImxTest::Watch->new(@_) }
 
+# ThreadSanitizer takes a child that httpd forks for code of the signal handler
+# in which its parent was last.  Only what has to do with this module counts.
+sub _is_of_httpd {
+    my ($report) = @_;
+    return $report !~ /\S/ || $report =~ /^=+\n\z/
+        || $report =~ /signal-unsafe call inside of a signal/
+        && $report !~ /mod_influx_metrics/;
+}
+
 # Reports of AddressSanitizer are files; UndefinedBehaviorSanitizer, loaded
 # beside it, writes to stderr, which is httpd's error log once that is open.
 sub sanitizer_reports {
     return () if !defined work_dir_made();
     my $work = work_dir();
-    my @reports = map { slurp($_) } grep { -s } glob "$work/*/sanitizer/*";
+    my @reports = grep { !_is_of_httpd($_) } map { split /(?<=^={18}\n)/m }
+        map { slurp($_) } grep { -s } glob "$work/*/sanitizer/*";
     for my $log (glob "$work/httpd*/{error,stdout,configtest}.log") {
         push @reports, slurp($log) =~ /^.*(?:runtime error: |Sanitizer:).*$/mg;
     }
