@@ -98,8 +98,8 @@ static void set_headers(request_rec *r, const rendering_t *as)
 
 /* An answer of one sentence.  It is not left to httpd's error documents, which
  * would offer TRACE in Allow and have no word about this page. */
-static int say(request_rec *r, int status, const rendering_t *as,
-               const char *sentence)
+static int answer(request_rec *r, int status, const rendering_t *as,
+                  const char *sentence)
 {
     r->status = status;
     set_headers(r, as);
@@ -116,8 +116,8 @@ static int other_method(request_rec *r)
         ap_set_content_length(r, 0);
         return OK;
     }
-    return say(r, HTTP_METHOD_NOT_ALLOWED, AS_TEXT,
-               "This page can only be read: GET and HEAD.");
+    return answer(r, HTTP_METHOD_NOT_ALLOWED, AS_TEXT,
+                  "This page can only be read: GET and HEAD.");
 }
 
 __attribute__((noinline)) static int serve(request_rec *r)
@@ -131,15 +131,15 @@ __attribute__((noinline)) static int serve(request_rec *r)
     }
     as = rendering_of_query(r);
     if (as == NULL) {
-        return say(r, HTTP_BAD_REQUEST, AS_TEXT,
-                   "This page has no such form. There are: no query (HTML), "
-                   "?json or ?format=json (JSON), and ?text, ?auto or "
-                   "?format=text (a figure a line).");
+        return answer(r, HTTP_BAD_REQUEST, AS_TEXT,
+                      "This page has no such form. There are: no query (HTML), "
+                      "?json or ?format=json (JSON), and ?text, ?auto or "
+                      "?format=text (a figure a line).");
     }
     if (from.batch == NULL) {
-        return say(r, HTTP_NOT_FOUND, as,
-                   "Nothing is recorded: InfluxMetrics is Off everywhere in "
-                   "the configuration of this server.");
+        return answer(r, HTTP_NOT_FOUND, as,
+                      "Nothing is recorded: InfluxMetrics is Off everywhere in "
+                      "the configuration of this server.");
     }
     from.server = imx_config_global()->influx.url;
     s = apr_palloc(r->pool, sizeof *s);
