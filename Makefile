@@ -141,16 +141,18 @@ test-asan: deps-build deps-test
 	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
 	$(MAKE) --no-print-directory BUILD=build/asan run-tests
 
-# ThreadSanitizer sees a race when it happens: the tests with many threads, and
+# ThreadSanitizer sees a race when it happens: the units that have threads, and
 # the storm of everything at once.  It cannot follow fork(): the units leave out
 # their processes.
+TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
+    $(UNITS:%=t/unit/%.c)))
 TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
 
 test-tsan: deps-build deps-test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/tsan \
 	    SANITIZE="$(TSAN)" all units
 	IMX_THREADS_ONLY=1 $(MAKE) --no-print-directory BUILD=build/tsan \
-	    run-tests TESTS="t/unit-*.t"
+	    run-tests TESTS="$(TSAN_UNITS)"
 	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
 	$(MAKE) --no-print-directory BUILD=build/tsan run-tests \
 	    TESTS="$(TSAN_TESTS)"
