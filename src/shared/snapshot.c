@@ -10,13 +10,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 #define SECOND 1000000000LL
 
-static int64_t read_clock(clockid_t clock)
+static int64_t real_clock(void)
 {
     struct timespec t;
 
-    clock_gettime(clock, &t);
+    clock_gettime(CLOCK_REALTIME, &t);
     return t.tv_sec * SECOND + t.tv_nsec;
 }
 
@@ -46,8 +48,8 @@ void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_source_t *from)
     const imx_values_t *values = from->values ? from->values : &no_values;
     const imx_batch_t *batch = from->batch;
 
-    s->now = read_clock(CLOCK_REALTIME);
-    s->tick = read_clock(CLOCK_MONOTONIC);
+    s->now = real_clock();
+    s->tick = imx_clock_now();
     s->made = imx_batch_made(batch);
     s->server = from->server ? from->server : "";
     /* The board before the totals: a line is never in neither of them (see

@@ -11,6 +11,7 @@
 #include "http_protocol.h"
 
 #include "config/config.h"
+#include "config/handler.h"
 #include "shared/snapshot.h"
 #include "show/html.h"
 #include "show/json.h"
@@ -156,5 +157,5 @@ int imx_status_handler(request_rec *r)
         || strcmp(r->handler, HANDLER) != 0) {
         return DECLINED;
     }
-    return serve(r);
+    return imx_handler_is_set(r) ? serve(r) : HTTP_FORBIDDEN;
 }
