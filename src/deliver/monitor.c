@@ -107,7 +107,7 @@ struct imx_monitor {
     int backoff_ms;
     char refusal[IMX_INFLUX_REASON_MAX];   /* the last one's reason, */
     char refused[LINE_SHOWN + 1];          /* and line; "": not known */
-    imx_batch_delivery_t delivery;         /* as told to the others */
+    imx_board_t delivery;         /* as told to the others */
     imx_spool_t *spools[SPOOLS];           /* the one in use, those before */
     imx_spool_totals_t spool_seen[SPOOLS]; /* as last told */
     int spools_open;
@@ -144,7 +144,7 @@ __attribute__((format(printf, 3, 4))) static void say(
     m->o.log(m->o.log_context, level, text);
 }
 
-static int is_quiet(imx_monitor_t *m, imx_batch_trouble_e kind)
+static int is_quiet(imx_monitor_t *m, imx_board_trouble_e kind)
 {
     int64_t left = m->delivery.trouble[kind].quiet_until - now_of(m);
 
@@ -155,10 +155,10 @@ static int is_quiet(imx_monitor_t *m, imx_batch_trouble_e kind)
  * Counts, and returns what the log is to be told of: at most once a minute for
  * a kind of trouble and the first time at once, whoever holds the lease.
  */
-static uint64_t to_say(imx_monitor_t *m, imx_batch_trouble_e kind,
+static uint64_t to_say(imx_monitor_t *m, imx_board_trouble_e kind,
                        uint64_t count)
 {
-    imx_batch_trouble_t *t = &m->delivery.trouble[kind];
+    imx_board_trouble_t *t = &m->delivery.trouble[kind];
     uint64_t told = 0;
 
     t->count += count;
@@ -168,7 +168,7 @@ static uint64_t to_say(imx_monitor_t *m, imx_batch_trouble_e kind,
         t->quiet_until = now_of(m) + QUIET;
     }
     if (count > 0 || told > 0) {
-        imx_batch_tell(m->o.batch, &m->delivery);
+        imx_board_tell(&m->o.arena->board, &m->delivery);
     }
     return told;
 }
@@ -189,7 +189,7 @@ static const char *where(const imx_monitor_t *m)
 
 static uint64_t lost_so_far(imx_monitor_t *m)
 {
-    imx_batch_totals_t t = imx_batch_totals(m->o.batch);
+    imx_batch_totals_t t = imx_batch_totals(&m->o.arena->batch);
 
     return t.no_room + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_REJECTED]
            + m->delivery.spool_dropped + m->delivery.spool_rejected;
@@ -213,7 +213,7 @@ static size_t add_part(imx_monitor_t *m, const imx_batch_claim_t *claim,
     memset(part, 0, sizeof *part);
     part->claim = *claim;
     for (i = 0; i < claim->lines; i++) {
-        size_t len = imx_batch_line(m->o.batch, claim, i, &text);
+        size_t len = imx_batch_line(&m->o.arena->batch, claim, i, &text);
 
         if (len > 0) {
             l->lines[count].data = text;
@@ -232,14 +232,14 @@ static void settle_done_parts(imx_monitor_t *m)
            && l->parts[l->first_part].end <= l->pos) {
         part_t *part = &l->parts[l->first_part++];
 
-        imx_batch_settle(m->o.batch, &part->claim, part->fate);
+        imx_batch_settle(&m->o.arena->batch, &part->claim, part->fate);
     }
 }
 
 /* At most a quarter of the buffer: what InfluxDB has cannot be given up. */
 static size_t claims_max(const imx_monitor_t *m)
 {
-    size_t n = imx_batch_segments(m->o.batch) / 4 + 1;
+    size_t n = imx_batch_segments(&m->o.arena->batch) / 4 + 1;
 
     return n < CLAIMS_MAX ? n : CLAIMS_MAX;
 }
@@ -250,7 +250,7 @@ static int claim_lines(imx_monitor_t *m)
     size_t i, n;
 
     do {
-        n = imx_batch_claim(m->o.batch, l->claims, claims_max(m),
+        n = imx_batch_claim(&m->o.arena->batch, l->claims, claims_max(m),
                             m->o.max_lines, m->o.max_bytes);
         l->part_count = l->first_part = l->line_count = l->pos = 0;
         l->window_limit = m->o.max_lines;
@@ -273,7 +273,7 @@ static void put_back(imx_monitor_t *m)
         l->spool = NULL;
     }
     for (; l->first_part < l->part_count; l->first_part++) {
-        imx_batch_put_back(m->o.batch, &l->parts[l->first_part].claim);
+        imx_batch_put_back(&m->o.arena->batch, &l->parts[l->first_part].claim);
     }
     l->pos = l->line_count = 0;
 }
@@ -301,7 +301,7 @@ static uint64_t count_once(imx_monitor_t *m, uint64_t lines)
  * dropped. */
 static void tell_spools(imx_monitor_t *m)
 {
-    imx_batch_delivery_t *d = &m->delivery;
+    imx_board_t *d = &m->delivery;
     int i;
 
     d->spool_lines = d->spool_bytes = 0;
@@ -316,12 +316,12 @@ static void tell_spools(imx_monitor_t *m)
             m->spool_seen[i] = t;
         }
     }
-    imx_batch_tell(m->o.batch, d);
+    imx_board_tell(&m->o.arena->board, d);
 }
 
 static void say_no_spool(imx_monitor_t *m, const char *dir, const char *reason)
 {
-    if (to_say(m, IMX_BATCH_NO_SPOOL, 1)) {
+    if (to_say(m, IMX_BOARD_NO_SPOOL, 1)) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(50) "the spool %s cannot be used: %s",
             dir, reason);
     }
@@ -363,8 +363,8 @@ static int open_spool(imx_monitor_t *m, int i, const char *dir)
  */
 static void compare_spools(imx_monitor_t *m)
 {
-    imx_batch_delivery_t *d = &m->delivery;
-    uint64_t counted = imx_batch_totals(m->o.batch).fate[IMX_BATCH_SPOOLED]
+    imx_board_t *d = &m->delivery;
+    uint64_t counted = imx_batch_totals(&m->o.arena->batch).fate[IMX_BATCH_SPOOLED]
                        + d->spool_found - d->spool_delivered
                        - d->spool_rejected - d->spool_dropped;
     uint64_t lines = 0;
@@ -427,7 +427,7 @@ static void settle_as(imx_monitor_t *m, const imx_batch_claim_t *claim,
     uint64_t fates[IMX_BATCH_FATES] = { 0 };
 
     fates[fate] = whole;
-    imx_batch_settle(m->o.batch, claim, fates);
+    imx_batch_settle(&m->o.arena->batch, claim, fates);
 }
 
 static size_t whole_lines(imx_monitor_t *m, const imx_batch_claim_t *claim,
@@ -438,7 +438,7 @@ static size_t whole_lines(imx_monitor_t *m, const imx_batch_claim_t *claim,
     uint32_t i;
 
     for (i = 0; i < claim->lines; i++) {
-        size_t len = imx_batch_line(m->o.batch, claim, i, &text);
+        size_t len = imx_batch_line(&m->o.arena->batch, claim, i, &text);
 
         if (len > 0) {
             pieces[count].iov_base = (char *)(uintptr_t)text;
@@ -450,7 +450,7 @@ static size_t whole_lines(imx_monitor_t *m, const imx_batch_claim_t *claim,
 
 static void say_spool_full(imx_monitor_t *m, uint64_t dropped)
 {
-    dropped = to_say(m, IMX_BATCH_SPOOL_FULL, dropped);
+    dropped = to_say(m, IMX_BOARD_SPOOL_FULL, dropped);
     if (dropped > 0) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(55) "the spool is full: gave up its "
             "oldest %llu points", (unsigned long long)dropped);
@@ -477,7 +477,7 @@ static int put_claims(imx_monitor_t *m, size_t claimed)
             settle_as(m, &l->claims[i], IMX_BATCH_SPOOLED, counts[i]);
         }
         else {
-            imx_batch_put_back(m->o.batch, &l->claims[i]);
+            imx_batch_put_back(&m->o.arena->batch, &l->claims[i]);
         }
     }
     dropped = count_once(m, dropped);
@@ -511,14 +511,14 @@ static uint64_t file_lines(const imx_monitor_t *m)
 static size_t spool_oldest(imx_monitor_t *m, size_t *free)
 {
     load_t *l = &m->load;
-    uint32_t in_use = imx_batch_segments(m->o.batch);
+    uint32_t in_use = imx_batch_segments(&m->o.arena->batch);
     size_t claimed, i;
     int rv;
 
     if (m->o.spool_dir == NULL || !open_spools(m)) {
         return 0;
     }
-    claimed = imx_batch_claim(m->o.batch, l->claims, CLAIMS_MAX, file_lines(m),
+    claimed = imx_batch_claim(&m->o.arena->batch, l->claims, CLAIMS_MAX, file_lines(m),
                               file_bytes(m));
     rv = put_claims(m, claimed);
     if (rv != 0) {
@@ -594,11 +594,11 @@ static void look_for_files(imx_monitor_t *m)
  */
 static void count_window(imx_monitor_t *m, uint64_t rejected)
 {
-    imx_batch_delivery_t *d = &m->delivery;
+    imx_board_t *d = &m->delivery;
 
     d->spool_delivered += count_once(m, m->load.window - rejected);
     d->spool_rejected += count_once(m, rejected);
-    imx_batch_tell(m->o.batch, d);
+    imx_board_tell(&m->o.arena->board, d);
 }
 
 static void file_window_done(imx_monitor_t *m, uint64_t bad)
@@ -697,7 +697,7 @@ static void body_fits(imx_monitor_t *m)
     body_limit_t *b = &m->body;
 
     if (b->refused && (b->told == 0 || b->max < b->told / 4)
-        && to_say(m, IMX_BATCH_TOO_LARGE, 1)) {
+        && to_say(m, IMX_BOARD_TOO_LARGE, 1)) {
         say(m, IMX_LOG_NOTICE, IMX_LOGNO(24) "a body of %llu bytes is too "
             "large for %s, bodies have at most %llu bytes from now on",
             (unsigned long long)b->refused, where(m),
@@ -780,24 +780,24 @@ static void back_off(imx_monitor_t *m, int64_t asked_ms)
 /* An outage is one, and told of once, though the lease may change hands. */
 static void delivery_failed(imx_monitor_t *m, const char *reason)
 {
-    imx_batch_delivery_t *d = &m->delivery;
+    imx_board_t *d = &m->delivery;
 
     if (!is_down(m)) {
         d->down_since = now_of(m);
         d->down_lost = lost_so_far(m);
         d->down_said = 0;
     }
-    if (!d->down_said && to_say(m, IMX_BATCH_OUTAGE, 1)) {
+    if (!d->down_said && to_say(m, IMX_BOARD_OUTAGE, 1)) {
         d->down_said = 1;
         say(m, IMX_LOG_WARNING, IMX_LOGNO(20) "InfluxDB at %s does not take "
             "points, they are kept until it does: %s", where(m), reason);
     }
-    imx_batch_tell(m->o.batch, d);
+    imx_board_tell(&m->o.arena->board, d);
 }
 
 static void delivery_works(imx_monitor_t *m)
 {
-    imx_batch_delivery_t *d = &m->delivery;
+    imx_board_t *d = &m->delivery;
 
     m->backoff_ms = 0;
     body_fits(m);
@@ -806,7 +806,7 @@ static void delivery_works(imx_monitor_t *m)
         return;
     }
     if (d->down_said) {
-        imx_batch_totals_t t = imx_batch_totals(m->o.batch);
+        imx_batch_totals_t t = imx_batch_totals(&m->o.arena->batch);
 
         say(m, IMX_LOG_NOTICE, IMX_LOGNO(21) "InfluxDB at %s takes points "
             "again after %.1f s: %llu pending, %llu lost meanwhile",
@@ -815,8 +815,8 @@ static void delivery_works(imx_monitor_t *m)
             (unsigned long long)(lost_so_far(m) - d->down_lost));
     }
     d->down_since = 0;
-    d->trouble[IMX_BATCH_OUTAGE].count = 0; /* one that was not told of */
-    imx_batch_tell(m->o.batch, d);
+    d->trouble[IMX_BOARD_OUTAGE].count = 0; /* one that was not told of */
+    imx_board_tell(&m->o.arena->board, d);
 }
 
 /* ---- refused lines ---- */
@@ -824,7 +824,7 @@ static void delivery_works(imx_monitor_t *m)
 /* What was not told of when it happened: when the minute is over. */
 static void say_refused(imx_monitor_t *m, uint64_t count)
 {
-    uint64_t told = to_say(m, IMX_BATCH_REFUSED, count);
+    uint64_t told = to_say(m, IMX_BOARD_REFUSED, count);
 
     if (told > 0) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(22) "InfluxDB refused %llu points for "
@@ -901,7 +901,7 @@ static void refused_in_part(imx_monitor_t *m, const imx_influx_result_t *r)
     else if (r->line > 0 && (uint64_t)r->line <= l->window) {
         line = &l->lines[l->pos + (size_t)r->line - 1];
     }
-    else if (!r->quotes && !is_quiet(m, IMX_BATCH_REFUSED)) {
+    else if (!r->quotes && !is_quiet(m, IMX_BOARD_REFUSED)) {
         snprintf(m->refusal, sizeof m->refusal, "%s", r->reason);
         m->search = (search_t){ l->pos, l->window, 0, bad };
         return;
@@ -990,7 +990,7 @@ static void tell(imx_monitor_t *m, const imx_influx_result_t *r)
         snprintf(m->delivery.last_error, sizeof m->delivery.last_error, "%s",
                  r->reason);
     }
-    imx_batch_tell(m->o.batch, &m->delivery);
+    imx_board_tell(&m->o.arena->board, &m->delivery);
 }
 
 /* A new token is tried at once, the old one not so soon again. */
@@ -1002,7 +1002,7 @@ static void read_secret_again(imx_monitor_t *m)
     if (rv == 1) {
         m->not_before = now_of(m);
     }
-    else if (rv < 0 && to_say(m, IMX_BATCH_NO_SECRET, 1)) {
+    else if (rv < 0 && to_say(m, IMX_BOARD_NO_SECRET, 1)) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(26) "the secret that InfluxDB refused "
             "cannot be read again: %s", reason);
     }
@@ -1141,12 +1141,12 @@ static int drop_oldest(imx_monitor_t *m, size_t *free, uint64_t *dropped)
     load_t *l = &m->load;
     size_t whole;
 
-    if (imx_batch_claim(m->o.batch, l->claims, 1, 1, 1) == 0) {
+    if (imx_batch_claim(&m->o.arena->batch, l->claims, 1, 1, 1) == 0) {
         return 0;
     }
     whole = whole_lines(m, &l->claims[0], l->pieces);
     settle_as(m, &l->claims[0], IMX_BATCH_DROPPED, whole);
-    *free += l->claims[0].segment < imx_batch_segments(m->o.batch);
+    *free += l->claims[0].segment < imx_batch_segments(&m->o.arena->batch);
     *dropped += whole;
     return 1;
 }
@@ -1155,7 +1155,7 @@ static int drop_oldest(imx_monitor_t *m, size_t *free, uint64_t *dropped)
  * So that requests find free segments: moves the oldest lines to the spool, in
  * time while InfluxDB takes nothing, or gives them up when there is no spool.
  */
-static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
+static void make_room(imx_monitor_t *m, const imx_batch_level_t *load)
 {
     size_t least = load->segments / 16 + 1;
     size_t wanted = is_down(m) ? load->segments / 2 : least;
@@ -1167,7 +1167,7 @@ static void make_room(imx_monitor_t *m, const imx_batch_load_t *load)
     }
     while (free < least && drop_oldest(m, &free, &dropped)) {
     }
-    dropped = to_say(m, IMX_BATCH_FULL, dropped);
+    dropped = to_say(m, IMX_BOARD_FULL, dropped);
     if (dropped > 0) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave up the "
             "oldest %llu points", (unsigned long long)dropped);
@@ -1179,8 +1179,8 @@ static void watch_no_room(imx_monitor_t *m)
 {
     uint64_t before = m->delivery.no_room_seen, lost;
 
-    m->delivery.no_room_seen = imx_batch_totals(m->o.batch).no_room;
-    lost = to_say(m, IMX_BATCH_NO_ROOM, m->delivery.no_room_seen - before);
+    m->delivery.no_room_seen = imx_batch_totals(&m->o.arena->batch).no_room;
+    lost = to_say(m, IMX_BOARD_NO_ROOM, m->delivery.no_room_seen - before);
     if (lost > 0) {
         say(m, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost because the "
             "buffer was full", (unsigned long long)lost);
@@ -1192,11 +1192,10 @@ static void watch_values(imx_monitor_t *m)
 {
     const char *name;
 
-    while (m->o.values != NULL
-           && (name = imx_values_news(m->o.values)) != NULL) {
+    while ((name = imx_values_news(&m->o.arena->values)) != NULL) {
         say(m, IMX_LOG_WARNING, IMX_LOGNO(72) "the tag %s has %u values, as "
             "many as InfluxMetricsTagLimit allows: others are written as "
-            "\"other\"", name, (unsigned)m->o.values->limit);
+            "\"other\"", name, (unsigned)m->o.arena->values.limit);
     }
 }
 
@@ -1220,14 +1219,14 @@ static void become_holder(imx_monitor_t *m)
     int64_t now = now_of(m);
 
     m->is_holder = 1;
-    m->delivery = imx_batch_told(m->o.batch);
-    imx_batch_recover(m->o.batch);
-    imx_batch_trim(m->o.batch);
+    m->delivery = imx_board_told(&m->o.arena->board);
+    imx_batch_recover(&m->o.arena->batch);
+    imx_batch_trim(&m->o.arena->batch);
     m->next_reap = now;
     m->next_tick = first_tick(m);
     open_spools(m);
     say(m, IMX_LOG_DEBUG, IMX_LOGNO(29) "child %u delivers for the server",
-        (unsigned)m->o.child->slot);
+        (unsigned)m->o.child->self.slot);
 }
 
 static void give_lease(imx_monitor_t *m)
@@ -1240,38 +1239,38 @@ static void give_lease(imx_monitor_t *m)
     close_spools(m);
     if (m->is_holder) {
         m->is_holder = 0;
-        imx_batch_lease_give(m->o.batch);
+        imx_lease_give(&m->o.arena->lease, &m->o.child->self);
     }
 }
 
 /* A newer configuration is in force and one of its children can deliver. */
 static int is_superseded(imx_monitor_t *m)
 {
-    return imx_batch_epoch(m->o.batch) != m->epoch
-           && imx_batch_has_child_since(m->o.batch, m->epoch + 1);
+    return imx_children_epoch(&m->o.arena->children) != m->epoch
+           && imx_children_has_since(&m->o.arena->children, m->epoch + 1);
 }
 
 /* Up to 5 s, so that thousands of children do not wake for nothing. */
 static void try_lease(imx_monitor_t *m)
 {
-    uint32_t base = 500 + 2 * m->o.batch->geometry.children;
+    uint32_t base = 500 + 2 * m->o.arena->batch.geometry.children;
 
     if (base > 2500) {
         base = 2500;
     }
     m->next_try = now_of(m) + (base + random_below(m, base)) * MS;
     if (!is_superseded(m)
-        && imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
+        && imx_lease_take(&m->o.arena->lease, &m->o.child->self)) {
         become_holder(m);
     }
 }
 
 /* Work that does not wait for InfluxDB. */
-static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
+static void keep_house(imx_monitor_t *m, imx_batch_level_t *load)
 {
     int64_t now = now_of(m);
 
-    imx_batch_reap(m->o.batch, now >= m->next_reap);
+    imx_batch_reap(&m->o.arena->batch, now >= m->next_reap);
     if (now >= m->next_reap) {
         m->next_reap = now + REAP_EVERY;
         watch_no_room(m);
@@ -1280,12 +1279,12 @@ static void keep_house(imx_monitor_t *m, imx_batch_load_t *load)
         say_spool_full(m, 0);
         look_for_files(m);
     }
-    *load = imx_batch_load(m->o.batch);
+    *load = imx_batch_level(&m->o.arena->batch);
     make_room(m, load);
 }
 
 /* Is it time to send?  At a tick, or earlier when a body is full. */
-static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
+static int is_due(imx_monitor_t *m, const imx_batch_level_t *load)
 {
     int64_t now = now_of(m);
     int64_t interval = m->o.interval_ms * MS;
@@ -1299,9 +1298,9 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
     if (now >= m->next_tick && !(is_down(m) && m->to_drain > 0)) {
         m->next_tick += (now - m->next_tick) / interval * interval + interval;
         m->delivery.next_tick = m->next_tick;
-        imx_batch_tell(m->o.batch, &m->delivery);
-        imx_batch_seal_all(m->o.batch);
-        m->to_drain = imx_batch_load(m->o.batch).sealed_lines
+        imx_board_tell(&m->o.arena->board, &m->delivery);
+        imx_batch_seal_all(&m->o.arena->batch);
+        m->to_drain = imx_batch_level(&m->o.arena->batch).sealed_lines
                       + m->load.line_count - m->load.pos;
     }
     if (m->creating || m->to_drain > 0 || m->load.pos < m->load.line_count
@@ -1315,7 +1314,7 @@ static int is_due(imx_monitor_t *m, const imx_batch_load_t *load)
 
 static int hold(imx_monitor_t *m)
 {
-    imx_batch_load_t load;
+    imx_batch_level_t load;
     int look_again;
 
     keep_house(m, &load);
@@ -1354,7 +1353,7 @@ int imx_monitor_step(imx_monitor_t *m)
  */
 static int is_relieved(const imx_monitor_t *m)
 {
-    return !m->ends_server && !imx_batch_is_last(m->o.child);
+    return !m->ends_server && !imx_children_is_last(&m->o.arena->children);
 }
 
 static int is_over(imx_monitor_t *m, int64_t deadline)
@@ -1365,8 +1364,8 @@ static int is_over(imx_monitor_t *m, int64_t deadline)
 /* Sends all there is until done, a failure, the deadline, or a new child. */
 static void flush(imx_monitor_t *m, int64_t deadline)
 {
-    imx_batch_reap(m->o.batch, 1);
-    imx_batch_seal_all(m->o.batch);
+    imx_batch_reap(&m->o.arena->batch, 1);
+    imx_batch_seal_all(&m->o.arena->batch);
     m->not_before = 0;
     for (;;) {
         while (advance(m)) {
@@ -1391,8 +1390,8 @@ static void spool_all(imx_monitor_t *m)
         m->sending = m->creating = 0;
     }
     put_back(m);
-    imx_batch_reap(m->o.batch, 1);
-    imx_batch_seal_all(m->o.batch);
+    imx_batch_reap(&m->o.arena->batch, 1);
+    imx_batch_seal_all(&m->o.arena->batch);
     while (spool_oldest(m, &free) > 0) {
     }
 }
@@ -1401,7 +1400,7 @@ static void spool_all(imx_monitor_t *m)
 static int wait_for_lease(imx_monitor_t *m, int64_t deadline)
 {
     while (!m->is_holder && !is_over(m, deadline)) {
-        if (imx_batch_lease_take(m->o.batch, m->o.child->slot)) {
+        if (imx_lease_take(&m->o.arena->lease, &m->o.child->self)) {
             become_holder(m);
         }
         else {
@@ -1425,7 +1424,7 @@ static void bring_to_an_end(imx_monitor_t *m)
 
 void imx_monitor_finish(imx_monitor_t *m)
 {
-    if (imx_batch_leave(m->o.child) && !atomic_load(&m->leave)) {
+    if (imx_children_leave(&m->o.arena->children, &m->o.child->self) && !atomic_load(&m->leave)) {
         bring_to_an_end(m);
     }
     give_lease(m);
@@ -1527,7 +1526,7 @@ imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)
         return NULL;
     }
     m->o = *options;
-    m->epoch = imx_batch_epoch(m->o.batch);
+    m->epoch = imx_children_epoch(&m->o.arena->children);
     m->body.max = m->o.max_bytes;
     m->body.slow = m->o.max_bytes;
     m->body.patience = GROW_LEAST;

@@ -10,17 +10,15 @@
 #ifndef IMX_MONITOR_H
 #define IMX_MONITOR_H
 
-#include "shared/batch.h"
+#include "shared/arena.h"
 #include "deliver/influx.h"
 #include "base/log.h"
-#include "shared/values.h"
 
 #define IMX_MONITOR_SPOOLS_BEFORE 3
 
 typedef struct {
-    const imx_batch_t *batch;
-    const imx_values_t *values; /* NULL: none */
-    imx_batch_child_t *child;   /* this child's view of the batch */
+    const imx_arena_t *arena;
+    imx_batch_child_t *child; /* this child's view of the batch */
     imx_influx_options_t influx;
     int create_database;           /* v1: make a missing database */
     int interval_ms;               /* of a tick */

@@ -2,7 +2,7 @@
  * helper.c owns the parent's last step: a helper without root's rights delivers
  * what the children left, while the parent waits a bounded time.
  * Entered by the parent's only thread, when the whole server ends.
- * What neither InfluxDB nor the spool has by then ends with the memory.
+ * What neither InfluxDB nor the spool has by then ends with the arena.
  */
 #include "server/helper.h"
 
@@ -44,11 +44,12 @@ static int64_t in_ms(int ms)
  * prefork's graceful stop, the usual one under systemd, leaves children behind
  * that are still delivering; systemd kills them when the parent exits.
  */
-static void wait_for_children(const imx_batch_t *b)
+static void wait_for_children(const imx_arena_t *a)
 {
     int64_t deadline = in_ms(imx_config_global()->shutdown_ms + 1000);
 
-    while (imx_batch_children(b) > 0 && imx_clock_now() < deadline) {
+    while (imx_children_count(&a->children) > 0
+           && imx_clock_now() < deadline) {
         imx_clock_pause(10);
     }
 }
@@ -66,10 +67,11 @@ static void help(server_rec *s)
 {
     static imx_batch_child_t child;
     imx_monitor_options_t o = imx_options_get(s, &child);
+    imx_children_self_t self = imx_children_outsider(&o.arena->children,
+                                                     getpid());
     imx_monitor_t *m = NULL;
 
-    child.batch = o.batch;
-    child.slot = IMX_BATCH_NOBODY;
+    imx_batch_open(&child, &o.arena->batch, &self);
     if (drop_privileges(s)) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
         m = imx_monitor_create(&o);
@@ -86,15 +88,15 @@ static int has_ended(pid_t helper)
 }
 
 /* Returns whether the helper has ended by itself. */
-static int wait_for_helper(pid_t helper, const imx_batch_t *b)
+static int wait_for_helper(pid_t helper, const imx_arena_t *a)
 {
     int shutdown_ms = imx_config_global()->shutdown_ms;
     int64_t end = in_ms(shutdown_ms + WORK_MS);
     int64_t stalled = in_ms(shutdown_ms + STALL_MS);
-    apr_uint64_t pending = imx_batch_totals(b).pending, now;
+    apr_uint64_t pending = imx_batch_totals(&a->batch).pending, now;
 
     while (!has_ended(helper)) {
-        now = imx_batch_totals(b).pending;
+        now = imx_batch_totals(&a->batch).pending;
         if (now != pending) {
             pending = now;
             stalled = in_ms(shutdown_ms + STALL_MS);
@@ -126,11 +128,11 @@ static void kill_helper(server_rec *s, pid_t helper)
  * of this user, nor talk to InfluxDB: a helper without root's rights does.  The
  * listeners are closed first, so that the next start finds its port free.
  */
-static void deliver_rest(server_rec *s, const imx_batch_t *b)
+static void deliver_rest(server_rec *s, const imx_arena_t *a)
 {
     pid_t helper;
 
-    if (imx_batch_totals(b).pending == 0) {
+    if (imx_batch_totals(&a->batch).pending == 0) {
         return;
     }
     ap_close_listeners();
@@ -138,16 +140,16 @@ static void deliver_rest(server_rec *s, const imx_batch_t *b)
     if (helper == 0) {
         help(s);
     }
-    if (helper > 0 && !wait_for_helper(helper, b)) {
+    if (helper > 0 && !wait_for_helper(helper, a)) {
         kill_helper(s, helper);
     }
 }
 
-/* What nobody could deliver ends with the memory. */
-static void say_what_is_lost(server_rec *s, const imx_batch_t *b)
+/* What nobody could deliver ends with the arena. */
+static void say_what_is_lost(server_rec *s, const imx_arena_t *a)
 {
-    imx_batch_delivery_t d = imx_batch_told(b);
-    imx_batch_totals_t t = imx_batch_totals(b);
+    imx_board_t d = imx_board_told(&a->board);
+    imx_batch_totals_t t = imx_batch_totals(&a->batch);
     apr_uint64_t lost = t.no_room + t.fate[IMX_BATCH_DROPPED]
                         + t.fate[IMX_BATCH_TORN] + d.spool_dropped;
     apr_uint64_t refused = t.fate[IMX_BATCH_REJECTED] + d.spool_rejected;
@@ -169,9 +171,9 @@ static void say_what_is_lost(server_rec *s, const imx_batch_t *b)
 
 void imx_helper_end_server(server_rec *s)
 {
-    const imx_batch_t *b = imx_runtime_batch();
+    const imx_arena_t *a = imx_runtime_arena();
 
-    wait_for_children(b);
-    deliver_rest(s, b);
-    say_what_is_lost(s, b);
+    wait_for_children(a);
+    deliver_rest(s, a);
+    say_what_is_lost(s, a);
 }

@@ -97,9 +97,9 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its files twice at start */
     }
-    /* Switched off by a graceful restart: what is in the memory is still to be
+    /* Switched off by a graceful restart: what is in the arena is still to be
      * delivered. */
-    if (!imx_schema_is_used() && !imx_runtime_is_kept()) {
+    if (!imx_schema_is_used() && !imx_runtime_is_kept(s)) {
         return OK;
     }
     if (imx_config_find_host(pconf, s) != APR_SUCCESS
@@ -116,7 +116,7 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     imx_spool_dir_prepare(ptemp, s);
     imx_spool_dir_remember();
-    imx_batch_new_epoch(imx_runtime_batch());
+    imx_children_new_epoch(&imx_runtime_arena()->children);
     parent_pid = getpid();
     /* Before httpd's own, which forgets all hooks: drop_privileges. */
     apr_pool_pre_cleanup_register(pconf, s, parent_ends);
@@ -126,8 +126,8 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
 void imx_life_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                            int slot, mpm_child_status state)
 {
-    if (imx_runtime_batch() != NULL && state == MPM_CHILD_EXITED) {
-        imx_batch_child_died(imx_runtime_batch(), pid);
+    if (imx_runtime_arena() != NULL && state == MPM_CHILD_EXITED) {
+        imx_arena_died(imx_runtime_arena(), pid);
     }
 }
 
@@ -144,7 +144,7 @@ static int is_also_parent(void)
  * Not while the server goes on: a child that is recycled must not wait for
  * InfluxDB, and another one will come.  Not when the server stops: the parent's
  * helper does it.  But a restart may have taken the module out, or put a
- * version in that cannot read this memory; and a parent that was killed does
+ * version in that cannot read this arena; and a parent that was killed does
  * nothing more.
  */
 static int is_ours_to_deliver(void)
@@ -225,19 +225,21 @@ static apr_status_t start_monitor(server_rec *s)
 
 void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
 {
-    const imx_batch_t *b = imx_runtime_batch();
+    imx_arena_t *a = imx_runtime_arena();
+    imx_children_self_t self;
     apr_status_t rv;
 
-    if (b == NULL) {
+    if (a == NULL) {
         return;
     }
-    if (imx_batch_join(&child, b, getpid()) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(34) "no entry is "
+    if (imx_children_join(&a->children, &self, getpid()) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(34) "no row is "
                      "free in the table of children: the requests of this "
                      "child are not recorded, only counted as dropped");
     }
-    imx_request_use(&child, imx_runtime_values());
-    imx_status_use(b, imx_runtime_values());
+    imx_batch_open(&child, &a->batch, &self);
+    imx_request_use(&child, &a->values);
+    imx_status_use(a);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     rv = start_monitor(s);
     if (rv != APR_SUCCESS) {

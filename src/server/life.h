@@ -9,7 +9,7 @@
 #include "ap_mpm.h"
 #include "scoreboard.h"
 
-/* Hook post_config, parent: makes the shared memory or takes the kept one. */
+/* Hook post_config, parent: makes the arena or takes the kept one. */
 int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *s);
 
@@ -17,7 +17,7 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
  * starts the monitor. */
 void imx_life_child_init(apr_pool_t *pchild, server_rec *s);
 
-/* Hook child_status, parent: tells the shared memory of children that ended. */
+/* Hook child_status, parent: tells the arena of children that ended. */
 void imx_life_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                            int slot, mpm_child_status state);
 

@@ -27,8 +27,7 @@ imx_monitor_options_t imx_options_get(server_rec *s, imx_batch_child_t *child)
 {
     const imx_config_t *conf = imx_config_global();
     imx_monitor_options_t o = {
-        .batch = imx_runtime_batch(),
-        .values = imx_runtime_values(),
+        .arena = imx_runtime_arena(),
         .child = child,
         .influx = conf->influx,
         .create_database = conf->create_database,

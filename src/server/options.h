@@ -1,6 +1,6 @@
 /*
  * options.h: what a monitor is told, in a child and in the parent's helper: the
- * configuration, the shared memory, the spools, and where it logs.
+ * configuration, the arena, the spools, and where it logs.
  * Any process's main thread.
  */
 #ifndef IMX_OPTIONS_H

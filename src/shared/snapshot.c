@@ -44,25 +44,23 @@ static void read_tags(imx_snapshot_t *s, const imx_values_t *values)
 
 void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_source_t *from)
 {
-    static const imx_values_t no_values;
-    const imx_values_t *values = from->values ? from->values : &no_values;
-    const imx_batch_t *batch = from->batch;
+    const imx_arena_t *arena = from->arena;
+    uint32_t segment = arena->batch.geometry.segment_size;
 
     s->now = real_clock();
     s->tick = imx_clock_now();
-    s->made = imx_batch_made(batch);
+    s->made = imx_arena_made(arena);
     s->server = from->server ? from->server : "";
     /* The board before the totals: a line is never in neither of them (see
-     * imx_batch_delivery_t). */
-    s->told = imx_batch_told(batch);
-    s->totals = imx_batch_totals(batch);
-    s->values = imx_values_totals(values);
-    s->holder = imx_batch_holder_pid(batch);
-    s->buffer_size = (uint64_t)s->totals.segments
-                     * batch->geometry.segment_size;
+     * imx_board_t). */
+    s->told = imx_board_told(&arena->board);
+    s->totals = imx_batch_totals(&arena->batch);
+    s->values = imx_values_totals(&arena->values);
+    s->holder = imx_lease_holder_pid(&arena->lease);
+    s->buffer_size = (uint64_t)s->totals.segments * segment;
     s->buffer_used = (uint64_t)(s->totals.segments - s->totals.segments_free)
-                     * batch->geometry.segment_size;
-    read_tags(s, values);
+                     * segment;
+    read_tags(s, &arena->values);
 }
 
 uint64_t imx_snapshot_spooled(const imx_snapshot_t *s)

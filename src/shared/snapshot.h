@@ -8,14 +8,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "shared/batch.h"
-#include "shared/values.h"
+#include "shared/arena.h"
 
 /* Where a snapshot is taken from; all of it is borrowed. */
 typedef struct {
-    const imx_batch_t *batch;   /* NULL: the module records nothing */
-    const imx_values_t *values; /* NULL: no tag is limited */
-    const char *server;         /* URL of InfluxMetricsServer */
+    const imx_arena_t *arena; /* NULL: the module records nothing */
+    const char *server;       /* URL of InfluxMetricsServer */
 } imx_snapshot_source_t;
 
 /* About 17 KB: for a pool or a static place, not for a small stack.  Nothing
@@ -24,9 +22,9 @@ typedef struct {
 typedef struct {
     int64_t now;  /* ns since 1970 */
     int64_t tick; /* ns of the monotonic clock, at the same moment */
-    int64_t made; /* ns since 1970: when the memory was made */
+    int64_t made; /* ns since 1970: when the arena was made */
     const char *server;
-    imx_batch_delivery_t told;
+    imx_board_t told;
     imx_batch_totals_t totals;
     imx_values_totals_t values;
     pid_t holder;                      /* 0: no child has the lease */
@@ -35,7 +33,7 @@ typedef struct {
     char tags_at_limit[IMX_VALUES_TAGS_MAX * (IMX_VALUES_NAME_MAX + 1) + 1];
 } imx_snapshot_t;
 
-/* Fills *s.  from->batch is not NULL.  Any thread of any child; waits for
+/* Fills *s.  from->arena is not NULL.  Any thread of any child; waits for
  * nobody. */
 void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_source_t *from);
 

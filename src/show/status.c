@@ -20,12 +20,11 @@
 #define HANDLER "influx-metrics"
 #define ALLOWED "GET, HEAD"
 
-static imx_snapshot_source_t source; /* .batch NULL: nothing is recorded */
+static imx_snapshot_source_t source; /* .arena NULL: nothing is recorded */
 
-void imx_status_use(const imx_batch_t *batch, const imx_values_t *values)
+void imx_status_use(const imx_arena_t *arena)
 {
-    source.batch = batch;
-    source.values = values;
+    source.arena = arena;
 }
 
 typedef struct {
@@ -137,7 +136,7 @@ __attribute__((noinline)) static int serve(request_rec *r)
                       "?json or ?format=json (JSON), and ?text, ?auto or "
                       "?format=text (a figure a line).");
     }
-    if (from.batch == NULL) {
+    if (from.arena == NULL) {
         return answer(r, HTTP_NOT_FOUND, as,
                       "Nothing is recorded: InfluxMetrics is Off everywhere in "
                       "the configuration of this server.");

@@ -1,0 +1,66 @@
+/*
+ * board.c owns what the holder tells of its delivery and has learned.
+ * Entered by the holder (tell), by the next one and by the status page (told).
+ * It survives any process; what a writer that was killed had not finished is
+ * not seen.
+ */
+#include "shared/board.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "shared/fault.h"
+
+#define WORDS (sizeof(imx_board_t) / sizeof(uint64_t))
+_Static_assert(sizeof(imx_board_t) % sizeof(uint64_t) == 0,
+               "the board is copied by words");
+
+struct imx_board_part {
+    _Alignas(64) _Atomic uint64_t turn; /* its last bit: the copy to read */
+    _Atomic uint64_t copy[2][WORDS];
+};
+
+size_t imx_board_size(void)
+{
+    return sizeof(struct imx_board_part);
+}
+
+void imx_board_format(imx_board_view_t *v, void *base)
+{
+    v->part = base;
+}
+
+void imx_board_tell(const imx_board_view_t *v, const imx_board_t *b)
+{
+    uint64_t words[WORDS], turn = atomic_load(&v->part->turn) + 1;
+    size_t i;
+
+    memcpy(words, b, sizeof words);
+    for (i = 0; i < WORDS; i++) {
+        atomic_store(&v->part->copy[turn & 1][i], words[i]);
+        FAULT("tell");
+    }
+    FAULT("told");
+    atomic_store(&v->part->turn, turn);
+    FAULT("turned");
+}
+
+/* The holder turns a few times a second, so a reader that never comes to an end
+ * has been played a trick. */
+imx_board_t imx_board_told(const imx_board_view_t *v)
+{
+    imx_board_t b;
+    uint64_t words[WORDS], turn;
+    int tries = 0;
+    size_t i;
+
+    do {
+        turn = atomic_load(&v->part->turn);
+        for (i = 0; i < WORDS; i++) {
+            words[i] = atomic_load(&v->part->copy[turn & 1][i]);
+        }
+    } while (atomic_load(&v->part->turn) != turn && ++tries < 1000);
+    memcpy(&b, words, sizeof b);
+    b.last_error[sizeof b.last_error - 1] = '\0';
+    return b;
+}
