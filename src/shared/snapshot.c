@@ -24,19 +24,18 @@ static int64_t real_clock(void)
 
 static void read_tags(imx_snapshot_t *s, const imx_values_t *values)
 {
+    char name[IMX_VALUES_NAME_MAX + 1];
     size_t length = 0;
     uint32_t count, i;
     uint64_t others;
-    const char *name;
 
     s->tags_at_limit[0] = '\0';
-    for (i = 0; (name = imx_values_tag(values, i, &count, &others)) != NULL;
-         i++) {
+    for (i = 0; imx_values_tag(values, i, name, &count, &others); i++) {
         if (others > 0 && length < sizeof s->tags_at_limit - 1) {
             size_t room = sizeof s->tags_at_limit - length;
 
-            snprintf(s->tags_at_limit + length, room, "%s%.*s",
-                     length > 0 ? " " : "", IMX_VALUES_NAME_MAX, name);
+            snprintf(s->tags_at_limit + length, room, "%s%s",
+                     length > 0 ? " " : "", name);
             length += strlen(s->tags_at_limit + length);
         }
     }
