@@ -107,7 +107,7 @@ struct imx_monitor {
     int backoff_ms;
     char refusal[IMX_INFLUX_REASON_MAX];   /* the last one's reason, */
     char refused[LINE_SHOWN + 1];          /* and line; "": not known */
-    imx_board_t delivery;         /* as told to the others */
+    imx_board_t delivery;                  /* as told to the others */
     imx_spool_t *spools[SPOOLS];           /* the one in use, those before */
     imx_spool_totals_t spool_seen[SPOOLS]; /* as last told */
     int spools_open;
@@ -364,9 +364,10 @@ static int open_spool(imx_monitor_t *m, int i, const char *dir)
 static void compare_spools(imx_monitor_t *m)
 {
     imx_board_t *d = &m->delivery;
-    uint64_t counted = imx_batch_totals(&m->o.arena->batch).fate[IMX_BATCH_SPOOLED]
-                       + d->spool_found - d->spool_delivered
-                       - d->spool_rejected - d->spool_dropped;
+    uint64_t counted =
+        imx_batch_totals(&m->o.arena->batch).fate[IMX_BATCH_SPOOLED]
+        + d->spool_found - d->spool_delivered - d->spool_rejected
+        - d->spool_dropped;
     uint64_t lines = 0;
     int i;
 
@@ -518,8 +519,8 @@ static size_t spool_oldest(imx_monitor_t *m, size_t *free)
     if (m->o.spool_dir == NULL || !open_spools(m)) {
         return 0;
     }
-    claimed = imx_batch_claim(&m->o.arena->batch, l->claims, CLAIMS_MAX, file_lines(m),
-                              file_bytes(m));
+    claimed = imx_batch_claim(&m->o.arena->batch, l->claims, CLAIMS_MAX,
+                              file_lines(m), file_bytes(m));
     rv = put_claims(m, claimed);
     if (rv != 0) {
         m->spool_not_before = now_of(m) + SPOOL_RETRY;
@@ -1190,9 +1191,9 @@ static void watch_no_room(imx_monitor_t *m)
 /* A line for each tag that has reached its limit. */
 static void watch_values(imx_monitor_t *m)
 {
-    const char *name;
+    char name[IMX_VALUES_NAME_MAX + 1];
 
-    while ((name = imx_values_news(&m->o.arena->values)) != NULL) {
+    while (imx_values_news(&m->o.arena->values, name)) {
         say(m, IMX_LOG_WARNING, IMX_LOGNO(72) "the tag %s has %u values, as "
             "many as InfluxMetricsTagLimit allows: others are written as "
             "\"other\"", name, (unsigned)m->o.arena->values.limit);
@@ -1424,7 +1425,8 @@ static void bring_to_an_end(imx_monitor_t *m)
 
 void imx_monitor_finish(imx_monitor_t *m)
 {
-    if (imx_children_leave(&m->o.arena->children, &m->o.child->self) && !atomic_load(&m->leave)) {
+    if (imx_children_leave(&m->o.arena->children, &m->o.child->self)
+        && !atomic_load(&m->leave)) {
         bring_to_an_end(m);
     }
     give_lease(m);

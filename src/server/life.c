@@ -191,6 +191,7 @@ static void stay_loaded(void)
     Dl_info info;
 
     if (dladdr((void *)&parent_pid, &info) != 0) {
+        /* cppcheck-suppress leakReturnValNotUsed ; it is to stay for ever */
         (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
     }
 }

@@ -717,7 +717,7 @@ static void begin(fixture_t *f)
         int64_t limit_ = real_ms() + LIMIT_MS; \
         while (!(condition)) { \
             if (real_ms() > limit_) { \
-                fail_msg("in vain: " #condition); \
+                fail_msg("%s", "in vain: " #condition); \
             } \
             if (imx_monitor_step(f->m) > 0) { \
                 imx_monitor_wait(f->m, 5); \
@@ -731,7 +731,7 @@ static void begin(fixture_t *f)
         int64_t limit_ = real_ms() + LIMIT_MS; \
         while (!(condition)) { \
             if (real_ms() > limit_) { \
-                fail_msg("in vain: " #condition); \
+                fail_msg("%s", "in vain: " #condition); \
             } \
             poll(NULL, 0, 2); \
         } \

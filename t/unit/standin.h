@@ -9,17 +9,17 @@
 #include <stddef.h>
 
 typedef enum {
-    STANDIN_ANSWER,     /* read the request, send the text, keep the
+    STANDIN_ANSWER,  /* read the request, send the text, keep the
                            connection unless the text says Connection: close */
-    STANDIN_CLOSE,      /* the same, then close whatever the text says */
-    STANDIN_EARLY,      /* send the text before the body was read, then take
+    STANDIN_CLOSE,   /* the same, then close whatever the text says */
+    STANDIN_EARLY,   /* send the text before the body was read, then take
                            the rest of it and close, as Go's server does */
-    STANDIN_RESET,      /* send the text before the body was read, and close on
+    STANDIN_RESET,   /* send the text before the body was read, and close on
                            it: the client sees a reset */
-    STANDIN_SLOW,       /* send the text byte by byte, 1 ms apart */
-    STANDIN_ENDLESS,    /* send the text, then filler without an end */
-    STANDIN_HANG,       /* read the request, say nothing */
-    STANDIN_DEAF        /* read the head, and nothing more */
+    STANDIN_SLOW,    /* send the text byte by byte, 1 ms apart */
+    STANDIN_ENDLESS, /* send the text, then filler without an end */
+    STANDIN_HANG,    /* read the request, say nothing */
+    STANDIN_DEAF     /* read the head, and nothing more */
 } standin_how_e;
 
 typedef struct standin standin_t;
