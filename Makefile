@@ -181,7 +181,8 @@ run-tests:
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $*,$(MOD)),$(MOD_CFLAGS),$(LIB_CFLAGS) \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_%,$*),$(MOD_CFLAGS), \
+    $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
 ANALYZE = $(if $(filter t/% bench/%,$*),,-fanalyzer)
