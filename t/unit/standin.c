@@ -474,14 +474,15 @@ static void wait_for_second(void)
 
 static const char *say3(standin_influxdb3_t *s, int status, const char *body)
 {
-    snprintf(s->text, sizeof(s->text), "HTTP/1.1 %d x\r\n"
-             "Content-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+    snprintf(s->text, sizeof(s->text),
+             "HTTP/1.1 %d x\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             status, strlen(body), body);
     return s->text;
 }
 
 const char *standin_influxdb3(void *influxdb3, const char *head,
-                              const char *body, size_t len,
-                              standin_how_e *how)
+                              const char *body, size_t len, standin_how_e *how)
 {
     standin_influxdb3_t *s = influxdb3;
     long bad, first, all = count_lines(body, len, &bad, &first);
@@ -506,12 +507,15 @@ const char *standin_influxdb3(void *influxdb3, const char *head,
         return s->text;
     }
     if (!v3) {
-        return say3(s, 400, "{\"error\":\"write buffer error: parsing for "
+        return say3(s, 400,
+                    "{\"error\":\"write buffer error: parsing for "
                     "line protocol failed\"}");
     }
-    snprintf(text, sizeof(text), "{\"error\":\"partial write of line protocol "
+    snprintf(text, sizeof(text),
+             "{\"error\":\"partial write of line protocol "
              "occurred\",\"data\":[{\"line_number\":%ld,\"error_message\":"
-             "\"tab\"}]}", first);
+             "\"tab\"}]}",
+             first);
     return say3(s, 400, text);
 }
 

@@ -63,10 +63,10 @@ void standin_ask(standin_t *s, standin_judge_fn judge, void *context);
  * (stored), the others none of a body with a bad one.
  */
 typedef struct {
-    size_t max;     /* bytes; 0: 10 MB */
-    int now;        /* 1: answers at once, as with no_sync=true */
+    size_t max; /* bytes; 0: 10 MB */
+    int now;    /* 1: answers at once, as with no_sync=true */
     _Atomic long stored, refused; /* lines */
-    char text[512]; /* the last answer */
+    char text[512];               /* the last answer */
 } standin_influxdb3_t;
 
 const char *standin_influxdb3(void *influxdb3, const char *head,
