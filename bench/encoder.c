@@ -62,7 +62,8 @@ static size_t write_snprintf(char *buf, size_t size, const request_t *r)
 {
     return (size_t)
         snprintf(buf, size,
-                 "raw-requests,hostname=%s,method=%s,process=%s,server=%s,status=%d "
+                 "raw-requests,hostname=%s,method=%s,process=%s,"
+                 "server=%s,status=%d "
                  "request_time=%.6f,application_time=%.6f,bytes_sent=%" PRId64
                  "i "
                  "%" PRId64 "\n",
