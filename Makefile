@@ -137,6 +137,13 @@ soak: deps-build deps-test
 	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
 
+# Real engines beside Debian's, which it builds or fetches: minutes, once.
+ENGINES ?= questdb victoria-metrics vmagent telegraf kafka influxd1
+
+test-engines: deps-build deps-test
+	@$(MAKE) --no-print-directory all
+	IMX_ENGINES="$(ENGINES)" $(PROVE) -v t/engines.t
+
 # A hundred graceful restarts under load, a hundred holders killed.
 test-restarts test-holders: deps-build deps-test
 	@$(MAKE) --no-print-directory all
@@ -251,6 +258,6 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all units replays test test-asan test-tsan run-tests soak \
-    test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
+    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
     install check-style clean
