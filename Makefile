@@ -86,11 +86,11 @@ $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 
 $(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) $(LTO_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(MOD_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit: | needs
 	mkdir -p $@
@@ -108,18 +108,18 @@ UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o \
 UNIT_LIB = $(LIB:%=$(BUILD)/unit/o/%.o)
 
 $(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)/unit
-	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -MP -c -o $@ $<
 
 $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -MP -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
-	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -c -o $@ $<
+	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
     $(LIB_OBJECTS) $(filter-out %/runtime.o,$(MOD_OBJECTS))
@@ -213,12 +213,12 @@ format:
 
 $(CHECKED:%=$(BUILD)/check/gcc/%.o): $(BUILD)/check/gcc/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	@gcc $(CHECK_FLAGS) $(ANALYZE) -MMD -c -o $@ $<
+	@gcc $(CHECK_FLAGS) $(ANALYZE) -MMD -MP -c -o $@ $<
 
 $(CHECKED:%=$(BUILD)/check/clang/%.o): $(BUILD)/check/clang/%.o: %.c \
     | $(BUILD)/unit
 	@mkdir -p $(@D)
-	@clang $(CHECK_FLAGS) -MMD -c -o $@ $<
+	@clang $(CHECK_FLAGS) -MMD -MP -c -o $@ $<
 
 # Without httpd's headers: what it needs of them is said here.
 $(BUILD)/check/cppcheck: $(CHECKED_FILES) tools/cppcheck.txt | $(BUILD)/unit
@@ -318,7 +318,7 @@ REPLAY_OBJECTS = $(LIB:%=$(BUILD)/replay/o/%.o) \
 
 $(BUILD)/fuzz/o/%.o: %.c
 	@mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -c \
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c \
 	    -o $@ $<
 
 $(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzz/o/t/fuzz/%.o \
@@ -334,7 +334,7 @@ $(BUILD)/replay/%: private SANITIZE := $(SANITIZE_IF_CAN)
 
 $(BUILD)/replay/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(FUZZ_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(FUZZERS:%=$(BUILD)/replay/%): $(BUILD)/replay/%: \
     $(BUILD)/replay/o/t/fuzz/%.o $(REPLAY_OBJECTS)
