@@ -196,10 +196,9 @@ static char *put_tags(char *p, char *end, const imx_plan_t *plan,
 
 /* ---- the usual tags and fields ---- */
 
-__attribute__((noinline)) static char *put_usual_tags(char *p,
-                                                      const imx_plan_t *plan,
-                                                      const request_rec *first,
-                                                      const request_rec *last)
+__attribute__((noinline)) static char *put_usual_tags(
+    char *p, const imx_plan_t *plan, const request_rec *first,
+    const request_rec *last)
 {
     const char *method = imx_source_method(first);
     unsigned status = (unsigned)last->status;
@@ -207,8 +206,9 @@ __attribute__((noinline)) static char *put_usual_tags(char *p,
     p = put(p, plan->head.bytes, plan->head.len);
     p = put(p, method, strlen(method));
     p = put(p, plan->tail.bytes, plan->tail.len);
-    return put(
-        p, imx_source_status[status <= IMX_SOURCE_STATUS_MAX ? status : 0], 3);
+    return put(p,
+               imx_source_status[status <= IMX_SOURCE_STATUS_MAX ? status : 0],
+               3);
 }
 
 /* All up to the value of request_time; most requests are a GET with 200. */
@@ -418,10 +418,9 @@ static char *put_any_field(char *p, const imx_facts_t *f)
 }
 
 /* A line with other tags or fields than the usual ones, or of a sample. */
-__attribute__((noinline)) static char *put_other(char *p,
-                                                 const imx_plan_t *plan,
-                                                 const imx_facts_t *f,
-                                                 const imx_plan_text_t *rate)
+__attribute__((noinline)) static char *put_other(
+    char *p, const imx_plan_t *plan, const imx_facts_t *f,
+    const imx_plan_text_t *rate)
 {
     char *end = p + LINE_LONG, *fields;
 
@@ -453,17 +452,15 @@ char *imx_line_put(char *p, const imx_plan_t *plan, const imx_facts_t *f,
     return put_more_fields(p, end, plan, f);
 }
 
-char *imx_line_put_plain(char *p, const imx_plan_t *plan,
-                         const imx_facts_t *f)
+char *imx_line_put_plain(char *p, const imx_plan_t *plan, const imx_facts_t *f)
 {
     return put_usual_fields(put_usual_beginning(p, plan, f), f);
 }
 
 /* A second from 2001 to 2286 has ten digits; a clock that is not set gives
  * fewer, which are not kept. */
-__attribute__((noinline, cold)) static char *put_new_second(char *p,
-                                                            imx_marks_t *m,
-                                                            apr_int64_t ns)
+__attribute__((noinline, cold)) static char *put_new_second(
+    char *p, imx_marks_t *m, apr_int64_t ns)
 {
     char *end = imx_lineproto_write_time(p, ns);
 

@@ -117,9 +117,8 @@ static apr_uint32_t draw(apr_int64_t time)
 }
 
 /* Is there to be a point?  *rate: what it says of the sample it is in. */
-__attribute__((noinline)) static int is_chosen(const imx_plan_t *plan,
-                                               const imx_facts_t *f,
-                                               const imx_plan_text_t **rate)
+__attribute__((noinline)) static int is_chosen(
+    const imx_plan_t *plan, const imx_facts_t *f, const imx_plan_text_t **rate)
 {
     const imx_sample_t *sample = &plan->dir->sample;
     const char *err = NULL;
@@ -174,10 +173,9 @@ static inline void log_plain(request_rec *first, request_rec *last,
 }
 
 /* All others. */
-__attribute__((noinline)) static void log_other(request_rec *first,
-                                                request_rec *last,
-                                                imx_marks_t *marks,
-                                                const imx_plan_t *plan)
+__attribute__((noinline)) static void log_other(
+    request_rec *first, request_rec *last, imx_marks_t *marks,
+    const imx_plan_t *plan)
 {
     imx_facts_t f = marks != NULL && marks->handler != 0
                         ? imx_marks_handled(first, last, marks)
@@ -194,8 +192,7 @@ __attribute__((noinline)) static void log_other(request_rec *first,
 }
 
 static inline void log_request(request_rec *first, request_rec *last,
-                               imx_marks_t *marks,
-                               const imx_schema_dir_t *dir)
+                               imx_marks_t *marks, const imx_schema_dir_t *dir)
 {
     const imx_plan_t *plan = imx_plan_find(dir, first->server, first->pool);
 

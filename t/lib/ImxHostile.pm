@@ -66,7 +66,8 @@ sub as_tag {
     return undef if !defined $s || $s eq '';
     $s = cut($s);
     $s =~ s/\\+\z//;
-    $s =~ s/\\+(?=[,= \n])//g;
+    $s =~ tr/\x00-\x1f\x7f/ /;    # before anything gets a backslash
+    $s =~ s/\\+(?=[,= ])//g;
     return $s eq '' ? undef : repair_text($s);
 }
 
