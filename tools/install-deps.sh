@@ -38,7 +38,8 @@ for group; do
         commands="$commands gcc make apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl curl nghttp2-client"
+            pkg-config openssl curl nghttp2-client libapache2-mod-security2
+            libapache2-mod-perl2"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl" ;;
     demo)
