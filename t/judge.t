@@ -52,12 +52,13 @@ sub findings {
     return (\@rows, \@refused);
 }
 
-# Both read two backslashes in a tag's value as one that is escaped.
-sub read_by_judges {
-    my ($want) = @_;
+# InfluxDB 3 reads two backslashes in a tag's value as one that is escaped.
+sub read_by {
+    my ($judge, $want) = @_;
     my %want = %$want;
+    return \%want if $judge ne 'rust';
     defined and s/\\\\/\\/g for @want{grep { /^tag_/ } keys %want};
-    return { want => \%want };
+    return \%want;
 }
 
 for my $judge (qw(rust go)) {
@@ -70,7 +71,7 @@ for my $judge (qw(rust go)) {
             or diag join "\n", splice @$refused, 0, 5;
         is(scalar(grep { ($_->{measurement} // '') ne 'raw-requests' } @$rows),
             0, 'every line is one of raw-requests');
-        my @wanted = map { { %{ read_by_judges($_->{want}) },
+        my @wanted = map { { want => read_by($judge, $_->{want}),
             text => $_->{text} } } @sent;
         is(compare(\@wanted, $rows, \@names), 0,
             @names * $n . ' values are what was sent');
