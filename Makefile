@@ -1,20 +1,42 @@
-# make               the module, build/mod_influx_metrics.so
-# make install       into httpd's module directory (DESTDIR is heeded)
-# make demo          a private httpd and InfluxDB under load; make demo-stop
-# make test          all tests; test-asan, test-tsan: the same under sanitizers
-# make bench         throughput with and without; bench-instructions,
-#                    bench-fields, bench-vhosts, bench-encoder, bench-flusher: see
-#                    docs/performance.md; bench-cardinality: a bot that asks
-#                    for 400,000 paths
-# make soak          ten minutes of all that can go wrong; test-restarts,
-#                    test-holders: a hundred of each
-# make bench-hung    throughput while InfluxDB hangs
-# make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
-# make httpd-suite SUITE=DIR...   httpd's own tests, without and with the module
-# make check-style   clang-format and the length of lines
-# make clean
+# Building
+#   make               the module, build/mod_influx_metrics.so
+#   make install       into httpd's module directory (DESTDIR is heeded)
+#   make clean
+#   make deps          installs what building and testing need (Debian, Ubuntu);
+#                      make alone installs nothing and names what is missing
+# Tests
+#   make check         what a change must pass first, in a few minutes: style,
+#                      gcc and clang without a warning, gcc -fanalyzer, cppcheck,
+#                      guards (t/guard-*.t) and units (t/unit-*.t)
+#   make test          check, and all of t/
+#   make test-asan     all of t/ under AddressSanitizer and UBSan
+#   make test-tsan     units and storms under ThreadSanitizer
+#   make soak          ten minutes of all that can go wrong (tools/soak.pl)
+#   make test-restarts, test-holders     a hundred of each
+#   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
+#   make fuzz          libFuzzer on the parsers
+#   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
+#   make format        brings all C into the form that make check wants
+# Demo and benchmarks
+#   make demo          a private httpd and InfluxDB under load; make demo-stop
+#   make bench         throughput with and without; bench-instructions,
+#                      bench-fields, bench-vhosts, bench-encoder,
+#                      bench-flusher, bench-hung:
+#                      see docs/performance.md; bench-cardinality: a bot that
+#                      asks for 400,000 paths
 #
-# IMX_BUILD is where everything that is built goes.
+# One test by hand:     make all units && prove -It/lib t/status.t
+#   all units of one:   make units && build/unit/words
+#   under a sanitizer:  make BUILD=build/asan SANITIZE="-fsanitize=address" \
+#                           all units && IMX_BUILD=build/asan \
+#                           IMX_PRELOAD=$(cc -print-file-name=libasan.so) \
+#                           prove -It/lib t/status.t
+#
+# Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
+# LDFLAGS, APXS, SANITIZE (flags
+# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600), and
+# those of tools/soak.pl.  Tests and benchmarks find the build by IMX_BUILD;
+# IMX_KEEP=1 keeps their directories.
 
 BUILD ?= build
 APXS ?= $(shell command -v apxs || command -v apxs2)
@@ -22,7 +44,8 @@ CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
-    $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CFLAGS) -I. -Isrc
+    $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
+    -Isrc
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
@@ -45,54 +68,67 @@ LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
 
-all: deps-build $(MODULE)
+all: $(MODULE)
 
-# Installs what is missing, or names it and stops.
-deps-%:
-	@sh tools/install-deps.sh $*
+# Names what is missing, and installs nothing.
+needs:
+	@APXS="$(APXS)" CC="$(CC)" CPPFLAGS="$(CPPFLAGS)" \
+	    sh tools/install-deps.sh --check build
+
+# Installs what is missing.  A recipe begins with it: as prerequisites, two such
+# steps would run at once under -j.
+DEPS = @sh tools/install-deps.sh
+
+deps:
+	$(DEPS) build test check
 
 $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) $(LTO_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(MOD_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/unit:
+$(BUILD)/unit: | needs
 	mkdir -p $@
 
 -include $(shell find $(BUILD) -name "*.d" 2>/dev/null)
 
 # ---- tests ----
 
-UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c \
-    t/unit/clock.c,$(wildcard t/unit/*.c)))
-UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
+# A unit test is a program of t/unit that has a .t beside the folder.
+UNITS = $(patsubst t/unit-%.t,%,$(wildcard t/unit-*.t))
+UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o \
+    $(BUILD)/unit/delivery.o
 # The rooms below httpd once more, with points at which a test can interrupt or
 # kill (FAULT() in the sources).
 UNIT_LIB = $(LIB:%=$(BUILD)/unit/o/%.o)
 
 $(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)/unit
-	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -MP -c -o $@ $<
 
 $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -MP -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
-	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -c -o $@ $<
+	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
     $(LIB_OBJECTS) $(filter-out %/runtime.o,$(MOD_OBJECTS))
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Preloaded beside a sanitizer, which calls it before it has begun itself: never
+# built with one.
+$(BUILD)/unit/clock.o: private override SANITIZE :=
 
 $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
@@ -102,8 +138,12 @@ units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
-test: deps-build deps-test
-	@$(MAKE) --no-print-directory all units replays
+# Two jobs or more, unless make was told how many.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+test:
+	$(DEPS) build test check
+	@$(MAKE) --no-print-directory $(JOBS) all units replays check-sources
 	@sh tools/build-influxd.sh >$(BUILD)/influxd2.txt </dev/null || \
 	    cat $(BUILD)/influxd2.txt
 	$(PROVE) -j2 t/
@@ -112,74 +152,153 @@ ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
     -fno-omit-frame-pointer
 TSAN = -fsanitize=thread
 
-test-asan: deps-build deps-test
-	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE="$(ASAN)" all units \
-	    replays
+test-asan:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/asan \
+	    SANITIZE="$(ASAN)" all units replays
 	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
 	$(MAKE) --no-print-directory BUILD=build/asan run-tests
 
-test-tsan: deps-build deps-test
-	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE="$(TSAN)" \
-	    all build/tsan/unit/batch build/tsan/unit/values
-	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t \
-	    t/unit-values.t
-	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) IMX_BUILD=build/tsan \
-	    prove --timer -It/lib t/sections.t t/cardinality.t
+# ThreadSanitizer sees a race when it happens: the units that have threads, and
+# the storm of everything at once.  It cannot follow fork(): the units leave out
+# their processes.
+TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
+    $(UNITS:%=t/unit/%.c)))
+TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
+
+test-tsan:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/tsan \
+	    SANITIZE="$(TSAN)" all units
+	IMX_THREADS_ONLY=1 $(MAKE) --no-print-directory BUILD=build/tsan \
+	    run-tests TESTS="$(TSAN_UNITS)"
+	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
+	$(MAKE) --no-print-directory BUILD=build/tsan run-tests \
+	    TESTS="$(TSAN_TESTS)"
+
+TESTS = t/
 
 run-tests:
-	$(PROVE) t/
+	$(PROVE) $(TESTS)
+
+# ---- what a change must pass first ----
+
+CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
+CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_%,$*),$(MOD_CFLAGS), \
+    $(LIB_CFLAGS) \
+    -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
+# Not for tests: what they leak ends with them.
+ANALYZE = $(if $(filter t/% bench/%,$*),,-fanalyzer)
+
+check:
+	$(DEPS) build check
+	@$(MAKE) --no-print-directory $(JOBS) all units check-sources
+	$(PROVE) t/guard-*.t t/unit-*.t
+
+check-sources: check-style check-gcc check-clang check-cppcheck
+	@echo 'style, gcc, clang, cppcheck: nothing found'
+
+check-style: $(BUILD)/check/style
+check-gcc: $(CHECKED:%=$(BUILD)/check/gcc/%.o)
+check-clang: $(CHECKED:%=$(BUILD)/check/clang/%.o)
+check-cppcheck: $(BUILD)/check/cppcheck
+
+$(BUILD)/check/style: $(CHECKED_FILES) .clang-format | $(BUILD)/unit
+	@clang-format --dry-run -Werror $(CHECKED_FILES)
+	@! grep -nE '.{81,}' $(CHECKED_FILES)
+	@mkdir -p $(@D) && touch $@
+
+format:
+	clang-format -i $(CHECKED_FILES)
+
+$(CHECKED:%=$(BUILD)/check/gcc/%.o): $(BUILD)/check/gcc/%.o: %.c | $(BUILD)/unit
+	@mkdir -p $(@D)
+	@gcc $(CHECK_FLAGS) $(ANALYZE) -MMD -MP -c -o $@ $<
+
+$(CHECKED:%=$(BUILD)/check/clang/%.o): $(BUILD)/check/clang/%.o: %.c \
+    | $(BUILD)/unit
+	@mkdir -p $(@D)
+	@clang $(CHECK_FLAGS) -MMD -MP -c -o $@ $<
+
+# Without httpd's headers: what it needs of them is said here.
+$(BUILD)/check/cppcheck: $(CHECKED_FILES) tools/cppcheck.txt | $(BUILD)/unit
+	@cppcheck -j2 -q --error-exitcode=1 --inline-suppr --std=c11 \
+	    --enable=warning,performance,portability --library=posix \
+	    --suppressions-list=tools/cppcheck.txt -I. -Isrc -It/unit -DLINUX \
+	    -D_GNU_SOURCE -DMODULE_MAGIC_NUMBER_MAJOR=20120211 \
+	    '-DAPR_STRINGIFY(x)=#x' $(CHECKED:%=%.c)
+	@mkdir -p $(@D) && touch $@
 
 # ---- longer forms of tests ----
 
 SOAK_SECONDS ?= 600
 
 # Everything that can happen, at random; see tools/soak.pl.
-soak: deps-build deps-test
+soak:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
 
+# Real engines beside Debian's, which it builds or fetches: minutes, once.
+ENGINES ?= questdb victoria-metrics vmagent telegraf kafka influxd1
+
+test-engines:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory all
+	IMX_ENGINES="$(ENGINES)" $(PROVE) -v t/engines.t
+
 # A hundred graceful restarts under load, a hundred holders killed.
-test-restarts test-holders: deps-build deps-test
+test-restarts test-holders:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory all
 	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
 
 # SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
-httpd-suite: deps-build deps-suite
+httpd-suite:
+	$(DEPS) build suite
 	@$(MAKE) --no-print-directory all
 	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
 	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
 
 # ---- demo and benchmarks ----
 
-demo: deps-build deps-demo
+demo:
+	$(DEPS) build demo
 	@$(MAKE) --no-print-directory all
 	@perl -It/lib tools/demo.pl start
 
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
 
-bench: deps-build deps-bench
+bench:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
 	perl -It/lib bench/bench.pl
 
 # Interleaved with a healthy one: see bench/hung.pl.
-bench-hung: deps-build deps-bench
+bench-hung:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl hung perl -It/lib bench/hung.pl
 
-bench-instructions: deps-build deps-bench
+bench-instructions:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/instructions.pl
 
-bench-cardinality: deps-build deps-test
+bench-cardinality:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory all
 	IMX_PATHS=400000 $(PROVE) -v t/cardinality.t
 
-bench-fields: deps-build deps-bench
+bench-fields:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-bench-vhosts: deps-build deps-bench
+bench-vhosts:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
 
@@ -189,7 +308,8 @@ $(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
-bench-encoder bench-flusher: bench-%: deps-build
+bench-encoder bench-flusher: bench-%:
+	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
 
@@ -204,7 +324,7 @@ REPLAY_OBJECTS = $(LIB:%=$(BUILD)/replay/o/%.o) \
 
 $(BUILD)/fuzz/o/%.o: %.c
 	@mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -c \
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c \
 	    -o $@ $<
 
 $(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzz/o/t/fuzz/%.o \
@@ -220,7 +340,7 @@ $(BUILD)/replay/%: private SANITIZE := $(SANITIZE_IF_CAN)
 
 $(BUILD)/replay/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(FUZZ_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(FUZZERS:%=$(BUILD)/replay/%): $(BUILD)/replay/%: \
     $(BUILD)/replay/o/t/fuzz/%.o $(REPLAY_OBJECTS)
@@ -228,7 +348,8 @@ $(FUZZERS:%=$(BUILD)/replay/%): $(BUILD)/replay/%: \
 
 replays: $(FUZZERS:%=$(BUILD)/replay/%)
 
-fuzz: deps-clang
+fuzz:
+	$(DEPS) clang
 	@$(MAKE) --no-print-directory $(FUZZERS:%=$(BUILD)/fuzz/%)
 	for name in $(FUZZERS); do \
 	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) \
@@ -246,16 +367,11 @@ install: all
 	$(APXS) -S LIBEXECDIR=$(LIBEXECDIR) -i -n influx_metrics $(MODULE)
 	@DESTDIR=$(DESTDIR) APXS=$(APXS) sh tools/install-conf.sh
 
-STYLE_FILES = $(LIB:%=%.c) $(MOD:%=%.c) $(wildcard *.h src/*/*.h)
-
-check-style:
-	clang-format --dry-run -Werror $(STYLE_FILES)
-	@! grep -nE '.{81,}' $(STYLE_FILES)
-
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units replays test test-asan test-tsan run-tests soak \
-    test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
+.PHONY: all needs deps units replays test test-asan test-tsan run-tests soak \
+    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
-    install check-style clean
+    install check check-sources check-style check-gcc check-clang \
+    check-cppcheck format clean

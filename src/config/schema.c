@@ -87,6 +87,7 @@ static void merge_dir(apr_pool_t *p, const imx_schema_dir_t *outer,
     merged->sample = inner->sample.rate >= 0 ? inner->sample : outer->sample;
     merged->unset_headers = append_lists(p, outer->unset_headers,
                                          inner->unset_headers);
+    merged->handler = inner->handler ? inner->handler : outer->handler;
     merged->field_bits = imx_choice_bits(&merged->fields, IMX_FIELDS_USUAL);
 }
 

@@ -38,7 +38,7 @@ static const char *process_number(apr_pool_t *pchild)
     case IMX_PROCESS_PID:
         return apr_psprintf(pchild, ":%u", (unsigned)getpid());
     default:
-        return apr_psprintf(pchild, ":%u", (unsigned)recorder->slot);
+        return apr_psprintf(pchild, ":%u", (unsigned)recorder->self.slot);
     }
 }
 
@@ -65,7 +65,7 @@ void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 {
     (void)s;
     if (recorder != NULL) {
-        draws = (apr_uint64_t)recorder->slot << 32;
+        draws = (apr_uint64_t)recorder->self.slot << 32;
         find_wishes();
         imx_marks_child_init();
         imx_source_child_init();

@@ -4,8 +4,8 @@
  * Any thread of a child, for a request that has ended.  Texts that are returned
  * are borrowed, and live as long as the request.
  */
-#ifndef IMX_SOURCE_H
-#define IMX_SOURCE_H
+#ifndef IMX_RECORD_SOURCE_H
+#define IMX_RECORD_SOURCE_H
 
 #include "ap_expr.h"
 

@@ -4,7 +4,7 @@
  * Nothing survives a crash, and nothing needs to.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE     /* accept4, strcasestr */
+#define _GNU_SOURCE /* accept4, strcasestr */
 #endif
 
 #include "standin.h"
@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -32,13 +34,13 @@ typedef struct {
 
 struct standin {
     int listener, stop[2], port;
-    char *path;                     /* of the unix socket, or NULL */
+    char *path; /* of the unix socket, or NULL */
     pthread_t thread;
-    pthread_mutex_t lock;           /* guards what is below */
+    pthread_mutex_t lock; /* guards what is below */
     step_t steps[STEPS_MAX];
     int count, at;
     int accepts, requests;
-    _Atomic int rate;               /* bytes a ms, 0: no limit */
+    _Atomic int rate; /* bytes a ms, 0: no limit */
     standin_judge_fn judge;
     void *context;
     char head[HEAD_MAX];
@@ -234,7 +236,7 @@ static step_t next_step(standin_t *s)
 static int answer_early(standin_t *s, int fd, const step_t *step)
 {
     if (step->how == STANDIN_DEAF) {
-        return ready(s, -1, 0, -1);     /* until the test ends */
+        return ready(s, -1, 0, -1); /* until the test ends */
     }
     send_all(s, fd, step->text, strlen(step->text));
     if (step->how == STANDIN_EARLY) {
@@ -252,8 +254,8 @@ static void ask_judge(standin_t *s, step_t *step)
     pthread_mutex_unlock(&s->lock);
     if (judge) {
         free(step->text);
-        step->text = strdup(judge(s->context, s->head, s->body, s->len,
-                                  &step->how));
+        step->text = strdup(
+            judge(s->context, s->head, s->body, s->len, &step->how));
     }
 }
 
@@ -268,7 +270,7 @@ static int answer_whole(standin_t *s, int fd, step_t *step)
         return send_slowly(s, fd, step->text);
     }
     if (step->how == STANDIN_HANG) {
-        ready(s, fd, POLLIN, -1);       /* until the client has closed */
+        ready(s, fd, POLLIN, -1); /* until the client has closed */
         return 0;
     }
     if (!send_all(s, fd, step->text, strlen(step->text))) {
@@ -286,8 +288,7 @@ static int answer_request(standin_t *s, int fd)
     step_t step = next_step(s);
     int early = step.how == STANDIN_EARLY || step.how == STANDIN_RESET
                 || step.how == STANDIN_DEAF;
-    int keep = early ? answer_early(s, fd, &step)
-                     : answer_whole(s, fd, &step);
+    int keep = early ? answer_early(s, fd, &step) : answer_whole(s, fd, &step);
 
     free(step.text);
     return keep;
@@ -302,7 +303,7 @@ static void *serve(void *arg)
 
         if (fd < 0) {
             if (errno == EINVAL) {
-                break;                  /* standin_refuse() */
+                break; /* standin_refuse() */
             }
             continue;
         }
@@ -319,7 +320,7 @@ static void *serve(void *arg)
 static void add_step(standin_t *s, standin_how_e how, const char *text)
 {
     assert(s->count < STEPS_MAX);
-    s->steps[s->count++] = (step_t) { how, strdup(text) };
+    s->steps[s->count++] = (step_t){ how, strdup(text) };
 }
 
 static void forget_steps(standin_t *s)
@@ -428,6 +429,94 @@ void standin_ask(standin_t *s, standin_judge_fn judge, void *context)
     s->judge = judge;
     s->context = context;
     pthread_mutex_unlock(&s->lock);
+}
+
+/* A tab ends a tag's value there, and has no escape. */
+static int has_tab(const char *line, const char *end)
+{
+    while (line < end && *line != ' ' && *line != '\t') {
+        line += *line == '\\' ? 2 : 1;
+    }
+    return line < end && *line == '\t';
+}
+
+static long count_lines(const char *body, size_t len, long *bad, long *first)
+{
+    const char *end = body + len;
+    long n = 0;
+
+    *bad = *first = 0;
+    while (body < end) {
+        const char *lf = memchr(body, '\n', (size_t)(end - body));
+        const char *stop = lf ? lf : end;
+
+        n++;
+        if (has_tab(body, stop)) {
+            *first = *bad ? *first : n;
+            ++*bad;
+        }
+        body = stop + 1;
+    }
+    return n;
+}
+
+static void wait_for_second(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec = 0;
+    t.tv_nsec = 1000000000 - t.tv_nsec;
+    t.tv_sec = t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    nanosleep(&t, NULL);
+}
+
+static const char *say3(standin_influxdb3_t *s, int status, const char *body)
+{
+    snprintf(s->text, sizeof(s->text),
+             "HTTP/1.1 %d x\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             status, strlen(body), body);
+    return s->text;
+}
+
+const char *standin_influxdb3(void *influxdb3, const char *head,
+                              const char *body, size_t len, standin_how_e *how)
+{
+    standin_influxdb3_t *s = influxdb3;
+    long bad, first, all = count_lines(body, len, &bad, &first);
+    int v3 = strstr(head, " /api/v3/") != NULL;
+    char text[256];
+
+    *how = STANDIN_ANSWER;
+    if (!s->now) {
+        wait_for_second();
+    }
+    if (len > (s->max ? s->max : 10 << 20)) {
+        snprintf(text, sizeof(text), "max request size (%zu bytes) exceeded",
+                 s->max ? s->max : 10 << 20);
+        return say3(s, 500, text);
+    }
+    if (bad == 0 || v3) {
+        s->stored += all - bad;
+        s->refused += bad;
+    }
+    if (bad == 0) {
+        strcpy(s->text, "HTTP/1.1 204 x\r\n\r\n");
+        return s->text;
+    }
+    if (!v3) {
+        return say3(s, 400,
+                    "{\"error\":\"write buffer error: parsing for "
+                    "line protocol failed\"}");
+    }
+    snprintf(text, sizeof(text),
+             "{\"error\":\"partial write of line protocol "
+             "occurred\",\"data\":[{\"line_number\":%ld,\"error_message\":"
+             "\"tab\"}]}",
+             first);
+    return say3(s, 400, text);
 }
 
 static int locked_int(standin_t *s, const int *value)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "shared/fault.h"
 #include "shared/values.h"
 
 #include <pthread.h>
@@ -55,6 +56,21 @@ static struct {
 } memory;
 
 static imx_values_t values;
+
+/* As text, NULL when there is none. */
+static const char *tag_name(uint32_t i, uint32_t *count, uint64_t *others)
+{
+    static char name[IMX_VALUES_NAME_MAX + 1];
+
+    return imx_values_tag(&values, i, name, count, others) ? name : NULL;
+}
+
+static const char *news(void)
+{
+    static char name[IMX_VALUES_NAME_MAX + 1];
+
+    return imx_values_news(&values, name) ? name : NULL;
+}
 
 static uint64_t mix(uint64_t x)
 {
@@ -117,7 +133,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    imx_values_fault = NULL;
+    imx_fault = NULL;
     free_area();
     munmap(lab, sizeof *lab);
     return 0;
@@ -144,7 +160,7 @@ static uint32_t counted(uint64_t *others)
 {
     uint32_t count = 0;
 
-    assert_non_null(imx_values_tag(&values, 0, &count, others));
+    assert_non_null(tag_name(0, &count, others));
     return count;
 }
 
@@ -286,7 +302,7 @@ static void test_a_fresh_area(void **state)
     (void)state;
     make_area(10, 3);
     assert_memory_equal(imx_values_key(&values), key, sizeof key);
-    assert_null(imx_values_news(&values));
+    assert_null(news());
     assert_int_equal(imx_values_use(&values, 0, "path"), 1);
     assert_int_equal(counted(&others), 0);
     assert_int_equal(others, 0);
@@ -301,8 +317,8 @@ static void test_no_area(void **state)
     uint64_t others;
 
     (void)state;
-    assert_null(imx_values_tag(&values, 0, &count, &others));
-    assert_null(imx_values_news(&values));
+    assert_null(tag_name(0, &count, &others));
+    assert_null(news());
     assert_int_equal(imx_values_totals(&values).others, 0);
 }
 
@@ -374,10 +390,10 @@ static void test_tags_are_apart(void **state)
     }
     for (i = 0; i < 10; i++) {
         name[4] = (char)('0' + i);
-        assert_string_equal(imx_values_tag(&values, i, &count, &others), name);
+        assert_string_equal(tag_name(i, &count, &others), name);
         assert_int_equal(count, i < 8 ? i + 1 : 8);
     }
-    assert_null(imx_values_tag(&values, 10, &count, &others));
+    assert_null(tag_name(10, &count, &others));
 }
 
 /* ---- names, and generations of a server ---- */
@@ -395,7 +411,7 @@ static void test_names(void **state)
     assert_int_equal(imx_values_use(&values, 0, longest), 0);
     longest[IMX_VALUES_NAME_MAX] = '\0';
     assert_int_equal(imx_values_use(&values, 0, longest), 1);
-    assert_string_equal(imx_values_tag(&values, 0, &count, &others), longest);
+    assert_string_equal(tag_name(0, &count, &others), longest);
     assert_int_equal(imx_values_use(&values, IMX_VALUES_TAGS_MAX, "a"), 0);
     assert_int_equal(imx_values_use(&values, 1, "a"), 1);
     assert_int_equal(imx_values_use(&values, 2, "b"), 1);
@@ -446,7 +462,7 @@ static void let_others(const char *point)
 static void be_faster(const char *point)
 {
     if (strcmp(point, "missed") == 0) {
-        imx_values_fault = NULL;
+        imx_fault = NULL;
         assert_int_equal(ask(7), 1);
     }
 }
@@ -460,7 +476,7 @@ static void test_the_same_value_at_the_limit(void **state)
         memset(lab, 0, sizeof *lab);
         make_area(limit, 1);
         imx_values_use(&values, 0, "path");
-        imx_values_fault = be_faster;
+        imx_fault = be_faster;
         assert_int_equal(ask(7), 1);
         check_lab(limit);
     }
@@ -474,7 +490,7 @@ static void test_threads_race(void **state)
     uint32_t round;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 400; round++) {
         uint32_t limit = limits[round % 4];
         worker_t w = { .count = round / 4 % 2 ? limit : 2 * limit,
@@ -485,7 +501,7 @@ static void test_threads_race(void **state)
         imx_values_use(&values, 0, "path");
         run_threads(&w, round);
         check_lab(limit);
-        assert_int_equal(imx_values_news(&values) != NULL, w.count > limit);
+        assert_int_equal(news() != NULL, w.count > limit);
     }
 }
 
@@ -495,7 +511,7 @@ static void test_threads_race_for_many(void **state)
     uint32_t round;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 10; round++) {
         memset(lab, 0, sizeof *lab);
         make_area(1000 + round % 2 * 2000, 1);
@@ -513,7 +529,7 @@ static void test_processes_race(void **state)
     int i;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 10; round++) {
         uint32_t limit = round % 2 ? 700 : 1500;
 
@@ -537,7 +553,7 @@ static void test_processes_race(void **state)
 static void listen_for_news(uint32_t value)
 {
     ask(value);
-    if (imx_values_news(&values) != NULL) {
+    if (news() != NULL) {
         atomic_fetch_add(&lab->news, 1);
     }
 }
@@ -550,7 +566,7 @@ static void test_news_are_told_once(void **state)
     int i;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 10; round++) {
         memset(lab, 0, sizeof *lab);
         make_area(100, 2);
@@ -563,7 +579,7 @@ static void test_news_are_told_once(void **state)
             wait_for(pids[i], 0);
         }
         assert_int_equal(lab->news, 1);
-        assert_null(imx_values_news(&values));
+        assert_null(news());
     }
 }
 
@@ -591,7 +607,7 @@ static void test_killed_between_the_steps(void **state)
         pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
-            imx_values_fault = die;
+            imx_fault = die;
             deadly = i % 2 ? "listed" : "put";
             ask(i);
             _exit(1);
@@ -666,11 +682,11 @@ static void test_nonsense(void **state)
             imx_values_left_out(&values);
         }
         for (i = 0; i < 10; i++) {
-            const char *name = imx_values_tag(&values, i, &count, &others);
+            const char *name = tag_name(i, &count, &others);
 
             assert_true(name == NULL
                         || strlen(name) <= IMX_VALUES_NAME_MAX);
-            name = imx_values_news(&values);
+            name = news();
             assert_true(name == NULL
                         || strlen(name) <= IMX_VALUES_NAME_MAX);
         }

@@ -1,0 +1,223 @@
+/*
+ * segment.h: what a segment looks like in the arena, and how its words are put
+ * together and taken apart.  For batch.c and claim.c.
+ * batch.h says what all this means.
+ */
+#ifndef IMX_SEGMENT_H
+#define IMX_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/children.h"
+
+/* The word: state 2 | owner 16 | generation 17 | lines 12 | bytes 17. */
+#define BYTES_BITS 17
+#define LINES_BITS 12
+#define GENERATION_BITS 17
+#define OWNER_BITS 16
+#define LINES_SHIFT BYTES_BITS
+#define GENERATION_SHIFT (LINES_SHIFT + LINES_BITS)
+#define OWNER_SHIFT (GENERATION_SHIFT + GENERATION_BITS)
+#define STATE_SHIFT (OWNER_SHIFT + OWNER_BITS)
+
+#define LINES_MAX ((1u << LINES_BITS) - 1)
+#define GENERATION_MASK ((1u << GENERATION_BITS) - 1)
+
+enum { FREE = 0, FILLING, SEALED, SENDING };
+
+/* Whose it is, in which state and generation: all but lines and bytes. */
+#define TENURE(word) ((word) >> GENERATION_SHIFT)
+
+static inline uint64_t load(const _Atomic uint64_t *p)
+{
+    return atomic_load_explicit(p, memory_order_acquire);
+}
+
+/* Sequentially consistent: see any_free in batch.c.  On x86 it is the same
+ * instruction. */
+static inline int swap(_Atomic uint64_t *p, uint64_t *expected,
+                       uint64_t desired)
+{
+    return atomic_compare_exchange_strong(p, expected, desired);
+}
+
+static inline uint64_t make_word(uint64_t state, uint64_t owner,
+                                 uint64_t generation)
+{
+    return state << STATE_SHIFT | owner << OWNER_SHIFT
+           | (generation & GENERATION_MASK) << GENERATION_SHIFT;
+}
+
+static inline unsigned state_of(uint64_t word)
+{
+    return (unsigned)(word >> STATE_SHIFT);
+}
+
+static inline uint32_t owner_of(uint64_t word)
+{
+    return (uint32_t)(word >> OWNER_SHIFT) & 0xFFFFu;
+}
+
+static inline uint32_t generation_of(uint64_t word)
+{
+    return (uint32_t)(word >> GENERATION_SHIFT) & GENERATION_MASK;
+}
+
+static inline uint32_t lines_of(uint64_t word)
+{
+    return (uint32_t)(word >> LINES_SHIFT) & LINES_MAX;
+}
+
+static inline uint32_t bytes_of(uint64_t word)
+{
+    return (uint32_t)word & ((1u << BYTES_BITS) - 1);
+}
+
+static inline uint64_t with_state(uint64_t word, uint64_t state)
+{
+    return (word & ((UINT64_C(1) << STATE_SHIFT) - 1)) | state << STATE_SHIFT;
+}
+
+static inline uint64_t with_owner(uint64_t word, uint64_t owner)
+{
+    return (word & ~(UINT64_C(0xFFFF) << OWNER_SHIFT)) | owner << OWNER_SHIFT;
+}
+
+/* An extent: generation 17 | length 17 | offset 17. */
+static inline uint64_t make_extent(uint64_t word, size_t len)
+{
+    return (uint64_t)generation_of(word) << 34 | (uint64_t)len << 17
+           | bytes_of(word);
+}
+
+static inline uint64_t extent_generation(uint64_t extent)
+{
+    return extent >> 34;
+}
+
+static inline size_t extent_length(uint64_t extent)
+{
+    return (extent >> 17) & ((1u << 17) - 1);
+}
+
+static inline size_t extent_offset(uint64_t extent)
+{
+    return extent & ((1u << 17) - 1);
+}
+
+/* Progress: the generation's low bits 16 | cursor 12 | rejected 12 | dropped 12
+ * | torn 12.  Those of the lines below the cursor that are none of the last
+ * three are sent. */
+#define PROGRESS_GENERATIONS 0xFFFFu
+
+typedef struct {
+    uint32_t cursor, rejected, dropped, torn;
+} progress_t;
+
+static inline uint64_t make_progress(uint64_t word, progress_t p)
+{
+    return (uint64_t)(generation_of(word) & PROGRESS_GENERATIONS) << 48
+           | (uint64_t)p.cursor << 36 | (uint64_t)p.rejected << 24
+           | (uint64_t)p.dropped << 12 | p.torn;
+}
+
+/* None at all, when it is of another generation or nonsense. */
+static inline progress_t progress_of(uint64_t word, uint64_t progress)
+{
+    progress_t p = { (uint32_t)(progress >> 36) & LINES_MAX,
+                     (uint32_t)(progress >> 24) & LINES_MAX,
+                     (uint32_t)(progress >> 12) & LINES_MAX,
+                     (uint32_t)progress & LINES_MAX };
+    const progress_t none = { 0, 0, 0, 0 };
+
+    return progress >> 48 == (generation_of(word) & PROGRESS_GENERATIONS)
+                   && p.cursor <= lines_of(word)
+                   && p.rejected + p.dropped + p.torn <= p.cursor
+               ? p
+               : none;
+}
+
+/* ---- in the arena ---- */
+
+#define SEGMENT_FATES 5
+
+typedef struct imx_batch_segment {
+    _Alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t ticket;   /* order in which they were taken */
+    _Atomic uint64_t progress; /* of this generation, or nothing */
+    _Alignas(64) _Atomic uint64_t fate[2][SEGMENT_FATES];
+    /* lines, by the generation's last bit */
+} segment_t;
+
+/* Lines that a child could not append, as there was no room. */
+typedef struct imx_batch_refused {
+    _Alignas(64) _Atomic uint64_t lines;
+} refused_t;
+
+struct imx_batch_part {
+    _Alignas(64) _Atomic int64_t last_time;
+    _Alignas(64) _Atomic uint64_t tickets;
+    _Atomic uint32_t look_here; /* a hint: no segment before it is free */
+    _Atomic uint32_t any_free;  /* 0: do not even look */
+    _Atomic uint32_t in_use;    /* segments that children may take */
+    _Atomic uint32_t begun;     /* segments that were ever in use */
+    _Atomic uint64_t homeless;  /* lines refused to processes without a row */
+};
+
+static inline uint64_t freed(uint64_t word)
+{
+    return make_word(FREE, IMX_CHILDREN_NOBODY, generation_of(word) + 1);
+}
+
+/* Without having been used: the counts stay those of this generation. */
+static inline uint64_t freed_unused(uint64_t word)
+{
+    return make_word(FREE, IMX_CHILDREN_NOBODY, generation_of(word));
+}
+
+/* How far the segment with this word is done. */
+static inline progress_t progress_in(const segment_t *s, uint64_t word)
+{
+    return progress_of(word, load(&s->progress));
+}
+
+/* A number of segments, which any child can write. */
+static inline uint32_t at_most_room(const _Atomic uint32_t *p, uint32_t room)
+{
+    uint32_t n = atomic_load(p);
+
+    return n >= 1 && n <= room ? n : room;
+}
+
+/*
+ * Segment i became free, or so it seems.
+ *
+ * Who finds no free segment stores any_free = 0, so that a full buffer costs a
+ * request one look.  He must not do so over the 1 of a segment that was freed
+ * meanwhile: so he looks once more after his 0.  All of these accesses are
+ * sequentially consistent: freeing a segment comes before storing 1, storing 0
+ * comes before the second look.  Either the 1 is the later of the two stores,
+ * then it stays; or the 0 is, then the second look sees the segment.  (Killed
+ * before the second look, the 0 stays until the holder counts free segments,
+ * which it does all the time.)
+ */
+static inline void let_go(struct imx_batch_part *part, uint32_t i)
+{
+    _Atomic uint32_t *p = &part->look_here;
+    uint32_t seen = atomic_load_explicit(p, memory_order_relaxed);
+    int tries;
+
+    /* Low ones are looked at first. */
+    for (tries = 0; i < seen && tries < 1000; tries++) {
+        if (atomic_compare_exchange_weak_explicit(p, &seen, i,
+                                                  memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            break;
+        }
+    }
+    atomic_store(&part->any_free, 1);
+}
+
+#endif
