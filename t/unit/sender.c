@@ -704,7 +704,7 @@ static void test_no_line_twice(void **state)
         "HTTP/1.1 413 x\r\nContent-Length: 4\r\n\r\nlong",
         "HTTP/1.1 429 x\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nbusy",
         "HTTP/1.1 503 x\r\nContent-Length: 4\r\n\r\nbusy",
-        "HTTP/1.1 500 x\r\nContent-Length: 4\r\n\r\noops",
+        "HTTP/1.1 503 x\r\nRetry-After: 9\r\nContent-Length: 4\r\n\r\noops",
         "HTTP/1.1 401 x\r\nContent-Length: 2\r\n\r\nno",
     };
     fixture_t *f = *state;
