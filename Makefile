@@ -111,6 +111,7 @@ test: deps-build deps-test
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
     -fno-omit-frame-pointer
 TSAN = -fsanitize=thread
+SHARED = arena batch board children lease values
 
 test-asan: deps-build deps-test
 	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE="$(ASAN)" all units \
@@ -120,9 +121,9 @@ test-asan: deps-build deps-test
 
 test-tsan: deps-build deps-test
 	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE="$(TSAN)" \
-	    all build/tsan/unit/batch build/tsan/unit/values
-	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t \
-	    t/unit-values.t
+	    all $(SHARED:%=build/tsan/unit/%)
+	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib \
+	    $(SHARED:%=t/unit-%.t)
 	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) IMX_BUILD=build/tsan \
 	    prove --timer -It/lib t/sections.t t/cardinality.t
 
