@@ -103,6 +103,7 @@ static int setup(void **state)
              standin_port(f->server));
     strcpy(f->dir, "/tmp/imx-influx-XXXXXX");
     if (!mkdtemp(f->dir)) {
+        free(f);
         return -1;
     }
     snprintf(f->path, sizeof(f->path), "%s/file", f->dir);
@@ -824,6 +825,7 @@ static void test_retry_after(void **state)
 {
     fixture_t *f = *state;
     time_t then = time(NULL) + 100;
+    struct tm tm;
     char date[64];
     int64_t ms;
 
@@ -832,7 +834,8 @@ static void test_retry_after(void **state)
     assert_int_equal(retry_after(f, "soon"), -1);
     assert_int_equal(retry_after(f, "-5"), -1);
     assert_int_equal(retry_after(f, "999999999999"), 86400000);
-    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime(&then));
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT",
+             gmtime_r(&then, &tm));
     ms = retry_after(f, date);
     assert_true(ms > 80000 && ms <= 100000);
     assert_int_equal(retry_after(f, "Sun, 06 Nov 1994 08:49:37 GMT"), -1);
