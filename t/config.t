@@ -347,6 +347,26 @@ for my $right (
     is_deeply([said($text)], [], 'without a word');
 }
 
+# Secrets: is what stands in the file one?
+for my $case (["\n", qr/first line|empty/], ["s\0e\0c\0", qr/UTF-16|NUL|byte|control|character/],
+    ["\xff\xfes\0e\0", qr/UTF-16|byte|character/], ["se\x01cret\n", qr/byte|control|character/]) {
+    my ($content, $says) = @$case;
+    my $file = $h->secret('content', $content);
+    for my $conf ("$bucket\nInfluxMetricsTokenFile $file",
+        "InfluxMetricsUser u\nInfluxMetricsPasswordFile $file") {
+        my ($ok, $text) = configtest($conf);
+        my ($name) = $conf =~ /(\w+File)/;
+        my $shown = $content =~ s/([^ -~])/sprintf '\\x%02x', ord $1/ger;
+        ok(!$ok, "$name: a file with $shown stops httpd -t");
+        like($text, qr/$name: \Q$file\E.*$says/, "$name: says why");
+    }
+}
+for my $content ("\xef\xbb\xbfsecret\n", "  secret \r\n", "Token secret\n") {
+    my $file = $h->secret('content', $content);
+    my ($ok, $text) = configtest("$bucket\nInfluxMetricsTokenFile $file");
+    ok($ok, 'a token that can be trimmed passes') or diag $text;
+}
+
 # Secrets: who can read them?
 for my $directive (qw(InfluxMetricsTokenFile InfluxMetricsPasswordFile)) {
     my $more = $directive =~ /Token/ ? $bucket : 'InfluxMetricsUser u';
