@@ -56,6 +56,11 @@ NUMBER(last_flush, s->told.last_flush / SECOND)
 NUMBER(last_status, s->told.last_status)
 TEXT(last_error, s->told.last_error)
 NUMBER(lease_holder, s->holder)
+NUMBER(holder_silent, s->silent)
+NUMBER(points_repeated, s->told.repeated)
+NUMBER(spool_hangs, s->told.spool_hangs == 0
+                        ? 0
+                        : imx_snapshot_seconds(s->told.spool_hangs, s->tick))
 NUMBER(buffer_size, s->buffer_size)
 NUMBER(buffer_used, s->buffer_used)
 NUMBER(spool_bytes, s->told.spool_bytes)
@@ -119,12 +124,21 @@ static const imx_figures_row_t table[] = {
     ROW(lease_holder, "Process that delivers", G, DELIVERY, "",
         "The process id of the child that delivers for all, 0 when there is "
         "none at the moment."),
+    ROW(holder_silent, "It has done nothing for", G, DELIVERY, "seconds",
+        "How long ago the child that delivers was last at work. More than a "
+        "second or two: it is stopped, or hangs."),
+    ROW(points_repeated, "Points sent again", C, DELIVERY, "points",
+        "Points that were sent again, or will be, though InfluxDB may have "
+        "them: the answer did not come, or did not say which it has. InfluxDB "
+        "stores them once."),
     ROW(buffer_size, "Buffer", G, ROOM, "bytes",
         "The memory for points that wait: InfluxMetricsBufferSize."),
     ROW(buffer_used, "Buffer in use", G, ROOM, "bytes",
         "How much of it is taken."),
     ROW(spool_bytes, "Spool", G, ROOM, "bytes",
         "The size of the files of the spool."),
+    ROW(spool_hangs, "The spool's disk has not answered for", G, ROOM,
+        "seconds", "How long a disk of the spool has hung, 0 when it works."),
     ROW(values_left_out, "Values left out", C, VALUES, "",
         "Values that are missing in their points because they were not of "
         "their type or too long, or their expression failed."),

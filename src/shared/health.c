@@ -10,9 +10,11 @@
 
 #include "base/words.h"
 
+#define SILENT 10 /* seconds without a step of the child that delivers */
+
 imx_health_e imx_health_of(const imx_snapshot_t *s)
 {
-    if (s->holder == 0) {
+    if (s->holder == 0 || s->silent >= SILENT) {
         return IMX_HEALTH_NOBODY;
     }
     if (s->told.down_since != 0) {
@@ -84,6 +86,23 @@ static void say_outage(char *to, size_t size, const imx_snapshot_t *s)
     }
 }
 
+static void say_nobody(char *to, size_t size, const imx_snapshot_t *s,
+                       const char *waits)
+{
+    char since[IMX_WORDS_SHORT];
+
+    if (s->holder == 0) {
+        snprintf(to, size, "Nobody delivers: no child has the lease. %s.",
+                 waits);
+        return;
+    }
+    imx_words_duration(since, sizeof since, s->silent);
+    snprintf(to, size,
+             "Nobody delivers: the process %ld holds the lease and has done "
+             "nothing for %s. %s.",
+             (long)s->holder, since, waits);
+}
+
 static void say_ok(char *to, size_t size, const imx_snapshot_t *s)
 {
     char since[IMX_WORDS_SHORT];
@@ -101,8 +120,7 @@ void imx_health_sentence(char *to, size_t size, const imx_snapshot_t *s)
     switch (imx_health_of(s)) {
     case IMX_HEALTH_NOBODY:
         say_what_waits(waits, sizeof waits, s);
-        snprintf(to, size, "Nobody delivers: no child has the lease. %s.",
-                 waits);
+        say_nobody(to, size, s, waits);
         break;
     case IMX_HEALTH_OUTAGE:
         say_outage(to, size, s);

@@ -28,6 +28,7 @@ typedef struct {
     imx_batch_totals_t totals;
     imx_values_totals_t values;
     pid_t holder;                      /* 0: no child has the lease */
+    int64_t silent;                    /* s: how long it has done nothing */
     uint64_t buffer_size, buffer_used; /* bytes */
     /* Tags with values that became "other", with spaces between them. */
     char tags_at_limit[IMX_VALUES_TAGS_MAX * (IMX_VALUES_NAME_MAX + 1) + 1];
