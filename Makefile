@@ -9,6 +9,8 @@
 # make soak          ten minutes of all that can go wrong; test-restarts,
 #                    test-holders: a hundred of each
 # make bench-hung    throughput while InfluxDB hangs
+# make simulate      delivery in a simulated world, SEEDS=N (1000) of them from
+#                    FIRST=n on; SEED=n V=1 tells what happens in one
 # make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
 # make httpd-suite SUITE=DIR...   httpd's own tests, without and with the module
 # make check-style   clang-format and the length of lines
@@ -97,7 +99,7 @@ $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
 
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
-    $(BUILD)/unit/clock.so
+    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
@@ -188,6 +190,32 @@ bench-encoder bench-flusher: bench-%: deps-build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
 
+# ---- simulation: delivery in a world of its own (t/sim) ----
+
+# All of the rooms below httpd but what talks to InfluxDB, as one object whose
+# system calls are the simulation's.
+SIM_LIB = $(filter-out %/lineproto.o %/influx.o %/secret.o,$(UNIT_LIB))
+SIM_OBJECTS = $(patsubst t/sim/%.c,$(BUILD)/sim/%.o,$(wildcard t/sim/*.c))
+SEEDS ?= 1000
+FIRST ?= 1
+
+$(BUILD)/sim/%.o: t/sim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+
+$(BUILD)/sim/product-under-test.o: $(SIM_LIB) t/sim/calls.txt
+	@mkdir -p $(@D)
+	$(LD) -r -o $@.all $(SIM_LIB)
+	sed 's/.*/& sim_&/' t/sim/calls.txt >$@.names
+	objcopy --redefine-syms=$@.names $@.all $@
+
+$(BUILD)/sim/simulate: $(SIM_OBJECTS) $(BUILD)/sim/product-under-test.o
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -pthread
+
+simulate: deps-build
+	@$(MAKE) --no-print-directory $(BUILD)/sim/simulate
+	$(BUILD)/sim/simulate $(if $(V),-v) $(if $(SEED),$(SEED) 1,$(FIRST) $(SEEDS))
+
 # ---- fuzzing: t/fuzz/NAME.c attacks NAME.c ----
 
 FUZZERS = $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
@@ -250,7 +278,7 @@ check-style:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units replays test test-asan test-tsan run-tests soak \
+.PHONY: all units replays simulate test test-asan test-tsan run-tests soak \
     test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
     install check-style clean

@@ -1,0 +1,554 @@
+/*
+ * ledger.c owns what is known of each line, and what must hold (see ledger.h).
+ * Everybody enters it.
+ * It survives all simulated processes, and no seed.
+ */
+#include "ledger.h"
+
+#include "sched.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MOST 40          /* lines of the log in a minute */
+#define POINTS_MOST 20000000 /* of one seed */
+
+enum { ABSENT = 0, UNDER_WAY, TAKEN, NOT_TAKEN };
+
+typedef struct {
+    unsigned char kind, appended;
+    unsigned char acknowledged; /* the client knows its fate */
+    unsigned char excused;      /* ... but may not have got to count it */
+    unsigned char refusable;
+    unsigned short stored;
+} line_t;
+
+/* What a process was doing last, for the case that it is killed. */
+typedef struct {
+    uint32_t *numbers;
+    size_t count, room;
+    const disk_node_t *file;
+    int64_t told_at; /* not to come so soon again */
+} last_t;
+
+#define PROCESSES 512
+
+static line_t lines[LEDGER_LINES];
+static uint32_t line_count;
+static size_t line_most;
+static uint64_t line_salt;
+static last_t lasts[PROCESSES];
+static char what[512];
+static int verbose;
+static uint64_t points;
+static int64_t not_before;
+static int64_t log_from;
+static int log_count;
+static const disk_node_t *quota_dir;
+static uint64_t quota;
+static ledger_sums_t sums;
+static product_totals_t past; /* of all arenas that have ended, summed up */
+static uint64_t given_up;     /* pending then */
+static uint64_t slack;        /* lines that may be in two places at a death */
+static uint64_t arena_first;  /* recorded, or lost, before this arena */
+static uint64_t started, finished, killed_in_between;
+
+/* ---- what is said ---- */
+
+void ledger_reset(uint64_t seed, int is_verbose)
+{
+    int i;
+
+    memset(lines, 0, line_count * sizeof *lines);
+    for (i = 0; i < PROCESSES; i++) {
+        lasts[i].count = 0;
+        lasts[i].file = NULL;
+        lasts[i].told_at = 0;
+    }
+    line_count = 0;
+    line_salt = seed;
+    what[0] = '\0';
+    verbose = is_verbose;
+    points = 0;
+    not_before = 0;
+    log_from = log_count = 0;
+    quota_dir = NULL;
+    quota = 0;
+    memset(&sums, 0, sizeof sums);
+    memset(&past, 0, sizeof past);
+    given_up = slack = arena_first = 0;
+    started = finished = killed_in_between = 0;
+}
+
+static void print_head(void)
+{
+    printf("%12.6f %-8s ", (double)sched_now() / 1e9, sched_name());
+    if (sched_process() != NULL) {
+        printf("[%s %d] ", sched_process()->role, sched_process()->number);
+    }
+}
+
+void ledger_tell(const char *format, ...)
+{
+    va_list args;
+
+    if (verbose) {
+        print_head();
+        va_start(args, format);
+        vprintf(format, args);
+        va_end(args);
+        printf("\n");
+    }
+}
+
+void ledger_wrong(const char *format, ...)
+{
+    char text[480];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ledger_tell("WRONG: %s", text);
+    if (what[0] == '\0') {
+        snprintf(what, sizeof what, "%.6f s: %s", (double)sched_now() / 1e9,
+                 text);
+    }
+}
+
+int ledger_is_wrong(void)
+{
+    return what[0] != '\0';
+}
+
+const char *ledger_what(void)
+{
+    return what;
+}
+
+void ledger_log(int level, const char *text)
+{
+    ledger_tell("log %d: %s", level, text);
+    if (level > 2) {
+        return;
+    }
+    if (sched_now() - log_from > 60 * SIM_SECOND) {
+        log_from = sched_now();
+        log_count = 0;
+    }
+    if (++log_count == LOG_MOST) {
+        ledger_wrong("%d lines of the log in a minute, the last one: %s",
+                     LOG_MOST, text);
+    }
+}
+
+void ledger_count_point(void)
+{
+    if (++points == POINTS_MOST) {
+        ledger_wrong("there is no end to it");
+        sched_give_up();
+    }
+}
+
+uint64_t ledger_points(void)
+{
+    return points;
+}
+
+/* ---- lines ---- */
+
+void ledger_set_size(size_t most)
+{
+    line_most = most;
+}
+
+static size_t write_line(uint32_t number, char *text)
+{
+    static const char filler[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    uint64_t hash = (number + line_salt) * UINT64_C(0x9E3779B97F4A7C15);
+    size_t room = line_most > 60 ? line_most - 60 : 0;
+    size_t fill = room > 0 ? (hash >> 32) % room : 0;
+    size_t at = 0, i;
+    char digits[12];
+
+    memcpy(text, "r,host=w n=", 11);
+    at = 11;
+    for (i = 0; i < 8; i++) {
+        digits[7 - i] = (char)('0' + number % 10);
+        number /= 10;
+    }
+    memcpy(text + at, digits, 8);
+    at += 8;
+    memcpy(text + at, "i,f=\"", 5);
+    at += 5;
+    fill = fill < sizeof filler - 1 ? fill : sizeof filler - 1;
+    memcpy(text + at, filler, fill);
+    at += fill;
+    memcpy(text + at, "\" 17639616", 10);
+    at += 10;
+    memcpy(text + at, digits, 8);
+    at += 8;
+    text[at++] = '\n';
+    return at;
+}
+
+uint32_t ledger_make(char *text, size_t *len, line_kind_e kind)
+{
+    uint32_t number = line_count;
+
+    if (line_count == LEDGER_LINES) {
+        fprintf(stderr, "simulation: too many lines\n");
+        abort();
+    }
+    line_count++;
+    lines[number].kind = (unsigned char)kind;
+    lines[number].appended = UNDER_WAY;
+    *len = write_line(number, text);
+    started++;
+    return number;
+}
+
+void ledger_appended(uint32_t number, int was_taken)
+{
+    lines[number].appended = was_taken ? TAKEN : NOT_TAKEN;
+    finished++;
+}
+
+uint32_t ledger_number(const char *text, size_t len)
+{
+    char expected[LEDGER_LINE_MAX];
+    uint32_t number = 0;
+    size_t i;
+
+    if (len < 30) {
+        ledger_wrong("what is no line arrives: %.*s", (int)len, text);
+        return LEDGER_LINES;
+    }
+    for (i = 11; i < 19; i++) {
+        number = number * 10 + (uint32_t)(text[i] - '0');
+    }
+    if (number >= line_count || write_line(number, expected) != len
+        || memcmp(expected, text, len) != 0) {
+        ledger_wrong("what was never appended arrives: %.*s", (int)len, text);
+        return LEDGER_LINES;
+    }
+    return number;
+}
+
+line_kind_e ledger_kind(uint32_t number)
+{
+    return number < LEDGER_LINES ? (line_kind_e)lines[number].kind : LINE_GOOD;
+}
+
+void ledger_arrived(uint32_t number)
+{
+    line_t *l = &lines[number < LEDGER_LINES ? number : 0];
+
+    if (number >= LEDGER_LINES) {
+        return;
+    }
+    if (l->appended == NOT_TAKEN) {
+        ledger_wrong("line %u arrives, which was dropped", number);
+    }
+    if (l->acknowledged) {
+        sums.repeated++;
+        if (!l->excused) {
+            ledger_wrong("line %u was acknowledged, and is sent again",
+                         number);
+        }
+    }
+}
+
+void ledger_stored(uint32_t number)
+{
+    if (number < LEDGER_LINES) {
+        lines[number].stored++;
+    }
+}
+
+void ledger_may_be_refused(uint32_t number)
+{
+    if (number < LEDGER_LINES) {
+        lines[number].refusable = 1;
+    }
+}
+
+/* ---- what the client knows ---- */
+
+static last_t *last_of(const sim_process_t *p)
+{
+    return &lasts[p->number];
+}
+
+void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n)
+{
+    last_t *l = last_of(p);
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (numbers[i] < LEDGER_LINES) {
+            lines[numbers[i]].acknowledged = 1;
+        }
+    }
+    if (n > l->room) {
+        l->room = 2 * n;
+        l->numbers = realloc(l->numbers, l->room * sizeof *l->numbers);
+        if (l->numbers == NULL) {
+            abort();
+        }
+    }
+    memcpy(l->numbers, numbers, n * sizeof *numbers);
+    l->count = n;
+}
+
+void ledger_post(sim_process_t *p, size_t count)
+{
+    last_t *l = last_of(p);
+
+    sums.posts++;
+    l->count = 0; /* what was told before has been counted */
+    ledger_tell("a body of %zu lines is sent", count);
+    if (sched_now() < not_before && !p->is_ending) {
+        ledger_wrong("%s %d sends a body %.3f s too soon", p->role, p->number,
+                     (double)(not_before - sched_now()) / 1e9);
+    }
+}
+
+void ledger_not_before(sim_process_t *p, int64_t time)
+{
+    last_of(p)->told_at = sched_now();
+    not_before = time;
+}
+
+/* ---- deaths and files ---- */
+
+/* A line that may be in two places now, or be acknowledged and not counted. */
+static void excuse(uint32_t number)
+{
+    if (number < LEDGER_LINES && !lines[number].excused) {
+        lines[number].excused = 1;
+        slack++;
+    }
+}
+
+/* All lines that its bytes have, whole ones. */
+static void excuse_file(const disk_node_t *n)
+{
+    const char *at = (const char *)n->data, *end = at + n->size, *lf;
+
+    while (at < end && (lf = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        if (*at != '\0' && lf - at > 30) {
+            excuse(ledger_number(at, (size_t)(lf + 1 - at)));
+        }
+        at = lf + 1;
+    }
+}
+
+void ledger_died(sim_process_t *p)
+{
+    last_t *l = last_of(p);
+    size_t i;
+
+    if (!p->was_killed) {
+        return;
+    }
+    sums.kills++;
+    ledger_tell("%s %d is dead", p->role, p->number);
+    for (i = 0; i < l->count; i++) {
+        excuse(l->numbers[i]);
+    }
+    if (l->file != NULL) {
+        excuse_file(l->file);
+    }
+    /* It was told when to come again, and could not pass it on. */
+    if (l->told_at > sched_now() - 20 * SIM_MS) {
+        not_before = 0;
+    }
+}
+
+void ledger_file_made(sim_process_t *p, const disk_node_t *node)
+{
+    last_of(p)->file = node;
+}
+
+void ledger_set_quota(const disk_node_t *dir, uint64_t bytes)
+{
+    quota_dir = dir;
+    quota = bytes;
+}
+
+void ledger_file_named(sim_process_t *p, const disk_node_t *dir,
+                       const disk_node_t *node, const char *name)
+{
+    uint64_t bytes = disk_bytes(dir, ".lp") + disk_bytes(dir, ".bad");
+
+    (void)p;
+    (void)node;
+    ledger_tell("file %s (%zu bytes)", name, node->size);
+    if (dir == quota_dir && quota > 0 && bytes > quota) {
+        ledger_wrong("the spool has %" PRIu64 " bytes, %" PRIu64
+                     " are allowed", bytes, quota);
+    }
+}
+
+void ledger_file_stuck(const disk_node_t *node)
+{
+    if (!node->is_dir) {
+        excuse_file(node);
+    }
+}
+
+void ledger_power_cut(const disk_node_t *node)
+{
+    if (!node->is_dir) {
+        excuse_file(node);
+    }
+}
+
+/* ---- accounts ---- */
+
+static void add_past(const product_totals_t *t)
+{
+    past.recorded += t->recorded;
+    past.sent += t->sent;
+    past.rejected += t->rejected;
+    past.dropped += t->dropped;
+    past.torn += t->torn;
+    past.no_room += t->no_room;
+    past.delivered += t->delivered;
+    past.spool_rejected += t->spool_rejected;
+    past.spool_dropped += t->spool_dropped;
+    past.spooled += t->spooled;
+    past.found += t->found;
+    given_up += t->pending;
+}
+
+void ledger_begin_arena(void)
+{
+    arena_first = started;
+    not_before = 0;
+}
+
+void ledger_end_arena(const product_totals_t *t)
+{
+    ledger_check(t);
+    add_past(t);
+    ledger_tell("the arena ends: %" PRIu64 " lines are given up", t->pending);
+}
+
+/* Lines that are just being appended may be in the counts or not. */
+void ledger_check(const product_totals_t *t)
+{
+    uint64_t begun = started - arena_first;
+    uint64_t done = finished + killed_in_between;
+
+    (void)done;
+    if (t->recorded > begun) {
+        ledger_wrong("%" PRIu64 " lines are recorded, %" PRIu64
+                     " were begun", t->recorded, begun);
+    }
+    if ((int64_t)t->in_spool < 0) {
+        ledger_wrong("%" PRId64 " lines are in the spool",
+                     (int64_t)t->in_spool);
+    }
+}
+
+static uint64_t count_lines(int (*is_so)(const line_t *l))
+{
+    uint64_t n = 0;
+    uint32_t i;
+
+    for (i = 0; i < line_count; i++) {
+        n += (uint64_t)is_so(&lines[i]);
+    }
+    return n;
+}
+
+static int is_stored(const line_t *l)
+{
+    return l->stored > 0;
+}
+
+static int is_refusable(const line_t *l)
+{
+    return l->refusable || l->kind != LINE_GOOD;
+}
+
+static int is_taken(const line_t *l)
+{
+    return l->appended == TAKEN;
+}
+
+static int is_under_way(const line_t *l)
+{
+    return l->appended == UNDER_WAY;
+}
+
+static int is_not_taken(const line_t *l)
+{
+    return l->appended == NOT_TAKEN;
+}
+
+static int is_missing(const line_t *l)
+{
+    return l->appended == TAKEN && l->stored == 0;
+}
+
+static void check_at_most(const char *name, uint64_t n, uint64_t most)
+{
+    if (n > most) {
+        ledger_wrong("%s: %" PRIu64 " lines, at most %" PRIu64 " can be",
+                     name, n, most);
+    }
+}
+
+/*
+ * Each line has one fate.  `slack` lines were in two places when somebody died:
+ * they may count at either.
+ */
+void ledger_check_end(const product_totals_t *t, uint64_t in_files)
+{
+    uint64_t taken = count_lines(is_taken), half = count_lines(is_under_way);
+    uint64_t sent, rejected, lost, fates;
+
+    add_past(t);
+    given_up -= t->pending;
+    sent = past.sent + past.delivered;
+    rejected = past.rejected + past.spool_rejected;
+    lost = past.dropped + past.spool_dropped + given_up;
+    fates = sent + rejected + lost;
+    sums.lines = line_count;
+    sums.stored = count_lines(is_stored);
+    sums.refused = rejected;
+    sums.lost = lost + past.torn + past.no_room;
+    ledger_tell("end: %" PRIu64 " taken, %" PRIu64 " sent, %" PRIu64
+                " rejected, %" PRIu64 " lost, %" PRIu64 " torn, %" PRIu64
+                " stored, %" PRIu64 " excused", taken, sent, rejected, lost,
+                past.torn, sums.stored, slack);
+    if (t->pending > 0 || t->in_spool > 0 || in_files > 0) {
+        ledger_wrong("at the end %" PRIu64 " lines are pending, %" PRIu64
+                     " in the spool, and there are %" PRIu64 " files",
+                     t->pending, t->in_spool, in_files);
+        return;
+    }
+    check_at_most("torn", past.torn, half);
+    check_at_most("no room", past.no_room, count_lines(is_not_taken) + half);
+    check_at_most("fates", fates, taken + half + slack);
+    check_at_most("taken", taken, fates + slack);
+    check_at_most("sent", sent, sums.stored + slack);
+    check_at_most("rejected", rejected, count_lines(is_refusable) + slack);
+    check_at_most("missing in InfluxDB", count_lines(is_missing),
+                  lost + rejected + slack);
+}
+
+ledger_sums_t ledger_sums(void)
+{
+    return sums;
+}

@@ -1,0 +1,271 @@
+/*
+ * weather.c owns what befalls InfluxDB, the disk and the clock (see weather.h).
+ * Entered at times of its own, between tasks.
+ * Nothing survives a seed.
+ */
+#include "weather.h"
+
+#include "calls.h"
+#include "chance.h"
+#include "disk.h"
+#include "influxdb.h"
+#include "ledger.h"
+#include "sched.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define REAL_TIME INT64_C(1763961600000000000)
+
+static disk_node_t *spools[2];
+static int64_t until, real_time;
+static unsigned moods, disks, steps; /* percent: how likely it is bad */
+static int secret, hidden;
+static int64_t slow; /* bytes a second, for good; 0: not slow */
+static int kind;     /* of what InfluxDB does in this seed; 0: all */
+
+static influxdb_mood_t fair(void)
+{
+    return (influxdb_mood_t){ .wait = 2 * SIM_MS, .bytes_a_second = slow };
+}
+
+/* ---- InfluxDB ---- */
+
+static influxdb_mood_t draw_mood(void)
+{
+    influxdb_mood_t m = fair();
+    unsigned much = (unsigned)chance_scale(20, 1000);
+
+    m.wait = chance_scale(SIM_MS, 3 * SIM_SECOND);
+    m.asks = chance_percent(60) ? 1000 : 300;
+    m.asks_most = chance_percent(5) ? 600 : 40;
+    switch (kind > 0 ? kind : (int)chance_between(1, 12)) {
+    case 1:
+        m.refuses = much;
+        break;
+    case 2:
+        m.connects_late = much;
+        break;
+    case 3:
+        m.hangs_before = much / 2;
+        m.hangs_after = much / 2;
+        break;
+    case 4:
+        m.resets_before = much / 2;
+        m.resets_after = much / 2;
+        break;
+    case 5:
+        m.too_many = much;
+        break;
+    case 6:
+        m.unavailable = much;
+        break;
+    case 7:
+        m.fails = much;
+        break;
+    case 8:
+        m.forbids = much;
+        m.elsewhere = much / 4;
+        break;
+    case 9:
+        m.strange = much;
+        break;
+    case 10:
+        m.teapot = much;
+        break;
+    case 11:
+        m.bytes_a_second = chance_scale(500, 100000);
+        break;
+    default: /* some of all */
+        much /= 10;
+        m.refuses = m.connects_late = m.hangs_before = m.hangs_after = much;
+        m.resets_before = m.resets_after = m.too_many = m.unavailable = much;
+        m.fails = m.forbids = much;
+    }
+    return m;
+}
+
+static void trouble_with_database(void)
+{
+    switch (chance_below(3)) {
+    case 0:
+        influxdb_drop_database();
+        ledger_tell("the database is dropped");
+        break;
+    case 1:
+        influxdb_want_secret(++secret);
+        ledger_tell("another secret is wanted");
+        break;
+    default:
+        influxdb_give_secret(secret);
+        influxdb_make_database();
+        ledger_tell("secret and database are mended");
+    }
+}
+
+static void change_mood(void *data)
+{
+    influxdb_mood_t m = fair();
+
+    (void)data;
+    if (sched_now() >= until) {
+        return;
+    }
+    if (chance_percent(moods)) {
+        m = draw_mood();
+        ledger_tell("InfluxDB: refuses %u, connects late %u, hangs %u %u, "
+                    "resets %u %u, 429 %u, 503 %u, 500 %u, 403 %u, other %u, "
+                    "strange %u, refuses for good %u",
+                    m.refuses, m.connects_late, m.hangs_before, m.hangs_after,
+                    m.resets_before, m.resets_after, m.too_many,
+                    m.unavailable, m.fails, m.forbids, m.elsewhere, m.strange,
+                    m.teapot);
+    }
+    else {
+        ledger_tell("InfluxDB is well");
+    }
+    influxdb_set_mood(&m);
+    if (chance_percent(moods / 4)) {
+        trouble_with_database();
+    }
+    sched_at(sched_now() + chance_scale(200 * SIM_MS, 20 * SIM_SECOND),
+             change_mood, NULL);
+}
+
+/* ---- the disk ---- */
+
+static void hide_spool(int is_hidden)
+{
+    if (hidden != is_hidden) {
+        hidden = is_hidden;
+        disk_hide("spool0", is_hidden);
+        ledger_tell("the spool's directory is %s",
+                    is_hidden ? "moved away" : "back");
+    }
+}
+
+static disk_trouble_t draw_trouble(void)
+{
+    static const int errors[] = { EIO, ENOSPC, EROFS, EACCES, EDQUOT };
+    disk_trouble_t t = { .error = errors[chance_below(5)] };
+
+    switch (chance_below(7)) {
+    case 0:
+        t.capacity = chance_scale(100, 50000);
+        break;
+    case 1:
+        t.write_errors = (unsigned)chance_scale(5, 1000);
+        break;
+    case 2:
+        t.errors = (unsigned)chance_scale(5, 1000);
+        t.error = EIO;
+        break;
+    case 3:
+        t.out_of_descriptors = 1;
+        break;
+    case 4:
+        t.stalls = (unsigned)chance_scale(5, 300);
+        break;
+    case 5:
+        t.hangs = 1;
+        break;
+    default:
+        hide_spool(1);
+    }
+    ledger_tell("disk: capacity %lld, errors %u %u (%s), EMFILE %d, stalls %u, "
+                "hangs %d", (long long)t.capacity, t.errors, t.write_errors,
+                strerror(t.error), t.out_of_descriptors, t.stalls, t.hangs);
+    return t;
+}
+
+static void change_disk(void *data)
+{
+    disk_trouble_t t = { 0 };
+
+    (void)data;
+    if (sched_now() >= until) {
+        return;
+    }
+    hide_spool(0);
+    if (chance_percent(disks)) {
+        t = draw_trouble();
+    }
+    disk_set_trouble(&t);
+    sched_at(sched_now() + chance_scale(100 * SIM_MS, 15 * SIM_SECOND),
+             change_disk, NULL);
+}
+
+/* ---- the clock ---- */
+
+static void step_clock(void *data)
+{
+    int64_t by = chance_scale(SIM_MS, 7200 * SIM_SECOND);
+
+    (void)data;
+    if (sched_now() >= until) {
+        return;
+    }
+    real_time += chance_percent(50) ? by : -by;
+    calls_set_real_time(real_time);
+    ledger_tell("the clock is set by %lld ms", (long long)(by / SIM_MS));
+    sched_at(sched_now() + chance_scale(SIM_SECOND, 20 * SIM_SECOND),
+             step_clock, NULL);
+}
+
+/* ---- from begin to end ---- */
+
+void weather_begin(const product_options_t *o, int64_t from, int64_t to)
+{
+    influxdb_mood_t m;
+
+    until = to;
+    secret = 1;
+    hidden = 0;
+    real_time = REAL_TIME;
+    calls_set_real_time(real_time);
+    spools[0] = disk_make_dir("spool0");
+    spools[1] = disk_make_dir("spool1");
+    if (o->spool != NULL) {
+        ledger_set_quota(spools[0], o->spool_max);
+    }
+    slow = chance_percent(8) ? chance_scale(2000, 100000) : 0;
+    kind = chance_percent(60) ? 0 : (int)chance_between(1, 11);
+    moods = chance_percent(85) ? (unsigned)chance_between(20, 90) : 0;
+    disks = o->spool != NULL && chance_percent(50)
+                ? (unsigned)chance_between(10, 70)
+                : 0;
+    steps = (unsigned)chance_percent(30);
+    if (chance_percent(25)) {
+        influxdb_set_limit((size_t)chance_scale(600, 60000));
+    }
+    m = fair();
+    influxdb_set_mood(&m);
+    sched_at(from + chance_between(0, 9) * SIM_SECOND, change_mood, NULL);
+    sched_at(from + chance_between(0, 9) * SIM_SECOND, change_disk, NULL);
+    if (steps) {
+        sched_at(from + chance_between(0, 9) * SIM_SECOND, step_clock, NULL);
+    }
+}
+
+void weather_clear(void)
+{
+    influxdb_mood_t m = fair();
+    disk_trouble_t t = { 0 };
+
+    influxdb_set_mood(&m);
+    influxdb_give_secret(secret);
+    influxdb_make_database();
+    disk_set_trouble(&t);
+    hide_spool(0);
+}
+
+size_t weather_files(void)
+{
+    size_t files = 0;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        files += disk_files(spools[i], ".lp") + disk_files(spools[i], ".tmp");
+    }
+    return files;
+}
