@@ -27,17 +27,28 @@ static int fail(int err)
     return -1;
 }
 
-/* The directory behind fd; the root where there is none. */
+/* The directory behind fd, NULL: there is none. */
 static disk_node_t *dir_of(int fd)
 {
-    process_fd_t *d = fd == AT_FDCWD ? NULL : process_fd(fd, SIM_FD_FILE);
+    process_fd_t *d;
 
-    return d != NULL ? d->node : disk_root();
+    if (fd == AT_FDCWD) {
+        return disk_root();
+    }
+    d = process_fd(fd, SIM_FD_FILE);
+    return d != NULL ? d->node : NULL;
 }
 
-static int find(int dir, const char *path, disk_place_t *place)
+static int find_or_not(int fd, const char *path, disk_place_t *place)
 {
-    int err = disk_find(dir_of(dir), path, place);
+    disk_node_t *dir = *path == '/' ? disk_root() : dir_of(fd);
+
+    return dir == NULL ? EBADF : disk_find(dir, path, place);
+}
+
+static int find(int fd, const char *path, disk_place_t *place)
+{
+    int err = find_or_not(fd, path, place);
 
     return err ? err : place->node == NULL ? ENOENT : 0;
 }
@@ -91,7 +102,7 @@ static int open_at(int dir, const char *path, int flags)
     disk_place_t place;
     int err = disk_call("open", flags & O_CREAT), fd;
 
-    err = err ? err : disk_find(dir_of(dir), path, &place);
+    err = err ? err : find_or_not(dir, path, &place);
     if (err == 0 && place.node == NULL && !(flags & O_CREAT)) {
         err = ENOENT;
     }
@@ -371,16 +382,16 @@ int sim_faccessat(int dir, const char *path, int how, int flags)
 int sim_renameat(int from, const char *old, int to, const char *new)
 {
     disk_place_t a, b;
-    int err = disk_call("rename", 1);
+    int err = disk_call("rename", 1), missing = find(from, old, &a);
 
-    if (find(from, old, &a) != 0) {
-        return fail(err ? err : ENOENT);
+    if (missing) {
+        return fail(missing);
     }
     if (err != 0) {
         ledger_file_stuck(a.node);
         return fail(err);
     }
-    err = disk_find(dir_of(to), new, &b);
+    err = find_or_not(to, new, &b);
     err = err ? err : disk_rename(&a, &b);
     if (err != 0) {
         return fail(err);
@@ -393,11 +404,11 @@ int sim_renameat(int from, const char *old, int to, const char *new)
 int sim_unlinkat(int dir, const char *name, int flags)
 {
     disk_place_t place;
-    int err = disk_call("unlink", 1);
+    int err = disk_call("unlink", 1), missing = find(dir, name, &place);
 
     (void)flags;
-    if (find(dir, name, &place) != 0) {
-        return fail(err ? err : ENOENT);
+    if (missing) {
+        return fail(missing);
     }
     if (err != 0) {
         ledger_file_stuck(place.node);

@@ -159,7 +159,9 @@ process_fd_t *process_fd(int fd, fd_kind_e kind)
     sim_process_t *p = process_self();
 
     if (fd < 0 || fd >= PROCESS_FDS || p->fds[fd].kind == SIM_FD_FREE) {
-        ledger_wrong("%s uses descriptor %d, which is not open", p->role, fd);
+        if (fd >= 0) { /* it may have become somebody else's */
+            ledger_wrong("descriptor %d is used, which is not open", fd);
+        }
         errno = EBADF;
         return NULL;
     }

@@ -136,8 +136,14 @@ static void change_mood(void *data)
 
 static void hide_spool(int is_hidden)
 {
+    size_t i;
+
     if (hidden != is_hidden) {
         hidden = is_hidden;
+        /* What is done of a file cannot be noted while it is away. */
+        for (i = 0; i < spools[0]->count; i++) {
+            ledger_file_stuck(spools[0]->entries[i].node);
+        }
         disk_hide("spool0", is_hidden);
         ledger_tell("the spool's directory is %s",
                     is_hidden ? "moved away" : "back");
@@ -214,6 +220,15 @@ static void step_clock(void *data)
 
 /* ---- from begin to end ---- */
 
+/* Bodies get as small as 64 KB on a slow way, and no smaller: these must
+ * pass. */
+static int64_t slowest(const product_options_t *o)
+{
+    int64_t bytes = o->max_bytes < 65536 ? (int64_t)o->max_bytes : 65536;
+
+    return (bytes + 400) * 1300 / o->influx.total_timeout_ms;
+}
+
 void weather_begin(const product_options_t *o, int64_t from, int64_t to)
 {
     influxdb_mood_t m;
@@ -228,7 +243,7 @@ void weather_begin(const product_options_t *o, int64_t from, int64_t to)
     if (o->spool != NULL) {
         ledger_set_quota(spools[0], o->spool_max);
     }
-    slow = chance_percent(8) ? chance_scale(2000, 100000) : 0;
+    slow = chance_percent(8) ? slowest(o) * chance_scale(2, 40) / 2 : 0;
     kind = chance_percent(60) ? 0 : (int)chance_between(1, 11);
     moods = chance_percent(85) ? (unsigned)chance_between(20, 90) : 0;
     disks = o->spool != NULL && chance_percent(50)
