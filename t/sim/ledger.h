@@ -55,6 +55,9 @@ void ledger_set_size(size_t most); /* bytes of a line */
 uint32_t ledger_make(char *text, size_t *len, line_kind_e kind);
 void ledger_appended(uint32_t number, int was_taken);
 
+/* The same for a line of a file that somebody puts into the spool. */
+uint32_t ledger_bring(char *text, size_t *len);
+
 /* The number of a line that came somewhere, LEDGER_LINES when it is none. */
 uint32_t ledger_number(const char *text, size_t len);
 line_kind_e ledger_kind(uint32_t number);
@@ -85,15 +88,16 @@ void ledger_set_quota(const disk_node_t *dir, uint64_t bytes);
 
 /* ---- accounts ---- */
 
-/* An arena begins; it ends, and what is pending in it is given up. */
+/* An arena begins; it ends, and what is pending in it is given up.  in_files:
+ * lines in the spools, as the names of the files say. */
 void ledger_begin_arena(void);
-void ledger_end_arena(const product_totals_t *t);
+void ledger_end_arena(const product_totals_t *t, uint64_t in_files);
 
 /* Between any two steps. */
 void ledger_check(const product_totals_t *t);
 
-/* Everything has been delivered; lines in the files on the disk. */
-void ledger_check_end(const product_totals_t *t, uint64_t in_files);
+/* Everything has been delivered, and the last arena has ended. */
+void ledger_check_end(uint64_t in_files);
 
 ledger_sums_t ledger_sums(void);
 

@@ -13,6 +13,7 @@
 #include "sched.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define REAL_TIME INT64_C(1763961600000000000)
@@ -201,6 +202,36 @@ static void change_disk(void *data)
              change_disk, NULL);
 }
 
+/* Somebody puts a file there, by a rename, as the manual says. */
+static void bring_file(void *data)
+{
+    char name[DISK_NAME], text[LEDGER_LINE_MAX];
+    unsigned lines = (unsigned)chance_scale(1, 60), i;
+    disk_place_t place;
+    size_t len, at = 0;
+
+    (void)data;
+    if (sched_now() >= until || hidden) {
+        return;
+    }
+    snprintf(name, sizeof name, "/spool0/%019lld-%08u-%06u.lp",
+             (long long)calls_real_time(), 77777777u, lines);
+    if (disk_find(disk_root(), name, &place) != 0
+        || disk_create(&place, &place.node) != 0) {
+        return;
+    }
+    for (i = 0; i < lines; i++) {
+        ledger_bring(text, &len);
+        if (disk_write(place.node, at, text, len) != 0) {
+            ledger_wrong("the world needs a larger disk");
+        }
+        at += len;
+    }
+    disk_sync(place.node);
+    disk_sync(place.dir);
+    ledger_tell("somebody brings %s", place.name);
+}
+
 /* ---- the clock ---- */
 
 static void step_clock(void *data)
@@ -257,6 +288,9 @@ void weather_begin(const product_options_t *o, int64_t from, int64_t to)
     influxdb_set_mood(&m);
     sched_at(from + chance_between(0, 9) * SIM_SECOND, change_mood, NULL);
     sched_at(from + chance_between(0, 9) * SIM_SECOND, change_disk, NULL);
+    if (o->spool != NULL && chance_percent(15)) {
+        sched_at(chance_between(from, to), bring_file, NULL);
+    }
     if (steps) {
         sched_at(from + chance_between(0, 9) * SIM_SECOND, step_clock, NULL);
     }
@@ -283,4 +317,24 @@ size_t weather_files(void)
         files += disk_files(spools[i], ".lp") + disk_files(spools[i], ".tmp");
     }
     return files;
+}
+
+uint64_t weather_lines(void)
+{
+    uint64_t lines = 0;
+    size_t n;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        for (n = 0; n < spools[i]->count; n++) {
+            const disk_entry_t *e = &spools[i]->entries[n];
+            unsigned of_file;
+
+            if (strstr(e->name, ".lp") != NULL && e->node->size > 0
+                && sscanf(e->name, "%*19[0-9]-%*8[0-9]-%6u", &of_file) == 1) {
+                lines += of_file;
+            }
+        }
+    }
+    return lines;
 }

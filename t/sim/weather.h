@@ -20,4 +20,7 @@ void weather_clear(void);
 /* Files in the spools whose lines are still to be delivered. */
 size_t weather_files(void);
 
+/* Lines in them, as their names say. */
+uint64_t weather_lines(void);
+
 #endif

@@ -269,7 +269,7 @@ static void stop_server(void)
     }
     product_totals_t t = product_totals();
 
-    ledger_end_arena(&t);
+    ledger_end_arena(&t, weather_lines());
     product_free_arena();
 }
 
@@ -436,7 +436,7 @@ static void crash(void *data)
     }
     w.helper = NULL;
     t = product_totals();
-    ledger_end_arena(&t);
+    ledger_end_arena(&t, weather_lines());
     product_free_arena();
     if (with_power) {
         disk_power_cut(ledger_power_cut);
@@ -551,8 +551,6 @@ static void check(void)
 
 int world_run(uint64_t seed, int is_verbose)
 {
-    product_totals_t none = { 0 };
-
     begin_world(seed, is_verbose);
     w.parent = process_make("parent", be_parent, NULL);
     while (!ledger_is_wrong() && !w.is_done && sched_step()) {
@@ -562,7 +560,7 @@ int world_run(uint64_t seed, int is_verbose)
         ledger_wrong("nobody has anything to do");
     }
     if (!ledger_is_wrong()) {
-        ledger_check_end(&none, weather_files());
+        ledger_check_end(weather_files());
     }
     return !ledger_is_wrong();
 }
