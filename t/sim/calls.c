@@ -268,6 +268,9 @@ int sim_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     start_t *start = sim_malloc(sizeof *start);
 
     (void)attr;
+    if (start == NULL) {
+        return EAGAIN;
+    }
     start->run = run;
     start->data = data;
     *thread = (pthread_t)sched_spawn(process_self(), "thread", run_thread,

@@ -27,8 +27,11 @@ int imx_influx_open(imx_influx_t **out, const imx_influx_options_t *o,
                     char *reason)
 {
     process_point("influx open");
-    (void)reason;
     *out = sim_calloc(1, sizeof **out);
+    if (*out == NULL) {
+        imx_answer_explain(reason, "out of memory");
+        return ENOMEM;
+    }
     (*out)->o = o;
     (*out)->secret = influxdb_secret();
     return 0;
@@ -179,7 +182,10 @@ int imx_influx_reload_secret(imx_influx_t *in, char *reason)
     int changed = in->secret != influxdb_secret();
 
     process_point("read the secret");
-    (void)reason;
+    if (influxdb_secret() < 0) {
+        imx_answer_explain(reason, "/secret: Permission denied");
+        return -1;
+    }
     in->secret = influxdb_secret();
     return changed;
 }

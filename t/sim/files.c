@@ -282,6 +282,9 @@ ssize_t sim_writev(int fd, const struct iovec *spans, int count)
         size += spans[i].iov_len;
     }
     all = sim_malloc(size + 1); /* freed when the process is killed in here */
+    if (all == NULL) {
+        return -1;
+    }
     for (i = 0; i < count; i++) {
         memcpy(all + at, spans[i].iov_base, spans[i].iov_len);
         at += spans[i].iov_len;
@@ -464,6 +467,9 @@ DIR *sim_fdopendir(int fd)
         return NULL;
     }
     l = sim_malloc(sizeof *l + d->node->count * DISK_NAME);
+    if (l == NULL) {
+        return NULL;
+    }
     l->fd = fd;
     l->at = 0;
     l->count = d->node->count;

@@ -288,6 +288,9 @@ static void answer(influxdb_post_t *p)
     }
     else if (limit > 0 && !p->creates && bytes_of(p) > limit) {
         say(p, 413, "{\"error\":\"Request Entity Too Large\"}\n");
+        if (p->count == 1) {
+            ledger_may_be_refused(p->numbers[0]);
+        }
     }
     else if (answer_badly(p)) {
         return;

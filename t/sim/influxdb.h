@@ -67,7 +67,8 @@ void influxdb_set_limit(size_t bytes); /* of a body; 0: none */
 void influxdb_drop_database(void);
 void influxdb_make_database(void);
 
-/* The secret that it wants, and the one in the client's file. */
+/* The secret that it wants, and the one in the client's file; below 0: that
+ * cannot be read. */
 void influxdb_want_secret(int number);
 void influxdb_give_secret(int number);
 int influxdb_secret(void);

@@ -24,7 +24,14 @@ static pid_t next_pid;
 static process_death_fn on_death;
 static const char *names[NAMES];
 static size_t name_count;
-static uint64_t switches;
+static uint64_t switches, poor;
+
+static struct {
+    const char *name;
+    int64_t after;
+    void (*run)(void *data);
+    void *data;
+} trap;
 
 /* ---- memory ---- */
 
@@ -65,12 +72,24 @@ static void heap_unlink(heap_block_t *b)
 }
 
 /* Memory of the module's code belongs to a process, and dies with it. */
+static int is_short(void)
+{
+    if (poor == 0 || !chance_one_in(poor)) {
+        return 0;
+    }
+    errno = ENOMEM;
+    return 1;
+}
+
 void *sim_malloc(size_t size);
 void *sim_malloc(size_t size)
 {
     heap_block_t *b;
 
     process_point("malloc");
+    if (is_short()) {
+        return NULL;
+    }
     b = malloc(sizeof *b + size);
     if (b == NULL) {
         abort();
@@ -84,8 +103,12 @@ void *sim_malloc(size_t size)
 void *sim_calloc(size_t n, size_t size);
 void *sim_calloc(size_t n, size_t size)
 {
-    heap_block_t *b = calloc(1, sizeof *b + n * size);
+    heap_block_t *b;
 
+    if (is_short()) {
+        return NULL;
+    }
+    b = calloc(1, sizeof *b + n * size);
     if (b == NULL) {
         abort();
     }
@@ -110,6 +133,9 @@ void *sim_realloc(void *p, size_t size)
     void *larger = sim_malloc(size);
     size_t old = p ? ((heap_block_t *)p - 1)->size : 0;
 
+    if (larger == NULL) {
+        return NULL;
+    }
     if (old > 0) {
         memcpy(larger, p, old < size ? old : size);
     }
@@ -121,8 +147,9 @@ char *sim_strdup(const char *s);
 char *sim_strdup(const char *s)
 {
     size_t n = strlen(s) + 1;
+    char *copy = sim_malloc(n);
 
-    return memcpy(sim_malloc(n), s, n);
+    return copy != NULL ? memcpy(copy, s, n) : NULL;
 }
 
 static void heap_free_all(sim_process_t *p)
@@ -208,6 +235,28 @@ void process_reset(process_death_fn death)
     on_death = death;
     name_count = 0;
     switches = 50;
+    poor = 0;
+    trap.name = NULL;
+}
+
+void process_set_memory(uint64_t one_in)
+{
+    poor = one_in;
+}
+
+void process_trap(const char *name, int64_t n, void (*run)(void *data),
+                  void *data)
+{
+    trap.name = name;
+    trap.after = n;
+    trap.run = run;
+    trap.data = data;
+}
+
+static int is_trapped(const char *name)
+{
+    return trap.name != NULL && strcmp(trap.name, name) == 0
+           && trap.after-- == 0;
 }
 
 void process_set_switches(uint64_t one_in)
@@ -337,6 +386,16 @@ size_t process_point_names(void)
     return name_count;
 }
 
+static void spring(sim_process_t *p)
+{
+    ledger_tell("%s %d is killed at \"%s\"", p->role, p->number, trap.name);
+    trap.name = NULL;
+    if (trap.run != NULL) {
+        sched_at(sched_now(), trap.run, trap.data);
+    }
+    process_kill(p);
+}
+
 void process_point(const char *name)
 {
     sim_process_t *p = process_self();
@@ -353,6 +412,9 @@ void process_point(const char *name)
         && p->kill_after-- == 0) {
         ledger_tell("%s %d is killed at \"%s\"", p->role, p->number, name);
         process_kill(p);
+    }
+    if (p->may_die && is_trapped(name)) {
+        spring(p);
     }
     if (chance_one_in(switches)) {
         sched_sleep(chance_scale(SIM_US, 3 * SIM_MS));

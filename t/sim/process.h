@@ -45,6 +45,7 @@ typedef struct sim_process {
     char doomed[24];      /* "": at any point, else at one of this name */
     int64_t kill_after;   /* points; below 0: nobody kills it */
     int was_killed;
+    int may_die;          /* in a trap */
     int is_ending;        /* it may send at once what there is */
     struct heap_block *heap;
     size_t heap_blocks;
@@ -68,6 +69,14 @@ void process_reap(sim_process_t *p);
  * there is one). */
 void process_kill(sim_process_t *p);
 void process_doom(sim_process_t *p, const char *name, int64_t points);
+
+/* Whoever passes the point of that name as the n-th one from now on is killed,
+ * and then run(data) is called; NULL: nobody. */
+void process_trap(const char *name, int64_t n, void (*run)(void *data),
+                  void *data);
+
+/* One of so many calls of malloc() and calloc() fails; 0: none. */
+void process_set_memory(uint64_t one_in);
 
 /* The running task is the last of its process, which ends by itself. */
 __attribute__((noreturn)) void process_exit(void);

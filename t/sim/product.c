@@ -152,8 +152,12 @@ static imx_monitor_options_t monitor_options(const product_options_t *o,
 product_child_t *product_join(const product_options_t *options)
 {
     product_child_t *c = sim_calloc(1, sizeof *c);
-    imx_monitor_options_t o = monitor_options(options, &c->child);
+    imx_monitor_options_t o;
 
+    if (c == NULL) {
+        return NULL;
+    }
+    o = monitor_options(options, &c->child);
     imx_batch_join(&c->child, &batch, sim_getpid());
     c->monitor = imx_monitor_create(&o);
     return c;
@@ -161,7 +165,7 @@ product_child_t *product_join(const product_options_t *options)
 
 int product_start(product_child_t *c)
 {
-    return c->monitor == NULL || imx_monitor_start(c->monitor) != 0;
+    return c->monitor != NULL && imx_monitor_start(c->monitor) == 0;
 }
 
 int product_append(product_child_t *c, const char *line, size_t len)
@@ -181,7 +185,9 @@ int product_stop(product_child_t *c)
 
 void product_destroy(product_child_t *c)
 {
-    imx_monitor_destroy(c->monitor);
+    if (c->monitor != NULL) {
+        imx_monitor_destroy(c->monitor);
+    }
     sim_free(c);
 }
 

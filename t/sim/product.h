@@ -47,7 +47,7 @@ int product_has_holder(void);
 /* A child: one for each process, freed with it. */
 typedef struct product_child product_child_t;
 product_child_t *product_join(const product_options_t *options);
-int product_start(product_child_t *c); /* 0: it runs */
+int product_start(product_child_t *c); /* 1: its thread runs */
 int product_append(product_child_t *c, const char *line, size_t len);
 void product_leave(product_child_t *c);
 int product_stop(product_child_t *c); /* 1: its thread has ended */

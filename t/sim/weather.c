@@ -88,12 +88,16 @@ static influxdb_mood_t draw_mood(void)
 
 static void trouble_with_database(void)
 {
-    switch (chance_below(3)) {
+    switch (chance_below(4)) {
     case 0:
+        influxdb_give_secret(-1);
+        ledger_tell("the secret cannot be read");
+        break;
+    case 1:
         influxdb_drop_database();
         ledger_tell("the database is dropped");
         break;
-    case 1:
+    case 2:
         influxdb_want_secret(++secret);
         ledger_tell("another secret is wanted");
         break;
@@ -232,6 +236,24 @@ static void bring_file(void *data)
     ledger_tell("somebody brings %s", place.name);
 }
 
+/* Somebody removes a file: its lines are lost, and counted. */
+static void remove_file(void *data)
+{
+    disk_place_t place = { .dir = spools[0] };
+    size_t i;
+
+    (void)data;
+    if (sched_now() >= until || hidden || spools[0]->count == 0) {
+        return;
+    }
+    i = chance_below(spools[0]->count);
+    place.node = spools[0]->entries[i].node;
+    snprintf(place.name, sizeof place.name, "%s", spools[0]->entries[i].name);
+    ledger_tell("somebody removes %s", place.name);
+    ledger_file_stuck(place.node);
+    disk_unlink(&place);
+}
+
 /* ---- the clock ---- */
 
 static void step_clock(void *data)
@@ -282,7 +304,7 @@ void weather_begin(const product_options_t *o, int64_t from, int64_t to)
                 : 0;
     steps = (unsigned)chance_percent(30);
     if (chance_percent(25)) {
-        influxdb_set_limit((size_t)chance_scale(600, 60000));
+        influxdb_set_limit((size_t)chance_scale(150, 60000));
     }
     m = fair();
     influxdb_set_mood(&m);
@@ -290,6 +312,10 @@ void weather_begin(const product_options_t *o, int64_t from, int64_t to)
     sched_at(from + chance_between(0, 9) * SIM_SECOND, change_disk, NULL);
     if (o->spool != NULL && chance_percent(15)) {
         sched_at(chance_between(from, to), bring_file, NULL);
+    }
+    if (o->spool != NULL && chance_percent(15)) {
+        sched_at(chance_between(from, to), remove_file, NULL);
+        sched_at(chance_between(from, to), remove_file, NULL);
     }
     if (steps) {
         sched_at(from + chance_between(0, 9) * SIM_SECOND, step_clock, NULL);

@@ -106,8 +106,11 @@ static void live(void *data)
 {
     child_t *c = data;
     product_child_t *product = product_join(&c->options);
-    int runs = product_start(product) == 0;
+    int has_thread = product != NULL && product_start(product);
 
+    if (product == NULL) {
+        process_exit();
+    }
     begin_requests(c, product);
     while (!c->told) {
         sched_wait(&c->told, SIM_NEVER - 1);
@@ -115,11 +118,11 @@ static void live(void *data)
     while (c->requests > 0) {
         sched_wait(&c->requests, SIM_NEVER - 1);
     }
-    if (c->leaves) {
+    if (c->leaves && has_thread) {
         product_leave(product);
     }
     process_self()->is_ending = !c->leaves;
-    if (runs && !product_stop(product)) {
+    if (has_thread && !product_stop(product)) {
         ledger_tell("its thread does not end: it leaves without it");
         process_kill(process_self());
     }
@@ -134,6 +137,7 @@ static void begin_child(int i)
     c->options = w.options;
     c->told = c->leaves = c->requests = 0;
     c->process = process_make("child", live, c);
+    c->process->may_die = 1;
 }
 
 static void tell_child(int i, int leaves)
@@ -257,6 +261,7 @@ static void stop_server(void)
     if (product_totals().pending > 0) {
         deadline = sched_now() + (w.options.shutdown_ms + 8000) * SIM_MS;
         w.helper = process_make("helper", help, NULL);
+        w.helper->may_die = 1;
         while (w.helper->state == SIM_RUNS && sched_now() < deadline) {
             sched_sleep(5 * SIM_MS);
         }
@@ -282,6 +287,18 @@ static void start_server(void)
     keep_children();
 }
 
+/* For whoever comes by first. */
+static void set_trap(void (*run)(void *data))
+{
+    const char *name = process_point_name(
+        chance_below(process_point_names()));
+    int64_t n = chance_scale(0, 10);
+
+    ledger_tell("whoever passes \"%s\" for the %" PRId64 ". time is killed%s",
+                name, n + 1, run != NULL ? ", with the machine" : "");
+    process_trap(name, n, run, &w);
+}
+
 static void doom_somebody(void)
 {
     sim_process_t *p = w.helper;
@@ -294,6 +311,10 @@ static void doom_somebody(void)
         p = runs(&w.child[i]) ? w.child[i].process : NULL;
     }
     if (p == NULL || p->kill_after >= 0) {
+        return;
+    }
+    if (chance_percent(50)) {
+        set_trap(NULL);
         return;
     }
     if (chance_percent(60)) {
@@ -363,6 +384,8 @@ static void cancel_dooms(void)
 {
     int i;
 
+    process_trap(NULL, 0, NULL, NULL);
+    process_set_memory(0);
     for (i = 0; i < CHILDREN; i++) {
         if (runs(&w.child[i])) {
             w.child[i].process->kill_after = -1;
@@ -461,7 +484,7 @@ static void draw_options(void)
     o->interval_ms = (int)chance_scale(100, 4000);
     o->shutdown_ms = chance_percent(15) ? 0 : (int)chance_scale(1, 3000);
     o->max_bytes = (uint64_t)chance_scale(1000, 100000);
-    o->max_lines = (uint64_t)chance_scale(2, 500);
+    o->max_lines = (uint64_t)chance_scale(2, 1000);
     if (chance_percent(70)) {
         o->spool = w.spools[0];
         o->spool_max = chance_percent(40) ? 0
@@ -477,32 +500,47 @@ static void draw_story(void)
     w.children = (int)chance_between(1, 4);
     w.size.segment_size = sizes[chance_below(4)];
     w.size.segments = (uint32_t)(3 * w.children + chance_scale(2, 30));
-    w.size.rows = CHILDREN * 2;
+    w.size.rows = chance_percent(10) ? (uint32_t)w.children + 1
+                                     : CHILDREN * 2;
     w.begun = sched_now();
     w.end = w.begun + chance_scale(5, 60) * SIM_SECOND;
     w.kills = chance_percent(50) ? (unsigned)chance_between(5, 40) : 0;
     w.restarts = chance_percent(50) ? (unsigned)chance_between(2, 15) : 0;
     w.crashes = chance_percent(30) ? (unsigned)chance_between(2, 10) : 0;
-    w.malformed = chance_percent(25) ? (unsigned)chance_scale(1, 300) : 0;
+    w.malformed = chance_percent(25) ? (unsigned)chance_scale(1, 700) : 0;
     w.conflicts = !w.malformed && chance_percent(25)
-                      ? (unsigned)chance_scale(1, 300)
+                      ? (unsigned)chance_scale(1, 700)
                       : 0;
     w.pause = chance_scale(20 * SIM_MS, 2 * SIM_SECOND);
     w.burst = chance_scale(1, 25);
     w.lines = chance_scale(200, 5000);
     ledger_set_size((size_t)chance_between(64, 350));
     process_set_switches((uint64_t)chance_scale(5, 2000));
+    process_set_memory(chance_percent(8) ? (uint64_t)chance_scale(50, 5000)
+                                         : 0);
+}
+
+static void set_power_trap(void *data)
+{
+    (void)data;
+    if (!w.is_over) {
+        set_trap(crash);
+    }
 }
 
 static void draw_crashes(void)
 {
     int n = chance_percent(20) ? (int)chance_between(1, 2) : 0;
+    int traps = chance_percent(15) ? (int)chance_between(1, 3) : 0;
 
     w.swaps_spools = w.options.spool != NULL && w.crashes == 0 && n == 0
-                     && chance_percent(30);
+                     && traps == 0 && chance_percent(30);
     for (; n > 0; n--) {
         sched_at(chance_between(w.begun, w.end), crash,
                  chance_percent(50) ? &w : NULL);
+    }
+    for (; traps > 0; traps--) {
+        sched_at(chance_between(w.begun, w.end), set_power_trap, NULL);
     }
 }
 
