@@ -93,9 +93,9 @@ void disk_set_trouble(const disk_trouble_t *t)
     sched_wake(&trouble);
 }
 
-int disk_hangs(void)
+int disk_fails_to_read(void)
 {
-    return trouble.hangs;
+    return trouble.errors > 0;
 }
 
 /* ---- directories ---- */

@@ -52,7 +52,7 @@ typedef struct {
 
 void disk_reset(void);
 void disk_set_trouble(const disk_trouble_t *trouble);
-int disk_hangs(void);
+int disk_fails_to_read(void);
 
 /* The operator: makes a directory in /, moves it away, and back. */
 disk_node_t *disk_make_dir(const char *name);

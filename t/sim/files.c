@@ -418,6 +418,7 @@ int sim_unlinkat(int dir, const char *name, int flags)
         return fail(err);
     }
     disk_unlink(&place);
+    ledger_file_removed(process_self(), place.node);
     process_point("unlinked");
     return 0;
 }

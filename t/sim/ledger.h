@@ -81,6 +81,7 @@ void ledger_died(sim_process_t *p);
 void ledger_file_made(sim_process_t *p, const disk_node_t *node);
 void ledger_file_named(sim_process_t *p, const disk_node_t *dir,
                        const disk_node_t *node, const char *name);
+void ledger_file_removed(sim_process_t *p, const disk_node_t *node);
 /* It could not be renamed or removed, or its bytes were not durable. */
 void ledger_file_stuck(const disk_node_t *node);
 void ledger_power_cut(const disk_node_t *node);

@@ -296,7 +296,7 @@ void weather_begin(const product_options_t *o, int64_t from, int64_t to)
     if (o->spool != NULL) {
         ledger_set_quota(spools[0], o->spool_max);
     }
-    slow = chance_percent(8) ? slowest(o) * chance_scale(2, 40) / 2 : 0;
+    slow = chance_percent(8) ? slowest(o) * chance_scale(2, 40) / 2 + 20000 : 0;
     kind = chance_percent(60) ? 0 : (int)chance_between(1, 11);
     moods = chance_percent(85) ? (unsigned)chance_between(20, 90) : 0;
     disks = o->spool != NULL && chance_percent(50)

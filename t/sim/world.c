@@ -27,7 +27,8 @@
 typedef struct {
     sim_process_t *process;
     product_options_t options;
-    int told, leaves; /* to end, and who sees to the rest */
+    int told, leaves; /* to end, and that others see to the rest */
+    int has_thread;
     int requests;     /* tasks of it that append */
 } child_t;
 
@@ -106,11 +107,11 @@ static void live(void *data)
 {
     child_t *c = data;
     product_child_t *product = product_join(&c->options);
-    int has_thread = product != NULL && product_start(product);
 
     if (product == NULL) {
         process_exit();
     }
+    c->has_thread = product_start(product);
     begin_requests(c, product);
     while (!c->told) {
         sched_wait(&c->told, SIM_NEVER - 1);
@@ -118,11 +119,11 @@ static void live(void *data)
     while (c->requests > 0) {
         sched_wait(&c->requests, SIM_NEVER - 1);
     }
-    if (c->leaves && has_thread) {
+    if (c->leaves && c->has_thread) {
         product_leave(product);
     }
     process_self()->is_ending = !c->leaves;
-    if (has_thread && !product_stop(product)) {
+    if (c->has_thread && !product_stop(product)) {
         ledger_tell("its thread does not end: it leaves without it");
         process_kill(process_self());
     }
@@ -135,7 +136,7 @@ static void begin_child(int i)
     child_t *c = &w.child[i];
 
     c->options = w.options;
-    c->told = c->leaves = c->requests = 0;
+    c->told = c->leaves = c->requests = c->has_thread = 0;
     c->process = process_make("child", live, c);
     c->process->may_die = 1;
 }
@@ -396,11 +397,17 @@ static void cancel_dooms(void)
 static void end_well(void)
 {
     int64_t limit = sched_now() + PATIENCE;
+    int i;
 
     ledger_tell("from now on all is well");
     w.is_over = 1;
     cancel_dooms();
     weather_clear();
+    for (i = 0; i < CHILDREN; i++) {
+        if (runs(&w.child[i]) && !w.child[i].has_thread) {
+            tell_child(i, 1); /* there was no memory for its monitor */
+        }
+    }
     while (!is_delivered() && sched_now() < limit) {
         sched_sleep(500 * SIM_MS);
         bury(chance_percent(50));
