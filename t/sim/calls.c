@@ -56,8 +56,8 @@ int sim_nanosleep(const struct timespec *t, struct timespec *left)
 {
     process_point("nanosleep");
     (void)left;
-    sched_sleep(t->tv_sec * SIM_SECOND + t->tv_nsec
-                + chance_between(1, 60) * SIM_US);
+    sched_sleep(
+        t->tv_sec * SIM_SECOND + t->tv_nsec + chance_between(1, 60) * SIM_US);
     return 0;
 }
 

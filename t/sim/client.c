@@ -74,9 +74,9 @@ static void sort(imx_influx_t *in, imx_influx_result_t *r)
     influxdb_post_t *p = in->post;
 
     if (p->retry_after[0]) {
-        r->retry_after_ms = imx_answer_retry_after(
-            p->retry_after, strlen(p->retry_after),
-            (time_t)(calls_real_time() / SIM_SECOND));
+        r->retry_after_ms =
+            imx_answer_retry_after(p->retry_after, strlen(p->retry_after),
+                                   (time_t)(calls_real_time() / SIM_SECOND));
     }
     if (p->creates) {
         imx_answer_sort_created(p->status, p->text, strlen(p->text), r);

@@ -36,18 +36,18 @@ struct disk_node {
     disk_entry_t *entries, *durable;
     size_t count, entry_room, durable_count;
     struct disk_change *changes; /* since its last fsync(), the newest first */
-    disk_node_t *next; /* of all nodes */
+    disk_node_t *next;           /* of all nodes */
 };
 
 /* What is wrong with it; all 0: nothing. */
 typedef struct {
-    int64_t capacity;         /* bytes of files, 0: no limit */
-    unsigned errors;          /* of 1,000 calls fail */
-    int error;                /* with this errno */
-    unsigned write_errors;    /* of 1,000 calls that change something */
-    int out_of_descriptors;   /* open() fails */
-    unsigned stalls;          /* of 1,000 calls take seconds */
-    int hangs;                /* no call returns */
+    int64_t capacity;       /* bytes of files, 0: no limit */
+    unsigned errors;        /* of 1,000 calls fail */
+    int error;              /* with this errno */
+    unsigned write_errors;  /* of 1,000 calls that change something */
+    int out_of_descriptors; /* open() fails */
+    unsigned stalls;        /* of 1,000 calls take seconds */
+    int hangs;              /* no call returns */
 } disk_trouble_t;
 
 void disk_reset(void);

@@ -333,9 +333,9 @@ static int stat_node(const disk_node_t *n, struct stat *st)
     st->st_ino = n->inode;
     st->st_uid = n == disk_root() ? 0 : sim_geteuid();
     st->st_nlink = (nlink_t)n->links;
-    st->st_mode = n->is_dir ? (n == disk_root() ? S_IFDIR | 0755
-                                                : S_IFDIR | 0700)
-                            : S_IFREG | 0600;
+    st->st_mode = n->is_dir
+                      ? (n == disk_root() ? S_IFDIR | 0755 : S_IFDIR | 0700)
+                      : S_IFREG | 0600;
     st->st_size = (off_t)n->size;
     st->st_mtim.tv_sec = n->changed / SIM_SECOND;
     st->st_mtim.tv_nsec = n->changed % SIM_SECOND;

@@ -134,9 +134,11 @@ static void answer_conflict(influxdb_post_t *p, size_t refused)
         say(p, 400, text);
     }
     else {
-        snprintf(text, sizeof text, "{\"code\":\"unprocessable entity\","
+        snprintf(text, sizeof text,
+                 "{\"code\":\"unprocessable entity\","
                  "\"message\":\"failure writing points to database: " CONFLICT
-                 "\"}", refused);
+                 "\"}",
+                 refused);
         say(p, 422, text);
     }
     store_good(p);
@@ -147,7 +149,8 @@ static void answer_malformed(influxdb_post_t *p, size_t refused)
     size_t at;
 
     if (api == IMX_INFLUX_V1 && refused < p->count) {
-        at = (size_t)snprintf(p->text, TEXT_BYTES, "{\"error\":\"partial write: ");
+        at = (size_t)snprintf(p->text, TEXT_BYTES,
+                              "{\"error\":\"partial write: ");
         at += list_malformed(p, p->text + at, TEXT_BYTES - at - 100);
         snprintf(p->text + at, TEXT_BYTES - at, " dropped=0\"}\n");
         store_good(p);
@@ -170,7 +173,8 @@ static void answer_v3(influxdb_post_t *p)
     size_t at, i;
     int named = 0;
 
-    at = (size_t)snprintf(p->text, TEXT_BYTES, "{\"error\":\"partial write of "
+    at = (size_t)snprintf(p->text, TEXT_BYTES,
+                          "{\"error\":\"partial write of "
                           "line protocol occurred\",\"data\":[");
     for (i = 0; i < p->count && named < 100; i++) {
         if (ledger_kind(p->numbers[i]) != LINE_GOOD) {
@@ -300,10 +304,11 @@ static void answer(influxdb_post_t *p)
         has_database = 1;
     }
     else if (!has_database) {
-        say(p, 404, api == IMX_INFLUX_V1
-                        ? "{\"error\":\"database not found: \\\"d\\\"\"}\n"
-                        : "{\"code\":\"not found\",\"message\":\"bucket "
-                          "\\\"b\\\" not found\"}");
+        say(p, 404,
+            api == IMX_INFLUX_V1
+                ? "{\"error\":\"database not found: \\\"d\\\"\"}\n"
+                : "{\"code\":\"not found\",\"message\":\"bucket "
+                  "\\\"b\\\" not found\"}");
     }
     else {
         answer_lines(p);

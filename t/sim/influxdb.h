@@ -46,7 +46,7 @@ typedef struct influxdb_post {
     struct influxdb_post *next;
     int number;
     sim_process_t *process;
-    const void *event; /* woken when there is news */
+    const void *event;              /* woken when there is news */
     const imx_influx_line_t *lines; /* of the client, while it comes */
     size_t count;
     uint32_t *numbers; /* of the lines, once it came */

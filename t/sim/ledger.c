@@ -54,7 +54,7 @@ static product_totals_t past; /* of all arenas that have ended, summed up */
 static uint64_t given_up;     /* pending then */
 static int64_t refound; /* lines that came back after they had been given up,
                            as with a directory; or that vanished: below 0 */
-static uint64_t slack;        /* lines that may be in two places at a death */
+static uint64_t slack;  /* lines that may be in two places at a death */
 static uint64_t started, finished; /* appends of this arena */
 static uint64_t brought;           /* lines in files that somebody brought */
 
@@ -415,7 +415,8 @@ void ledger_file_named(sim_process_t *p, const disk_node_t *dir,
     if (dir == quota_dir && node == last_of(p)->file && quota > 0
         && bytes > quota && brought == 0 && !disk_fails_to_read()) {
         ledger_wrong("the spool has %" PRIu64 " bytes, %" PRIu64
-                     " are allowed", bytes, quota);
+                     " are allowed",
+                     bytes, quota);
     }
 }
 
@@ -468,8 +469,10 @@ void ledger_end_arena(const product_totals_t *t, uint64_t in_files)
     }
     if (slack == 0 && brought == 0 && t->in_spool > 0
         && t->in_spool != in_files) {
-        ledger_wrong("%" PRIu64 " lines are in the spool, says the board, the "
-                     "files have %" PRIu64, t->in_spool, in_files);
+        ledger_wrong("%" PRIu64
+                     " lines are in the spool, says the board, the "
+                     "files have %" PRIu64,
+                     t->in_spool, in_files);
     }
     add_past(t);
     ledger_tell("the arena ends: %" PRIu64 " lines are given up", t->pending);
@@ -534,8 +537,8 @@ static int is_missing(const line_t *l)
 static void check_at_most(const char *name, uint64_t n, uint64_t most)
 {
     if (n > most) {
-        ledger_wrong("%s: %" PRIu64 " lines, at most %" PRIu64 " can be",
-                     name, n, most);
+        ledger_wrong("%s: %" PRIu64 " lines, at most %" PRIu64 " can be", name,
+                     n, most);
     }
 }
 
@@ -558,8 +561,8 @@ void ledger_check_end(uint64_t in_files)
     sums.lost = lost + past.torn + past.no_room;
     ledger_tell("end: %" PRIu64 " taken, %" PRIu64 " sent, %" PRIu64
                 " rejected, %" PRIu64 " lost, %" PRIu64 " torn, %" PRIu64
-                " stored, %" PRIu64 " excused", taken, sent, rejected, lost,
-                past.torn, sums.stored, slack);
+                " stored, %" PRIu64 " excused",
+                taken, sent, rejected, lost, past.torn, sums.stored, slack);
     if (in_files > 0) {
         ledger_wrong("at the end there are %" PRIu64 " files", in_files);
     }

@@ -38,8 +38,7 @@ const char *ledger_what(void);
 __attribute__((format(printf, 1, 2))) void ledger_wrong(const char *format,
                                                         ...);
 /* The trace. */
-__attribute__((format(printf, 1, 2))) void ledger_tell(const char *format,
-                                                       ...);
+__attribute__((format(printf, 1, 2))) void ledger_tell(const char *format, ...);
 /* The module logs something. */
 void ledger_log(int level, const char *text);
 

@@ -95,8 +95,8 @@ int main(int argc, char **argv)
         add(&all, &one);
     }
     printf("%" PRIu64 " seeds, %" PRIu64 " wrong; %" PRIu64 " lines, %" PRIu64
-           " stored, %" PRIu64 " refused, %" PRIu64 " lost and counted; %"
-           PRIu64 " bodies, %" PRIu64 " kills, %" PRIu64
+           " stored, %" PRIu64 " refused, %" PRIu64
+           " lost and counted; %" PRIu64 " bodies, %" PRIu64 " kills, %" PRIu64
            " lines acknowledged and sent again\n",
            count, wrong, all.lines, all.stored, all.refused, all.lost,
            all.posts, all.kills, all.repeated);

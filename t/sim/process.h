@@ -29,7 +29,7 @@ typedef enum {
 
 typedef struct {
     fd_kind_e kind;
-    uint64_t count;       /* of an eventfd */
+    uint64_t count; /* of an eventfd */
     struct disk_node *node;
     int64_t at, flags;
     char text[200];
@@ -40,13 +40,13 @@ typedef struct sim_process {
     pid_t pid;
     int64_t born;
     const char *role;
-    int number;           /* of all that there were */
+    int number; /* of all that there were */
     uint64_t points;
-    char doomed[24];      /* "": at any point, else at one of this name */
-    int64_t kill_after;   /* points; below 0: nobody kills it */
+    char doomed[24];    /* "": at any point, else at one of this name */
+    int64_t kill_after; /* points; below 0: nobody kills it */
     int was_killed;
-    int may_die;          /* in a trap */
-    int is_ending;        /* it may send at once what there is */
+    int may_die;   /* in a trap */
+    int is_ending; /* it may send at once what there is */
     struct heap_block *heap;
     size_t heap_blocks;
     process_fd_t fds[PROCESS_FDS];

@@ -45,8 +45,7 @@ void product_make_arena(const product_size_t *size)
                                .room = 2 * size->segments };
 
     imx_batch_fault = at_fault;
-    memory_size = imx_batch_reserve(
-        (size_t)g.room * g.segment_size, &g);
+    memory_size = imx_batch_reserve((size_t)g.room * g.segment_size, &g);
     memory_size = (memory_size + 8191) & ~(size_t)4095;
     if (memory_size > memory_room) {
         free(memory);
@@ -77,8 +76,8 @@ void product_resize(uint32_t segments)
 {
     int raised;
 
-    imx_batch_resize(&batch,
-                     (size_t)segments * batch.geometry.segment_size, &raised);
+    imx_batch_resize(&batch, (size_t)segments * batch.geometry.segment_size,
+                     &raised);
 }
 
 void product_new_epoch(void)
@@ -133,17 +132,19 @@ int product_has_holder(void)
 static imx_monitor_options_t monitor_options(const product_options_t *o,
                                              imx_batch_child_t *child)
 {
-    imx_monitor_options_t m = { .batch = &batch,
-                                .child = child,
-                                .influx = o->influx,
-                                .create_database = o->create_database,
-                                .interval_ms = o->interval_ms,
-                                .shutdown_ms = o->shutdown_ms,
-                                .max_bytes = o->max_bytes,
-                                .max_lines = o->max_lines,
-                                .spool_dir = o->spool,
-                                .spool_max = o->spool_max,
-                                .log = log_text };
+    imx_monitor_options_t m = {
+        .batch = &batch,
+        .child = child,
+        .influx = o->influx,
+        .create_database = o->create_database,
+        .interval_ms = o->interval_ms,
+        .shutdown_ms = o->shutdown_ms,
+        .max_bytes = o->max_bytes,
+        .max_lines = o->max_lines,
+        .spool_dir = o->spool,
+        .spool_max = o->spool_max,
+        .log = log_text
+    };
 
     m.spool_before[0] = o->spool_before;
     return m;

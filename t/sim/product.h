@@ -27,7 +27,8 @@ typedef struct {
 typedef struct {
     uint64_t recorded, sent, rejected, dropped, torn, spooled, no_room,
         pending; /* of the batch; recorded is the sum */
-    uint64_t found, delivered, spool_rejected, spool_dropped, twice; /* board */
+    uint64_t found, delivered, spool_rejected, spool_dropped,
+        twice;         /* board */
     uint64_t in_spool; /* what the board says is in files */
 } product_totals_t;
 

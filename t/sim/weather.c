@@ -118,13 +118,13 @@ static void change_mood(void *data)
     }
     if (chance_percent(moods)) {
         m = draw_mood();
-        ledger_tell("InfluxDB: refuses %u, connects late %u, hangs %u %u, "
-                    "resets %u %u, 429 %u, 503 %u, 500 %u, 403 %u, other %u, "
-                    "strange %u, refuses for good %u",
-                    m.refuses, m.connects_late, m.hangs_before, m.hangs_after,
-                    m.resets_before, m.resets_after, m.too_many,
-                    m.unavailable, m.fails, m.forbids, m.elsewhere, m.strange,
-                    m.teapot);
+        ledger_tell(
+            "InfluxDB: refuses %u, connects late %u, hangs %u %u, "
+            "resets %u %u, 429 %u, 503 %u, 500 %u, 403 %u, other %u, "
+            "strange %u, refuses for good %u",
+            m.refuses, m.connects_late, m.hangs_before, m.hangs_after,
+            m.resets_before, m.resets_after, m.too_many, m.unavailable,
+            m.fails, m.forbids, m.elsewhere, m.strange, m.teapot);
     }
     else {
         ledger_tell("InfluxDB is well");
@@ -183,9 +183,11 @@ static disk_trouble_t draw_trouble(void)
     default:
         hide_spool(1);
     }
-    ledger_tell("disk: capacity %lld, errors %u %u (%s), EMFILE %d, stalls %u, "
-                "hangs %d", (long long)t.capacity, t.errors, t.write_errors,
-                strerror(t.error), t.out_of_descriptors, t.stalls, t.hangs);
+    ledger_tell(
+        "disk: capacity %lld, errors %u %u (%s), EMFILE %d, stalls %u, "
+        "hangs %d",
+        (long long)t.capacity, t.errors, t.write_errors, strerror(t.error),
+        t.out_of_descriptors, t.stalls, t.hangs);
     return t;
 }
 
@@ -206,11 +208,25 @@ static void change_disk(void *data)
              change_disk, NULL);
 }
 
-/* Somebody puts a file there, by a rename, as the manual says. */
+/* What is no line, and must not be sent. */
+static size_t add_rubbish(disk_node_t *file, size_t at)
+{
+    static const char *const rubbish[] = { "# a comment\n", "\n", " blank\n",
+                                           "\0\0\0\0\0\n", "\1\n" };
+    static const size_t bytes[] = { 12, 1, 7, 6, 2 };
+    size_t i = chance_below(5);
+
+    disk_write(file, at, rubbish[i], bytes[i]);
+    return at + bytes[i];
+}
+
+/* Somebody puts a file there, by a rename, as the manual says; not all of it
+ * need be lines, nor as many as its name promises. */
 static void bring_file(void *data)
 {
     char name[DISK_NAME], text[LEDGER_LINE_MAX];
     unsigned lines = (unsigned)chance_scale(1, 60), i;
+    int is_mixed = chance_percent(30);
     disk_place_t place;
     size_t len, at = 0;
 
@@ -219,17 +235,22 @@ static void bring_file(void *data)
         return;
     }
     snprintf(name, sizeof name, "/spool0/%019lld-%08u-%06u.lp",
-             (long long)calls_real_time(), 77777777u, lines);
+             (long long)calls_real_time(), 77777777u,
+             chance_percent(30) ? (unsigned)chance_below(100) : lines);
     if (disk_find(disk_root(), name, &place) != 0
         || disk_create(&place, &place.node) != 0) {
         return;
     }
     for (i = 0; i < lines; i++) {
         ledger_bring(text, &len);
-        if (disk_write(place.node, at, text, len) != 0) {
-            ledger_wrong("the world needs a larger disk");
-        }
+        disk_write(place.node, at, text, len);
         at += len;
+        if (is_mixed && chance_percent(20)) {
+            at = add_rubbish(place.node, at);
+        }
+    }
+    if (is_mixed) {
+        disk_write(place.node, at, "the,end=is missing", 18);
     }
     disk_sync(place.node);
     disk_sync(place.dir);
@@ -296,7 +317,8 @@ void weather_begin(const product_options_t *o, int64_t from, int64_t to)
     if (o->spool != NULL) {
         ledger_set_quota(spools[0], o->spool_max);
     }
-    slow = chance_percent(8) ? slowest(o) * chance_scale(2, 40) / 2 + 20000 : 0;
+    slow = chance_percent(8) ? slowest(o) * chance_scale(2, 40) / 2 + 20000
+                             : 0;
     kind = chance_percent(60) ? 0 : (int)chance_between(1, 11);
     moods = chance_percent(85) ? (unsigned)chance_between(20, 90) : 0;
     disks = o->spool != NULL && chance_percent(50)

@@ -29,7 +29,7 @@ typedef struct {
     product_options_t options;
     int told, leaves; /* to end, and that others see to the rest */
     int has_thread;
-    int requests;     /* tasks of it that append */
+    int requests; /* tasks of it that append */
 } child_t;
 
 static struct {
@@ -58,9 +58,8 @@ static void append_one(product_child_t *c)
     size_t len;
     uint32_t n = ledger_make(text, &len,
                              draw < w.malformed ? LINE_MALFORMED
-                             : draw < w.malformed + w.conflicts
-                                 ? LINE_CONFLICT
-                                 : LINE_GOOD);
+                             : draw < w.malformed + w.conflicts ? LINE_CONFLICT
+                                                                : LINE_GOOD);
 
     ledger_appended(n, product_append(c, text, len));
 }
@@ -212,8 +211,8 @@ static void restart_gracefully(void)
 {
     ledger_tell("a graceful restart");
     if (chance_percent(30)) {
-        product_resize((uint32_t)chance_between(w.size.segments / 2,
-                                                2 * w.size.segments));
+        product_resize((
+            uint32_t)chance_between(w.size.segments / 2, 2 * w.size.segments));
     }
     if (w.swaps_spools && chance_percent(50)) {
         swap_spools();
@@ -291,8 +290,7 @@ static void start_server(void)
 /* For whoever comes by first. */
 static void set_trap(void (*run)(void *data))
 {
-    const char *name = process_point_name(
-        chance_below(process_point_names()));
+    const char *name = process_point_name(chance_below(process_point_names()));
     int64_t n = chance_scale(0, 10);
 
     ledger_tell("whoever passes \"%s\" for the %" PRId64 ". time is killed%s",
@@ -416,7 +414,8 @@ static void end_well(void)
     if (!is_delivered()) {
         product_totals_t t = product_totals();
 
-        ledger_wrong("after %d s in which all was well, %" PRIu64 " lines are "
+        ledger_wrong("after %d s in which all was well, %" PRIu64
+                     " lines are "
                      "pending, %" PRIu64 " in the spool, in %zu files",
                      (int)(PATIENCE / SIM_SECOND), t.pending, t.in_spool,
                      weather_files());
@@ -494,9 +493,9 @@ static void draw_options(void)
     o->max_lines = (uint64_t)chance_scale(2, 1000);
     if (chance_percent(70)) {
         o->spool = w.spools[0];
-        o->spool_max = chance_percent(40) ? 0
-                                          : (uint64_t)chance_scale(3000,
-                                                                   200000);
+        o->spool_max = chance_percent(40)
+                           ? 0
+                           : (uint64_t)chance_scale(3000, 200000);
     }
 }
 
@@ -507,8 +506,7 @@ static void draw_story(void)
     w.children = (int)chance_between(1, 4);
     w.size.segment_size = sizes[chance_below(4)];
     w.size.segments = (uint32_t)(3 * w.children + chance_scale(2, 30));
-    w.size.rows = chance_percent(10) ? (uint32_t)w.children + 1
-                                     : CHILDREN * 2;
+    w.size.rows = chance_percent(10) ? (uint32_t)w.children + 1 : CHILDREN * 2;
     w.begun = sched_now();
     w.end = w.begun + chance_scale(5, 60) * SIM_SECOND;
     w.kills = chance_percent(50) ? (unsigned)chance_between(5, 40) : 0;
@@ -523,8 +521,8 @@ static void draw_story(void)
     w.lines = chance_scale(200, 5000);
     ledger_set_size((size_t)chance_between(64, 350));
     process_set_switches((uint64_t)chance_scale(5, 2000));
-    process_set_memory(chance_percent(8) ? (uint64_t)chance_scale(50, 5000)
-                                         : 0);
+    process_set_memory(
+        chance_percent(8) ? (uint64_t)chance_scale(50, 5000) : 0);
 }
 
 static void set_power_trap(void *data)
@@ -573,8 +571,10 @@ static void begin_world(uint64_t seed, int is_verbose)
     influxdb_reset(w.options.influx.api);
     weather_begin(&w.options, w.begun, w.end);
     draw_crashes();
-    ledger_tell("seed %" PRIu64 ": API v%d, %d children, %u segments of %u "
-                "bytes, bodies of %" PRIu64 " bytes and %" PRIu64 " lines, "
+    ledger_tell("seed %" PRIu64
+                ": API v%d, %d children, %u segments of %u "
+                "bytes, bodies of %" PRIu64 " bytes and %" PRIu64
+                " lines, "
                 "interval %d ms, shutdown %d ms, spool %s of %" PRIu64
                 " bytes",
                 seed, (int)w.options.influx.api, w.children, w.size.segments,
