@@ -16,7 +16,7 @@ for my $file (glob('*.c'), glob('src/*/*.c')) {
     $used{$_}++ for $text =~ /"(IMX\d+): /g;
     # A message to httpd's log without an id; say() is what the files have that
     # do not know httpd, in the form say(whose, level, ...).
-    while ($text =~ /\b(?:ap_log_\w*error|say)\s*\(([^;]*);/g) {
+    while ($text =~ /\b(?:ap_log_\w*error|(?:imx_\w+_)?say)\s*\(([^;]*);/g) {
         my $call = $1;
         $calls{$file}++;
         push @bare, "$file: " . substr $call, 0, 70

@@ -18,7 +18,8 @@ my $not_curl = qr/^(?!ap_|apr_|unixd_|curl_)/;
 my %allowed = (
     lineproto => qr/^(?:mem(?:cpy|move|set|cmp)|_GLOBAL_OFFSET_TABLE_)$/,
     batch => $not_curl,
-    answer => qr/^(?!ap_|apr_|curl_|deflate|unixd_|imx_(?!answer))/,
+    answer => qr/^(?!ap_|apr_|curl_|deflate|unixd_|imx_(?!answer|reason))/,
+    reason => qr/^(?!ap_|apr_|curl_|deflate|unixd_|imx_(?!reason))/,
     influx => qr/^(?!ap_|apr_|unixd_|imx_batch_|imx_lineproto_)/,
     monitor => $not_curl,
 );

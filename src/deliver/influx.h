@@ -1,8 +1,12 @@
 /*
- * influx.h: one HTTP conversation with InfluxDB: a POST of lines, one answer.
+ * influx.h owns one HTTP conversation with InfluxDB: a POST of lines, one
+ * answer.
  * Entered only by the thread that opened the handle (the monitor's).
  * Nothing here survives a crash, and nothing needs to: the caller keeps the
  * lines until it has seen IMX_INFLUX_SENT.
+ *
+ * No call here waits for a disk or a name server longer than it says: files are
+ * read, and names are looked up, on threads of their own.
  *
  * Ownership: strings and the options struct are borrowed and must outlive the
  * handle; the lines of a post are borrowed until the post has an answer or was
@@ -18,34 +22,16 @@
 #include <stdint.h>
 
 #include "deliver/answer.h"
-
-/* What the administrator configured.  NULL where not set. */
-typedef struct {
-    imx_influx_api_e api;
-    const char *url;                  /* http://host:port, no trailing slash */
-    const char *unix_socket;          /* path, or NULL for TCP */
-    const char *database;             /* v1, v3 */
-    const char *retention_policy;     /* v1 */
-    const char *org, *bucket;         /* v2 */
-    const char *user, *password_file; /* v1 Basic */
-    const char *token_file;           /* v1, v2 "Token", v3 "Bearer" */
-    int connect_timeout_ms, total_timeout_ms;
-    const char *ca_file;                     /* PEM; NULL: the system's CAs */
-    const char *certificate_file, *key_file; /* PEM; both or none of them */
-    int gzip;                                /* 1: bodies are compressed */
-} imx_influx_options_t;
-
-typedef struct {
-    const char *data; /* a whole line, LF included */
-    uint32_t len;     /* bytes */
-} imx_influx_line_t;
+#include "deliver/body.h"
+#include "deliver/influx_options.h"
 
 typedef struct imx_influx imx_influx_t;
 
 /*
- * Makes a handle: curl's easy and multi handle, headers, URL.  Reads the
- * password or token file.  Returns 0, or an errno value with a sentence in
- * reason (IMX_INFLUX_REASON_MAX bytes).
+ * Makes a handle: libcurl's easy and multi handle, headers, URL.  Begins to
+ * read the files and to look up the name.  Returns 0, or an errno value with a
+ * sentence in reason (IMX_INFLUX_REASON_MAX bytes), which is always ENOMEM:
+ * whether a file can be read is the answer of the first post.
  */
 int imx_influx_open(imx_influx_t **out, const imx_influx_options_t *o,
                     char *reason);
@@ -54,8 +40,8 @@ int imx_influx_open(imx_influx_t **out, const imx_influx_options_t *o,
  * Begins a POST of count lines (count > 0), streamed from where they lie: with
  * Content-Length, or compressed and in chunks, as their length is not known
  * then.  The same lines make the same bytes.  Only when nothing is under way.
- * Does not block.  When one of the TLS files has changed, a new connection is
- * made, with what is in them.
+ * With TLS, waits for at most 50 ms to see whether one of the files has
+ * changed; then a new connection is made, with what is in them.
  */
 void imx_influx_post(imx_influx_t *in, const imx_influx_line_t *lines,
                      size_t count);
@@ -81,10 +67,20 @@ void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms);
 void imx_influx_abort(imx_influx_t *in);
 
 /*
- * Reads the token or password file again; the next post uses what is in it, on
- * a new connection.
- * Returns 1 when the secret changed, 0 when not, -1 when the file could not be
- * read (reason filled; the old secret stays).  Also while a post is under way.
+ * How many lines of the post that is under way have gone out, and may be stored
+ * although it is aborted now.
+ */
+uint64_t imx_influx_in_doubt(const imx_influx_t *in);
+
+/* 1: libcurl has all bytes of the post that is under way, so that its answer is
+ * what is missing. */
+int imx_influx_is_out(const imx_influx_t *in);
+
+/*
+ * Reads the files again, for at most 200 ms; the next post uses what is in
+ * them, on a new connection.  Returns 1 when the secret changed, 0 when not, -1
+ * when a file could not be read, or not yet (reason is filled; the old secret
+ * stays, and what comes late serves the next post).
  */
 int imx_influx_reload_secret(imx_influx_t *in, char *reason);
 

@@ -269,7 +269,7 @@ static void put_back(imx_monitor_t *m)
 
     m->search.count = 0;
     if (l->spool != NULL) {
-        imx_spool_keep(l->spool);
+        imx_spool_put_back(l->spool);
         l->spool = NULL;
     }
     for (; l->first_part < l->part_count; l->first_part++) {
@@ -341,7 +341,7 @@ static int is_missed(int i, int err)
 static int open_spool(imx_monitor_t *m, int i, const char *dir)
 {
     char reason[IMX_SPOOL_REASON_MAX];
-    int err = imx_spool_open(&m->spools[i], dir, i == 0 ? m->o.spool_max : 0,
+    int err = imx_spool_open(&m->spools[i], dir, i == 0 ? m->o.spool_max : 0, m->ends_server,
                              m->o.log, m->o.log_context, reason);
 
     if (err != 0) {
@@ -351,6 +351,7 @@ static int open_spool(imx_monitor_t *m, int i, const char *dir)
         }
         return 0;
     }
+    imx_spool_trust(m->spools[i]);
     m->spool_seen[i] = imx_spool_totals(m->spools[i]);
     return 1;
 }
@@ -549,7 +550,7 @@ static int load_piece(imx_monitor_t *m)
         if (m->spools[--i] == NULL) {
             continue;
         }
-        got = imx_spool_oldest(m->spools[i], SPOOL_PIECE, l->capacity, &piece);
+        got = imx_spool_next(m->spools[i], SPOOL_PIECE, l->capacity, &piece);
         if (got < 0 && is_missed(i, errno)) {
             say_no_spool(m, spool_dir(m, i), strerror(errno));
         }
@@ -582,6 +583,7 @@ static void look_for_files(imx_monitor_t *m)
     for (i = 0; i < SPOOLS; i++) {
         if (m->spools[i] != NULL) {
             imx_spool_look(m->spools[i]);
+            imx_spool_trust(m->spools[i]);
         }
     }
     tell_spools(m);

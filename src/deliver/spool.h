@@ -3,35 +3,22 @@
  * in a directory, until it can.  An operator can send a file by hand with curl.
  *
  * Used by one process at a time (the holder of the lease, or the helper that
- * the parent forks when the server ends), in one thread.  Should two use it at
- * once after all, a file may be sent by both; none is lost.
+ * the parent forks when the server ends), in one thread at a time.
  *
- * A file is whole from the moment it has its name: it is written under another
- * name, fsync'ed and renamed, and the directory is fsync'ed.  Everything in
- * the directory survives kill -9 and a reboot.
- *
- * Names:  TTTTTTTTTTTTTTTTTTT-NNNNNNNN-LLLLLL.lp
- *         TTTTTTTTTTTTTTTTTTT-NNNNNNNN-LLLLLL-OOOOOOOOOOOO.lp
- *   T  19 digits, ns since 1970 when it was written; N  a number that makes
- *   the name new and keeps the order within one T; L  how many lines are to be
- *   delivered; O  at which byte they begin, when those before were delivered.
- *   *.tmp is being written, or was when its writer died; *.bad is quarantined.
- * Sorted by name is sorted by age, also when the clock is set back: T is never
- * less than the newest name's, and then N counts.  What has no such name, or
- * is no regular file, is not ours: it is neither read, counted nor removed.
- * No symbolic link is followed.
+ * Everything in the directory survives kill -9 and a reboot; spool_file.h says
+ * how, spool_names.h what the files are called, and spool_dir.h what others may
+ * do in the directory meanwhile.  What has no such name, or is no regular file,
+ * is not ours: it is neither read, counted nor removed.
  *
  * A file is read and delivered in pieces.  After a piece the file gets a new
  * name that says so: that needs no room on a full disk, and whoever reads on,
- * after whatever, begins behind what InfluxDB has acknowledged.
+ * after whatever, begins behind what InfluxDB has acknowledged.  In memory are
+ * a piece and a list of the names, 56 bytes a file.
  *
- * In memory are a piece and a list of the names, 48 bytes a file.  It is made
- * again when somebody else has changed the directory (its inode or mtime), so
- * an operator may remove files, add files, rename a *.bad to *.lp, move the
- * directory away and back, or mount something over it, all while the server
- * runs.
+ * How many lines a file has is known when we wrote it; when it was counted,
+ * here or while it was read; or when the caller trusts its name.
  *
- * Accounts, in lines, at every moment since imx_spool_open():
+ * Accounts, in lines that are known, at every moment since imx_spool_open():
  *   found + put = delivered + dropped + lost + lines
  * put: by imx_spool_put(); delivered: by imx_spool_done(); the rest is in
  * imx_spool_totals_t and *dropped.
@@ -46,38 +33,51 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "base/safe_path.h"
+#include "deliver/spool_file.h"
+#include "deliver/spool_names.h"
 
-#define IMX_SPOOL_REASON_MAX 256
-#define IMX_SPOOL_FILE_MAX (64 * 1024 * 1024) /* bytes of a file we write */
-#define IMX_SPOOL_LINES_MAX 999999            /* lines of it */
+#define IMX_SPOOL_REASON_MAX IMX_SAFE_PATH_REASON_MAX
 
 typedef struct imx_spool imx_spool_t;
 
 typedef struct {
     uint64_t files, lines, bytes; /* in the directory, ready to be sent, with
-                                       the file that is being read */
-    uint64_t found; /* lines that came without imx_spool_put(): were there
-                           when it was opened, or were brought by somebody */
-    uint64_t lost;  /* lines that names promised and nobody will get: torn,
-                           quarantined, or removed by somebody */
+                                     the file that is being read */
+    uint64_t uncounted; /* files of these whose lines are not all known */
+    uint64_t named;     /* lines, if the names of those files are true */
+    uint64_t found;     /* lines that came without imx_spool_put() and became
+                       known */
+    uint64_t lost;      /* lines that were known and nobody will get: torn,
+                       quarantined, or removed by somebody */
 } imx_spool_totals_t;
 
 /* What was read of a file; valid until all of it is done, or until
- * imx_spool_keep(). */
+ * imx_spool_put_back(). */
 typedef struct {
     const struct iovec *lines; /* whole lines, LF included */
     size_t count;
 } imx_spool_piece_t;
 
 /*
- * Opens the directory, which must exist, be ours, be writable for us and for
- * nobody else, and looks at what is in it.  *.tmp of dead writers become files
- * with the whole lines that they have.  max_bytes: of all *.lp and *.bad, 0 is
- * no limit; not enforced before the next put.  log may be NULL.  Returns 0, or
- * errno with a sentence in reason, without dir (IMX_SPOOL_REASON_MAX bytes).
+ * Opens the directory, which must exist, be safe (safe_path.h), be writable for
+ * us, and not be in use: EBUSY.  Looks at what is in it.  *.tmp of dead writers
+ * become files with the whole lines that they have.  max_bytes: of all *.lp and
+ * *.bad, 0 is no limit; not enforced before the next put.  is_shared: also when
+ * another process works there; then only imx_spool_put() may follow.  log may
+ * be NULL.  Returns 0, or errno with a sentence in reason, without dir
+ * (IMX_SPOOL_REASON_MAX bytes).
  */
 int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
-                   imx_log_fn log, void *log_context, char *reason);
+                   int is_shared, imx_log_fn log, void *log_context,
+                   char *reason);
+
+/* The names of the files that are there now are true. */
+void imx_spool_trust(imx_spool_t *s);
+
+/* Counts lines, about max_bytes in one call.  Returns 1 when there is more to
+ * count. */
+int imx_spool_count(imx_spool_t *s, size_t max_bytes);
 
 /*
  * Writes count lines (count > 0) as the newest file.  When *.lp and *.bad
@@ -88,7 +88,9 @@ int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
  *   ENOSPC, EDQUOT, EACCES, EROFS, EIO ...  what the disk says; EDQUOT also
  *           when max_bytes are used and nothing more can be removed
  *   ENOENT  the directory is gone; works again when it is back
- *   EPERM   it is back, but belongs to somebody else or is writable for others
+ *   EPERM   it is back, but is not safe
+ *   EBUSY   it is back, but another process works in it
+ *   ECANCELED  see imx_spool_abandon()
  *   EFBIG   more than max_bytes, IMX_SPOOL_FILE_MAX or IMX_SPOOL_LINES_MAX:
  *           will never fit
  *   EINVAL  no lines
@@ -96,24 +98,27 @@ int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
 int imx_spool_put(imx_spool_t *s, const struct iovec *lines, size_t count,
                   uint64_t *dropped);
 
+/* Any thread: a put that is under way, and whose file does not have its name
+ * yet, is to store nothing; nor is any later one. */
+void imx_spool_abandon(imx_spool_t *s);
+
 /* Looks whether somebody changed the directory: imx_spool_totals() has it then.
- * When it cannot be looked at, imx_spool_oldest() says so. */
+ * When it cannot be looked at, imx_spool_next() says so. */
 void imx_spool_look(imx_spool_t *s);
 
 /*
  * Reads the next piece of the oldest file: at most max_bytes of it and
  * max_lines lines.  Returns 1 with *piece filled (count > 0), 0 when there is
- * none, -1 when the directory cannot be read (the variable errno).  A whole
- * line ends with LF, begins with a printable character other than '#', and has
- * no NUL.  Every other byte is copied to *.bad when the lines around it are
- * done, with one log line a file.  A file that cannot be read, and one whose
- * next piece has no whole line (nor has a part of it, then: such a line is
- * longer than max_bytes), becomes *.bad, with one log line, and the next one is
- * tried, not too many in one call; an empty file is removed.  A file that is
- * gone is no error.
+ * none, -1 when the directory cannot be read (the variable errno).  Bytes that
+ * are no whole line are copied to *.bad when the lines around them are done,
+ * with one log line a file.  A file that cannot be read, and one whose next
+ * piece has no whole line (nor has a part of it, then: such a line is longer
+ * than max_bytes), becomes *.bad, with one log line, and the next one is tried,
+ * not too many in one call; an empty file is removed.  A file that is gone is
+ * no error.
  */
-int imx_spool_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines,
-                     imx_spool_piece_t *piece);
+int imx_spool_next(imx_spool_t *s, size_t max_bytes, size_t max_lines,
+                   imx_spool_piece_t *piece);
 
 /*
  * The next count lines of the piece were delivered, or refused for good: they
@@ -124,13 +129,14 @@ int imx_spool_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines,
  */
 void imx_spool_done(imx_spool_t *s, size_t count);
 
-/* Not now: what is not done stays, its memory is freed. */
-void imx_spool_keep(imx_spool_t *s);
+/* Not now: what is not done stays, its memory is freed.  Touches no disk. */
+void imx_spool_put_back(imx_spool_t *s);
 
 /* Walks the list; touches no disk. */
 imx_spool_totals_t imx_spool_totals(const imx_spool_t *s);
 
-/* Frees s (may be NULL); a file that is being read stays. */
+/* Lets the directory go and frees s (may be NULL); a file that is being read
+ * stays. */
 void imx_spool_close(imx_spool_t *s);
 
 #endif

@@ -1088,6 +1088,8 @@ imx_batch_delivery_t imx_batch_told(const imx_batch_t *b)
     } while (load(&b->area->told) != turn && ++tries < 1000);
     memcpy(&d, words, sizeof d);
     d.last_error[sizeof d.last_error - 1] = '\0';
+    d.refusal[sizeof d.refusal - 1] = '\0';
+    d.refused[sizeof d.refused - 1] = '\0';
     return d;
 }
 

@@ -248,6 +248,8 @@ typedef enum {
     IMX_BATCH_TOO_LARGE,
     IMX_BATCH_NO_SECRET,
     IMX_BATCH_SPOOL_FULL,
+    IMX_BATCH_CREATED,
+    IMX_BATCH_SPOOL_HANGS,
     IMX_BATCH_TROUBLES
 } imx_batch_trouble_e;
 
@@ -255,6 +257,28 @@ typedef struct {
     int64_t quiet_until; /* ns of the monotonic clock */
     uint64_t count;      /* not yet told of */
 } imx_batch_trouble_t;
+
+/*
+ * What a holder has learned about when to send, and how much at a time; pace.h
+ * has the arithmetic.  All zero: nothing was learned yet.  Times are ns of the
+ * monotonic clock.
+ */
+typedef struct {
+    uint64_t target;     /* a hash of the InfluxDB that it was learned of */
+    int64_t not_before;  /* no body before that time */
+    int64_t failed_at;   /* when a body was not taken for the last time */
+    uint64_t backoff_ms; /* upper end of the last random wait, 0: none */
+    uint64_t answer_ms;  /* how long InfluxDB took for its last good answer */
+    uint64_t fits;       /* bytes of a body: more were too large for it */
+    uint64_t passes;     /* bytes of a body that can pass in time */
+    uint64_t too_large;  /* the first body that was, 0: the log was told */
+    uint64_t told;       /* the limit that the log was told of, 0: none */
+    int64_t grow_at;     /* when a larger body than fits is to be tried ... */
+    int64_t patience;    /* ... and how long after that the next time */
+    uint64_t grew;       /* 1: it was, and there is no answer yet */
+    uint64_t created;    /* 1: CREATE DATABASE was carried out, and no points
+                            were taken since */
+} imx_batch_pace_t;
 
 /*
  * What the holder last told of its delivery: for the status page, and for the
@@ -265,6 +289,7 @@ typedef struct {
  * publishes together, so the sum holds between any two instructions.
  */
 #define IMX_BATCH_ERROR_MAX 256
+#define IMX_BATCH_REFUSED_MAX 408
 typedef struct {
     int64_t last_flush;       /* ns since 1970, 0: none yet */
     int64_t last_status;      /* HTTP status, 0: no answer */
@@ -279,10 +304,17 @@ typedef struct {
     int64_t next_tick;        /* ns, monotonic; 0: none yet */
     int64_t down_since;       /* ns, monotonic; 0: delivery works */
     uint64_t down_lost;       /* lines lost before that */
-    uint64_t down_said;       /* 1: the log tells of it */
+    uint64_t down_said;       /* 1: the log tells of it, */
+    int64_t down_again;       /* and does again at that time, ns, monotonic */
+    uint64_t repeated;        /* lines that were sent again, or will be, as
+                                 InfluxDB may have them already or not */
+    uint64_t under_way;       /* lines that InfluxDB has no answer to yet */
+    imx_batch_pace_t pace;
     uint64_t no_room_seen;    /* no_room, as far as trouble[] has it */
     imx_batch_trouble_t trouble[IMX_BATCH_TROUBLES];
     char last_error[IMX_BATCH_ERROR_MAX]; /* "": the last one worked */
+    char refusal[IMX_BATCH_ERROR_MAX];    /* of the last refused line: why, */
+    char refused[IMX_BATCH_REFUSED_MAX];  /* and its begin; "": not known */
 } imx_batch_delivery_t;
 
 /* Holder: publishes it.  Any: reads it whole, as it was at one moment; what a

@@ -9,6 +9,8 @@
  *       t/fuzz/answer.c answer.c && ./fuzz-answer t/fuzz/corpus/answer
  */
 #include "deliver/answer.h"
+#include "deliver/retry_after.h"
+#include "deliver/secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,17 @@ static void check_reason(const char *reason)
     MUST(n > 0 && n < IMX_INFLUX_REASON_MAX);
     for (size_t i = 0; i < n; i++) {
         MUST((unsigned char)reason[i] >= ' ' && reason[i] < 0x7f);
+    }
+}
+
+/* No value of a tag on the page: behind each '=' is a number, a quote (for a
+ * name, or for dots), or what was cut. */
+static void check_values(const char *reason)
+{
+    for (const char *p = strchr(reason, '='); p; p = strchr(p, '=')) {
+        p++;
+        MUST(*p == '\0' || strchr(".\"'", *p) || (*p >= '0' && *p <= '9')
+             || *p == ' ' || *p == ';' || *p == '=');
     }
 }
 
@@ -65,9 +78,12 @@ static void fuzz_answer(int kind, const char *text, size_t len)
     free(body);
     MUST(r.status == status);
     MUST(r.answer >= IMX_INFLUX_SENT && r.answer <= IMX_INFLUX_RETRY);
-    MUST(r.answer != IMX_INFLUX_SENT || (status >= 200 && status < 300));
+    MUST(r.answer != IMX_INFLUX_SENT || (status >= 200 && status < 300)
+         || (r.remark && status >= 500));
     MUST(r.dropped >= -1 && (r.dropped <= 0 || status >= 400));
     check_reason(r.reason);
+    check_reason(r.public_reason);
+    check_values(r.public_reason);
     imx_answer_count(api, 2, &r);
     MUST(r.dropped <= 2);
 }
@@ -75,7 +91,7 @@ static void fuzz_answer(int kind, const char *text, size_t len)
 static void fuzz_retry_after(const char *text, size_t len)
 {
     char *value = copy_of(text, len);
-    int64_t ms = imx_answer_retry_after(value, len, NOW);
+    int64_t ms = imx_retry_after_ms(value, len, NOW);
 
     free(value);
     MUST(ms == -1 || (ms >= 1000 && ms <= 86400000 && ms % 1000 == 0));
@@ -94,9 +110,9 @@ static void fuzz_hide(const char *text, size_t len)
     memcpy(secret, text, (size_t)(lf - text));
     imx_answer_sort(IMX_INFLUX_V1, 401, lf + 1,
                     len - (size_t)(lf + 1 - text), &r);
-    imx_answer_hide(r.reason, secret);
+    imx_secret_hide(r.reason, secret);
     check_reason(r.reason);
-    imx_answer_explain(shown, secret);
+    imx_reason_explain(shown, secret);
     /* Stars are what it is hidden behind. */
     MUST(!*shown || strchr(shown, '*') || !strstr(r.reason, shown));
 }

@@ -144,14 +144,14 @@ static void check(const uint8_t *data, size_t size, const char *name,
 
     make_file(name, data, size);
     logged = 0;
-    MUST(imx_spool_open(&s, dir, 0, note_log, NULL, reason) == 0);
-    got = imx_spool_oldest(s, 1 << 20, 1 << 20, &file);
+    MUST(imx_spool_open(&s, dir, 0, 0, note_log, NULL, reason) == 0);
+    got = imx_spool_next(s, 1 << 20, 1 << 20, &file);
     MUST(got == (file.count > 0));
     for (at = 0; at < size; at += judge_span(&j, data + at, size - at)) {
     }
     MUST(j.lines == file.count);
     imx_spool_done(s, file.count);
-    MUST(imx_spool_oldest(s, 1 << 20, 1 << 20, &file) == 0);
+    MUST(imx_spool_next(s, 1 << 20, 1 << 20, &file) == 0);
     t = imx_spool_totals(s);
     MUST(t.files == 0 && t.lines == 0 && t.found == j.lines + t.lost);
     MUST(logged <= 2);
@@ -218,8 +218,8 @@ static void check_pieces(const uint8_t *data, size_t size, const char *name)
     imx_spool_piece_t piece;
 
     make_file(name, data, size);
-    MUST(imx_spool_open(&s, dir, 0, note_log, NULL, reason) == 0);
-    while (imx_spool_oldest(s, max_bytes, max_lines, &piece) == 1) {
+    MUST(imx_spool_open(&s, dir, 0, 0, note_log, NULL, reason) == 0);
+    while (imx_spool_next(s, max_bytes, max_lines, &piece) == 1) {
         MUST(piece.count >= 1 && piece.count <= max_lines);
         count = part % 3 ? 1 + part % piece.count : piece.count;
         at = judge_piece(&piece, count, data, size, at);
@@ -229,7 +229,7 @@ static void check_pieces(const uint8_t *data, size_t size, const char *name)
         imx_spool_done(s, part % 3 ? 1 + part % piece.count : piece.count);
         if (part % 2) {
             imx_spool_close(s);
-            MUST(imx_spool_open(&s, dir, 0, note_log, NULL, reason) == 0);
+            MUST(imx_spool_open(&s, dir, 0, 0, note_log, NULL, reason) == 0);
         }
     }
     MUST(imx_spool_totals(s).lines == 0);

@@ -14,7 +14,6 @@
 #include <cmocka.h>
 
 #include <ctype.h>
-#include <time.h>
 
 #include "deliver/answer.h"
 #include "answers.h"
@@ -200,127 +199,150 @@ static void test_named(void **state)
     }
 }
 
-/* --- Retry-After --- */
+/* --- What the page may show --- */
 
-#define NOW 784111777               /* Sun, 06 Nov 1994 08:49:37 GMT */
-
-typedef struct {
-    const char *value;
-    int64_t ms;
-} retry_row_t;
-
-static const retry_row_t retries[] = {
-    { "7", 7000 }, { " 120\r\n", 120000 }, { "1", 1000 }, { "\t1 \n", 1000 },
-    { "86399", 86399000 }, { "86400", 86400000 }, { "86401", 86400000 },
-    { "999999999999999999999999999999999999999999", 86400000 },
-
-    /* RFC 9110's three forms of one second */
-    { "Sun, 06 Nov 1994 08:49:47 GMT", 10000 },
-    { "Sunday, 06-Nov-94 08:49:47 GMT", 10000 },
-    { "Sun Nov  6 08:49:47 1994", 10000 },
-    { "Sun, 06 Nov 1994 09:49:37 GMT\r\n", 3600000 },
-    { "Sun, 06 Nov 1994 08:49:38 GMT", 1000 },
-    { "Sat, 31 Dec 1994 23:59:60 GMT", 86400000 },
-    { "Tue, 01 Jan 2069 00:00:00 GMT", 86400000 },
-    { "Tuesday, 01-Jan-69 00:00:00 GMT", 86400000 },    /* not 1969 */
-
-    /* over, or just now */
-    { "0", -1 }, { "000", -1 }, { "Sun, 06 Nov 1994 08:49:37 GMT", -1 },
-    { "Sunday, 06-Nov-70 08:49:37 GMT", -1 },
-    { "Thu, 01 Jan 1970 00:00:00 GMT", -1 },
-
-    /* not to be read */
-    { "", -1 }, { "  ", -1 }, { "soon", -1 }, { "-5", -1 }, { "+5", -1 },
-    { "7.5", -1 }, { "7s", -1 }, { "0x10", -1 }, { "7, 8", -1 },
-    { "Sun, 06 Nov 1994 08:49:47", -1 }, { "Sun, 06 Nov 1994 08:49:47 CET", -1 },
-    { "Sun, 06 Nov 1994 08:49:47 GMT+1", -1 },
-    { "Sun, 06 Foo 1994 08:49:47 GMT", -1 },
-    { "Sun, 06 ovD 1994 08:49:47 GMT", -1 },
-    { "Sun, 06 No 1994 08:49:47 GMT", -1 },
-    { "Sun, 00 Dec 1994 08:49:47 GMT", -1 },
-    { "Sun, 32 Dec 1994 08:49:47 GMT", -1 },
-    { "Sun, 06 Nov 1994 24:49:47 GMT", -1 },
-    { "Mon, 07 Nov 1994 -8:49:47 GMT", -1 },
-    { "Sun, 06 Nov 1994 08:60:47 GMT", -1 },
-    { "Sun, 06 Nov 1994 08:49:61 GMT", -1 },
-    { "Sun, 06 Nov 1994 09:-1:47 GMT", -1 },
-    { "Sun, 06 Nov 1994 08:50:-1 GMT", -1 },
-    { "Sun, 06 Nov 1969 08:49:47 GMT", -1 },
-    { "06 Nov 1994 08:49:47 GMT", -1 }, { "Sun Nov  6 08:49:47 1994 x", -1 },
-    { "Sun Nov  6 08:49:47", -1 },
-    { "7777777777777777777777777777777777777777777777777777777777777777777777",
-      -1 },
+static const char *const shown[][2] = {
+    { "partial write: unable to parse 'm,uri=/reset?t=s3cret v=1': invalid "
+      "field format dropped=0",
+      "partial write: unable to parse '...': invalid field format dropped=0" },
+    { "unable to parse 'm,u=it's a s3cret': bad\nunable to parse 'm,u=s3cret': "
+      "bad", "unable to parse '...': bad" },
+    { "partial write: max-values-per-tag limit exceeded (100/100): "
+      "measurement=\"raw-requests\" tag=\"uri\" value=\"/reset?t=s3cret\" "
+      "dropped=3",
+      "partial write: max-values-per-tag limit exceeded (100/100): "
+      "measurement=\"raw-requests\" tag=\"uri\" value=\"...\" dropped=3" },
+    { "partial write: dropped 2 points outside retention policy of duration 1h "
+      "- oldest point m,uri=/s3cret\\ a\\,b at 2020 dropped=2",
+      "partial write: dropped 2 points outside retention policy of duration 1h "
+      "- oldest point m,uri=... dropped=2" },
+    { "incorrect influx line \"m,u=s3cret v=x\": cannot parse",
+      "incorrect influx line \"...\": cannot parse" },
+    { "metric parse error: expected field at 1:9: \"m,u=a \\\"s3cret\\\" v\"",
+      "metric parse error: expected field at 1:9: \"...\"" },
+    { "unable to parse 'm,u=s3cret", "unable to parse '..." },
+    { "odd: m,uri=plain s3cret", "odd: m,uri=..." },
+    { "can't: it's over", "can't: it's over" },
+    { "database not found: \"httpd\"", "database not found: \"httpd\"" },
+    { "database 'metrics' not found", "database 'metrics' not found" },
+    { "bucket \"nope\" not found", "bucket \"nope\" not found" },
+    { "\"bob\" user is not authorized to write to database \"t\"",
+      "\"bob\" user is not authorized to write to database \"t\"" },
+    { "partial write: field type conflict: input field \"v\" on measurement "
+      "\"m4\" is type integer, already exists as type float dropped=2",
+      "partial write: field type conflict: input field \"v\" on measurement "
+      "\"m4\" is type integer, already exists as type float dropped=2" },
+    { "remoteAddr: \"127.0.0.1:1\"; requestURI: /write?db=h&u=x; unsupported "
+      "path requested: \"/x\"",
+      "remoteAddr: \"...\"; requestURI: /write?db=...; unsupported path "
+      "requested: \"/x\"" },
 };
 
-#define RETRIES (sizeof(retries) / sizeof(retries[0]))
-
-static void test_retry_after(void **state)
+static void test_public(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < RETRIES; i++) {
-        int64_t ms = imx_answer_retry_after(retries[i].value,
-                                            strlen(retries[i].value), NOW);
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        imx_influx_result_t r;
 
-        if (ms != retries[i].ms) {
-            fail_msg("'%s': %ld", retries[i].value, (long)ms);
+        imx_answer_sort(V1, 400, shown[i][0], strlen(shown[i][0]), &r);
+        if (strcmp(r.public_reason, shown[i][1]) != 0) {
+            fail_msg("row %zu: %s", i, r.public_reason);
         }
+        assert_null(strstr(r.public_reason, "s3cret"));
     }
 }
 
-/* Cut anywhere; and the zone of this host makes no difference. */
-static void test_retry_after_cut(void **state)
+/* Behind the cut of what is kept of the words nothing shows either. */
+static void test_public_long(void **state)
 {
-    (void)state;
-    setenv("TZ", "America/Lima", 1);
-    tzset();
-    test_retry_after(state);
-    for (size_t i = 0; i < RETRIES; i++) {
-        for (size_t n = 0; n <= strlen(retries[i].value); n++) {
-            char *copy = malloc(n ? n : 1);
-            int64_t ms;
+    char body[9000] = "unable to parse 'm,u=", *at = body + strlen(body);
+    imx_influx_result_t r;
 
-            memcpy(copy, retries[i].value, n);
-            ms = imx_answer_retry_after(copy, n, NOW);
-            free(copy);
-            assert_true(ms == -1 || (ms >= 1000 && ms <= 86400000));
+    (void)state;
+    while (at < body + 8000) {
+        at = stpcpy(at, "s3cret ");
+    }
+    strcpy(at, "': bad");
+    imx_answer_sort(V1, 400, body, strlen(body), &r);
+    assert_string_equal(r.public_reason, "unable to parse '...");
+    assert_int_equal(r.answer, IMX_INFLUX_MALFORMED);
+}
+
+/* Also for an error_message, which is no word of the sorting. */
+static void test_public_v3(void **state)
+{
+    static const char body[] =
+        "{\"error\":\"partial write of line protocol occurred\",\"data\":"
+        "[{\"original_line\":\"x\",\"line_number\":1,\"error_message\":"
+        "\"unexpected 's3cret' in m,u=s3cret\"}]}";
+    imx_influx_result_t r;
+
+    (void)state;
+    imx_answer_sort(V3, 400, body, strlen(body), &r);
+    assert_string_equal(r.public_reason, "partial write of line protocol "
+                        "occurred: unexpected '...' in m,u=...");
+}
+
+/* --- Which directive --- */
+
+typedef struct {
+    imx_influx_api_e api;
+    long status;
+    const char *body, *advice; /* NULL: none */
+} advice_row_t;
+
+static void test_advice(void **state)
+{
+    static const advice_row_t rows[] = {
+        { V2, 404, "404 page not found", "InfluxDB 1 has no InfluxMetricsBucket" },
+        { V1, 404, "404 page not found", "InfluxMetricsServer" },
+        { V1, 404, "{\"message\":\"no dbrp mapping found\"}",
+          "InfluxMetricsBucket, which InfluxDB 2" },
+        { V1, 401, "unauthorized access", "InfluxMetricsPasswordFile" },
+        { V2, 401, "unauthorized access", "InfluxMetricsTokenFile" },
+        { V3, 403, "", "InfluxMetricsTokenFile" },
+        { V1, 404, "database not found: \"x\"", "InfluxMetricsCreateDatabase" },
+        { V2, 404, "bucket \"x\" not found", "InfluxMetricsBucket" },
+        { V3, 404, "database not found", "InfluxMetricsDatabase" },
+        { V1, 500, "retention policy not found: x", "the retention policy of" },
+        { V1, 405, "", "InfluxMetricsServer" },
+        { V1, 301, "", "InfluxMetricsServer" },
+        { V1, 200, "<html>", "InfluxMetricsServer" },
+        { V1, 400, "unsupported path requested", "InfluxMetricsServer" },
+        { V3, 422, "Adding a new database would exceed limit of 5 databases",
+          "InfluxMetricsDatabase" },
+        { V3, 400, "invalid character in database or rp name",
+          "InfluxMetricsDatabase" },
+        { V2, 400, "Client sent an HTTP request to an HTTPS server.",
+          "https://" },
+        { V1, 503, "busy", NULL }, { V1, 429, "", NULL }, { V1, 204, "", NULL },
+        { V1, 400, "unable to parse 'x': bad", NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        imx_influx_result_t r;
+
+        imx_answer_sort(rows[i].api, rows[i].status, rows[i].body,
+                        strlen(rows[i].body), &r);
+        if (!rows[i].advice != !r.advice
+            || (r.advice && !strstr(r.advice, rows[i].advice))) {
+            fail_msg("row %zu: %s", i, r.advice ? r.advice : "(none)");
         }
+        assert_true(!r.advice || strlen(r.advice) < IMX_INFLUX_REASON_MAX / 2);
     }
 }
 
-/* --- Reasons --- */
-
-static void assert_hidden(const char *text, const char *secret,
-                          const char *expected)
+/* Sent, and yet worth a line in the log. */
+static void test_remark(void **state)
 {
-    char reason[IMX_INFLUX_REASON_MAX];
-
-    imx_answer_explain(reason, text);
-    imx_answer_hide(reason, secret);
-    assert_string_equal(reason, expected);
-}
-
-static void test_hide(void **state)
-{
-    char text[600];
+    imx_influx_result_t r;
 
     (void)state;
-    assert_hidden("no word", NULL, "no word");
-    assert_hidden("no word", "", "no word");
-    assert_hidden("no word", " ", "no word");
-    assert_hidden("a word, words", "word", "a ****, ****s");
-    assert_hidden("half of it: wor", "word", "half of it: wor");
-    /* as a reason shows them: blanks are one, what is not ASCII is ? */
-    assert_hidden("is 'two  words' right?", "two  words",
-                  "is '*********' right?");
-    assert_hidden("p\xc3\xa4sswort!", "p\xc3\xa4sswort", "*********!");
-    assert_hidden("\n tab\there \n", "tab\there", "********");
-    /* the cut leaves the beginning of a secret */
-    memset(text, 'x', sizeof(text));
-    memcpy(text + IMX_INFLUX_REASON_MAX - 4, "word", 5);
-    text[IMX_INFLUX_REASON_MAX - 5] = ' ';
-    imx_answer_explain(text + 300, text);
-    imx_answer_hide(text + 300, "word");
-    assert_string_equal(text + 300 + IMX_INFLUX_REASON_MAX - 5, " ***");
+    imx_answer_sort(V1, 500, "hinted handoff queue not empty", 30, &r);
+    assert_int_equal(r.remark, 1);
+    imx_answer_sort(V1, 204, "", 0, &r);
+    assert_int_equal(r.remark, 0);
 }
 
 int main(void)
@@ -333,9 +355,11 @@ int main(void)
         cmocka_unit_test(test_created),
         cmocka_unit_test(test_v3_partial),
         cmocka_unit_test(test_named),
-        cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_retry_after_cut),
-        cmocka_unit_test(test_hide),
+        cmocka_unit_test(test_public),
+        cmocka_unit_test(test_public_long),
+        cmocka_unit_test(test_public_v3),
+        cmocka_unit_test(test_advice),
+        cmocka_unit_test(test_remark),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

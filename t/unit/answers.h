@@ -51,7 +51,7 @@ static const answer_row_t answer_rows[] = {
       "dropped=1\"}\n", IMX_INFLUX_PARTIAL, 1,
       "partial write: points beyond retention policy dropped=1" },
     { V1, 400, "{\"error\":\"database is required\"}\n",
-      IMX_INFLUX_REFUSED, -1, "database is required" },
+      IMX_INFLUX_RETRY, -1, "database is required" },
     { V1, 401, "{\"error\":\"unable to parse authentication credentials\"}\n",
       IMX_INFLUX_UNAUTHORIZED, -1,
       "unable to parse authentication credentials" },
@@ -104,7 +104,7 @@ static const answer_row_t answer_rows[] = {
       "\\\"o\\\" not found\"}", IMX_INFLUX_NOT_FOUND, -1,
       "organization name \"o\" not found" },
     { V2, 400, "{\"code\":\"invalid\",\"message\":\"invalid precision\"}",
-      IMX_INFLUX_REFUSED, -1, "invalid precision" },
+      IMX_INFLUX_RETRY, -1, "invalid precision" },
     { V3, 400, "{\"error\":\"partial write of line protocol occurred\","
       "\"data\":[{\"original_line\":\"x\",\"line_number\":2,\"error_message\":"
       "\"no fields\"},{\"line_number\":5,\"error_message\":\"no time\"}]}",
@@ -123,13 +123,13 @@ static const answer_row_t answer_rows[] = {
     { V1, 599, "", IMX_INFLUX_RETRY, -1, "HTTP status 599" },
     { V2, 500, "{\"error\":\"retention policy not found\"}",
       IMX_INFLUX_RETRY, -1, "retention policy not found" },
-    { V1, 405, "Method Not Allowed\n", IMX_INFLUX_REJECTED, -1,
+    { V1, 405, "Method Not Allowed\n", IMX_INFLUX_RETRY, -1,
       "Method Not Allowed" },
     { V1, 301, "", IMX_INFLUX_RETRY, -1, "HTTP status 301" },
     { V1, 304, "", IMX_INFLUX_RETRY, -1, "HTTP status 304" },
     { V1, 399, "gone", IMX_INFLUX_RETRY, -1, "gone" },
-    { V1, 410, "gone", IMX_INFLUX_REJECTED, -1, "gone" },
-    { V1, 100, "", IMX_INFLUX_REJECTED, -1, "HTTP status 100" },
+    { V1, 410, "gone", IMX_INFLUX_RETRY, -1, "gone" },
+    { V1, 100, "", IMX_INFLUX_RETRY, -1, "HTTP status 100" },
 
     /* what stands between */
     { V1, 413, "<html>\r\n<head><title>413 Request Entity Too Large</title>"
@@ -168,6 +168,87 @@ static const answer_row_t answer_rows[] = {
       IMX_INFLUX_MALFORMED, 1, "unable to parse 'm unable to parse 'x': bad" },
     { V2, 400, "{\"note\":\"\\\"error\\\":\\\"partial write\\\"\","
       "\"message\":\"no\"}", IMX_INFLUX_REFUSED, -1, "no" },
+
+    /* about the address or the account, in whatever status */
+    { V1, 407, "Proxy Authentication Required", IMX_INFLUX_RETRY, -1,
+      "Proxy Authentication Required" },
+    { V2, 421, "Misdirected Request", IMX_INFLUX_RETRY, -1,
+      "Misdirected Request" },
+    { V2, 425, "Too Early", IMX_INFLUX_RETRY, -1, "Too Early" },
+    { V3, 426, "Upgrade Required", IMX_INFLUX_RETRY, -1, "Upgrade Required" },
+    { V2, 402, "payment required", IMX_INFLUX_RETRY, -1, "payment required" },
+    { V1, 418, "a teapot", IMX_INFLUX_RETRY, -1, "a teapot" },
+
+    /* 2xx, and a page: somebody wants a sign-in, or it is a wrong port */
+    { V1, 200, "<!DOCTYPE html>\n<html><head><title>Sign in to Hotel "
+      "WLAN</title></head>", IMX_INFLUX_RETRY, -1, "a page, and not InfluxDB's "
+      "answer: Sign in to Hotel WLAN" },
+    { V2, 204, " \n<html>", IMX_INFLUX_RETRY, -1, "a page, and not InfluxDB's "
+      "answer:" },
+
+    /* InfluxDB Enterprise has the points */
+    { V1, 500, "{\"error\":\"partial write: hinted handoff queue not "
+      "empty\"}", IMX_INFLUX_PARTIAL, -1, "partial write: hinted handoff queue "
+      "not empty" },
+    { V1, 500, "{\"error\":\"hinted handoff queue not empty\"}",
+      IMX_INFLUX_SENT, -1, "hinted handoff queue not empty" },
+    { V1, 400, "{\"error\":\"hinted handoff queue not empty\"}",
+      IMX_INFLUX_REFUSED, -1, "hinted handoff queue not empty" },
+
+    /* seen from InfluxDB 3.6.0 and 3.10.1 */
+    { V3, 422, "{\"error\":\"Adding a new database would exceed limit of 5 "
+      "databases\"}", IMX_INFLUX_RETRY, -1, "Adding a new database would "
+      "exceed limit of 5 databases" },
+    { V3, 400, "{\"error\":\"invalid character in database or rp name\"}",
+      IMX_INFLUX_RETRY, -1, "invalid character in database or rp name" },
+    { V3, 500, "max request size (10485760 bytes) exceeded",
+      IMX_INFLUX_TOO_LARGE, -1, "max request size (10485760 bytes) exceeded" },
+    { V2, 400, "{\"error\":\"write buffer error: parsing for line protocol "
+      "failed\",\"data\":[{\"original_line\":\"m,t=partial write\","
+      "\"line_number\":3,\"error_message\":\"bad\"}]}",
+      IMX_INFLUX_MALFORMED, -1, "write buffer error: parsing for line protocol "
+      "failed: bad" },
+    { V1, 400, "{\"error\":\"write buffer error: line protocol parse "
+      "failed: x\"}", IMX_INFLUX_MALFORMED, -1, "write buffer error: line "
+      "protocol parse failed: x" },
+    { V1, 400, "{\"error\":\"line protocol parsing error\"}",
+      IMX_INFLUX_MALFORMED, -1, "line protocol parsing error" },
+
+    /* VictoriaMetrics, alone and as a cluster */
+    { V1, 400, "remoteAddr: \"127.0.0.1:33054\"; requestURI: /x/write?db=h; "
+      "unsupported path requested: \"/x/write\"", IMX_INFLUX_RETRY, -1,
+      "remoteAddr: \"127.0.0.1:33054\"; requestURI: /x/write?db=h; "
+      "unsupported path requested: \"/x/write\"" },
+    { V1, 400, "remoteAddr: \"127.0.0.1:1\"; requestURI: /write?db=h; cannot "
+      "parse path \"/write\": cannot find {action}", IMX_INFLUX_RETRY, -1,
+      "remoteAddr: \"127.0.0.1:1\"; requestURI: /write?db=h; cannot parse path "
+      "\"/write\": cannot find {action}" },
+    { V1, 400, "too big data size exceeding -influx.maxRequestSize=67108864 "
+      "bytes", IMX_INFLUX_TOO_LARGE, -1, "too big data size exceeding "
+      "-influx.maxRequestSize=67108864 bytes" },
+    { V1, 400, "cannot process: incorrect influx line \"m,uri=unsupported path "
+      "requested \\\"partial write\\\" v=x\": cannot parse field value",
+      IMX_INFLUX_MALFORMED, -1, "cannot process: incorrect influx line "
+      "\"m,uri=unsupported path requested \\\"partial write\\\" v=x\": "
+      "cannot parse field value" },
+
+    /* Telegraf's listeners */
+    { V2, 400, "{\"code\":\"invalid\",\"message\":\"http: request body too "
+      "large\"}", IMX_INFLUX_TOO_LARGE, -1, "http: request body too large" },
+    { V2, 400, "{\"code\":\"invalid\",\"message\":\"metric parse error: "
+      "expected field at 1:9: \\\"m,u=partial write\\\"\"}",
+      IMX_INFLUX_MALFORMED, -1, "metric parse error: expected field at 1:9: "
+      "\"m,u=partial write\"" },
+    { V2, 400, "{\"message\":\"no: \\\"m,u=partial write v=1\\\"\"}",
+      IMX_INFLUX_REFUSED, -1, "no: \"m,u=partial write v=1\"" },
+
+    /* QuestDB: what a client sent stands there as it is, but behind */
+    { V2, 400, "{\"code\":\"invalid\",\"message\":\"failed to parse line "
+      "protocol:errors encountered on line(s):\\nerror in line 1: Could not "
+      "parse entire line. Field: v; value: partial write\"}",
+      IMX_INFLUX_MALFORMED, -1, "failed to parse line protocol:errors "
+      "encountered on line(s): error in line 1: Could not parse entire line. "
+      "Field: v; value: partial write" },
 
     /* escapes, and what is not printable */
     { V1, 400, "{\"error\" : \"a\\u0041\\u00e9\\t\\\\\\/\\u00\"}",

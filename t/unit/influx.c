@@ -33,6 +33,7 @@
 #include <curl/curl.h>
 #include <zlib.h>
 
+#include "base/version.h"
 #include "deliver/influx.h"
 #include "answers.h"
 #include "standin.h"
@@ -90,7 +91,7 @@ typedef struct {
     imx_influx_options_t o;
     imx_influx_result_t r;
     int64_t took_ms;                /* post to answer, of post_many() */
-    char url[64], dir[32], path[64];
+    char url[64], dir[32], path[64], pem[64];
 } fixture_t;
 
 static int setup(void **state)
@@ -105,6 +106,7 @@ static int setup(void **state)
         return -1;
     }
     snprintf(f->path, sizeof(f->path), "%s/file", f->dir);
+    snprintf(f->pem, sizeof(f->pem), "%s/pem", f->dir);
     f->o.api = IMX_INFLUX_V1;
     f->o.url = f->url;
     f->o.database = "httpd";
@@ -121,6 +123,7 @@ static int teardown(void **state)
     imx_influx_close(f->in);
     standin_stop(f->server);
     unlink(f->path);
+    unlink(f->pem);
     rmdir(f->dir);
     free(f);
     return 0;
@@ -135,13 +138,18 @@ static void open_handle(fixture_t *f)
     assert_string_equal(reason, "");
 }
 
-static void write_file(fixture_t *f, const char *text)
+static void write_path(const char *path, const char *text)
 {
-    FILE *file = fopen(f->path, "w");
+    FILE *file = fopen(path, "w");
 
     assert_non_null(file);
     assert_int_equal(fputs(text, file) >= 0, 1);
     assert_int_equal(fclose(file), 0);
+}
+
+static void write_file(fixture_t *f, const char *text)
+{
+    write_path(f->path, text);
 }
 
 static int64_t now_ms(void)
@@ -201,6 +209,16 @@ static void assert_head(fixture_t *f, const char *part)
     }
 }
 
+/* The reason is this, and then the directives to look at, if any. */
+static void assert_said(fixture_t *f, const char *words)
+{
+    char expected[2 * IMX_INFLUX_REASON_MAX];
+
+    snprintf(expected, sizeof(expected), "%s%s%s", words,
+             f->r.advice ? "; see " : "", f->r.advice ? f->r.advice : "");
+    assert_string_equal(f->r.reason, expected);
+}
+
 /* --- The table of answers (answers.h) --- */
 
 /* Each row again, through curl, on one handle. */
@@ -221,7 +239,7 @@ static void test_answers(void **state)
             fail_msg("row %zu: %d", i, (int)f->r.answer);
         }
         assert_int_equal(f->r.status, answer_rows[i].status);
-        assert_string_equal(f->r.reason, answer_rows[i].reason);
+        assert_said(f, answer_rows[i].reason);
         assert_int_equal(f->r.curl_code, CURLE_OK);
         free(text);
     }
@@ -249,7 +267,7 @@ static void test_request(void **state)
     assert_request_line(f, "POST /write?db=httpd&precision=n HTTP/1.1\r\n");
     assert_head(f, "\r\nContent-Type: text/plain; charset=utf-8\r\n");
     assert_head(f, "\r\nContent-Length: 17\r\n");
-    assert_head(f, "\r\nUser-Agent: mod_influx_metrics");
+    assert_head(f, "\r\nUser-Agent: mod_influx_metrics/" IMX_VERSION "\r\n");
     assert_null(strcasestr(standin_head(f->server), "\r\nExpect:"));
     assert_null(strcasestr(standin_head(f->server), "\r\nAuthorization:"));
     assert_null(strcasestr(standin_head(f->server), "Transfer-Encoding:"));
@@ -306,15 +324,19 @@ static void test_credentials(void **state)
     assert_credential(f, "\r\nAuthorization: Bearer s3cret-token\r\n");
 }
 
-static void assert_bad_file(fixture_t *f, int rv, const char *why)
+/* The answer of a post, as the page and the log get it. */
+static void assert_bad_file(fixture_t *f, const char *why)
 {
-    char reason[IMX_INFLUX_REASON_MAX] = "";
-    imx_influx_t *in = (imx_influx_t *)f;
-
-    assert_int_equal(imx_influx_open(&in, &f->o, reason), rv);
-    assert_null(in);
-    assert_non_null(strstr(reason, f->path));
-    assert_non_null(strstr(reason, why));
+    open_handle(f);
+    assert_int_equal(post_two(f), IMX_INFLUX_RETRY);
+    assert_int_equal(f->r.status, 0);
+    assert_int_equal(f->r.dropped, -1);
+    assert_int_equal(f->r.in_doubt, 0);
+    if (!strstr(f->r.reason, f->path) || !strstr(f->r.reason, why)) {
+        fail_msg("no '%s' in: %s", why, f->r.reason);
+    }
+    assert_string_equal(f->r.public_reason, f->r.reason);
+    assert_int_equal(standin_accepts(f->server), 0);
 }
 
 static void test_bad_files(void **state)
@@ -323,20 +345,51 @@ static void test_bad_files(void **state)
     char big[6000];
 
     f->o.token_file = f->path;
-    assert_bad_file(f, ENOENT, "No such file");
+    assert_bad_file(f, "No such file");
     write_file(f, "");
-    assert_bad_file(f, EINVAL, "empty");
+    assert_bad_file(f, "empty");
     write_file(f, "\ntoken\n");
-    assert_bad_file(f, EINVAL, "empty");
+    assert_bad_file(f, "empty");
     write_file(f, "a\tb\n");
-    assert_bad_file(f, EINVAL, "control character");
+    assert_bad_file(f, "control character");
     memset(big, 'x', sizeof(big));
     big[sizeof(big) - 1] = '\0';
     write_file(f, big);
-    assert_bad_file(f, EINVAL, "too long");
+    assert_bad_file(f, "too long");
     big[4000] = '\n';
     write_file(f, big);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);     /* the same handle */
+}
+
+/* What is no file, and what nobody writes to, is told of and does not hang. */
+static void test_odd_files(void **state)
+{
+    fixture_t *f = *state;
+    int64_t start = now_ms();
+
+    f->o.token_file = f->path;
+    assert_int_equal(mkfifo(f->path, 0600), 0);
+    assert_bad_file(f, "no regular file");
+    unlink(f->path);
+    assert_int_equal(symlink("/dev/zero", f->path), 0);
+    assert_bad_file(f, "no regular file");
+    unlink(f->path);
+    assert_int_equal(symlink("/etc", f->path), 0);
+    assert_bad_file(f, "no regular file");
+    unlink(f->path);
+    write_file(f, "token");
+    f->o.ca_file = "/dev/zero";
     open_handle(f);
+    assert_int_equal(post_two(f), IMX_INFLUX_RETRY);
+    assert_non_null(strstr(f->r.reason, "/dev/zero: it is no regular file"));
+    assert_true(now_ms() - start < 2000);
+    /* one that comes later is read without a new handle */
+    f->o.ca_file = NULL;
+    unlink(f->path);
+    assert_bad_file(f, "No such file");
+    write_file(f, "late");
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_head(f, "Token late\r\n");
 }
 
 static void test_reload(void **state)
@@ -361,6 +414,7 @@ static void test_reload(void **state)
     assert_head(f, "Token two\r\n");
     f->o.token_file = NULL;
     open_handle(f);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
     assert_int_equal(imx_influx_reload_secret(f->in, reason), 0);
 }
 
@@ -395,13 +449,14 @@ static void test_secret_hidden(void **state)
     text = http(401, "", "hunter2, Basic dTpodW50ZXIy, hunter2");
     assert_int_equal(answer_to(f, STANDIN_ANSWER, text),
                      IMX_INFLUX_UNAUTHORIZED);
-    assert_string_equal(f->r.reason, "*******, Basic ************, *******");
+    assert_said(f, "*******, Basic ************, *******");
     free(text);
     snprintf(body, sizeof(body), "%0*d%s", IMX_INFLUX_REASON_MAX - 5, 0,
              "hunter2");
     text = http(401, "", body);
     answer_to(f, STANDIN_ANSWER, text);
-    assert_string_equal(f->r.reason + IMX_INFLUX_REASON_MAX - 5, "****");
+    assert_null(strstr(f->r.reason, "hunt"));
+    assert_non_null(strstr(f->r.reason, "00; see InfluxMetricsUser"));
     free(text);
 }
 
@@ -481,9 +536,11 @@ static void test_changed_files(void **state)
     char reason[IMX_INFLUX_REASON_MAX] = "", text[] = "0";
     int accepts = 0;
 
-    f->o.certificate_file = f->o.key_file = "/dev/null";
+    write_path(f->pem, "PEM");
+    f->o.certificate_file = f->o.key_file = f->pem;
     for (size_t i = 0; i < 3; i++) {
         *files[i] = f->path;
+        write_file(f, "0");
         open_handle(f);
         for (int change = 0; change < 4; change++) {
             text[0] = (char)('0' + change);     /* the size stays */
@@ -493,13 +550,13 @@ static void test_changed_files(void **state)
             else {
                 unlink(f->path);
             }
-            accepts++;
+            accepts += change < 3;      /* what is gone is no other one */
             for (int n = 0; n < 3; n++) {
                 assert_int_equal(post_two(f), IMX_INFLUX_SENT);
                 assert_int_equal(standin_accepts(f->server), accepts);
             }
         }
-        *files[i] = "/dev/null";
+        *files[i] = i > 0 ? f->pem : NULL;
     }
     open_handle(f);
     for (int n = 0; n < 6; n++) {
@@ -549,7 +606,7 @@ static void test_tls_fails(void **state)
              standin_port(f->server));
     standin_say(f->server, STANDIN_EARLY, "HTTP/1.1 400 plain\r\n\r\n");
     f->o.ca_file = f->path;
-    assert_tls_fails(f, CURLE_SSL_CACERT_BADFILE, f->path);
+    assert_tls_fails(f, CURLE_READ_ERROR, f->path);
     write_file(f, "no certificate");
     assert_tls_fails(f, CURLE_SSL_CACERT_BADFILE, f->path);
     f->o.ca_file = NULL;
@@ -557,6 +614,8 @@ static void test_tls_fails(void **state)
     f->o.key_file = f->path;
     assert_tls_fails(f, CURLE_SSL_CERTPROBLEM, f->path);
 }
+
+static void wait_for_requests(fixture_t *f, int n);
 
 /* The kept connection dies under a request: everything goes out again. */
 static void test_rewind(void **state)
@@ -573,6 +632,52 @@ static void test_rewind(void **state)
     assert_int_equal(standin_accepts(f->server), 2);
     assert_string_equal(standin_body(f->server, &len),
                         "m v=1 1\nm v=22 2\n");
+    assert_int_equal(f->r.repeated, 2);
+    assert_int_equal(f->r.in_doubt, 0);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_int_equal(f->r.repeated, 0);
+}
+
+/* Once, not five times: what dies under the second attempt is the caller's. */
+static void test_rewind_once(void **state)
+{
+    fixture_t *f = *state;
+
+    standin_say(f->server, STANDIN_ANSWER, OK_204);
+    standin_then(f->server, STANDIN_CLOSE, "");
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    assert_int_equal(post_two(f), IMX_INFLUX_UNKNOWN);
+    assert_int_equal(standin_requests(f->server), 3);
+    assert_int_equal(f->r.repeated, 2);
+    assert_int_equal(f->r.in_doubt, 2);
+}
+
+/* Which lines may be there though nobody says so. */
+static void test_in_doubt(void **state)
+{
+    fixture_t *f = *state;
+    char *text = http(500, "", "timeout");
+
+    answer_to(f, STANDIN_CLOSE, "");
+    assert_int_equal(f->r.in_doubt, 2);
+    answer_to(f, STANDIN_ANSWER, text);
+    assert_int_equal(f->r.in_doubt, 2);
+    free(text);
+    text = http(503, "", "busy");
+    answer_to(f, STANDIN_ANSWER, text);
+    assert_int_equal(f->r.in_doubt, 0);
+    free(text);
+    standin_say(f->server, STANDIN_HANG, "");
+    imx_influx_post(f->in, two_lines, 2);
+    assert_int_equal(imx_influx_in_doubt(f->in), 0);
+    assert_int_equal(imx_influx_is_out(f->in), 0);
+    wait_for_requests(f, standin_requests(f->server) + 1);
+    while (!imx_influx_is_out(f->in)) {
+        assert_int_equal(imx_influx_step(f->in, &f->r), IMX_INFLUX_BUSY);
+        imx_influx_wait(f->in, -1, 10);
+    }
+    assert_int_equal(imx_influx_in_doubt(f->in), 2);
+    imx_influx_abort(f->in);
 }
 
 static void assert_lost(fixture_t *f, imx_influx_answer_e answer, int code)
@@ -738,7 +843,7 @@ static void test_redirect(void **state)
     assert_non_null(strstr(f->r.reason, "/elsewhere?t=*******"));
     free(text);
     answer_to(f, STANDIN_CLOSE, "HTTP/1.1 302 x\r\n\r\n");
-    assert_string_equal(f->r.reason, "HTTP status 302");
+    assert_said(f, "HTTP status 302");
 }
 
 static void test_endless(void **state)
@@ -750,7 +855,7 @@ static void test_endless(void **state)
     answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 200 OK\r\n");   /* its head */
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
     answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 405 x\r\n\r\nno ");
-    assert_lost(f, IMX_INFLUX_REJECTED, CURLE_WRITE_ERROR);
+    assert_lost(f, IMX_INFLUX_RETRY, CURLE_WRITE_ERROR);
     assert_memory_equal(f->r.reason, "no X: xxx X: xxx", 16);
     answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 503 x\r\n\r\n");
     assert_lost(f, IMX_INFLUX_RETRY, CURLE_WRITE_ERROR);
@@ -1286,9 +1391,8 @@ static void assert_not_taken(fixture_t *f, const char *answer, const char *word)
     }
     /* the answer to lines that were sent plain is what it says */
     answer_to(f, STANDIN_CLOSE, answer);
-    assert_int_equal(f->r.answer, f->r.status == 501 ? IMX_INFLUX_RETRY
-                                  : f->r.status == 400 ? IMX_INFLUX_REFUSED
-                                                       : IMX_INFLUX_REJECTED);
+    assert_int_equal(f->r.answer, f->r.status == 400 ? IMX_INFLUX_REFUSED
+                                                     : IMX_INFLUX_RETRY);
     assert_null(strstr(f->r.reason, "gzip"));
 }
 
@@ -1415,6 +1519,7 @@ int main(void)
         TEST(test_urls),
         TEST(test_credentials),
         TEST(test_bad_files),
+        TEST(test_odd_files),
         TEST(test_reload),
         TEST(test_reload_busy),
         TEST(test_secret_hidden),
@@ -1425,6 +1530,8 @@ int main(void)
         TEST(test_changed_then_down),
         TEST(test_tls_fails),
         TEST(test_rewind),
+        TEST(test_rewind_once),
+        TEST(test_in_doubt),
         TEST(test_refused),
         TEST(test_refused_after_answer),
         TEST(test_connect_timeout),

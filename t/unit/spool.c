@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -57,6 +58,7 @@ static struct {
     int64_t clock;                      /* ns, 0: the real one */
     void (*before_open)(void);          /* once, before openat() */
     void (*before_fsync)(void);
+    void (*before_flock)(void);         /* once, when the file was made */
     char trace[4096];
 } world;
 
@@ -193,6 +195,17 @@ int fsync(int fd)
     return world.no_sync ? fcntl(fd, F_GETFD) >> 1 : (int)syscall(SYS_fsync, fd);
 }
 
+int flock(int fd, int operation)
+{
+    void (*before)(void) = world.before_flock;
+
+    if (before) {
+        world.before_flock = NULL;
+        before();
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     return fails("renameat", from)
@@ -280,7 +293,7 @@ static int open_at(const char *path, uint64_t max_bytes)
 
     memset(&sum, 0, sizeof sum);
     world.armed = 1;
-    err = imx_spool_open(&spool, path, max_bytes, note_log, &said, reason);
+    err = imx_spool_open(&spool, path, max_bytes, 0, note_log, &said, reason);
     world.armed = 0;
     if (err != 0) {
         assert_null(spool);
@@ -288,6 +301,8 @@ static int open_at(const char *path, uint64_t max_bytes)
         snprintf(said.text, sizeof said.text, "%s", reason);
     }
     else {
+        check_accounts();
+        imx_spool_trust(spool); /* these tests write true names */
         check_accounts();
     }
     return err;
@@ -373,9 +388,11 @@ static int oldest(void)
     int got, err;
 
     world.armed = 1;
-    got = imx_spool_oldest(spool, piece_bytes, piece_lines, &file);
+    got = imx_spool_next(spool, piece_bytes, piece_lines, &file);
     err = errno;
     world.armed = 0;
+    check_accounts();
+    imx_spool_count(spool, SIZE_MAX); /* of files that came meanwhile */
     check_accounts();
     errno = err;
     return got;
@@ -658,7 +675,7 @@ static void test_an_empty_directory(void **state)
     open_spool(0);
     check_totals(0, 0);
     assert_int_equal(oldest(), 0);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     world.armed = 1;
     imx_spool_done(spool, 0);
     world.armed = 0;
@@ -705,8 +722,8 @@ static void test_the_order_of_calls(void **state)
     open_spool(0);
     world.trace[0] = '\0';
     assert_int_equal(put(1, 2), 0);
-    assert_string_equal(world.trace, "fstatat openat writev fsync fstatat "
-                        "renameat fsync fstat");
+    assert_string_equal(world.trace, "fstatat openat fstat writev fsync "
+                        "fstatat renameat fsync fstat");
     assert_int_equal(oldest(), 1);
     world.trace[0] = '\0';
     done();
@@ -724,8 +741,8 @@ static void test_oldest_first_and_keep(void **state)
     assert_int_equal(put(1, 2), 0);
     assert_int_equal(put(3, 1), 0);
     check_oldest(1, 2);
-    imx_spool_keep(spool);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
+    imx_spool_put_back(spool);
     imx_spool_done(spool, 2);           /* too late */
     check_totals(2, 3);
     check_oldest(1, 2);
@@ -758,7 +775,7 @@ static void test_what_put_refuses(void **state)
     sum.put += IMX_SPOOL_LINES_MAX;
     assert_int_equal(oldest(), 1);
     assert_int_equal(file.count, IMX_SPOOL_LINES_MAX);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     for (i = 0; i < 5; i++) {
         spans[i].iov_base = text;
         spans[i].iov_len = sizeof text;
@@ -774,8 +791,8 @@ static void test_no_log_no_spool(void **state)
 
     (void)state;
     make_file(name_of(1, 0, 1, ".lp"), "torn", 4);
-    assert_int_equal(imx_spool_open(&spool, dir, 0, NULL, NULL, reason), 0);
-    assert_int_equal(imx_spool_oldest(spool, 1000, 1000, &file), 0);
+    assert_int_equal(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason), 0);
+    assert_int_equal(imx_spool_next(spool, 1000, 1000, &file), 0);
     imx_spool_close(NULL);
 }
 
@@ -800,7 +817,7 @@ static void test_a_write_that_fails(void **state)
     world.write_nothing = 1;
     assert_int_equal(put(1, 2), EIO);
     world.write_nothing = 0;
-    world.fail_at = world.calls + 3;    /* the first of several writev() */
+    world.fail_at = world.calls + 4;    /* the first of several writev() */
     world.err = ENOSPC;
     assert_int_equal(put(1, 2000), ENOSPC);
     assert_int_equal(count_names(""), 0);
@@ -1393,7 +1410,7 @@ static void test_lines_at_once(void **state)
     reopen();
     assert_int_equal(imx_spool_totals(spool).found, 6);
     check_oldest(14, 4);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     deliver(14, 4);
     assert_int_equal(put(100, 2), 0);   /* is behind it, whatever the clock */
     deliver(18, 2);
@@ -1436,7 +1453,7 @@ static void test_telegraf_16500_part_resent(void **state)
     check_totals(1, 7);
     done_some(3, 4);
     check_totals(1, 3);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     check_oldest(17, 3);
     reopen();
     deliver(17, 3);
@@ -1480,7 +1497,7 @@ static void test_a_part_of_a_file_that_is_gone(void **state)
     unlink(path_of((count_names(".lp"), last_name)));
     done_some(0, 4);
     assert_int_equal(imx_spool_totals(spool).lost, 6);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     assert_int_equal(oldest(), 0);
     check_totals(0, 0);
     assert_int_equal(said.count, 0);
@@ -1647,7 +1664,7 @@ static void test_quarantine_once(void **state)
     make_file(name_of(1, 0, 3, ".lp"), text, size - 5);
     open_spool(0);
     check_oldest(10, 2);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     world.trace[0] = '\0';
     check_oldest(10, 2);
     assert_string_equal(world.trace, "fstatat openat fstat pread");
@@ -1754,6 +1771,225 @@ static void test_out_of_file_descriptors(void **state)
     assert_int_equal(said.count, 0);
 }
 
+/* ---- who works in it, and what is believed ---- */
+
+static void look_at_it(void)
+{
+    imx_spool_look(spool);
+}
+
+/* The holder sees the *.tmp of a helper before the helper has locked it: the
+ * helper makes another one. */
+static void test_tmp_before_it_is_locked(void **state)
+{
+    char reason[IMX_SPOOL_REASON_MAX];
+    imx_spool_t *helper;
+    struct iovec line = { "m n=1 1\n", 8 };
+
+    (void)state;
+    open_spool(0);
+    assert_int_equal(imx_spool_open(&helper, dir, 0, 1, NULL, NULL, reason),
+                     0);
+    world.before_flock = look_at_it;
+    assert_int_equal(imx_spool_put(helper, &line, 1, &dropped), 0);
+    assert_null(world.before_flock);
+    imx_spool_close(helper);
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 1);
+    imx_spool_count(spool, SIZE_MAX);
+    check_totals(1, 1);
+}
+
+static void test_one_at_a_time(void **state)
+{
+    char reason[IMX_SPOOL_REASON_MAX];
+    imx_spool_t *second;
+
+    (void)state;
+    open_spool(0);
+    assert_int_equal(put(10, 2), 0);
+    assert_int_equal(imx_spool_open(&second, dir, 0, 0, NULL, NULL, reason),
+                     EBUSY);
+    assert_null(second);
+    assert_string_equal(reason, "another process works in it");
+    close_spool();
+    assert_int_equal(imx_spool_open(&second, dir, 0, 0, NULL, NULL, reason),
+                     0);
+    imx_spool_close(second);
+    open_spool(0);
+    deliver(10, 2);
+}
+
+/* Moved away and back while somebody else has taken it. */
+static void test_it_is_back_but_in_use(void **state)
+{
+    char away[sizeof dir + 8], reason[IMX_SPOOL_REASON_MAX];
+    imx_spool_t *second;
+
+    (void)state;
+    snprintf(away, sizeof away, "%s.away", dir);
+    open_spool(0);
+    assert_int_equal(rename(dir, away), 0);
+    assert_int_equal(put(10, 2), ENOENT);
+    assert_int_equal(rename(away, dir), 0);
+    assert_int_equal(imx_spool_open(&second, dir, 0, 0, NULL, NULL, reason),
+                     0);
+    assert_int_equal(put(10, 2), EBUSY);
+    imx_spool_close(second);
+    assert_int_equal(put(10, 2), 0);
+    deliver(10, 2);
+}
+
+static void test_an_abandoned_put_stores_nothing(void **state)
+{
+    (void)state;
+    open_spool(0);
+    imx_spool_abandon(spool);
+    assert_int_equal(put(10, 2), ECANCELED);
+    assert_int_equal(count_names(""), 0);
+}
+
+static void open_unbelieving(void)
+{
+    char reason[IMX_SPOOL_REASON_MAX];
+
+    memset(&sum, 0, sizeof sum);
+    assert_int_equal(imx_spool_open(&spool, dir, 0, 0, note_log, &said,
+                                    reason), 0);
+}
+
+/* A name is no proof: such a file was a million points "found" and "lost". */
+static void test_a_name_is_not_believed(void **state)
+{
+    imx_spool_totals_t t;
+
+    (void)state;
+    make_file(name_of(1, 0, 999999, ".lp"), "\n\n\n", 3);
+    make_lines_file(name_of(2, 0, 999999, ".lp"), 10, 3);
+    make_lines_file(name_of(3, 0, 0, ".lp"), 20, 2);
+    open_unbelieving();
+    t = imx_spool_totals(spool);
+    assert_int_equal(t.files, 3);
+    assert_int_equal(t.lines, 0);
+    assert_int_equal(t.uncounted, 3);
+    assert_int_equal(t.named, 2 * 999999);
+    assert_int_equal(imx_spool_count(spool, SIZE_MAX), 0);
+    t = imx_spool_totals(spool);
+    assert_int_equal(t.lines, 5);
+    assert_int_equal(t.found, 5);
+    assert_int_equal(t.uncounted, 0);
+    deliver(10, 3);
+    deliver(20, 2);
+    assert_int_equal(oldest(), 0);
+    t = imx_spool_totals(spool);
+    assert_int_equal(t.found, 5);
+    assert_int_equal(t.lost, 0);
+}
+
+/* Not before it is read; a part of it at a time. */
+static void test_lines_are_known_when_they_are_read(void **state)
+{
+    (void)state;
+    make_lines_file(name_of(1, 0, 999999, ".lp"), 10, 5);
+    open_unbelieving();
+    piece_lines = 2;
+    world.armed = 1;
+    assert_int_equal(imx_spool_next(spool, piece_bytes, 2, &file), 1);
+    world.armed = 0;
+    assert_int_equal(file.count, 2);
+    check_totals(1, 2);
+    finish_some(2);
+    check_totals(1, 0);
+    assert_int_equal(count_names(".lp"), 1);
+    assert_non_null(strstr(last_name, "-000000-"));
+    assert_int_equal(imx_spool_count(spool, SIZE_MAX), 0);
+    check_totals(1, 3);
+    deliver(12, 2);
+    deliver(14, 1);
+    assert_int_equal(imx_spool_totals(spool).found, 5);
+    assert_int_equal(imx_spool_totals(spool).lost, 0);
+}
+
+/* Much is not counted at once, so that a job has an end. */
+static void test_counting_in_steps(void **state)
+{
+    uint64_t before, steps = 0, i;
+
+    (void)state;
+    make_lines_file(name_of(1, 0, 1, ".lp"), 0, 100000); /* 3 MB */
+    for (i = 0; i < 600; i++) {
+        make_lines_file(name_of(2 + i, 0, 7, ".lp"), 100, 1);
+    }
+    open_unbelieving();
+    do {
+        before = imx_spool_totals(spool).lines;
+        steps++;
+    } while (imx_spool_count(spool, 1)
+             && imx_spool_totals(spool).lines > before);
+    assert_in_range(steps, 3, 50);
+    check_totals(601, 100600);
+    assert_int_equal(imx_spool_totals(spool).uncounted, 0);
+}
+
+/* The directory could not be listed: that it was changed is not forgotten. */
+static void test_a_scan_that_failed_is_made_again(void **state)
+{
+    (void)state;
+    open_spool(0);
+    assert_int_equal(put(10, 2), 0);
+    make_lines_file(name_of(1, 0, 2, ".lp"), 20, 2);
+    world.fail_call = "openat";
+    world.fail_name = ".";
+    world.err = EMFILE;
+    assert_int_equal(put(30, 2), EMFILE);
+    world.fail_call = world.fail_name = NULL;
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 2);
+}
+
+/* What is in all *.bad. */
+static void gather_bad(char *found)
+{
+    DIR *d = opendir(dir);
+    struct dirent *item;
+    ssize_t n;
+    int fd;
+
+    assert_non_null(d);
+    while ((item = readdir(d)) != NULL) {
+        if (strstr(item->d_name, ".bad") != NULL) {
+            fd = open(path_of(item->d_name), O_RDONLY);
+            n = read(fd, found, 30);
+            found += n > 0 ? n : 0;
+            close(fd);
+        }
+    }
+    closedir(d);
+}
+
+/* The file cannot be renamed after its first part: what is no line in the
+ * second part does not take the place of that in the first. */
+static void test_no_line_is_set_aside_twice_in_one_place(void **state)
+{
+    static const char data[] = "a n=1 1\n#first\nb n=2 2\n#second\nc n=3 3\n";
+    char found[64] = "";
+
+    (void)state;
+    make_file(name_of(1, 0, 3, ".lp"), data, sizeof data - 1);
+    open_spool(0);
+    piece_lines = 2;
+    world.fail_call = "renameat";
+    world.err = EROFS;
+    assert_int_equal(oldest(), 1);
+    finish_some(2);
+    assert_int_equal(oldest(), 1);
+    finish_some(1);
+    world.fail_call = NULL;
+    gather_bad(found);
+    assert_non_null(strstr(found, "#first\n"));
+    assert_non_null(strstr(found, "#second\n"));
+}
+
 /* ---- what a dead writer left ---- */
 
 static void test_tmp_of_dead_writers(void **state)
@@ -1786,10 +2022,17 @@ static void test_tmp_of_dead_writers(void **state)
     assert_int_equal(count_names(".bad"), 2);
 }
 
+/* As the helper of a server that ends, while the next one is at work. */
 static void look_from_outside(void)
 {
-    open_spool(0);
-    check_totals(0, 0);
+    char reason[IMX_SPOOL_REASON_MAX];
+
+    if (imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) != EBUSY
+        || strstr(reason, "another process") == NULL
+        || imx_spool_open(&spool, dir, 0, 1, NULL, NULL, reason) != 0
+        || imx_spool_totals(spool).files != 0) {
+        _exit(1);
+    }
     assert_int_equal(count_names(".tmp"), 1);
     _exit(7);
 }
@@ -2029,7 +2272,7 @@ static void test_a_file_removed_while_it_is_sent(void **state)
     assert_int_equal(imx_spool_totals(spool).lost, 0);
     check_oldest(20, 3);
     unlink(path_of((count_names(".lp"), last_name)));
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     assert_int_equal(oldest(), 0);
     assert_int_equal(imx_spool_totals(spool).lost, 3);
     assert_int_equal(said.count, 0);
@@ -2188,7 +2431,7 @@ static void test_another_directory_in_its_place(void **state)
     check_oldest(10, 3);
     assert_int_equal(rename(dir, away), 0);
     mkdir(dir, 0700);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     assert_int_equal(put(30, 3), 0);
     assert_int_equal(count_names(".lp"), 1);
     assert_true(exists(name));          /* the old one is left alone */
@@ -2270,7 +2513,7 @@ static void test_delivered_and_read_only(void **state)
     world.fail_at = 0;
     assert_int_equal(count_names(".lp"), 2);
     check_oldest(20, 3);
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     check_totals(1, 3);
     world.fail_call = NULL;
     deliver(20, 3);
@@ -2316,28 +2559,28 @@ static void as_nobody(void)
     int i;
 
     EXPECT(geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0));
-    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, reason) == 0);
+    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == 0);
     EXPECT(chmod(dir, 0500) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == EACCES);
     for (i = 0; i < 2; i++) {
-        EXPECT(imx_spool_oldest(spool, 1000, 1000, &file) == 1);
+        EXPECT(imx_spool_next(spool, 1000, 1000, &file) == 1);
         imx_spool_done(spool, file.count);
     }
-    EXPECT(imx_spool_oldest(spool, 1000, 1000, &file) == 0);
+    EXPECT(imx_spool_next(spool, 1000, 1000, &file) == 0);
     EXPECT(imx_spool_totals(spool).lines == 0);
     imx_spool_close(spool);
-    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, reason) == EACCES);
+    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == EACCES);
     EXPECT(strcmp(reason, "Permission denied") == 0);
     EXPECT(chmod(dir, 0700) == 0);
-    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, reason) == 0);
-    EXPECT(imx_spool_oldest(spool, 1000, 1000, &file) == 0);
+    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == 0);
+    EXPECT(imx_spool_next(spool, 1000, 1000, &file) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == 0);
     EXPECT(chmod(dir, 0000) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == EACCES);
     EXPECT(chmod(dir, 0700) == 0);
-    EXPECT(imx_spool_oldest(spool, 1000, 1000, &file) == 1);
+    EXPECT(imx_spool_next(spool, 1000, 1000, &file) == 1);
     imx_spool_close(spool);
 }
 
@@ -2364,7 +2607,7 @@ static void on_a_small_disk(void)
         || mount("none", dir, "tmpfs", MS_NOSUID, "size=256k,mode=0700") != 0) {
         _exit(NOT_POSSIBLE);
     }
-    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, reason) == 0);
+    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == 0);
     do {
         make_lines(stored, 500);
         err = imx_spool_put(spool, spans, 500, &dropped);
@@ -2375,7 +2618,7 @@ static void on_a_small_disk(void)
     EXPECT(count_names(".tmp") == 0);
     EXPECT(imx_spool_totals(spool).lines == stored);
     for (first = 0; first < stored; first += 500) {
-        EXPECT(imx_spool_oldest(spool, 99999, 1000, &file) == 1);
+        EXPECT(imx_spool_next(spool, 99999, 1000, &file) == 1);
         EXPECT(file.count == 500 && line_id(&file.lines[0]) == first);
         imx_spool_done(spool, file.count);
         make_lines(stored + first, 500);
@@ -2434,7 +2677,7 @@ static void step_deliver_part(void)
 {
     if (oldest() == 1 && file.count > 1) {
         done_some(0, 1);
-        imx_spool_keep(spool);
+        imx_spool_put_back(spool);
     }
 }
 
@@ -2445,7 +2688,7 @@ static void scenario(void)
 
     world.write_most = 25;
     world.armed = 1;
-    err = imx_spool_open(&spool, dir, 0, note_log, &said, reason);
+    err = imx_spool_open(&spool, dir, 0, 0, note_log, &said, reason);
     world.armed = 0;
     memset(&sum, 0, sizeof sum);
     if (err != 0) {
@@ -2455,7 +2698,7 @@ static void scenario(void)
     step_deliver();
     step_put(2010);
     oldest();
-    imx_spool_keep(spool);
+    imx_spool_put_back(spool);
     step_deliver();
     step_put(2020);
     step_deliver();
@@ -2726,7 +2969,7 @@ static void test_anything(void **state)
             }
             break;
         case 4:
-            imx_spool_keep(spool);
+            imx_spool_put_back(spool);
             if (below(20) == 0) {
                 forget_world();
                 close_spool();
@@ -2794,6 +3037,15 @@ int main(void)
         TEST(test_a_file_that_cannot_be_read),
         TEST(test_a_file_that_is_stuck),
         TEST(test_out_of_file_descriptors),
+        TEST(test_tmp_before_it_is_locked),
+        TEST(test_one_at_a_time),
+        TEST(test_it_is_back_but_in_use),
+        TEST(test_an_abandoned_put_stores_nothing),
+        TEST(test_a_name_is_not_believed),
+        TEST(test_lines_are_known_when_they_are_read),
+        TEST(test_counting_in_steps),
+        TEST(test_a_scan_that_failed_is_made_again),
+        TEST(test_no_line_is_set_aside_twice_in_one_place),
         TEST(test_tmp_of_dead_writers),
         TEST(test_tmp_of_a_living_writer),
         TEST(test_tmp_whose_name_is_taken),

@@ -1,0 +1,144 @@
+/*
+ * batch_source.c owns the way of lines from the batch to the sender and back.
+ * Entered by the monitor's thread of the child that holds the lease.
+ * A line that is accounted for stays so whoever dies.
+ */
+#include "deliver/batch_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLAIMS_MAX 1024
+
+/* A claimed segment, and what became of its lines so far. */
+typedef struct {
+    imx_batch_claim_t claim;
+    uint64_t left;                  /* whole lines not yet accounted for */
+    uint64_t fate[IMX_BATCH_FATES]; /* of the others */
+} part_t;
+
+struct imx_batch_source {
+    imx_source_t source; /* first: a source is cast to what it belongs to */
+    const imx_batch_t *batch;
+    size_t count, first; /* parts before the first one are settled */
+    part_t parts[CLAIMS_MAX];
+    imx_batch_claim_t claims[CLAIMS_MAX]; /* scratch */
+};
+
+static size_t add_part(imx_batch_source_t *b, const imx_batch_claim_t *claim,
+                       imx_influx_line_t *lines)
+{
+    part_t *part = &b->parts[b->count++];
+    size_t count = 0;
+    const char *text;
+    uint32_t i;
+
+    memset(part, 0, sizeof *part);
+    part->claim = *claim;
+    for (i = 0; i < claim->lines; i++) {
+        size_t len = imx_batch_line(b->batch, claim, i, &text);
+
+        if (len > 0) {
+            lines[count].data = text;
+            lines[count++].len = (uint32_t)len;
+        }
+    }
+    part->left = count;
+    return count;
+}
+
+/* Also those that have torn lines only. */
+static void settle_done(imx_batch_source_t *b)
+{
+    while (b->first < b->count && b->parts[b->first].left == 0) {
+        part_t *part = &b->parts[b->first++];
+
+        imx_batch_settle(b->batch, &part->claim, part->fate);
+    }
+}
+
+/* At most a quarter of the buffer: what InfluxDB has cannot be given up. */
+static size_t claims_max(const imx_batch_source_t *b)
+{
+    size_t n = imx_batch_segments(b->batch) / 4 + 1;
+
+    return n < CLAIMS_MAX ? n : CLAIMS_MAX;
+}
+
+static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
+                   uint64_t max_lines, uint64_t max_bytes)
+{
+    imx_batch_source_t *b = (imx_batch_source_t *)source;
+    uint64_t most = room - IMX_BATCH_SOURCE_SPARE;
+    size_t claimed, count = 0, i;
+
+    do {
+        claimed = imx_batch_claim(b->batch, b->claims, claims_max(b),
+                                  max_lines < most ? max_lines : most,
+                                  max_bytes);
+        b->count = b->first = 0;
+        for (i = 0; i < claimed; i++) {
+            count += add_part(b, &b->claims[i], lines + count);
+        }
+        settle_done(b);
+    } while (claimed > 0 && count == 0);
+    return count;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Exact as a sum: which of the lines were refused is not always known. */
+static void done(imx_source_t *source, size_t count, uint64_t rejected)
+{
+    imx_batch_source_t *b = (imx_batch_source_t *)source;
+    uint64_t left = count;
+
+    while (left > 0 && b->first < b->count) {
+        part_t *part = &b->parts[b->first];
+        uint64_t lines = least(left, part->left);
+        uint64_t bad = least(rejected, lines);
+
+        part->fate[IMX_BATCH_SENT] += lines - bad;
+        part->fate[IMX_BATCH_REJECTED] += bad;
+        part->left -= lines;
+        left -= lines;
+        rejected -= bad;
+        settle_done(b);
+    }
+}
+
+static void put_back(imx_source_t *source)
+{
+    imx_batch_source_t *b = (imx_batch_source_t *)source;
+
+    for (; b->first < b->count; b->first++) {
+        imx_batch_put_back(b->batch, &b->parts[b->first].claim);
+    }
+}
+
+imx_batch_source_t *imx_batch_source_create(const imx_batch_t *batch)
+{
+    imx_batch_source_t *b = calloc(1, sizeof *b);
+
+    if (b != NULL) {
+        b->source = (imx_source_t){ next, done, put_back, 1 };
+        b->batch = batch;
+    }
+    return b;
+}
+
+imx_source_t *imx_batch_source(imx_batch_source_t *b)
+{
+    return &b->source;
+}
+
+void imx_batch_source_destroy(imx_batch_source_t *b)
+{
+    if (b != NULL) {
+        put_back(&b->source);
+        free(b);
+    }
+}

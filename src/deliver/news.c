@@ -1,0 +1,291 @@
+/*
+ * news.c owns what the log and the board are told of delivery, and how often.
+ * Entered by a child's monitor thread.
+ * What was published on the board survives; a holder's copy of it does not.
+ */
+#include "deliver/news.h"
+
+#include "base/clock.h"
+#include "deliver/pace.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define MS IMX_CLOCK_MS
+#define QUIET (60000 * MS)          /* between two lines of one kind */
+#define REMINDER (3600 * 1000 * MS) /* between two lines on one outage */
+#define TEXT_MAX 1024
+
+int64_t imx_news_now(const imx_news_t *n)
+{
+    return n->now != NULL ? n->now(n->now_context) : imx_clock_now();
+}
+
+void imx_news_publish(imx_news_t *n)
+{
+    imx_batch_tell(n->batch, &n->board);
+}
+
+/*
+ * Lines that the last holder had sent, and had no answer to, are sent again:
+ * InfluxDB may have them.  A holder that gives the lease away leaves none.
+ */
+void imx_news_take_over(imx_news_t *n)
+{
+    n->board = imx_batch_told(n->batch);
+    n->board.repeated += n->board.under_way;
+    n->board.under_way = 0;
+}
+
+void imx_news_say(imx_news_t *n, imx_log_level_e level, const char *format,
+                  ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    n->log(n->log_context, level, text);
+}
+
+/* ---- how often ---- */
+
+/* A time that is further away than any holder would set is none. */
+int imx_news_is_quiet(const imx_news_t *n, imx_batch_trouble_e kind)
+{
+    int64_t now = imx_news_now(n), until = n->board.trouble[kind].quiet_until;
+
+    return until > now && until <= now + QUIET;
+}
+
+uint64_t imx_news_count(imx_news_t *n, imx_batch_trouble_e kind,
+                        uint64_t count)
+{
+    imx_batch_trouble_t *t = &n->board.trouble[kind];
+    uint64_t told = 0;
+
+    t->count += count;
+    if (t->count > 0 && !imx_news_is_quiet(n, kind)) {
+        told = t->count;
+        t->count = 0;
+        t->quiet_until = imx_news_now(n) + QUIET;
+    }
+    if (count > 0 || told > 0) {
+        imx_news_publish(n);
+    }
+    return told;
+}
+
+/* ---- answers and outages ---- */
+
+static void set_error(imx_news_t *n, const char *reason)
+{
+    snprintf(n->board.last_error, sizeof n->board.last_error, "%s", reason);
+}
+
+static int64_t real_time(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * 1000 * MS + t.tv_nsec;
+}
+
+void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines)
+{
+    n->board.last_status = r->status;
+    if (lines
+        && (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_PARTIAL)) {
+        n->board.last_flush = real_time();
+    }
+    set_error(n, r->answer == IMX_INFLUX_SENT ? "" : r->reason);
+    imx_news_publish(n);
+}
+
+static uint64_t lost_so_far(const imx_news_t *n)
+{
+    imx_batch_totals_t t = imx_batch_totals(n->batch);
+
+    return t.no_room + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_REJECTED]
+           + n->board.spool_dropped + n->board.spool_rejected;
+}
+
+int imx_news_is_down(const imx_news_t *n)
+{
+    return n->board.down_since != 0;
+}
+
+static void say_down(imx_news_t *n)
+{
+    imx_batch_delivery_t *d = &n->board;
+
+    d->down_said = 1;
+    d->down_again = imx_news_now(n) + REMINDER;
+    imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(20) "InfluxDB at %s does not "
+        "take points, they are kept until it does: %s", n->where,
+        d->last_error);
+}
+
+/* One line for one outage, however often the lease changes hands. */
+void imx_news_down(imx_news_t *n, const char *reason)
+{
+    imx_batch_delivery_t *d = &n->board;
+
+    set_error(n, reason);
+    if (!imx_news_is_down(n)) {
+        d->down_since = imx_news_now(n);
+        d->down_lost = lost_so_far(n);
+        d->down_said = 0;
+    }
+    if (!d->down_said && imx_news_count(n, IMX_BATCH_OUTAGE, 1)) {
+        say_down(n);
+    }
+    imx_news_publish(n);
+}
+
+/* A log that was rotated since must tell of the outage, too. */
+static void remind(imx_news_t *n)
+{
+    int64_t now = imx_news_now(n), next = n->board.down_again;
+
+    if (!imx_news_is_down(n) || !n->board.down_said) {
+        return;
+    }
+    if (now >= next || next > now + REMINDER) {
+        say_down(n);
+        imx_news_publish(n);
+    }
+}
+
+void imx_news_up(imx_news_t *n)
+{
+    imx_batch_delivery_t *d = &n->board;
+
+    if (!imx_news_is_down(n)) {
+        return;
+    }
+    if (d->down_said) {
+        imx_batch_totals_t t = imx_batch_totals(n->batch);
+
+        imx_news_say(n, IMX_LOG_NOTICE, IMX_LOGNO(21) "InfluxDB at %s takes "
+            "points again after %.1f s: %llu pending, %llu lost meanwhile",
+            n->where, (double)(imx_news_now(n) - d->down_since) / 1e9,
+            (unsigned long long)(t.pending + d->spool_lines),
+            (unsigned long long)(lost_so_far(n) - d->down_lost));
+    }
+    d->down_since = 0;
+    d->trouble[IMX_BATCH_OUTAGE].count = 0; /* an outage that was not told of */
+    imx_news_publish(n);
+}
+
+/* ---- lines that are refused or lost ---- */
+
+static void say_refused(imx_news_t *n, uint64_t count)
+{
+    uint64_t told = imx_news_count(n, IMX_BATCH_REFUSED, count);
+    const imx_batch_delivery_t *d = &n->board;
+
+    if (told > 0) {
+        imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(22) "InfluxDB refused %llu "
+            "points for good, the last ones because: %s%s%s",
+            (unsigned long long)told, d->refusal,
+            d->refused[0] ? "; one of them: " : "", d->refused);
+    }
+}
+
+void imx_news_refused(imx_news_t *n, uint64_t count, const char *reason,
+                      const imx_influx_line_t *line)
+{
+    imx_batch_delivery_t *d = &n->board;
+
+    snprintf(d->refusal, sizeof d->refusal, "%s", reason);
+    d->refused[0] = '\0';
+    if (line != NULL && line->len > 0) {
+        snprintf(d->refused, sizeof d->refused, "%.*s", (int)line->len - 1,
+                 line->data);
+    }
+    say_refused(n, count);
+}
+
+void imx_news_gave_up(imx_news_t *n, uint64_t count)
+{
+    uint64_t told = imx_news_count(n, IMX_BATCH_FULL, count);
+
+    if (told > 0) {
+        imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave "
+            "up the oldest %llu points", (unsigned long long)told);
+    }
+}
+
+/* Also what was lost while nobody held the lease, or nobody for long enough to
+ * tell of it. */
+static void watch_no_room(imx_news_t *n)
+{
+    uint64_t before = n->board.no_room_seen, lost;
+
+    n->board.no_room_seen = imx_batch_totals(n->batch).no_room;
+    lost = imx_news_count(n, IMX_BATCH_NO_ROOM,
+                          n->board.no_room_seen - before);
+    if (lost > 0) {
+        imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost "
+            "because the buffer was full", (unsigned long long)lost);
+    }
+}
+
+/* One line for each tag that has reached its limit. */
+static void watch_values(imx_news_t *n)
+{
+    const char *name;
+
+    while (n->values != NULL && (name = imx_values_news(n->values)) != NULL) {
+        imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(72) "the tag %s has %u "
+            "values, as many as InfluxMetricsTagLimit allows: others are "
+            "written as \"other\"", name, (unsigned)n->values->limit);
+    }
+}
+
+/* ---- what InfluxDB needs ---- */
+
+void imx_news_body_fits(imx_news_t *n)
+{
+    imx_batch_pace_t *p = &n->board.pace;
+    uint64_t bytes = imx_pace_news(p);
+    int told = bytes > 0 && imx_news_count(n, IMX_BATCH_TOO_LARGE, 1) > 0;
+
+    if (told) {
+        imx_news_say(n, IMX_LOG_NOTICE, IMX_LOGNO(24) "a body of %llu bytes is "
+            "too large for %s, bodies have at most %llu bytes from now on",
+            (unsigned long long)bytes, n->where, (unsigned long long)p->fits);
+    }
+    imx_pace_told(p, told);
+}
+
+void imx_news_created(imx_news_t *n, const char *database)
+{
+    if (imx_news_count(n, IMX_BATCH_CREATED, 1) > 0) {
+        imx_news_say(n, IMX_LOG_NOTICE, IMX_LOGNO(25) "CREATE DATABASE %s was "
+            "carried out at %s", database, n->where);
+    }
+}
+
+/* On the page as well: it is the reason why the outage goes on. */
+void imx_news_no_secret(imx_news_t *n, const char *reason)
+{
+    set_error(n, reason);
+    if (imx_news_count(n, IMX_BATCH_NO_SECRET, 1) > 0) {
+        imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(26) "the secret that InfluxDB "
+            "refused cannot be read again: %s", reason);
+    }
+    imx_news_publish(n);
+}
+
+void imx_news_watch(imx_news_t *n)
+{
+    watch_no_room(n);
+    watch_values(n);
+    say_refused(n, 0);
+    remind(n);
+}

@@ -1,0 +1,77 @@
+/*
+ * news.h owns what the log and the board are told of delivery, and how often.
+ * Entered by a child's monitor thread.
+ * The board is what the next holder goes on with: an outage is one outage, and
+ * a minute is one minute for the whole server, whoever holds the lease.
+ */
+#ifndef IMX_NEWS_H
+#define IMX_NEWS_H
+
+#include <stdint.h>
+
+#include "base/log.h"
+#include "deliver/influx.h"
+#include "shared/batch.h"
+#include "shared/values.h"
+
+typedef struct {
+    const imx_batch_t *batch;
+    const imx_values_t *values; /* NULL: there are none */
+    const char *where;          /* InfluxDB, as the log names it */
+    imx_log_fn log;
+    void *log_context;
+    int64_t (*now)(void *context); /* ns, monotonic; NULL: the clock */
+    void *now_context;
+    /* The holder's own copy of the board.  Whoever changes it publishes it. */
+    imx_batch_delivery_t board;
+} imx_news_t;
+
+/* ns of the monotonic clock, or of the test's. */
+int64_t imx_news_now(const imx_news_t *n);
+
+/* A new holder takes over what the last one had published. */
+void imx_news_take_over(imx_news_t *n);
+
+void imx_news_publish(imx_news_t *n);
+
+/* One line for the log; at most 1,000 bytes of it. */
+__attribute__((format(printf, 3, 4))) void imx_news_say(
+    imx_news_t *n, imx_log_level_e level, const char *format, ...);
+
+/* Counts, and returns what the log is to be told now: the first of its kind at
+ * once, then at most once a minute what came together; else 0. */
+uint64_t imx_news_count(imx_news_t *n, imx_batch_trouble_e kind,
+                        uint64_t count);
+
+/* Was a line of this kind written less than a minute ago? */
+int imx_news_is_quiet(const imx_news_t *n, imx_batch_trouble_e kind);
+
+/* InfluxDB answered lines, or CREATE DATABASE: for the status page. */
+void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines);
+
+/* Nothing is delivered, for this reason. */
+void imx_news_down(imx_news_t *n, const char *reason);
+int imx_news_is_down(const imx_news_t *n);
+
+/* InfluxDB takes points. */
+void imx_news_up(imx_news_t *n);
+
+/* InfluxDB refused so many lines for good.  line: one of them, or NULL. */
+void imx_news_refused(imx_news_t *n, uint64_t count, const char *reason,
+                      const imx_influx_line_t *line);
+
+/* A body that fits was found after some that were too large. */
+void imx_news_body_fits(imx_news_t *n);
+
+void imx_news_created(imx_news_t *n, const char *database);
+
+/* The secret that InfluxDB refused cannot be read again. */
+void imx_news_no_secret(imx_news_t *n, const char *reason);
+
+/* So many of the oldest points were given up, as the buffer was full. */
+void imx_news_gave_up(imx_news_t *n, uint64_t count);
+
+/* Every two seconds: what became due meanwhile, and what requests lost. */
+void imx_news_watch(imx_news_t *n);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * pace.c owns when the next body may be sent and how large it may be.
+ * Pure arithmetic, for the thread that holds the lease.
+ * What was learned is a struct on the board, so it survives every holder.
+ */
+#include "deliver/pace.h"
+
+#include <string.h>
+
+#define MS INT64_C(1000000) /* ns */
+#define BACKOFF_LEAST_MS 1000
+#define BACKOFF_MOST_MS 30000
+#define PATIENCE_LEAST (60000 * MS)
+#define PATIENCE_MOST (3600000 * MS)
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int is_within(int64_t value, int64_t low, int64_t high)
+{
+    return value >= low && value <= high;
+}
+
+/*
+ * Each of these values can be nonsense that another process wrote.  A time
+ * that is too far away is no time, not a long wait: the first holder that
+ * really backs off sets a right one.
+ */
+void imx_pace_take_over(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+                        uint64_t target, int64_t now)
+{
+    if (p->target != target) {
+        memset(p, 0, sizeof *p);
+        p->target = target;
+    }
+    if (!is_within(p->not_before, 0, now + IMX_PACE_ASKED_MOST_MS * MS)) {
+        p->not_before = 0;
+    }
+    if (!is_within(p->failed_at, 0, now)) {
+        p->failed_at = 0;
+    }
+    if (p->backoff_ms > BACKOFF_MOST_MS) {
+        p->backoff_ms = BACKOFF_MOST_MS;
+    }
+    p->answer_ms = least(p->answer_ms, (uint64_t)limits->timeout_ms);
+    if (p->fits == 0 || p->fits > limits->max_bytes) {
+        p->fits = limits->max_bytes;
+    }
+    if (p->passes < IMX_PACE_LEAST || p->passes > limits->max_bytes) {
+        p->passes = limits->max_bytes;
+    }
+    if (!is_within(p->patience, PATIENCE_LEAST, PATIENCE_MOST)) {
+        p->patience = PATIENCE_LEAST;
+    }
+    if (!is_within(p->grow_at, 0, now + p->patience)) {
+        p->grow_at = now + p->patience;
+    }
+}
+
+int imx_pace_is_due(const imx_batch_pace_t *p, int64_t now)
+{
+    return now >= p->not_before;
+}
+
+void imx_pace_try_now(imx_batch_pace_t *p)
+{
+    p->not_before = 0;
+}
+
+/* Full jitter above the least wait: a second to 2, 4, 8, 16, then always 30. */
+static int64_t random_wait_ms(imx_batch_pace_t *p, uint32_t random)
+{
+    uint64_t most = p->backoff_ms > 0 ? 2 * p->backoff_ms
+                                      : 2 * BACKOFF_LEAST_MS;
+
+    p->backoff_ms = least(most, BACKOFF_MOST_MS);
+    return BACKOFF_LEAST_MS
+           + (int64_t)(random % (p->backoff_ms - BACKOFF_LEAST_MS));
+}
+
+/* Two bodies that were on their way at once fail once. */
+void imx_pace_back_off(imx_batch_pace_t *p, int64_t now, int64_t began,
+                       int64_t asked_ms, uint32_t random)
+{
+    int64_t ms = asked_ms;
+
+    if (ms < 0 && began < p->failed_at) {
+        return;
+    }
+    p->failed_at = now;
+    if (ms < 0) {
+        ms = random_wait_ms(p, random);
+    }
+    else if (ms > IMX_PACE_ASKED_MOST_MS) {
+        ms = IMX_PACE_ASKED_MOST_MS;
+    }
+    p->not_before = now + ms * MS;
+}
+
+/*
+ * Bodies that pass quickly may grow again, up to what is allowed.  A body that
+ * was on its way already when another one failed does not say that the failure
+ * is over.
+ */
+int imx_pace_taken(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+                   int64_t now, int64_t began)
+{
+    int64_t took_ms = (now - began) / MS;
+    int is_over = began >= p->failed_at;
+
+    p->created = 0;
+    p->answer_ms = took_ms > 0 ? (uint64_t)took_ms : 0;
+    if (p->passes < limits->max_bytes && took_ms < limits->timeout_ms / 4) {
+        p->passes = least(2 * p->passes, limits->max_bytes);
+    }
+    p->backoff_ms = is_over ? 0 : p->backoff_ms;
+    return is_over;
+}
+
+/* A limit that somebody on the way had for a while only is found out. */
+static void grow(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+                 int64_t now)
+{
+    if (p->fits < limits->max_bytes && now >= p->grow_at) {
+        p->fits = p->fits < limits->max_bytes / 2 ? 2 * p->fits
+                                                  : limits->max_bytes;
+        p->grow_at = now + p->patience;
+        p->grew = 1;
+    }
+}
+
+uint64_t imx_pace_size(const imx_batch_pace_t *p)
+{
+    return least(p->fits, p->passes);
+}
+
+uint64_t imx_pace_body(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+                       int64_t now)
+{
+    grow(p, limits, now);
+    return imx_pace_size(p);
+}
+
+/* A limit that is there to stay is tried less and less often. */
+void imx_pace_too_large(imx_batch_pace_t *p, int64_t now, uint64_t bytes)
+{
+    if (p->grew) {
+        p->patience = p->patience < PATIENCE_MOST / 2 ? 2 * p->patience
+                                                      : PATIENCE_MOST;
+    }
+    p->grew = 0;
+    p->fits = bytes > 1 ? bytes / 2 : 1;
+    p->grow_at = now + p->patience;
+    p->too_large = p->too_large ? p->too_large : bytes;
+}
+
+uint64_t imx_pace_news(const imx_batch_pace_t *p)
+{
+    return p->told == 0 || p->fits < p->told / 4 ? p->too_large : 0;
+}
+
+void imx_pace_told(imx_batch_pace_t *p, int told)
+{
+    if (told) {
+        p->told = p->fits;
+    }
+    p->too_large = 0;
+    p->grew = 0;
+}
+
+/*
+ * Perhaps the way is too slow for so large a body, and it would be the next
+ * time.  A server that hangs looks the same, so there is an end to it.
+ */
+void imx_pace_too_slow(imx_batch_pace_t *p, uint64_t bytes)
+{
+    p->passes = bytes / 2 > IMX_PACE_LEAST ? bytes / 2 : IMX_PACE_LEAST;
+}
+
+/* Not the whole interval: an answer that comes once a second takes a little
+ * less than that, as the body was sent a little after the last one. */
+int imx_pace_wants_two(const imx_batch_pace_t *p,
+                       const imx_pace_limits_t *limits)
+{
+    return p->answer_ms * 4 >= (uint64_t)limits->interval_ms * 3
+           && p->answer_ms > 0;
+}

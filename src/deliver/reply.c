@@ -1,0 +1,78 @@
+/*
+ * reply.c owns what a server says, as it comes: see reply.h.
+ * Entered only by the thread that posts.
+ * Nothing survives a crash.
+ */
+#include "deliver/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "deliver/retry_after.h"
+
+#define ANSWER_MAX (1024 * 1024) /* bytes of an answer, before it is cut */
+
+void imx_reply_clear(imx_reply_t *r)
+{
+    r->received = r->kept = 0;
+    r->flooded = 0;
+    r->retry_after_ms = -1;
+    r->location[0] = '\0';
+}
+
+/* The value of the header line, if it has this name; its bytes in *len. */
+static const char *header_value(const char *line, size_t bytes,
+                                const char *name, size_t *len)
+{
+    size_t n = strlen(name);
+
+    if (bytes <= n || strncasecmp(line, name, n) != 0) {
+        return NULL;
+    }
+    *len = bytes - n;
+    return line + n;
+}
+
+/* An answer without end: curl ends the transfer when less is taken. */
+static size_t take_answer(imx_reply_t *r, size_t bytes)
+{
+    r->received += bytes;
+    r->flooded = r->received > ANSWER_MAX;
+    return r->flooded ? 0 : bytes;
+}
+
+/* A status line begins an answer; the one before was 100 or 103. */
+size_t imx_reply_header(char *data, size_t size, size_t n, void *reply)
+{
+    imx_reply_t *r = reply;
+    size_t bytes = size * n, len;
+    const char *value;
+
+    if (header_value(data, bytes, "HTTP/", &len)) {
+        r->retry_after_ms = -1;
+        r->location[0] = '\0';
+    }
+    value = header_value(data, bytes, "Retry-After:", &len);
+    if (value) {
+        r->retry_after_ms = imx_retry_after_ms(value, len, time(NULL));
+    }
+    value = header_value(data, bytes, "Location:", &len);
+    if (value) {
+        snprintf(r->location, sizeof(r->location), "%.*s", (int)len, value);
+    }
+    return take_answer(r, bytes);
+}
+
+/* Keeps the start; curl ends the transfer when less is taken than it gave. */
+size_t imx_reply_body(char *data, size_t size, size_t n, void *reply)
+{
+    imx_reply_t *r = reply;
+    size_t bytes = size * n, room = IMX_REPLY_KEPT - r->kept;
+    size_t len = bytes < room ? bytes : room;
+
+    memcpy(r->said + r->kept, data, len);
+    r->kept += len;
+    return take_answer(r, bytes);
+}

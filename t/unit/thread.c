@@ -1,0 +1,223 @@
+/*
+ * t/unit/thread.c: the life of a background thread: start, wake, wait, stop
+ * from another thread and from a signal handler.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define LIMIT_MS 20000 /* for what must happen soon, on a busy machine */
+
+static imx_thread_t thread;
+static _Atomic int rounds, left, may_end;
+
+static int until(_Atomic int *value, int least)
+{
+    int64_t deadline = imx_clock_now() + LIMIT_MS * IMX_CLOCK_MS;
+
+    while (atomic_load(value) < least && imx_clock_now() < deadline) {
+        imx_clock_pause(1);
+    }
+    return atomic_load(value) >= least;
+}
+
+/* Waits without a limit, so each round has been asked for. */
+static void go_round(void *data)
+{
+    (void)data;
+    while (!imx_thread_is_to_stop(&thread)) {
+        atomic_fetch_add(&rounds, 1);
+        imx_thread_wait(&thread, -1);
+    }
+    atomic_store(&left, imx_thread_is_to_leave(&thread));
+}
+
+static int make(void **state)
+{
+    (void)state;
+    atomic_store(&rounds, 0);
+    atomic_store(&left, -1);
+    atomic_store(&may_end, 0);
+    return imx_thread_init(&thread);
+}
+
+static int unmake(void **state)
+{
+    (void)state;
+    imx_thread_destroy(&thread);
+    return 0;
+}
+
+static void a_thread_waits_until_it_is_woken(void **state)
+{
+    int i;
+
+    (void)state;
+    assert_int_equal(imx_thread_start(&thread, go_round, NULL), 0);
+    for (i = 1; i <= 20; i++) {
+        assert_true(until(&rounds, i));
+        imx_thread_wake(&thread);
+    }
+    assert_true(until(&rounds, i));
+    imx_clock_pause(20);
+    assert_int_equal(atomic_load(&rounds), i); /* it waits again */
+    assert_int_equal(imx_thread_stop(&thread, LIMIT_MS), 1);
+    assert_int_equal(atomic_load(&left), 0);
+}
+
+static void a_wake_before_the_wait_is_not_lost(void **state)
+{
+    int64_t began = imx_clock_now();
+
+    (void)state;
+    imx_thread_wake(&thread);
+    imx_thread_wait(&thread, LIMIT_MS);
+    assert_true(imx_clock_now() - began < LIMIT_MS / 2 * IMX_CLOCK_MS);
+    began = imx_clock_now();
+    imx_thread_wait(&thread, 30); /* and it counts once */
+    assert_true(imx_clock_now() - began >= 29 * IMX_CLOCK_MS);
+}
+
+static void it_learns_that_it_is_to_leave(void **state)
+{
+    (void)state;
+    assert_int_equal(imx_thread_start(&thread, go_round, NULL), 0);
+    assert_true(until(&rounds, 1));
+    imx_thread_leave(&thread);
+    assert_int_equal(atomic_load(&left), -1); /* leave alone ends nothing */
+    assert_int_equal(imx_thread_stop(&thread, LIMIT_MS), 1);
+    assert_int_equal(atomic_load(&left), 1);
+}
+
+static void one_that_was_never_started_has_ended(void **state)
+{
+    (void)state;
+    assert_int_equal(imx_thread_stop(&thread, 0), 1);
+}
+
+static void hang(void *data)
+{
+    (void)data;
+    atomic_store(&rounds, 1);
+    while (!atomic_load(&may_end)) {
+        imx_clock_pause(1);
+    }
+}
+
+static void one_that_hangs_is_not_waited_for_longer_than_asked(void **state)
+{
+    int64_t began;
+
+    (void)state;
+    assert_int_equal(imx_thread_start(&thread, hang, NULL), 0);
+    assert_true(until(&rounds, 1));
+    began = imx_clock_now();
+    assert_int_equal(imx_thread_stop(&thread, 50), 0);
+    assert_true(imx_clock_now() - began >= 50 * IMX_CLOCK_MS);
+    atomic_store(&may_end, 1);
+    assert_int_equal(imx_thread_stop(&thread, LIMIT_MS), 1);
+}
+
+/* Runs after the thread's function has returned, as the end of a real thread's
+ * function in the module does: that code must not be unmapped yet. */
+static void be_slow(void *value)
+{
+    (void)value;
+    imx_clock_pause(200);
+    atomic_store(&rounds, 2);
+}
+
+static pthread_key_t key;
+
+static void end_slowly(void *data)
+{
+    (void)data;
+    pthread_setspecific(key, &key);
+    atomic_store(&rounds, 1);
+}
+
+static void it_has_ended_only_when_it_runs_nothing_any_more(void **state)
+{
+    (void)state;
+    assert_int_equal(pthread_key_create(&key, be_slow), 0);
+    assert_int_equal(imx_thread_start(&thread, end_slowly, NULL), 0);
+    assert_true(until(&rounds, 1));
+    assert_int_equal(imx_thread_stop(&thread, LIMIT_MS), 1);
+    assert_int_equal(atomic_load(&rounds), 2);
+    pthread_key_delete(key);
+}
+
+static volatile sig_atomic_t ended;
+
+static void stop_it(int sig)
+{
+    (void)sig;
+    ended = imx_thread_stop(&thread, LIMIT_MS);
+}
+
+static void it_can_be_stopped_in_a_signal_handler(void **state)
+{
+    struct sigaction action;
+
+    (void)state;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = stop_it;
+    sigaction(SIGUSR1, &action, NULL);
+    assert_int_equal(imx_thread_start(&thread, go_round, NULL), 0);
+    assert_true(until(&rounds, 1));
+    raise(SIGUSR1);
+    assert_int_equal(ended, 1);
+    signal(SIGUSR1, SIG_DFL);
+}
+
+static void no_descriptor_no_thread(void **state)
+{
+    struct rlimit was, none;
+    imx_thread_t other;
+
+    (void)state;
+    getrlimit(RLIMIT_NOFILE, &was);
+    none = was;
+    none.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &none);
+    assert_int_not_equal(imx_thread_init(&other), 0);
+    setrlimit(RLIMIT_NOFILE, &was);
+    assert_int_equal(imx_thread_stop(&other, 0), 1);
+    imx_thread_destroy(&other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_thread_waits_until_it_is_woken, make,
+                                        unmake),
+        cmocka_unit_test_setup_teardown(a_wake_before_the_wait_is_not_lost,
+                                        make, unmake),
+        cmocka_unit_test_setup_teardown(it_learns_that_it_is_to_leave, make,
+                                        unmake),
+        cmocka_unit_test_setup_teardown(one_that_was_never_started_has_ended,
+                                        make, unmake),
+        cmocka_unit_test_setup_teardown(
+            one_that_hangs_is_not_waited_for_longer_than_asked, make, unmake),
+        cmocka_unit_test_setup_teardown(
+            it_has_ended_only_when_it_runs_nothing_any_more, make, unmake),
+        cmocka_unit_test_setup_teardown(it_can_be_stopped_in_a_signal_handler,
+                                        make, unmake),
+        cmocka_unit_test_setup_teardown(no_descriptor_no_thread, make, unmake),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
