@@ -192,9 +192,9 @@ bench-encoder bench-flusher: bench-%: deps-build
 
 # ---- simulation: delivery in a world of its own (t/sim) ----
 
-# All of the rooms below httpd but what talks to InfluxDB, as one object whose
-# system calls are the simulation's.
-SIM_LIB = $(filter-out %/lineproto.o %/influx.o %/secret.o,$(UNIT_LIB))
+# The rooms below httpd as one object whose system calls are the simulation's:
+# of all but what talks to InfluxDB, what is needed.
+SIM_LIB = $(filter-out %/influx.o,$(UNIT_LIB))
 SIM_OBJECTS = $(patsubst t/sim/%.c,$(BUILD)/sim/%.o,$(wildcard t/sim/*.c))
 SEEDS ?= 1000
 FIRST ?= 1
@@ -203,9 +203,14 @@ $(BUILD)/sim/%.o: t/sim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
 
-$(BUILD)/sim/product-under-test.o: $(SIM_LIB) t/sim/calls.txt
+SIM_USES = $(BUILD)/sim/product.o $(BUILD)/sim/client.o
+
+$(BUILD)/sim/product-under-test.o: $(SIM_LIB) $(SIM_USES) t/sim/calls.txt
 	@mkdir -p $(@D)
-	$(LD) -r -o $@.all $(SIM_LIB)
+	rm -f $@.a
+	$(AR) rcs $@.a $(SIM_LIB)
+	$(LD) -r -o $@.all \
+	    $$(nm -u $(SIM_USES) | sed -n 's/ *U \(imx_\)/-u \1/p') $@.a
 	sed 's/.*/& sim_&/' t/sim/calls.txt >$@.names
 	objcopy --redefine-syms=$@.names $@.all $@
 

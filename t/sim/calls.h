@@ -94,6 +94,8 @@ int sim_renameat(int from, const char *old, int to, const char *new);
 int sim_unlinkat(int dir, const char *name, int flags);
 int sim_flock(int fd, int how);
 int sim_faccessat(int dir, const char *path, int how, int flags);
+int sim_mkdirat(int dir, const char *path, mode_t mode);
+int sim_fchown(int fd, uid_t user, gid_t group);
 int sim_ftruncate(int fd, off_t size);
 int sim_fcntl(int fd, int command, ...);
 DIR *sim_fdopendir(int fd);

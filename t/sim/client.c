@@ -11,6 +11,8 @@
 #include "sched.h"
 
 #include "deliver/influx.h"
+#include "deliver/reason.h"
+#include "deliver/retry_after.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +31,7 @@ int imx_influx_open(imx_influx_t **out, const imx_influx_options_t *o,
     process_point("influx open");
     *out = sim_calloc(1, sizeof **out);
     if (*out == NULL) {
-        imx_answer_explain(reason, "out of memory");
+        imx_reason_explain(reason, "out of memory");
         return ENOMEM;
     }
     (*out)->o = o;
@@ -66,7 +68,7 @@ static void explain(imx_influx_result_t *r, imx_influx_answer_e answer,
     r->status = 0;
     r->curl_code = code;
     r->dropped = -1;
-    imx_answer_explain(r->reason, reason);
+    imx_reason_explain(r->reason, reason);
 }
 
 static void sort(imx_influx_t *in, imx_influx_result_t *r)
@@ -75,7 +77,7 @@ static void sort(imx_influx_t *in, imx_influx_result_t *r)
 
     if (p->retry_after[0]) {
         r->retry_after_ms =
-            imx_answer_retry_after(p->retry_after, strlen(p->retry_after),
+            imx_retry_after_ms(p->retry_after, strlen(p->retry_after),
                                    (time_t)(calls_real_time() / SIM_SECOND));
     }
     if (p->creates) {
@@ -169,6 +171,17 @@ void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms)
     }
 }
 
+/* What went out and was not answered may be stored. */
+uint64_t imx_influx_in_doubt(const imx_influx_t *in)
+{
+    return in->post != NULL && in->post->was_sent ? in->post->count : 0;
+}
+
+int imx_influx_is_out(const imx_influx_t *in)
+{
+    return in->post != NULL && in->post->state >= POST_CAME;
+}
+
 void imx_influx_abort(imx_influx_t *in)
 {
     if (in->post != NULL) {
@@ -183,7 +196,7 @@ int imx_influx_reload_secret(imx_influx_t *in, char *reason)
 
     process_point("read the secret");
     if (influxdb_secret() < 0) {
-        imx_answer_explain(reason, "/secret: Permission denied");
+        imx_reason_explain(reason, "/secret: Permission denied");
         return -1;
     }
     in->secret = influxdb_secret();

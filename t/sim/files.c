@@ -447,6 +447,21 @@ int sim_flock(int fd, int how)
     return 0;
 }
 
+/* The world makes the directories; children do not. */
+int sim_mkdirat(int dir, const char *path, mode_t mode)
+{
+    (void)mode;
+    ledger_wrong("a child makes a directory, %d %s", dir, path);
+    return fail(EACCES);
+}
+
+int sim_fchown(int fd, uid_t user, gid_t group)
+{
+    (void)user;
+    (void)group;
+    return process_fd(fd, SIM_FD_FILE) != NULL ? fail(EPERM) : -1;
+}
+
 /* ---- what is in a directory ---- */
 
 typedef struct {
