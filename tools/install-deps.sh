@@ -35,9 +35,9 @@ for group; do
         commands="$commands gcc make apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl curl nghttp2-client"
+            pkg-config openssl curl nghttp2-client bindfs"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
-            victoria-metrics h2load openssl" ;;
+            victoria-metrics h2load openssl bindfs" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"

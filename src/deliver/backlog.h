@@ -38,7 +38,7 @@ typedef struct {
                          its log function is also called by the disk thread */
     const char *dir;  /* NULL: no spool */
     const char *before[IMX_BACKLOG_BEFORE]; /* NULL, or a former directory: its
-                         files are delivered, none is added */
+                         files are delivered, none is added; none is dir */
     uint64_t max_bytes;              /* of the files in dir, 0: no limit */
     uint64_t file_bytes, file_lines; /* about so many in a file: a body's */
     int is_inline;
@@ -81,6 +81,9 @@ size_t imx_backlog_put_oldest(imx_backlog_t *b);
 /* 1: the spool takes lines, or will within a second; so nothing need be given
  * up yet for want of room. */
 int imx_backlog_takes(const imx_backlog_t *b);
+
+/* 1: there are files to be delivered, as far as is known. */
+int imx_backlog_has_files(const imx_backlog_t *b);
 
 /* Since when the present job is under way, ns on the clock of news; 0: none
  * is. */

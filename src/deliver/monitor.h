@@ -1,8 +1,9 @@
 /*
- * monitor.h: the thread of a child that takes lines out of the batch and brings
- * them to InfluxDB, if it holds the server's lease; otherwise it waits to get
- * it.  Driven by a plain struct, so that a test can drive it step by step, with
- * its own clock and without a thread.
+ * monitor.h owns a child's delivery thread, and its way to the lease and from
+ * it.  If the child has the lease, it takes lines out of the batch and brings
+ * them to InfluxDB; if not, it waits to get it.
+ * Driven by a plain struct, so that a test can drive it step by step, with its
+ * own clock and without a thread.
  *
  * Ownership: options are copied, what they point to is borrowed until the
  * monitor is destroyed.
@@ -10,31 +11,7 @@
 #ifndef IMX_MONITOR_H
 #define IMX_MONITOR_H
 
-#include "shared/batch.h"
-#include "deliver/influx.h"
-#include "base/log.h"
-#include "shared/values.h"
-
-#define IMX_MONITOR_SPOOLS_BEFORE 3
-
-typedef struct {
-    const imx_batch_t *batch;
-    const imx_values_t *values; /* NULL: none */
-    imx_batch_child_t *child;   /* this child's view of the batch */
-    imx_influx_options_t influx;
-    int create_database;           /* v1: make a missing database */
-    int interval_ms;               /* of a tick */
-    int shutdown_ms;               /* for the last flush */
-    uint64_t max_bytes, max_lines; /* of one body */
-    const char *spool_dir;         /* NULL: no spool */
-    const char *spool_before[IMX_MONITOR_SPOOLS_BEFORE]; /* NULL, or what was
-                        spool_dir: its files are delivered, none is added */
-    uint64_t spool_max; /* bytes, 0: no limit */
-    imx_log_fn log;
-    void *log_context;
-    int64_t (*now)(void *context); /* ns, never goes back; NULL: the clock */
-    void *now_context;
-} imx_monitor_options_t;
+#include "deliver/monitor_options.h"
 
 typedef struct imx_monitor imx_monitor_t;
 
@@ -53,11 +30,12 @@ int imx_monitor_start(imx_monitor_t *m);
 void imx_monitor_leave(imx_monitor_t *m);
 
 /*
- * Tells the thread to end and waits until it has: at once when other children
+ * Tells the thread to end and waits until it has: soon when other children
  * live, after a last flush of at most shutdown_ms when this one is the last.
  * Async-signal-safe: prefork calls it in a signal handler.  Returns 1 when the
- * thread has ended, 0 when it has not within shutdown_ms and two seconds, or
- * half a second if it has nothing to flush.
+ * thread has ended and no other one of the monitor's is left.  Returns 0 when
+ * that took longer than shutdown_ms and some seconds, or than some more than a
+ * second if there is nothing to flush: the process is then to end by _exit().
  */
 int imx_monitor_stop(imx_monitor_t *m);
 

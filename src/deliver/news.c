@@ -16,6 +16,8 @@
 #define MS IMX_CLOCK_MS
 #define QUIET (60000 * MS)          /* between two lines of one kind */
 #define REMINDER (3600 * 1000 * MS) /* between two lines on one outage */
+#define SILENT (10000 * MS) /* a holder that does no step for so long */
+#define HANGS_MS 10000      /* a disk that takes longer hangs */
 #define TEXT_MAX 1024
 
 int64_t imx_news_now(const imx_news_t *n)
@@ -101,7 +103,7 @@ void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines)
         && (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_PARTIAL)) {
         n->board.last_flush = real_time();
     }
-    set_error(n, r->answer == IMX_INFLUX_SENT ? "" : r->reason);
+    set_error(n, r->answer == IMX_INFLUX_SENT ? "" : r->public_reason);
     imx_news_publish(n);
 }
 
@@ -118,7 +120,7 @@ int imx_news_is_down(const imx_news_t *n)
     return n->board.down_since != 0;
 }
 
-static void say_down(imx_news_t *n)
+static void say_down(imx_news_t *n, const char *reason)
 {
     imx_batch_delivery_t *d = &n->board;
 
@@ -126,22 +128,23 @@ static void say_down(imx_news_t *n)
     d->down_again = imx_news_now(n) + REMINDER;
     imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(20) "InfluxDB at %s does not "
         "take points, they are kept until it does: %s", n->where,
-        d->last_error);
+        reason);
 }
 
 /* One line for one outage, however often the lease changes hands. */
-void imx_news_down(imx_news_t *n, const char *reason)
+void imx_news_down(imx_news_t *n, const char *reason,
+                   const char *public_reason)
 {
     imx_batch_delivery_t *d = &n->board;
 
-    set_error(n, reason);
+    set_error(n, public_reason);
     if (!imx_news_is_down(n)) {
         d->down_since = imx_news_now(n);
         d->down_lost = lost_so_far(n);
         d->down_said = 0;
     }
     if (!d->down_said && imx_news_count(n, IMX_BATCH_OUTAGE, 1)) {
-        say_down(n);
+        say_down(n, reason);
     }
     imx_news_publish(n);
 }
@@ -155,7 +158,7 @@ static void remind(imx_news_t *n)
         return;
     }
     if (now >= next || next > now + REMINDER) {
-        say_down(n);
+        say_down(n, n->board.last_error);
         imx_news_publish(n);
     }
 }
@@ -263,6 +266,14 @@ void imx_news_body_fits(imx_news_t *n)
     imx_pace_told(p, told);
 }
 
+void imx_news_remark(imx_news_t *n, const char *reason)
+{
+    if (imx_news_count(n, IMX_BATCH_REMARK, 1) > 0) {
+        imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(82) "InfluxDB at %s has "
+            "taken points, and says: %s", n->where, reason);
+    }
+}
+
 void imx_news_created(imx_news_t *n, const char *database)
 {
     if (imx_news_count(n, IMX_BATCH_CREATED, 1) > 0) {
@@ -280,6 +291,46 @@ void imx_news_no_secret(imx_news_t *n, const char *reason)
             "refused cannot be read again: %s", reason);
     }
     imx_news_publish(n);
+}
+
+/* The page shows since when; a disk that answers again ends it. */
+void imx_news_spool_busy(imx_news_t *n, const char *dir, int64_t since)
+{
+    int64_t ms = since != 0 ? (imx_news_now(n) - since) / MS : 0;
+    int64_t hangs = ms >= HANGS_MS ? since : 0;
+
+    if (n->board.spool_hangs != hangs) {
+        n->board.spool_hangs = hangs;
+        imx_news_publish(n);
+    }
+    if (hangs != 0 && imx_news_count(n, IMX_BATCH_SPOOL_HANGS, 1) > 0) {
+        imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(81) "the disk of the spool %s "
+            "has not answered for %lld s: points go on to InfluxDB, and are "
+            "not moved to the spool", dir, (long long)(ms / 1000));
+    }
+}
+
+/* ---- a holder that does nothing ---- */
+
+void imx_news_beat(imx_news_t *n)
+{
+    imx_batch_beat(n->batch, imx_news_now(n));
+}
+
+/* Stopped by a signal or a debugger, or in a call that hangs. */
+void imx_news_watch_holder(imx_news_t *n)
+{
+    int64_t now = imx_news_now(n), beat = imx_batch_beaten(n->batch);
+    pid_t holder = imx_batch_holder_pid(n->batch);
+
+    if (holder == 0 || beat == 0 || now - beat < SILENT) {
+        return;
+    }
+    if (imx_batch_may_say_silent(n->batch, now, QUIET)) {
+        imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(80) "nobody delivers: child "
+            "%ld holds the lease and has done nothing for %lld s",
+            (long)holder, (long long)((now - beat) / (1000 * MS)));
+    }
 }
 
 void imx_news_watch(imx_news_t *n)

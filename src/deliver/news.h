@@ -49,8 +49,10 @@ int imx_news_is_quiet(const imx_news_t *n, imx_batch_trouble_e kind);
 /* InfluxDB answered lines, or CREATE DATABASE: for the status page. */
 void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines);
 
-/* Nothing is delivered, for this reason. */
-void imx_news_down(imx_news_t *n, const char *reason);
+/* Nothing is delivered, for this reason: for the log, and for the page, which
+ * shows no values of tags and fields. */
+void imx_news_down(imx_news_t *n, const char *reason,
+                   const char *public_reason);
 int imx_news_is_down(const imx_news_t *n);
 
 /* InfluxDB takes points. */
@@ -63,6 +65,9 @@ void imx_news_refused(imx_news_t *n, uint64_t count, const char *reason,
 /* A body that fits was found after some that were too large. */
 void imx_news_body_fits(imx_news_t *n);
 
+/* InfluxDB took lines, and said something that the administrator should know. */
+void imx_news_remark(imx_news_t *n, const char *reason);
+
 void imx_news_created(imx_news_t *n, const char *database);
 
 /* The secret that InfluxDB refused cannot be read again. */
@@ -70,6 +75,15 @@ void imx_news_no_secret(imx_news_t *n, const char *reason);
 
 /* So many of the oldest points were given up, as the buffer was full. */
 void imx_news_gave_up(imx_news_t *n, uint64_t count);
+
+/* A job of the spool is under way in dir since that time, 0: none is.  The disk
+ * is said to hang when that is long. */
+void imx_news_spool_busy(imx_news_t *n, const char *dir, int64_t since);
+
+/* The holder, at each step: it is alive.  Another child: says when the holder
+ * is not, once a minute for the server. */
+void imx_news_beat(imx_news_t *n);
+void imx_news_watch_holder(imx_news_t *n);
 
 /* Every two seconds: what became due meanwhile, and what requests lost. */
 void imx_news_watch(imx_news_t *n);

@@ -75,6 +75,8 @@ struct imx_batch_area {
     _Atomic uint32_t in_use;    /* segments that children may take */
     _Atomic uint32_t begun;     /* segments that were ever in use */
     _Atomic uint64_t homeless;  /* lines of children without an entry */
+    _Atomic int64_t beat;       /* when the holder was at work */
+    _Atomic int64_t silent;     /* when the log was told that it is not */
     _Atomic uint64_t told;      /* its last bit: the delivery to read */
     _Atomic uint64_t delivery[2][DELIVERY_WORDS];
 };
@@ -1091,6 +1093,26 @@ imx_batch_delivery_t imx_batch_told(const imx_batch_t *b)
     d.refusal[sizeof d.refusal - 1] = '\0';
     d.refused[sizeof d.refused - 1] = '\0';
     return d;
+}
+
+void imx_batch_beat(const imx_batch_t *b, int64_t now)
+{
+    atomic_store(&b->area->beat, now);
+}
+
+int64_t imx_batch_beaten(const imx_batch_t *b)
+{
+    return atomic_load(&b->area->beat);
+}
+
+int imx_batch_may_say_silent(const imx_batch_t *b, int64_t now, int64_t quiet)
+{
+    int64_t last = atomic_load(&b->area->silent);
+
+    if (last != 0 && last <= now && now - last < quiet) {
+        return 0;
+    }
+    return atomic_compare_exchange_strong(&b->area->silent, &last, now);
 }
 
 /* ---- for the tests ---- */

@@ -250,6 +250,7 @@ typedef enum {
     IMX_BATCH_SPOOL_FULL,
     IMX_BATCH_CREATED,
     IMX_BATCH_SPOOL_HANGS,
+    IMX_BATCH_REMARK,
     IMX_BATCH_TROUBLES
 } imx_batch_trouble_e;
 
@@ -289,6 +290,18 @@ typedef struct {
  * publishes together, so the sum holds between any two instructions.
  */
 #define IMX_BATCH_ERROR_MAX 256
+#define IMX_BATCH_SPOOLS 4
+
+/* The account of one directory of files; backlog_account.h has the
+ * arithmetic. */
+typedef struct {
+    uint64_t id;    /* a hash of its path, 0: it was never opened */
+    uint64_t lines; /* that are counted and are to be in its files; not for the
+                       one in use, which has what is in no other */
+    uint64_t is_known; /* 1: all files that were there have been counted */
+    uint64_t is_used;  /* 1: the log was told that another process uses it */
+} imx_batch_spool_t;
+
 #define IMX_BATCH_REFUSED_MAX 408
 typedef struct {
     int64_t last_flush;       /* ns since 1970, 0: none yet */
@@ -301,6 +314,8 @@ typedef struct {
     uint64_t spool_delivered; /* lines that left it: InfluxDB has them, */
     uint64_t spool_rejected;  /* refused them, */
     uint64_t spool_dropped;   /* or they are lost */
+    imx_batch_spool_t spools[IMX_BATCH_SPOOLS]; /* the one in use, and former
+                                                   ones */
     int64_t next_tick;        /* ns, monotonic; 0: none yet */
     int64_t down_since;       /* ns, monotonic; 0: delivery works */
     uint64_t down_lost;       /* lines lost before that */
@@ -308,6 +323,8 @@ typedef struct {
     int64_t down_again;       /* and does again at that time, ns, monotonic */
     uint64_t repeated;        /* lines that were sent again, or will be, as
                                  InfluxDB may have them already or not */
+    int64_t spool_hangs;      /* ns, monotonic: since when a disk does not
+                                 answer; 0: it does */
     uint64_t under_way;       /* lines that InfluxDB has no answer to yet */
     imx_batch_pace_t pace;
     uint64_t no_room_seen;    /* no_room, as far as trouble[] has it */
@@ -321,6 +338,12 @@ typedef struct {
  * writer that was killed had not finished is not seen. */
 void imx_batch_tell(const imx_batch_t *b, const imx_batch_delivery_t *d);
 imx_batch_delivery_t imx_batch_told(const imx_batch_t *b);
+
+/* Holder: is at work at that time, ns of the monotonic clock.  Any: when it was,
+ * 0: never; may the caller say now that it is not?  Once in `quiet` ns. */
+void imx_batch_beat(const imx_batch_t *b, int64_t now);
+int64_t imx_batch_beaten(const imx_batch_t *b);
+int imx_batch_may_say_silent(const imx_batch_t *b, int64_t now, int64_t quiet);
 
 /* Any: when the area was made, ns since 1970; the pid of the child that holds
  * the lease, 0 when there is none. */

@@ -1,0 +1,159 @@
+/*
+ * ending.c owns the end: of a child, of the last child, and of the server.
+ * Entered by a child's monitor thread, or by the helper that the parent forks.
+ * What could not be delivered is in the batch or in the spool afterwards.
+ */
+#include "deliver/ending.h"
+
+#include "base/clock.h"
+#include "deliver/pace.h"
+
+#include <stdlib.h>
+
+#define MS IMX_CLOCK_MS
+#define LEAVE_MS 200 /* for an answer, where it is not known to take longer */
+#define LOOK_MS 10
+
+typedef struct {
+    imx_holder_t *h;
+    int64_t deadline;
+    int ends_server;
+    int (*is_relieved)(void *context);
+    void *context;
+} ending_t;
+
+static int64_t now_of(const ending_t *e)
+{
+    return imx_news_now(imx_holder_news(e->h));
+}
+
+/* A living child is there to deliver.  At a graceful restart the last of the
+ * old children can be gone before the first of the new ones is there: the old
+ * one begins, and leaves the rest to the new one. */
+static int is_relieved(const ending_t *e)
+{
+    return e->is_relieved != NULL && e->is_relieved(e->context);
+}
+
+static int is_over(const ending_t *e)
+{
+    return now_of(e) >= e->deadline || is_relieved(e);
+}
+
+/* ---- answers that are due ---- */
+
+static int answer_ms(imx_holder_t *h)
+{
+    uint64_t usual = 2 * imx_holder_news(h)->board.pace.answer_ms;
+
+    if (usual < LEAVE_MS) {
+        return LEAVE_MS;
+    }
+    return usual < IMX_ENDING_ANSWER_MS ? (int)usual : IMX_ENDING_ANSWER_MS;
+}
+
+/* A body that is not yet out can be cut short: InfluxDB stores none of it. */
+static void take_answers(imx_holder_t *h)
+{
+    int64_t deadline = imx_clock_now() + answer_ms(h) * MS;
+
+    while (imx_holder_advance(h) && imx_holder_is_out(h)
+           && imx_clock_now() < deadline) {
+        imx_holder_wait(h, -1, LOOK_MS);
+    }
+}
+
+void imx_ending_leave(imx_holder_t *h)
+{
+    if (imx_holder_is_one(h)) {
+        take_answers(h);
+    }
+    imx_holder_give(h);
+}
+
+/* ---- the last delivery ---- */
+
+/* Another child that is just leaving may hold the lease for the same purpose.
+ * Tried at least once, however short the time is: the spool needs it, too. */
+static int get_lease(ending_t *e)
+{
+    while (!imx_holder_is_one(e->h)
+           && !imx_holder_take(e->h, e->ends_server)) {
+        if (is_over(e)) {
+            return 0;
+        }
+        imx_clock_pause(LOOK_MS);
+    }
+    return 1;
+}
+
+/* Sends all there is until it is done, a body fails, the time is over, or there
+ * is a new child. */
+static void send_all(ending_t *e)
+{
+    for (;;) {
+        while (imx_holder_advance(e->h)) {
+            if (is_over(e)) {
+                return;
+            }
+            imx_holder_wait(e->h, -1, LOOK_MS);
+        }
+        if (is_over(e) || !imx_holder_send(e->h)) {
+            return;
+        }
+    }
+}
+
+/* One last attempt, though InfluxDB may have asked for patience.  What it asked
+ * for still holds for whoever comes next. */
+static void deliver(ending_t *e)
+{
+    imx_news_t *news = imx_holder_news(e->h);
+    imx_batch_pace_t *pace = &news->board.pace;
+    int64_t before = pace->not_before;
+
+    imx_holder_seal(e->h);
+    imx_pace_try_now(pace);
+    send_all(e);
+    if (imx_pace_is_due(pace, now_of(e))) {
+        pace->not_before = before;
+        imx_news_publish(news);
+    }
+}
+
+static void spool_rest(ending_t *e)
+{
+    imx_holder_abort(e->h);
+    imx_holder_seal(e->h);
+    imx_holder_spool(e->h, IMX_ENDING_SPOOL_MS);
+}
+
+static void end(ending_t *e, int shutdown_ms)
+{
+    e->deadline = now_of(e) + shutdown_ms * MS;
+    if (get_lease(e)) {
+        deliver(e);
+        if (is_relieved(e)) {
+            take_answers(e->h);
+        }
+        else {
+            spool_rest(e);
+        }
+    }
+    imx_holder_give(e->h);
+}
+
+void imx_ending_last(imx_holder_t *h, int shutdown_ms,
+                     int (*relieved)(void *context), void *context)
+{
+    ending_t e = { .h = h, .is_relieved = relieved, .context = context };
+
+    end(&e, shutdown_ms);
+}
+
+void imx_ending_server(imx_holder_t *h, int shutdown_ms)
+{
+    ending_t e = { .h = h, .ends_server = 1 };
+
+    end(&e, shutdown_ms);
+}

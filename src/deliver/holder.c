@@ -1,0 +1,575 @@
+/*
+ * holder.c owns the duties of the child that delivers, and their order.
+ * Entered by a child's monitor thread.
+ * The lease, the batch and the board survive the holder.
+ */
+#include "deliver/holder.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "deliver/backlog.h"
+#include "deliver/batch_source.h"
+#include "deliver/pace.h"
+#include "deliver/sender.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MS IMX_CLOCK_MS
+#define LOOK_MS 100             /* does the buffer fill? */
+#define LOOK_SOON_MS 10         /* it does, or two bodies are under way */
+#define WATCH_EVERY (2000 * MS) /* look for dead children, and for news */
+#define TICK_LATE (60000 * MS)  /* a next tick so long ago says nothing */
+#define BACKLOG_END_MS 200      /* for the disk, when the lease is given up */
+#define SENDERS 2
+
+struct imx_holder {
+    imx_monitor_options_t o;
+    void (*wake)(void *context);
+    void *wake_context;
+    imx_news_t news;
+    imx_pace_limits_t limits;
+    imx_sender_t *senders[SENDERS];
+    imx_batch_source_t *sources[SENDERS];
+    imx_backlog_t *backlog; /* NULL until this child is the holder */
+    uint32_t epoch;         /* of the configuration */
+    int is_holder, hangs;
+    int64_t next_tick, next_watch;
+    uint64_t to_drain; /* a tick's lines that are not yet out */
+    uint64_t random;
+};
+
+static int64_t now_of(const imx_holder_t *h)
+{
+    return imx_news_now(&h->news);
+}
+
+static imx_batch_pace_t *pace(imx_holder_t *h)
+{
+    return &h->news.board.pace;
+}
+
+/* ---- the lease ---- */
+
+/* FNV-1a over all that says which InfluxDB it is, and as whom. */
+static uint64_t hash(uint64_t so_far, const char *text)
+{
+    const char *p = text != NULL ? text : "";
+
+    do {
+        so_far = (so_far ^ (unsigned char)*p) * 1099511628211u;
+    } while (*p++ != '\0');
+    return so_far;
+}
+
+static uint64_t target_of(const imx_influx_options_t *o)
+{
+    const char *parts[] = { o->url,        o->unix_socket,
+                            o->database,   o->retention_policy,
+                            o->org,        o->bucket,
+                            o->user,       o->password_file,
+                            o->token_file, NULL };
+    uint64_t sum = 14695981039346656037u + (uint64_t)o->api;
+    size_t i;
+
+    for (i = 0; i < sizeof parts / sizeof *parts; i++) {
+        sum = hash(sum, parts[i]);
+    }
+    return sum;
+}
+
+/*
+ * The phase of the tick is the server's own, so that a fleet does not flush in
+ * one instant.  A new holder goes on with it: where children are recycled all
+ * the time, none might live until a tick of its own.
+ */
+static int64_t first_tick(imx_holder_t *h)
+{
+    int64_t now = now_of(h), interval = h->o.interval_ms * MS;
+    int64_t next = h->news.board.next_tick;
+
+    return next > now - TICK_LATE && next < now + interval
+               ? next
+               : now
+                     + imx_random_below(&h->random, (uint32_t)h->o.interval_ms)
+                           * MS;
+}
+
+/* Only the holder needs it, and only then is known for what. */
+static int make_backlog(imx_holder_t *h, int ends_server)
+{
+    imx_backlog_options_t o = {
+        .batch = h->o.batch,
+        .news = &h->news,
+        .dir = h->o.spool_dir,
+        .max_bytes = h->o.spool_max,
+        .file_bytes = h->o.max_bytes,
+        .file_lines = h->o.max_lines,
+        .is_inline = ends_server || h->o.waits_for_disk,
+        .ends_server = ends_server,
+        .wake = h->wake,
+        .wake_context = h->wake_context
+    };
+    int i;
+
+    for (i = 0; i < IMX_BACKLOG_BEFORE; i++) {
+        o.before[i] = h->o.spool_before[i];
+    }
+    if (h->backlog == NULL) {
+        h->backlog = imx_backlog_create(&o);
+    }
+    return h->backlog != NULL;
+}
+
+int imx_holder_take(imx_holder_t *h, int ends_server)
+{
+    int64_t now = now_of(h);
+
+    if (!make_backlog(h, ends_server)
+        || !imx_batch_lease_take(h->o.batch, h->o.child->slot)) {
+        return 0;
+    }
+    h->is_holder = 1;
+    imx_news_take_over(&h->news);
+    imx_pace_take_over(pace(h), &h->limits, target_of(&h->o.influx), now);
+    imx_batch_recover(h->o.batch);
+    imx_batch_trim(h->o.batch);
+    h->next_watch = now;
+    h->next_tick = first_tick(h);
+    imx_news_publish(&h->news);
+    imx_backlog_begin(h->backlog);
+    imx_news_say(&h->news, IMX_LOG_DEBUG,
+                 IMX_LOGNO(29) "child %u delivers for the server",
+                 (unsigned)h->o.child->slot);
+    return 1;
+}
+
+int imx_holder_is_one(const imx_holder_t *h)
+{
+    return h->is_holder;
+}
+
+int imx_holder_is_superseded(const imx_holder_t *h)
+{
+    return imx_batch_epoch(h->o.batch) != h->epoch
+           && imx_batch_has_child_since(h->o.batch, h->epoch + 1);
+}
+
+void imx_holder_abort(imx_holder_t *h)
+{
+    int i;
+
+    for (i = 0; i < SENDERS; i++) {
+        imx_sender_abort(h->senders[i]);
+    }
+}
+
+void imx_holder_give(imx_holder_t *h)
+{
+    if (!h->is_holder) {
+        return;
+    }
+    imx_holder_abort(h);
+    if (!imx_backlog_end(h->backlog, BACKLOG_END_MS)) {
+        h->hangs = 1;
+    }
+    imx_news_publish(&h->news);
+    h->is_holder = 0;
+    imx_batch_lease_give(h->o.batch);
+}
+
+int imx_holder_hangs(const imx_holder_t *h)
+{
+    return h->hangs;
+}
+
+void imx_holder_watch(imx_holder_t *h)
+{
+    imx_news_watch_holder(&h->news);
+}
+
+/* ---- first duty: salvage ---- */
+
+static void salvage(imx_holder_t *h)
+{
+    imx_batch_reap(h->o.batch, now_of(h) >= h->next_watch);
+}
+
+/* ---- second duty: make room ---- */
+
+/* Gives up the oldest sealed segment.  Returns 0 when there is none. */
+static int drop_oldest(imx_holder_t *h, uint64_t *dropped)
+{
+    imx_batch_claim_t claim;
+    uint64_t fate[IMX_BATCH_FATES] = { 0 };
+    const char *text;
+    uint32_t i;
+
+    if (imx_batch_claim(h->o.batch, &claim, 1, 1, 1) == 0) {
+        return 0;
+    }
+    for (i = 0; i < claim.lines; i++) {
+        fate[IMX_BATCH_DROPPED] += imx_batch_line(h->o.batch, &claim, i, &text)
+                                   > 0;
+    }
+    imx_batch_settle(h->o.batch, &claim, fate);
+    *dropped += fate[IMX_BATCH_DROPPED];
+    return 1;
+}
+
+/*
+ * So that requests find free segments: moves the oldest lines to the spool, one
+ * file a step and in time, while InfluxDB takes nothing.  Without a spool that
+ * takes them, or when it is too slow, they are given up.
+ */
+static void make_room(imx_holder_t *h, imx_batch_load_t *level)
+{
+    size_t least = level->segments / 16 + 1;
+    size_t wanted = imx_news_is_down(&h->news) ? level->segments / 2 : least;
+    uint64_t dropped = 0;
+
+    if (level->free_segments < wanted
+        && imx_backlog_put_oldest(h->backlog) > 0) {
+        *level = imx_batch_load(h->o.batch);
+    }
+    while (level->free_segments < least && !imx_backlog_takes(h->backlog)
+           && drop_oldest(h, &dropped)) {
+        *level = imx_batch_load(h->o.batch);
+    }
+    if (dropped > 0) {
+        imx_news_gave_up(&h->news, dropped);
+    }
+}
+
+/* ---- third duty: send ---- */
+
+int imx_holder_advance(imx_holder_t *h)
+{
+    int i, busy = 0;
+
+    for (i = 0; i < SENDERS; i++) {
+        uint64_t done;
+
+        busy |= imx_sender_step(h->senders[i]);
+        done = imx_sender_done(h->senders[i]);
+        h->to_drain -= done < h->to_drain ? done : h->to_drain;
+    }
+    return busy;
+}
+
+int imx_holder_is_out(const imx_holder_t *h)
+{
+    return imx_sender_is_out(h->senders[0])
+           || imx_sender_is_out(h->senders[1]);
+}
+
+static int is_full_body(imx_holder_t *h, const imx_batch_load_t *level)
+{
+    return level->sealed_bytes >= imx_pace_size(pace(h))
+           || level->sealed_lines >= h->o.max_lines;
+}
+
+/* A second body is only of use where answers are slow and InfluxDB works. */
+static int wants_second(imx_holder_t *h)
+{
+    return imx_pace_wants_two(pace(h), &h->limits)
+           && !imx_news_is_down(&h->news);
+}
+
+/*
+ * Seals what the children are filling, so that it is sent: once an interval,
+ * also while sending goes on, as segments that are full must not keep the tick
+ * from the others.  But not while InfluxDB takes nothing, or has not answered
+ * yet: there is no point in it then, and sealing eats segments.
+ */
+static void tick(imx_holder_t *h)
+{
+    int64_t now = now_of(h), interval = h->o.interval_ms * MS;
+
+    if (now < h->next_tick || !imx_pace_is_due(pace(h), now)
+        || (imx_news_is_down(&h->news) && h->to_drain > 0)
+        || (imx_sender_is_posting(h->senders[0])
+            && (imx_sender_is_posting(h->senders[1]) || !wants_second(h)))) {
+        return;
+    }
+    h->next_tick += (now - h->next_tick) / interval * interval + interval;
+    h->news.board.next_tick = h->next_tick;
+    imx_news_publish(&h->news);
+    if (h->o.report != NULL) {
+        h->o.report(h->o.report_context);
+    }
+    imx_batch_seal_all(h->o.batch);
+    h->to_drain = imx_batch_load(h->o.batch).sealed_lines
+                  + imx_sender_left(h->senders[0])
+                  + imx_sender_left(h->senders[1]);
+}
+
+/* Is there something for the first sender?  At a tick, or earlier when a body
+ * is full. */
+static int is_due(imx_holder_t *h, const imx_batch_load_t *level)
+{
+    return h->to_drain > 0 || imx_backlog_has_files(h->backlog)
+           || is_full_body(h, level)
+           || level->free_segments < level->segments / 2;
+}
+
+/* Live lines first, then those of the spool. */
+static int take_next(imx_holder_t *h)
+{
+    if (imx_sender_take(h->senders[0], imx_batch_source(h->sources[0]))) {
+        return 1;
+    }
+    h->to_drain = 0;
+    return imx_sender_take(h->senders[0], imx_backlog_source(h->backlog));
+}
+
+static int send_first(imx_holder_t *h, const imx_batch_load_t *level)
+{
+    imx_sender_t *s = h->senders[0];
+
+    if (imx_sender_is_posting(s)) {
+        return 0;
+    }
+    if (!imx_sender_has_work(s) && !(is_due(h, level) && take_next(h))) {
+        return 0;
+    }
+    return imx_sender_post(s);
+}
+
+static int send_second(imx_holder_t *h)
+{
+    imx_sender_t *s = h->senders[1];
+    imx_batch_load_t level;
+
+    if (imx_sender_is_posting(s)) {
+        return 0;
+    }
+    if (!imx_sender_has_work(s)) {
+        if (!imx_sender_is_posting(h->senders[0]) || !wants_second(h)) {
+            return 0;
+        }
+        level = imx_batch_load(h->o.batch);
+        if (!is_full_body(h, &level)
+            || !imx_sender_take(s, imx_batch_source(h->sources[1]))) {
+            return 0;
+        }
+    }
+    return imx_sender_post(s);
+}
+
+/* Returns 1 when something was begun. */
+static int send_due(imx_holder_t *h, const imx_batch_load_t *level)
+{
+    if (!imx_pace_is_due(pace(h), now_of(h))) {
+        return 0;
+    }
+    return send_first(h, level) | send_second(h);
+}
+
+int imx_holder_send(imx_holder_t *h)
+{
+    imx_sender_t *first = h->senders[0], *second = h->senders[1];
+
+    if (!imx_pace_is_due(pace(h), now_of(h))) {
+        return 0;
+    }
+    if (imx_sender_has_work(second)) {
+        return imx_sender_post(second);
+    }
+    return (imx_sender_has_work(first)
+            || imx_sender_take(first, imx_batch_source(h->sources[0])))
+           && imx_sender_post(first);
+}
+
+/* ---- the other duties ---- */
+
+static void watch(imx_holder_t *h)
+{
+    int64_t now = now_of(h);
+
+    if (now >= h->next_watch) {
+        h->next_watch = now + WATCH_EVERY;
+        imx_news_spool_busy(&h->news, imx_backlog_busy_dir(h->backlog),
+                            imx_backlog_busy_since(h->backlog));
+        imx_news_watch(&h->news);
+    }
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* When a step is due again, if nobody wakes the thread. */
+static int pause_of(imx_holder_t *h, const imx_batch_load_t *level)
+{
+    int is_short = level->free_segments < level->segments / 2;
+    int two = imx_sender_is_posting(h->senders[0])
+              && imx_sender_is_posting(h->senders[1]);
+
+    return is_short || two ? LOOK_SOON_MS : LOOK_MS;
+}
+
+int imx_holder_step(imx_holder_t *h)
+{
+    imx_batch_load_t level;
+    int ms, was_busy, is_busy;
+
+    imx_news_beat(&h->news);
+    salvage(h);
+    level = imx_batch_load(h->o.batch);
+    make_room(h, &level);
+    was_busy = imx_holder_advance(h);
+    if (imx_holder_is_superseded(h)) {
+        if (!was_busy) {
+            imx_holder_give(h);
+        }
+        return LOOK_MS;
+    }
+    tick(h);
+    is_busy = send_due(h, &level) ? imx_holder_advance(h) : 1;
+    ms = is_busy ? pause_of(h, &level) : 0;
+    ms = least(ms, imx_backlog_step(h->backlog));
+    watch(h);
+    return ms;
+}
+
+/* A transfer wakes only its own sender: with two of them the pauses are short,
+ * see pause_of(). */
+void imx_holder_wait(imx_holder_t *h, int wake_fd, int ms)
+{
+    int second = !imx_sender_is_posting(h->senders[0])
+                 && imx_sender_is_posting(h->senders[1]);
+
+    imx_sender_wait(h->senders[second], wake_fd, ms);
+}
+
+/* ---- the end ---- */
+
+imx_news_t *imx_holder_news(imx_holder_t *h)
+{
+    return &h->news;
+}
+
+uint32_t imx_holder_random_below(imx_holder_t *h, uint32_t bound)
+{
+    return imx_random_below(&h->random, bound);
+}
+
+void imx_holder_seal(imx_holder_t *h)
+{
+    imx_batch_reap(h->o.batch, 1);
+    imx_batch_seal_all(h->o.batch);
+}
+
+/* The directory may have to be opened first.  Ends when nothing is sealed, the
+ * disk does not answer in time, or two attempts moved nothing. */
+void imx_holder_spool(imx_holder_t *h, int ms)
+{
+    int64_t deadline = now_of(h) + ms * MS, left = ms * MS;
+    int in_vain = 0;
+
+    while (in_vain < 2 && left >= 0
+           && imx_backlog_wait(h->backlog, (int)(left / MS))) {
+        if (imx_backlog_put_oldest(h->backlog) > 0) {
+            in_vain = 0;
+        }
+        else {
+            imx_backlog_step(h->backlog);
+            in_vain = imx_backlog_busy_since(h->backlog) ? 0 : in_vain + 1;
+        }
+        left = deadline - now_of(h);
+    }
+}
+
+/* ---- its life ---- */
+
+static int make_senders(imx_holder_t *h)
+{
+    imx_sender_options_t o = {
+        .influx = &h->o.influx,
+        .limits = h->limits,
+        .max_lines = h->o.max_lines,
+        .room = h->o.max_lines + IMX_BATCH_SOURCE_SPARE,
+        .create_database = h->o.create_database,
+        .random = &h->random,
+        .news = &h->news
+    };
+    int i, all = 1;
+
+    for (i = 0; i < SENDERS; i++) {
+        h->senders[i] = imx_sender_create(&o);
+        h->sources[i] = imx_batch_source_create(h->o.batch);
+        all = all && h->senders[i] != NULL && h->sources[i] != NULL;
+    }
+    return all;
+}
+
+static imx_news_t news_of(const imx_monitor_options_t *o)
+{
+    imx_news_t n = {
+        .batch = o->batch,
+        .values = o->values,
+        .where = o->influx.unix_socket ? o->influx.unix_socket : o->influx.url,
+        .log = o->log,
+        .log_context = o->log_context,
+        .now = o->now,
+        .now_context = o->now_context
+    };
+
+    return n;
+}
+
+imx_holder_t *imx_holder_create(const imx_monitor_options_t *options,
+                                void (*wake)(void *context),
+                                void *wake_context)
+{
+    imx_holder_t *h = calloc(1, sizeof *h);
+
+    if (h == NULL) {
+        return NULL;
+    }
+    h->o = *options;
+    h->wake = wake;
+    h->wake_context = wake_context;
+    h->news = news_of(&h->o);
+    h->limits = (imx_pace_limits_t){ h->o.max_bytes, h->o.interval_ms,
+                                     h->o.influx.total_timeout_ms };
+    h->epoch = imx_batch_epoch(h->o.batch);
+    h->random = h->o.seed != 0
+                    ? h->o.seed
+                    : ((uint64_t)now_of(h) ^ (uint64_t)getpid() << 32) | 1;
+    if (!make_senders(h)) {
+        imx_holder_destroy(h);
+        return NULL;
+    }
+    return h;
+}
+
+void imx_holder_close(imx_holder_t *h)
+{
+    int i;
+
+    for (i = 0; i < SENDERS; i++) {
+        imx_sender_close(h->senders[i]);
+    }
+}
+
+int imx_holder_destroy(imx_holder_t *h)
+{
+    int i;
+
+    if (h == NULL) {
+        return 1;
+    }
+    imx_holder_give(h);
+    for (i = 0; i < SENDERS; i++) {
+        imx_sender_destroy(h->senders[i]);
+        imx_batch_source_destroy(h->sources[i]);
+    }
+    if (h->backlog != NULL && !imx_backlog_destroy(h->backlog)) {
+        return 0;
+    }
+    free(h);
+    return 1;
+}

@@ -1,0 +1,45 @@
+/*
+ * monitor_options.h owns the list of what a monitor is to do.
+ * It has no code; the struct belongs to whoever fills it in.
+ * Nothing here survives a process.
+ */
+#ifndef IMX_MONITOR_OPTIONS_H
+#define IMX_MONITOR_OPTIONS_H
+
+#include <stdint.h>
+
+#include "base/log.h"
+#include "deliver/backlog.h"
+#include "deliver/influx.h"
+#include "shared/batch.h"
+#include "shared/values.h"
+
+#define IMX_MONITOR_SPOOLS_BEFORE IMX_BACKLOG_BEFORE
+
+typedef struct {
+    const imx_batch_t *batch;
+    const imx_values_t *values; /* NULL: none */
+    imx_batch_child_t *child;   /* this child's view of the batch */
+    imx_influx_options_t influx;
+    int create_database;           /* v1: make a missing database */
+    int interval_ms;               /* of a tick */
+    int shutdown_ms;               /* for the last flush */
+    uint64_t max_bytes, max_lines; /* of one body */
+    const char *spool_dir;         /* NULL: no spool */
+    const char *spool_before[IMX_MONITOR_SPOOLS_BEFORE]; /* NULL, or a former
+                        spool_dir: its files are delivered, none is added */
+    uint64_t spool_max; /* bytes, 0: no limit */
+    imx_log_fn log;     /* also called by the thread of the spool's disk */
+    void *log_context;
+    /* The holder, at each tick before it sends: adds lines to the batch.  NULL:
+     * there is nothing to report. */
+    void (*report)(void *context);
+    void *report_context;
+    /* For tests.  ns, never goes back; NULL: the clock. */
+    int64_t (*now)(void *context);
+    void *now_context;
+    uint64_t seed;      /* of random waits, 0: another one each time */
+    int waits_for_disk; /* 1: the spool is worked at in the monitor's thread */
+} imx_monitor_options_t;
+
+#endif
