@@ -46,6 +46,9 @@ void imx_influx_post(imx_influx_t *in, const imx_influx_line_t *lines,
     if (in->post != NULL) {
         ledger_wrong("a body is begun while another one is under way");
     }
+    if (influxdb_serves_another(process_self())) {
+        ledger_wrong("two children deliver at once");
+    }
     ledger_post(process_self(), count);
     in->began = sched_now();
     in->post = influxdb_take(process_self(), process_self(), lines, count,

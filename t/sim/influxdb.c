@@ -430,6 +430,18 @@ static void set_out(influxdb_post_t *p)
     }
 }
 
+int influxdb_serves_another(const sim_process_t *process)
+{
+    const influxdb_post_t *p;
+
+    for (p = posts; p != NULL; p = p->next) {
+        if (p->process != process && p->state < POST_ANSWERED) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 influxdb_post_t *influxdb_take(sim_process_t *process, const void *event,
                                const imx_influx_line_t *lines, size_t count,
                                int secret)

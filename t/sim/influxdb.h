@@ -80,6 +80,9 @@ influxdb_post_t *influxdb_take(sim_process_t *process, const void *event,
 influxdb_post_t *influxdb_take_creation(sim_process_t *process,
                                         const void *event, int secret);
 
+/* Is a body of another process under way? */
+int influxdb_serves_another(const sim_process_t *process);
+
 /* The client goes away from it, or from all. */
 void influxdb_leave(influxdb_post_t *post);
 void influxdb_leave_all(const sim_process_t *process);
