@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "shared/batch.h"
+#include "shared/arena.h"
 #include "deliver/monitor.h"
 #include "sink.h"
 
@@ -125,12 +125,13 @@ static void log_to_stderr(void *context, imx_log_level_e level,
         fprintf(stderr, "%s\n", text);
 }
 
-static imx_monitor_t *start_monitor(work_t *w, const char *url)
+static imx_monitor_t *start_monitor(const imx_arena_t *a, work_t *w,
+                                    const char *url)
 {
     imx_monitor_options_t o = { 0 };
     imx_monitor_t *m;
 
-    o.batch = w->child.batch;
+    o.arena = a;
     o.child = &w->child;
     o.influx.api = IMX_INFLUX_V1;
     o.influx.url = url;
@@ -148,21 +149,23 @@ static imx_monitor_t *start_monitor(work_t *w, const char *url)
     return m;
 }
 
-static void run_child(const imx_batch_t *b, const char *url, int64_t rate,
+static void run_child(const imx_arena_t *a, const char *url, int64_t rate,
                       int64_t seconds)
 {
     static work_t w;
     pthread_t threads[THREADS];
+    imx_children_self_t self;
     imx_monitor_t *m;
     int i;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (imx_batch_join(&w.child, b, getpid()) != 0)
+    if (imx_children_join(&a->children, &self, getpid()) != 0)
         die("join");
+    imx_batch_open(&w.child, &a->batch, &self);
     w.rate = rate / (CHILDREN * THREADS);
     w.seconds = seconds;
-    m = start_monitor(&w, url);
+    m = start_monitor(a, &w, url);
     for (i = 0; i < THREADS; i++) {
         if (pthread_create(&threads[i], NULL, append_lines, &w) != 0)
             die("thread");
@@ -176,16 +179,16 @@ static void run_child(const imx_batch_t *b, const char *url, int64_t rate,
     _exit(0);
 }
 
-static imx_batch_t make_batch(void)
+static const imx_arena_t *make_arena(void)
 {
-    imx_batch_geometry_t geometry;
-    imx_batch_t b;
+    static imx_arena_t arena;
+    imx_arena_spec_t spec = { 0 };
     int raised;
-    size_t size = imx_batch_plan(BUFFER, CHILDREN, &geometry, &raised);
 
-    if (imx_batch_format(&b, share(size), &geometry) != 0)
-        die("batch");
-    return b;
+    imx_batch_plan(BUFFER, CHILDREN, 0, &spec.batch, &raised);
+    if (imx_arena_map(&arena, &spec, 0) != 0)
+        die("arena");
+    return &arena;
 }
 
 static pid_t fork_sink(unsigned *port)
@@ -202,14 +205,14 @@ static pid_t fork_sink(unsigned *port)
 }
 
 /* Until all children have ended: the most bytes the buffer ever held. */
-static uint64_t watch(const imx_batch_t *b, pid_t sink)
+static uint64_t watch(const imx_arena_t *a, pid_t sink)
 {
     const struct timespec pause = { 0, 20 * MILLISECOND };
     uint64_t highest = 0;
     int running = CHILDREN;
 
     while (running > 0) {
-        imx_batch_totals_t t = imx_batch_totals(b);
+        imx_batch_totals_t t = imx_batch_totals(&a->batch);
         pid_t pid = waitpid(-1, NULL, WNOHANG);
 
         if (t.bytes_used > highest)
@@ -219,7 +222,7 @@ static uint64_t watch(const imx_batch_t *b, pid_t sink)
             exit(1);
         }
         if (pid > 0) {
-            imx_batch_child_died(b, pid);
+            imx_arena_died(a, pid);
             running--;
         }
         nanosleep(&pause, NULL);
@@ -253,7 +256,7 @@ static int report(const imx_batch_t *b, int64_t ns, uint64_t highest)
 
 static int stress(int64_t rate, int64_t seconds)
 {
-    imx_batch_t b = make_batch();
+    const imx_arena_t *a = make_arena();
     char url[64];
     unsigned port;
     pid_t sink = fork_sink(&port);
@@ -270,10 +273,10 @@ static int stress(int64_t rate, int64_t seconds)
         if (pid < 0)
             die("fork");
         if (pid == 0)
-            run_child(&b, url, rate, seconds);
+            run_child(a, url, rate, seconds);
     }
-    highest = watch(&b, sink);
-    good = report(&b, now_ns(CLOCK_MONOTONIC) - start, highest);
+    highest = watch(a, sink);
+    good = report(&a->batch, now_ns(CLOCK_MONOTONIC) - start, highest);
     kill(sink, SIGKILL);
     waitpid(sink, NULL, 0);
     if (!good)

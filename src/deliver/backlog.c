@@ -66,7 +66,7 @@ static int64_t now_of(const imx_backlog_t *b)
     return imx_news_now(b->o.news);
 }
 
-static imx_batch_spool_t *account(const imx_backlog_t *b, int dir)
+static imx_board_spool_t *account(const imx_backlog_t *b, int dir)
 {
     return imx_backlog_account_of(&b->account, dir);
 }
@@ -83,10 +83,11 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* ---- jobs ---- */
 
-/* The helper at a server's end leaves the account of what is there alone. */
+/* Beside the next server, the helper of one that ends cannot know whose change
+ * it sees. */
 static void book_totals(imx_backlog_t *b, const imx_spool_job_t *r)
 {
-    if (!b->o.ends_server) {
+    if (r->totals.is_ours) {
         imx_backlog_account_see(&b->account, r->dir, &r->totals);
     }
 }
@@ -359,7 +360,7 @@ static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
 static void done(imx_source_t *source, size_t count, uint64_t rejected)
 {
     imx_backlog_t *b = (imx_backlog_t *)source;
-    imx_batch_delivery_t *d = &b->o.news->board;
+    imx_board_t *d = &b->o.news->board;
 
     count = (size_t)least(count, b->given - b->done);
     rejected = least(rejected, count);
@@ -511,16 +512,12 @@ static void name_places(imx_backlog_t *b)
     int i;
 
     memset(b->places, 0, sizeof b->places);
-    b->places[0].path = b->o.dir;
-    for (i = 1; i < DIRS && !b->o.ends_server; i++) {
-        b->places[i].path = b->o.before[i - 1];
+    b->places[0].path = paths[0] = b->o.dir;
+    for (i = 1; i < DIRS; i++) {
+        paths[i] = b->o.before[i - 1];
+        b->places[i].path = b->o.ends_server ? NULL : paths[i];
     }
-    for (i = 0; i < DIRS; i++) {
-        paths[i] = b->places[i].path;
-    }
-    if (!b->o.ends_server) {
-        imx_backlog_account_begin(&b->account, paths);
-    }
+    imx_backlog_account_begin(&b->account, paths);
 }
 
 static void start_jobs(imx_backlog_t *b)
@@ -576,6 +573,7 @@ int imx_backlog_step(imx_backlog_t *b)
     }
     take_result(b);
     begin_due(b);
+    imx_backlog_news_full(b->o.news, 0);
     for (i = 0; i < DIRS; i++) {
         int64_t left = b->places[i].not_before - now_of(b);
 

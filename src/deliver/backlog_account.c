@@ -8,14 +8,14 @@
 
 #include <string.h>
 
-#define DIRS IMX_BATCH_SPOOLS
+#define DIRS IMX_BOARD_SPOOLS
 
-static imx_batch_delivery_t *board(const imx_backlog_account_t *a)
+static imx_board_t *board(const imx_backlog_account_t *a)
 {
     return &a->news->board;
 }
 
-imx_batch_spool_t *imx_backlog_account_of(const imx_backlog_account_t *a,
+imx_board_spool_t *imx_backlog_account_of(const imx_backlog_account_t *a,
                                           int dir)
 {
     return &board(a)->spools[dir];
@@ -92,12 +92,12 @@ static void compare(imx_backlog_account_t *a, int dir)
 
 static void sum_up(imx_backlog_account_t *a)
 {
-    imx_batch_delivery_t *d = board(a);
+    imx_board_t *d = board(a);
     int i;
 
     d->spool_lines = d->spool_bytes = 0;
     for (i = 0; i < DIRS; i++) {
-        d->spool_lines += a->dirs[i].seen.lines;
+        d->spool_lines += a->dirs[i].seen.lines + a->dirs[i].expected;
         d->spool_bytes += a->dirs[i].seen.bytes;
     }
 }
@@ -128,14 +128,14 @@ void imx_backlog_account_opened(imx_backlog_account_t *a, int dir)
 void imx_backlog_account_gone(imx_backlog_account_t *a, int dir)
 {
     compare(a, dir);
-    memset(imx_backlog_account_of(a, dir), 0, sizeof(imx_batch_spool_t));
+    memset(imx_backlog_account_of(a, dir), 0, sizeof(imx_board_spool_t));
     a->dirs[dir].id = 0;
 }
 
 /* What is to be in the files of the directory in use. */
 static uint64_t in_use(const imx_backlog_account_t *a)
 {
-    const imx_batch_delivery_t *d = board(a);
+    const imx_board_t *d = board(a);
     uint64_t lines = imx_batch_totals(a->batch).fate[IMX_BATCH_SPOOLED]
                      + d->spool_found - d->spool_delivered - d->spool_rejected
                      - d->spool_dropped;
@@ -147,7 +147,7 @@ static uint64_t in_use(const imx_backlog_account_t *a)
     return lines <= INT64_MAX ? lines : 0; /* every child can write there */
 }
 
-static int find(const imx_batch_spool_t *spools, uint64_t id)
+static int find(const imx_board_spool_t *spools, uint64_t id)
 {
     int i;
 
@@ -165,8 +165,8 @@ static int find(const imx_batch_spool_t *spools, uint64_t id)
 void imx_backlog_account_begin(imx_backlog_account_t *a,
                                const char *const *paths)
 {
-    imx_batch_delivery_t *d = board(a);
-    imx_batch_spool_t old[DIRS];
+    imx_board_t *d = board(a);
+    imx_board_spool_t old[DIRS];
     int i, k;
 
     memcpy(old, d->spools, sizeof old);
@@ -190,5 +190,6 @@ void imx_backlog_account_begin(imx_backlog_account_t *a,
     }
     d->spool_twice = 0;
     d->spool_known = 1;
+    sum_up(a);
     imx_news_publish(a->news);
 }

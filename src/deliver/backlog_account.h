@@ -40,7 +40,7 @@ typedef struct {
         int is_compared;         /* nothing is expected any more */
         uint64_t twice;          /* lines in it that are counted elsewhere */
         imx_spool_totals_t seen; /* as last booked; all 0: not open */
-    } dirs[IMX_BATCH_SPOOLS];
+    } dirs[IMX_BOARD_SPOOLS];
 } imx_backlog_account_t;
 
 /* A hash of the path; 0 for NULL. */
@@ -52,7 +52,7 @@ void imx_backlog_account_begin(imx_backlog_account_t *a,
                                const char *const *paths);
 
 /* The directory's account on the board. */
-imx_batch_spool_t *imx_backlog_account_of(const imx_backlog_account_t *a,
+imx_board_spool_t *imx_backlog_account_of(const imx_backlog_account_t *a,
                                           int dir);
 
 /* The directory was opened. */

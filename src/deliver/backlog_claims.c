@@ -41,7 +41,7 @@ static size_t add_lines(imx_backlog_claims_t *c,
     const char *text;
     uint32_t i;
 
-    for (i = 0; i < claim->lines; i++) {
+    for (i = claim->first; i < claim->lines; i++) {
         size_t len = imx_batch_line(c->batch, claim, i, &text);
 
         if (len > 0) {

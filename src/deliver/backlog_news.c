@@ -11,14 +11,14 @@
 void imx_backlog_news_unusable(imx_news_t *n, const char *path,
                                const char *reason)
 {
-    if (imx_news_count(n, IMX_BATCH_NO_SPOOL, 1) > 0) {
+    if (imx_news_count(n, IMX_BOARD_NO_SPOOL, 1) > 0) {
         imx_news_say(n, IMX_LOG_ERROR,
                      IMX_LOGNO(50) "the spool %s cannot be used: %s", path,
                      reason);
     }
 }
 
-void imx_backlog_news_in_use(imx_news_t *n, imx_batch_spool_t *account,
+void imx_backlog_news_in_use(imx_news_t *n, imx_board_spool_t *account,
                              const char *path)
 {
     if (!account->is_used) {
@@ -32,7 +32,7 @@ void imx_backlog_news_in_use(imx_news_t *n, imx_batch_spool_t *account,
     }
 }
 
-void imx_backlog_news_free(imx_news_t *n, imx_batch_spool_t *account,
+void imx_backlog_news_free(imx_news_t *n, imx_board_spool_t *account,
                            const char *path)
 {
     if (account->is_used) {
@@ -45,7 +45,7 @@ void imx_backlog_news_free(imx_news_t *n, imx_batch_spool_t *account,
     }
 }
 
-void imx_backlog_news_trouble(imx_news_t *n, imx_batch_spool_t *account,
+void imx_backlog_news_trouble(imx_news_t *n, imx_board_spool_t *account,
                               const char *path, int err)
 {
     if (err == EBUSY) {
@@ -58,7 +58,7 @@ void imx_backlog_news_trouble(imx_news_t *n, imx_batch_spool_t *account,
 
 void imx_backlog_news_full(imx_news_t *n, uint64_t dropped)
 {
-    dropped = imx_news_count(n, IMX_BATCH_SPOOL_FULL, dropped);
+    dropped = imx_news_count(n, IMX_BOARD_SPOOL_FULL, dropped);
     if (dropped > 0) {
         imx_news_say(n, IMX_LOG_ERROR,
                      IMX_LOGNO(55) "the spool is full: gave up its oldest %llu "

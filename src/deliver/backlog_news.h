@@ -9,22 +9,22 @@
 #include <stdint.h>
 
 #include "deliver/news.h"
-#include "shared/batch.h"
+#include "shared/board.h"
 
 /* At most once a minute, whatever the directory. */
 void imx_backlog_news_unusable(imx_news_t *n, const char *path,
                                const char *reason);
 
 /* Another process works in the directory: once for the server. */
-void imx_backlog_news_in_use(imx_news_t *n, imx_batch_spool_t *account,
+void imx_backlog_news_in_use(imx_news_t *n, imx_board_spool_t *account,
                              const char *path);
 
 /* It is ours now: if the log says that it was not. */
-void imx_backlog_news_free(imx_news_t *n, imx_batch_spool_t *account,
+void imx_backlog_news_free(imx_news_t *n, imx_board_spool_t *account,
                            const char *path);
 
 /* It was ours and does not work; err is why. */
-void imx_backlog_news_trouble(imx_news_t *n, imx_batch_spool_t *account,
+void imx_backlog_news_trouble(imx_news_t *n, imx_board_spool_t *account,
                               const char *path, int err);
 
 /* So many points were given up for newer ones: at most once a minute; 0: to

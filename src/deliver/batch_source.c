@@ -13,8 +13,7 @@
 /* A claimed segment, and what became of its lines so far. */
 typedef struct {
     imx_batch_claim_t claim;
-    uint64_t left;                  /* whole lines not yet accounted for */
-    uint64_t fate[IMX_BATCH_FATES]; /* of the others */
+    uint64_t left; /* whole lines not yet accounted for */
 } part_t;
 
 struct imx_batch_source {
@@ -35,7 +34,7 @@ static size_t add_part(imx_batch_source_t *b, const imx_batch_claim_t *claim,
 
     memset(part, 0, sizeof *part);
     part->claim = *claim;
-    for (i = 0; i < claim->lines; i++) {
+    for (i = claim->first; i < claim->lines; i++) {
         size_t len = imx_batch_line(b->batch, claim, i, &text);
 
         if (len > 0) {
@@ -47,13 +46,13 @@ static size_t add_part(imx_batch_source_t *b, const imx_batch_claim_t *claim,
     return count;
 }
 
-/* Also those that have torn lines only. */
-static void settle_done(imx_batch_source_t *b)
+/* The parts from the first one on that have torn lines only. */
+static void settle_torn(imx_batch_source_t *b)
 {
-    while (b->first < b->count && b->parts[b->first].left == 0) {
-        part_t *part = &b->parts[b->first++];
+    static const uint64_t none[IMX_BATCH_FATES];
 
-        imx_batch_settle(b->batch, &part->claim, part->fate);
+    while (b->first < b->count && b->parts[b->first].left == 0) {
+        imx_batch_settle(b->batch, &b->parts[b->first++].claim, none);
     }
 }
 
@@ -80,7 +79,7 @@ static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
         for (i = 0; i < claimed; i++) {
             count += add_part(b, &b->claims[i], lines + count);
         }
-        settle_done(b);
+        settle_torn(b);
     } while (claimed > 0 && count == 0);
     return count;
 }
@@ -90,6 +89,40 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The extent behind the next `lines` whole lines of the claim. */
+static uint32_t cursor_after(const imx_batch_source_t *b,
+                             const imx_batch_claim_t *claim, uint64_t lines)
+{
+    const char *text;
+    uint32_t i;
+
+    for (i = claim->first; i < claim->lines && lines > 0; i++) {
+        lines -= imx_batch_line(b->batch, claim, i, &text) > 0;
+    }
+    return i;
+}
+
+/* The next lines of the first part.  What is done of a part is written down at
+ * once: whoever claims it again begins behind that. */
+static void part_done(imx_batch_source_t *b, uint64_t lines, uint64_t bad)
+{
+    part_t *part = &b->parts[b->first];
+    uint64_t fate[IMX_BATCH_FATES] = { 0 };
+
+    part->left -= lines;
+    if (part->left > 0) {
+        imx_batch_advance(b->batch, &part->claim,
+                          cursor_after(b, &part->claim, lines), (uint32_t)bad,
+                          0);
+        return;
+    }
+    fate[IMX_BATCH_SENT] = lines - bad;
+    fate[IMX_BATCH_REJECTED] = bad;
+    imx_batch_settle(b->batch, &part->claim, fate);
+    b->first++;
+    settle_torn(b);
+}
+
 /* Exact as a sum: which of the lines were refused is not always known. */
 static void done(imx_source_t *source, size_t count, uint64_t rejected)
 {
@@ -97,16 +130,12 @@ static void done(imx_source_t *source, size_t count, uint64_t rejected)
     uint64_t left = count;
 
     while (left > 0 && b->first < b->count) {
-        part_t *part = &b->parts[b->first];
-        uint64_t lines = least(left, part->left);
+        uint64_t lines = least(left, b->parts[b->first].left);
         uint64_t bad = least(rejected, lines);
 
-        part->fate[IMX_BATCH_SENT] += lines - bad;
-        part->fate[IMX_BATCH_REJECTED] += bad;
-        part->left -= lines;
+        part_done(b, lines, bad);
         left -= lines;
         rejected -= bad;
-        settle_done(b);
     }
 }
 

@@ -109,7 +109,7 @@ static void send_all(ending_t *e)
 static void deliver(ending_t *e)
 {
     imx_news_t *news = imx_holder_news(e->h);
-    imx_batch_pace_t *pace = &news->board.pace;
+    imx_board_pace_t *pace = &news->board.pace;
     int64_t before = pace->not_before;
 
     imx_holder_seal(e->h);

@@ -44,7 +44,7 @@ static int64_t now_of(const imx_holder_t *h)
     return imx_news_now(&h->news);
 }
 
-static imx_batch_pace_t *pace(imx_holder_t *h)
+static imx_board_pace_t *pace(imx_holder_t *h)
 {
     return &h->news.board.pace;
 }
@@ -99,7 +99,7 @@ static int64_t first_tick(imx_holder_t *h)
 static int make_backlog(imx_holder_t *h, int ends_server)
 {
     imx_backlog_options_t o = {
-        .batch = h->o.batch,
+        .batch = &h->o.arena->batch,
         .news = &h->news,
         .dir = h->o.spool_dir,
         .max_bytes = h->o.spool_max,
@@ -126,21 +126,21 @@ int imx_holder_take(imx_holder_t *h, int ends_server)
     int64_t now = now_of(h);
 
     if (!make_backlog(h, ends_server)
-        || !imx_batch_lease_take(h->o.batch, h->o.child->slot)) {
+        || !imx_lease_take(&h->o.arena->lease, &h->o.child->self)) {
         return 0;
     }
     h->is_holder = 1;
     imx_news_take_over(&h->news);
     imx_pace_take_over(pace(h), &h->limits, target_of(&h->o.influx), now);
-    imx_batch_recover(h->o.batch);
-    imx_batch_trim(h->o.batch);
+    imx_batch_recover(&h->o.arena->batch);
+    imx_batch_trim(&h->o.arena->batch);
     h->next_watch = now;
     h->next_tick = first_tick(h);
     imx_news_publish(&h->news);
     imx_backlog_begin(h->backlog);
     imx_news_say(&h->news, IMX_LOG_DEBUG,
                  IMX_LOGNO(29) "child %u delivers for the server",
-                 (unsigned)h->o.child->slot);
+                 (unsigned)h->o.child->self.slot);
     return 1;
 }
 
@@ -151,8 +151,8 @@ int imx_holder_is_one(const imx_holder_t *h)
 
 int imx_holder_is_superseded(const imx_holder_t *h)
 {
-    return imx_batch_epoch(h->o.batch) != h->epoch
-           && imx_batch_has_child_since(h->o.batch, h->epoch + 1);
+    return imx_children_epoch(&h->o.arena->children) != h->epoch
+           && imx_children_has_since(&h->o.arena->children, h->epoch + 1);
 }
 
 void imx_holder_abort(imx_holder_t *h)
@@ -175,7 +175,7 @@ void imx_holder_give(imx_holder_t *h)
     }
     imx_news_publish(&h->news);
     h->is_holder = 0;
-    imx_batch_lease_give(h->o.batch);
+    imx_lease_give(&h->o.arena->lease, &h->o.child->self);
 }
 
 int imx_holder_hangs(const imx_holder_t *h)
@@ -192,7 +192,7 @@ void imx_holder_watch(imx_holder_t *h)
 
 static void salvage(imx_holder_t *h)
 {
-    imx_batch_reap(h->o.batch, now_of(h) >= h->next_watch);
+    imx_batch_reap(&h->o.arena->batch, now_of(h) >= h->next_watch);
 }
 
 /* ---- second duty: make room ---- */
@@ -205,14 +205,14 @@ static int drop_oldest(imx_holder_t *h, uint64_t *dropped)
     const char *text;
     uint32_t i;
 
-    if (imx_batch_claim(h->o.batch, &claim, 1, 1, 1) == 0) {
+    if (imx_batch_claim(&h->o.arena->batch, &claim, 1, 1, 1) == 0) {
         return 0;
     }
-    for (i = 0; i < claim.lines; i++) {
-        fate[IMX_BATCH_DROPPED] += imx_batch_line(h->o.batch, &claim, i, &text)
-                                   > 0;
+    for (i = claim.first; i < claim.lines; i++) {
+        fate[IMX_BATCH_DROPPED] +=
+            imx_batch_line(&h->o.arena->batch, &claim, i, &text) > 0;
     }
-    imx_batch_settle(h->o.batch, &claim, fate);
+    imx_batch_settle(&h->o.arena->batch, &claim, fate);
     *dropped += fate[IMX_BATCH_DROPPED];
     return 1;
 }
@@ -222,7 +222,7 @@ static int drop_oldest(imx_holder_t *h, uint64_t *dropped)
  * file a step and in time, while InfluxDB takes nothing.  Without a spool that
  * takes them, or when it is too slow, they are given up.
  */
-static void make_room(imx_holder_t *h, imx_batch_load_t *level)
+static void make_room(imx_holder_t *h, imx_batch_level_t *level)
 {
     size_t least = level->segments / 16 + 1;
     size_t wanted = imx_news_is_down(&h->news) ? level->segments / 2 : least;
@@ -230,11 +230,11 @@ static void make_room(imx_holder_t *h, imx_batch_load_t *level)
 
     if (level->free_segments < wanted
         && imx_backlog_put_oldest(h->backlog) > 0) {
-        *level = imx_batch_load(h->o.batch);
+        *level = imx_batch_level(&h->o.arena->batch);
     }
     while (level->free_segments < least && !imx_backlog_takes(h->backlog)
            && drop_oldest(h, &dropped)) {
-        *level = imx_batch_load(h->o.batch);
+        *level = imx_batch_level(&h->o.arena->batch);
     }
     if (dropped > 0) {
         imx_news_gave_up(&h->news, dropped);
@@ -263,7 +263,7 @@ int imx_holder_is_out(const imx_holder_t *h)
            || imx_sender_is_out(h->senders[1]);
 }
 
-static int is_full_body(imx_holder_t *h, const imx_batch_load_t *level)
+static int is_full_body(imx_holder_t *h, const imx_batch_level_t *level)
 {
     return level->sealed_bytes >= imx_pace_size(pace(h))
            || level->sealed_lines >= h->o.max_lines;
@@ -298,15 +298,15 @@ static void tick(imx_holder_t *h)
     if (h->o.report != NULL) {
         h->o.report(h->o.report_context);
     }
-    imx_batch_seal_all(h->o.batch);
-    h->to_drain = imx_batch_load(h->o.batch).sealed_lines
+    imx_batch_seal_all(&h->o.arena->batch);
+    h->to_drain = imx_batch_level(&h->o.arena->batch).sealed_lines
                   + imx_sender_left(h->senders[0])
                   + imx_sender_left(h->senders[1]);
 }
 
 /* Is there something for the first sender?  At a tick, or earlier when a body
  * is full. */
-static int is_due(imx_holder_t *h, const imx_batch_load_t *level)
+static int is_due(imx_holder_t *h, const imx_batch_level_t *level)
 {
     return h->to_drain > 0 || imx_backlog_has_files(h->backlog)
            || is_full_body(h, level)
@@ -323,7 +323,7 @@ static int take_next(imx_holder_t *h)
     return imx_sender_take(h->senders[0], imx_backlog_source(h->backlog));
 }
 
-static int send_first(imx_holder_t *h, const imx_batch_load_t *level)
+static int send_first(imx_holder_t *h, const imx_batch_level_t *level)
 {
     imx_sender_t *s = h->senders[0];
 
@@ -339,7 +339,7 @@ static int send_first(imx_holder_t *h, const imx_batch_load_t *level)
 static int send_second(imx_holder_t *h)
 {
     imx_sender_t *s = h->senders[1];
-    imx_batch_load_t level;
+    imx_batch_level_t level;
 
     if (imx_sender_is_posting(s)) {
         return 0;
@@ -348,7 +348,7 @@ static int send_second(imx_holder_t *h)
         if (!imx_sender_is_posting(h->senders[0]) || !wants_second(h)) {
             return 0;
         }
-        level = imx_batch_load(h->o.batch);
+        level = imx_batch_level(&h->o.arena->batch);
         if (!is_full_body(h, &level)
             || !imx_sender_take(s, imx_batch_source(h->sources[1]))) {
             return 0;
@@ -358,7 +358,7 @@ static int send_second(imx_holder_t *h)
 }
 
 /* Returns 1 when something was begun. */
-static int send_due(imx_holder_t *h, const imx_batch_load_t *level)
+static int send_due(imx_holder_t *h, const imx_batch_level_t *level)
 {
     if (!imx_pace_is_due(pace(h), now_of(h))) {
         return 0;
@@ -401,7 +401,7 @@ static int least(int a, int b)
 }
 
 /* When a step is due again, if nobody wakes the thread. */
-static int pause_of(imx_holder_t *h, const imx_batch_load_t *level)
+static int pause_of(imx_holder_t *h, const imx_batch_level_t *level)
 {
     int is_short = level->free_segments < level->segments / 2;
     int two = imx_sender_is_posting(h->senders[0])
@@ -412,12 +412,12 @@ static int pause_of(imx_holder_t *h, const imx_batch_load_t *level)
 
 int imx_holder_step(imx_holder_t *h)
 {
-    imx_batch_load_t level;
+    imx_batch_level_t level;
     int ms, was_busy, is_busy;
 
     imx_news_beat(&h->news);
     salvage(h);
-    level = imx_batch_load(h->o.batch);
+    level = imx_batch_level(&h->o.arena->batch);
     make_room(h, &level);
     was_busy = imx_holder_advance(h);
     if (imx_holder_is_superseded(h)) {
@@ -458,8 +458,8 @@ uint32_t imx_holder_random_below(imx_holder_t *h, uint32_t bound)
 
 void imx_holder_seal(imx_holder_t *h)
 {
-    imx_batch_reap(h->o.batch, 1);
-    imx_batch_seal_all(h->o.batch);
+    imx_batch_reap(&h->o.arena->batch, 1);
+    imx_batch_seal_all(&h->o.arena->batch);
 }
 
 /* The directory may have to be opened first.  Ends when nothing is sealed, the
@@ -499,7 +499,7 @@ static int make_senders(imx_holder_t *h)
 
     for (i = 0; i < SENDERS; i++) {
         h->senders[i] = imx_sender_create(&o);
-        h->sources[i] = imx_batch_source_create(h->o.batch);
+        h->sources[i] = imx_batch_source_create(&h->o.arena->batch);
         all = all && h->senders[i] != NULL && h->sources[i] != NULL;
     }
     return all;
@@ -508,8 +508,7 @@ static int make_senders(imx_holder_t *h)
 static imx_news_t news_of(const imx_monitor_options_t *o)
 {
     imx_news_t n = {
-        .batch = o->batch,
-        .values = o->values,
+        .arena = o->arena,
         .where = o->influx.unix_socket ? o->influx.unix_socket : o->influx.url,
         .log = o->log,
         .log_context = o->log_context,
@@ -535,7 +534,7 @@ imx_holder_t *imx_holder_create(const imx_monitor_options_t *options,
     h->news = news_of(&h->o);
     h->limits = (imx_pace_limits_t){ h->o.max_bytes, h->o.interval_ms,
                                      h->o.influx.total_timeout_ms };
-    h->epoch = imx_batch_epoch(h->o.batch);
+    h->epoch = imx_children_epoch(&h->o.arena->children);
     h->random = h->o.seed != 0
                     ? h->o.seed
                     : ((uint64_t)now_of(h) ^ (uint64_t)getpid() << 32) | 1;

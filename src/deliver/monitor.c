@@ -38,7 +38,7 @@ static int64_t now_of(const imx_monitor_t *m)
 /* Up to 5 s, so that thousands of children do not wake for nothing. */
 static void try_lease(imx_monitor_t *m)
 {
-    uint32_t base = LEASE_LEAST_MS + 2 * m->o.batch->geometry.children;
+    uint32_t base = LEASE_LEAST_MS + 2 * m->o.arena->children.rows;
 
     if (base > LEASE_MOST_MS) {
         base = LEASE_MOST_MS;
@@ -74,12 +74,12 @@ static int is_relieved(void *context)
 {
     imx_monitor_t *m = context;
 
-    return !imx_batch_is_last(m->o.child);
+    return !imx_children_is_last(&m->o.arena->children);
 }
 
 void imx_monitor_finish(imx_monitor_t *m)
 {
-    int is_last = imx_batch_leave(m->o.child);
+    int is_last = imx_children_leave(&m->o.arena->children, &m->o.child->self);
 
     if (is_last && !imx_thread_is_to_leave(&m->thread)) {
         imx_ending_last(m->holder, m->o.shutdown_ms, is_relieved, m);

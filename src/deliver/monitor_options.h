@@ -11,15 +11,13 @@
 #include "base/log.h"
 #include "deliver/backlog.h"
 #include "deliver/influx.h"
-#include "shared/batch.h"
-#include "shared/values.h"
+#include "shared/arena.h"
 
 #define IMX_MONITOR_SPOOLS_BEFORE IMX_BACKLOG_BEFORE
 
 typedef struct {
-    const imx_batch_t *batch;
-    const imx_values_t *values; /* NULL: none */
-    imx_batch_child_t *child;   /* this child's view of the batch */
+    const imx_arena_t *arena;
+    imx_batch_child_t *child; /* this child's view of the batch */
     imx_influx_options_t influx;
     int create_database;           /* v1: make a missing database */
     int interval_ms;               /* of a tick */

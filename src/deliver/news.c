@@ -27,7 +27,7 @@ int64_t imx_news_now(const imx_news_t *n)
 
 void imx_news_publish(imx_news_t *n)
 {
-    imx_batch_tell(n->batch, &n->board);
+    imx_board_tell(&n->arena->board, &n->board);
 }
 
 /*
@@ -36,7 +36,7 @@ void imx_news_publish(imx_news_t *n)
  */
 void imx_news_take_over(imx_news_t *n)
 {
-    n->board = imx_batch_told(n->batch);
+    n->board = imx_board_told(&n->arena->board);
     n->board.repeated += n->board.under_way;
     n->board.under_way = 0;
 }
@@ -56,17 +56,17 @@ void imx_news_say(imx_news_t *n, imx_log_level_e level, const char *format,
 /* ---- how often ---- */
 
 /* A time that is further away than any holder would set is none. */
-int imx_news_is_quiet(const imx_news_t *n, imx_batch_trouble_e kind)
+int imx_news_is_quiet(const imx_news_t *n, imx_board_trouble_e kind)
 {
     int64_t now = imx_news_now(n), until = n->board.trouble[kind].quiet_until;
 
     return until > now && until <= now + QUIET;
 }
 
-uint64_t imx_news_count(imx_news_t *n, imx_batch_trouble_e kind,
+uint64_t imx_news_count(imx_news_t *n, imx_board_trouble_e kind,
                         uint64_t count)
 {
-    imx_batch_trouble_t *t = &n->board.trouble[kind];
+    imx_board_trouble_t *t = &n->board.trouble[kind];
     uint64_t told = 0;
 
     t->count += count;
@@ -109,7 +109,7 @@ void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines)
 
 static uint64_t lost_so_far(const imx_news_t *n)
 {
-    imx_batch_totals_t t = imx_batch_totals(n->batch);
+    imx_batch_totals_t t = imx_batch_totals(&n->arena->batch);
 
     return t.no_room + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_REJECTED]
            + n->board.spool_dropped + n->board.spool_rejected;
@@ -122,7 +122,7 @@ int imx_news_is_down(const imx_news_t *n)
 
 static void say_down(imx_news_t *n, const char *reason)
 {
-    imx_batch_delivery_t *d = &n->board;
+    imx_board_t *d = &n->board;
 
     d->down_said = 1;
     d->down_again = imx_news_now(n) + REMINDER;
@@ -135,7 +135,7 @@ static void say_down(imx_news_t *n, const char *reason)
 void imx_news_down(imx_news_t *n, const char *reason,
                    const char *public_reason)
 {
-    imx_batch_delivery_t *d = &n->board;
+    imx_board_t *d = &n->board;
 
     set_error(n, public_reason);
     if (!imx_news_is_down(n)) {
@@ -143,7 +143,7 @@ void imx_news_down(imx_news_t *n, const char *reason,
         d->down_lost = lost_so_far(n);
         d->down_said = 0;
     }
-    if (!d->down_said && imx_news_count(n, IMX_BATCH_OUTAGE, 1)) {
+    if (!d->down_said && imx_news_count(n, IMX_BOARD_OUTAGE, 1)) {
         say_down(n, reason);
     }
     imx_news_publish(n);
@@ -165,13 +165,13 @@ static void remind(imx_news_t *n)
 
 void imx_news_up(imx_news_t *n)
 {
-    imx_batch_delivery_t *d = &n->board;
+    imx_board_t *d = &n->board;
 
     if (!imx_news_is_down(n)) {
         return;
     }
     if (d->down_said) {
-        imx_batch_totals_t t = imx_batch_totals(n->batch);
+        imx_batch_totals_t t = imx_batch_totals(&n->arena->batch);
 
         imx_news_say(n, IMX_LOG_NOTICE, IMX_LOGNO(21) "InfluxDB at %s takes "
             "points again after %.1f s: %llu pending, %llu lost meanwhile",
@@ -180,7 +180,7 @@ void imx_news_up(imx_news_t *n)
             (unsigned long long)(lost_so_far(n) - d->down_lost));
     }
     d->down_since = 0;
-    d->trouble[IMX_BATCH_OUTAGE].count = 0; /* an outage that was not told of */
+    d->trouble[IMX_BOARD_OUTAGE].count = 0; /* an outage that was not told of */
     imx_news_publish(n);
 }
 
@@ -188,8 +188,8 @@ void imx_news_up(imx_news_t *n)
 
 static void say_refused(imx_news_t *n, uint64_t count)
 {
-    uint64_t told = imx_news_count(n, IMX_BATCH_REFUSED, count);
-    const imx_batch_delivery_t *d = &n->board;
+    uint64_t told = imx_news_count(n, IMX_BOARD_REFUSED, count);
+    const imx_board_t *d = &n->board;
 
     if (told > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(22) "InfluxDB refused %llu "
@@ -202,7 +202,7 @@ static void say_refused(imx_news_t *n, uint64_t count)
 void imx_news_refused(imx_news_t *n, uint64_t count, const char *reason,
                       const imx_influx_line_t *line)
 {
-    imx_batch_delivery_t *d = &n->board;
+    imx_board_t *d = &n->board;
 
     snprintf(d->refusal, sizeof d->refusal, "%s", reason);
     d->refused[0] = '\0';
@@ -215,7 +215,7 @@ void imx_news_refused(imx_news_t *n, uint64_t count, const char *reason,
 
 void imx_news_gave_up(imx_news_t *n, uint64_t count)
 {
-    uint64_t told = imx_news_count(n, IMX_BATCH_FULL, count);
+    uint64_t told = imx_news_count(n, IMX_BOARD_FULL, count);
 
     if (told > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave "
@@ -229,8 +229,8 @@ static void watch_no_room(imx_news_t *n)
 {
     uint64_t before = n->board.no_room_seen, lost;
 
-    n->board.no_room_seen = imx_batch_totals(n->batch).no_room;
-    lost = imx_news_count(n, IMX_BATCH_NO_ROOM,
+    n->board.no_room_seen = imx_batch_totals(&n->arena->batch).no_room;
+    lost = imx_news_count(n, IMX_BOARD_NO_ROOM,
                           n->board.no_room_seen - before);
     if (lost > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost "
@@ -243,10 +243,10 @@ static void watch_values(imx_news_t *n)
 {
     const char *name;
 
-    while (n->values != NULL && (name = imx_values_news(n->values)) != NULL) {
+    while ((name = imx_values_news(&n->arena->values)) != NULL) {
         imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(72) "the tag %s has %u "
             "values, as many as InfluxMetricsTagLimit allows: others are "
-            "written as \"other\"", name, (unsigned)n->values->limit);
+            "written as \"other\"", name, (unsigned)n->arena->values.limit);
     }
 }
 
@@ -254,9 +254,9 @@ static void watch_values(imx_news_t *n)
 
 void imx_news_body_fits(imx_news_t *n)
 {
-    imx_batch_pace_t *p = &n->board.pace;
+    imx_board_pace_t *p = &n->board.pace;
     uint64_t bytes = imx_pace_news(p);
-    int told = bytes > 0 && imx_news_count(n, IMX_BATCH_TOO_LARGE, 1) > 0;
+    int told = bytes > 0 && imx_news_count(n, IMX_BOARD_TOO_LARGE, 1) > 0;
 
     if (told) {
         imx_news_say(n, IMX_LOG_NOTICE, IMX_LOGNO(24) "a body of %llu bytes is "
@@ -268,7 +268,7 @@ void imx_news_body_fits(imx_news_t *n)
 
 void imx_news_remark(imx_news_t *n, const char *reason)
 {
-    if (imx_news_count(n, IMX_BATCH_REMARK, 1) > 0) {
+    if (imx_news_count(n, IMX_BOARD_REMARK, 1) > 0) {
         imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(82) "InfluxDB at %s has "
             "taken points, and says: %s", n->where, reason);
     }
@@ -276,7 +276,7 @@ void imx_news_remark(imx_news_t *n, const char *reason)
 
 void imx_news_created(imx_news_t *n, const char *database)
 {
-    if (imx_news_count(n, IMX_BATCH_CREATED, 1) > 0) {
+    if (imx_news_count(n, IMX_BOARD_CREATED, 1) > 0) {
         imx_news_say(n, IMX_LOG_NOTICE, IMX_LOGNO(25) "CREATE DATABASE %s was "
             "carried out at %s", database, n->where);
     }
@@ -286,7 +286,7 @@ void imx_news_created(imx_news_t *n, const char *database)
 void imx_news_no_secret(imx_news_t *n, const char *reason)
 {
     set_error(n, reason);
-    if (imx_news_count(n, IMX_BATCH_NO_SECRET, 1) > 0) {
+    if (imx_news_count(n, IMX_BOARD_NO_SECRET, 1) > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(26) "the secret that InfluxDB "
             "refused cannot be read again: %s", reason);
     }
@@ -303,7 +303,7 @@ void imx_news_spool_busy(imx_news_t *n, const char *dir, int64_t since)
         n->board.spool_hangs = hangs;
         imx_news_publish(n);
     }
-    if (hangs != 0 && imx_news_count(n, IMX_BATCH_SPOOL_HANGS, 1) > 0) {
+    if (hangs != 0 && imx_news_count(n, IMX_BOARD_SPOOL_HANGS, 1) > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(81) "the disk of the spool %s "
             "has not answered for %lld s: points go on to InfluxDB, and are "
             "not moved to the spool", dir, (long long)(ms / 1000));
@@ -314,19 +314,19 @@ void imx_news_spool_busy(imx_news_t *n, const char *dir, int64_t since)
 
 void imx_news_beat(imx_news_t *n)
 {
-    imx_batch_beat(n->batch, imx_news_now(n));
+    imx_board_beat(&n->arena->board, imx_news_now(n));
 }
 
 /* Stopped by a signal or a debugger, or in a call that hangs. */
 void imx_news_watch_holder(imx_news_t *n)
 {
-    int64_t now = imx_news_now(n), beat = imx_batch_beaten(n->batch);
-    pid_t holder = imx_batch_holder_pid(n->batch);
+    int64_t now = imx_news_now(n), beat = imx_board_beaten(&n->arena->board);
+    pid_t holder = imx_lease_holder_pid(&n->arena->lease);
 
     if (holder == 0 || beat == 0 || now - beat < SILENT) {
         return;
     }
-    if (imx_batch_may_say_silent(n->batch, now, QUIET)) {
+    if (imx_board_may_say_silent(&n->arena->board, now, QUIET)) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(80) "nobody delivers: child "
             "%ld holds the lease and has done nothing for %lld s",
             (long)holder, (long long)((now - beat) / (1000 * MS)));

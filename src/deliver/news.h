@@ -11,19 +11,17 @@
 
 #include "base/log.h"
 #include "deliver/influx.h"
-#include "shared/batch.h"
-#include "shared/values.h"
+#include "shared/arena.h"
 
 typedef struct {
-    const imx_batch_t *batch;
-    const imx_values_t *values; /* NULL: there are none */
-    const char *where;          /* InfluxDB, as the log names it */
+    const imx_arena_t *arena;
+    const char *where; /* InfluxDB, as the log names it */
     imx_log_fn log;
     void *log_context;
     int64_t (*now)(void *context); /* ns, monotonic; NULL: the clock */
     void *now_context;
     /* The holder's own copy of the board.  Whoever changes it publishes it. */
-    imx_batch_delivery_t board;
+    imx_board_t board;
 } imx_news_t;
 
 /* ns of the monotonic clock, or of the test's. */
@@ -40,11 +38,11 @@ __attribute__((format(printf, 3, 4))) void imx_news_say(
 
 /* Counts, and returns what the log is to be told now: the first of its kind at
  * once, then at most once a minute what came together; else 0. */
-uint64_t imx_news_count(imx_news_t *n, imx_batch_trouble_e kind,
+uint64_t imx_news_count(imx_news_t *n, imx_board_trouble_e kind,
                         uint64_t count);
 
 /* Was a line of this kind written less than a minute ago? */
-int imx_news_is_quiet(const imx_news_t *n, imx_batch_trouble_e kind);
+int imx_news_is_quiet(const imx_news_t *n, imx_board_trouble_e kind);
 
 /* InfluxDB answered lines, or CREATE DATABASE: for the status page. */
 void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines);

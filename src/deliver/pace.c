@@ -28,7 +28,7 @@ static int is_within(int64_t value, int64_t low, int64_t high)
  * that is too far away is no time, not a long wait: the first holder that
  * really backs off sets a right one.
  */
-void imx_pace_take_over(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                         uint64_t target, int64_t now)
 {
     if (p->target != target) {
@@ -59,18 +59,18 @@ void imx_pace_take_over(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
     }
 }
 
-int imx_pace_is_due(const imx_batch_pace_t *p, int64_t now)
+int imx_pace_is_due(const imx_board_pace_t *p, int64_t now)
 {
     return now >= p->not_before;
 }
 
-void imx_pace_try_now(imx_batch_pace_t *p)
+void imx_pace_try_now(imx_board_pace_t *p)
 {
     p->not_before = 0;
 }
 
 /* Full jitter above the least wait: a second to 2, 4, 8, 16, then always 30. */
-static int64_t random_wait_ms(imx_batch_pace_t *p, uint32_t random)
+static int64_t random_wait_ms(imx_board_pace_t *p, uint32_t random)
 {
     uint64_t most = p->backoff_ms > 0 ? 2 * p->backoff_ms
                                       : 2 * BACKOFF_LEAST_MS;
@@ -81,7 +81,7 @@ static int64_t random_wait_ms(imx_batch_pace_t *p, uint32_t random)
 }
 
 /* Two bodies that were on their way at once fail once. */
-void imx_pace_back_off(imx_batch_pace_t *p, int64_t now, int64_t began,
+void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
                        int64_t asked_ms, uint32_t random)
 {
     int64_t ms = asked_ms;
@@ -104,7 +104,7 @@ void imx_pace_back_off(imx_batch_pace_t *p, int64_t now, int64_t began,
  * was on its way already when another one failed does not say that the failure
  * is over.
  */
-int imx_pace_taken(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began)
 {
     int64_t took_ms = (now - began) / MS;
@@ -120,7 +120,7 @@ int imx_pace_taken(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
 }
 
 /* A limit that somebody on the way had for a while only is found out. */
-static void grow(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+static void grow(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                  int64_t now)
 {
     if (p->fits < limits->max_bytes && now >= p->grow_at) {
@@ -131,12 +131,12 @@ static void grow(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
     }
 }
 
-uint64_t imx_pace_size(const imx_batch_pace_t *p)
+uint64_t imx_pace_size(const imx_board_pace_t *p)
 {
     return least(p->fits, p->passes);
 }
 
-uint64_t imx_pace_body(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+uint64_t imx_pace_body(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                        int64_t now)
 {
     grow(p, limits, now);
@@ -144,7 +144,7 @@ uint64_t imx_pace_body(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
 }
 
 /* A limit that is there to stay is tried less and less often. */
-void imx_pace_too_large(imx_batch_pace_t *p, int64_t now, uint64_t bytes)
+void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes)
 {
     if (p->grew) {
         p->patience = p->patience < PATIENCE_MOST / 2 ? 2 * p->patience
@@ -156,12 +156,12 @@ void imx_pace_too_large(imx_batch_pace_t *p, int64_t now, uint64_t bytes)
     p->too_large = p->too_large ? p->too_large : bytes;
 }
 
-uint64_t imx_pace_news(const imx_batch_pace_t *p)
+uint64_t imx_pace_news(const imx_board_pace_t *p)
 {
     return p->told == 0 || p->fits < p->told / 4 ? p->too_large : 0;
 }
 
-void imx_pace_told(imx_batch_pace_t *p, int told)
+void imx_pace_told(imx_board_pace_t *p, int told)
 {
     if (told) {
         p->told = p->fits;
@@ -174,14 +174,14 @@ void imx_pace_told(imx_batch_pace_t *p, int told)
  * Perhaps the way is too slow for so large a body, and it would be the next
  * time.  A server that hangs looks the same, so there is an end to it.
  */
-void imx_pace_too_slow(imx_batch_pace_t *p, uint64_t bytes)
+void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes)
 {
     p->passes = bytes / 2 > IMX_PACE_LEAST ? bytes / 2 : IMX_PACE_LEAST;
 }
 
 /* Not the whole interval: an answer that comes once a second takes a little
  * less than that, as the body was sent a little after the last one. */
-int imx_pace_wants_two(const imx_batch_pace_t *p,
+int imx_pace_wants_two(const imx_board_pace_t *p,
                        const imx_pace_limits_t *limits)
 {
     return p->answer_ms * 4 >= (uint64_t)limits->interval_ms * 3

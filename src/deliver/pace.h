@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "shared/batch.h"
+#include "shared/board.h"
 
 #define IMX_PACE_ASKED_MOST_MS INT64_C(3600000) /* of a Retry-After */
 #define IMX_PACE_LEAST \
@@ -30,52 +30,52 @@ typedef struct {
  * waits longer than an hour.  target: a hash of the InfluxDB that this holder
  * delivers to; what was learned of another one is forgotten.
  */
-void imx_pace_take_over(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                         uint64_t target, int64_t now);
 
 /* May a body be sent now? */
-int imx_pace_is_due(const imx_batch_pace_t *p, int64_t now);
+int imx_pace_is_due(const imx_board_pace_t *p, int64_t now);
 
 /* There is a reason to try at once, such as a new secret. */
-void imx_pace_try_now(imx_batch_pace_t *p);
+void imx_pace_try_now(imx_board_pace_t *p);
 
 /* A body, which was begun at that time, was not taken.  asked_ms: what
  * Retry-After asked for, -1: nothing.  random: any number; it spreads the waits
  * of many servers. */
-void imx_pace_back_off(imx_batch_pace_t *p, int64_t now, int64_t began,
+void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
                        int64_t asked_ms, uint32_t random);
 
 /* InfluxDB took a body, which was begun at that time.  Returns 1 when that was
  * after the last failure. */
-int imx_pace_taken(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began);
 
 /* How many bytes a body may have, as far as is known. */
-uint64_t imx_pace_size(const imx_batch_pace_t *p);
+uint64_t imx_pace_size(const imx_board_pace_t *p);
 
 /* How many bytes the next body may have.  To be asked once for each body: now
  * and then it allows more than was found to fit, to try. */
-uint64_t imx_pace_body(imx_batch_pace_t *p, const imx_pace_limits_t *limits,
+uint64_t imx_pace_body(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                        int64_t now);
 
 /* A body of so many bytes was refused as too large. */
-void imx_pace_too_large(imx_batch_pace_t *p, int64_t now, uint64_t bytes);
+void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes);
 
 /* A body was not too large.  Returns the bytes of the first one that was, if
  * the log is to be told of the limit that was found, else 0. */
-uint64_t imx_pace_news(const imx_batch_pace_t *p);
+uint64_t imx_pace_news(const imx_board_pace_t *p);
 
 /* The log was told, or needs not be: allows the next news. */
-void imx_pace_told(imx_batch_pace_t *p, int told);
+void imx_pace_told(imx_board_pace_t *p, int told);
 
 /* A body of so many bytes had no answer in time. */
-void imx_pace_too_slow(imx_batch_pace_t *p, uint64_t bytes);
+void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes);
 
 /*
  * Do answers take so long that a second body should be on its way meanwhile?
  * (InfluxDB 3 answers when it has written its log, once a second.)
  */
-int imx_pace_wants_two(const imx_batch_pace_t *p,
+int imx_pace_wants_two(const imx_board_pace_t *p,
                        const imx_pace_limits_t *limits);
 
 #endif

@@ -512,27 +512,28 @@ static int hex_digit(char c)
                                         : -1;
 }
 
-/* %XX, and %25XX: coded twice.  Returns its bytes, and the byte it stands for
- * in *value. */
+/* %XX.  Returns its bytes, and the byte it stands for in *value. */
 static size_t percent_unit(const char *p, int *value)
 {
-    size_t n = strncmp(p, "%25", 3) == 0 && hex_digit(p[3]) >= 0
-                       && hex_digit(p[4]) >= 0
-                   ? 3
-                   : 1;
-
-    if (hex_digit(p[n]) < 0 || hex_digit(p[n + 1]) < 0) {
+    if (hex_digit(p[1]) < 0 || hex_digit(p[2]) < 0) {
         return 0;
     }
-    *value = hex_digit(p[n]) * 16 + hex_digit(p[n + 1]);
-    return n + 2;
+    *value = hex_digit(p[1]) * 16 + hex_digit(p[2]);
+    return 3;
 }
 
+/* %25XX: coded twice. */
+static size_t twice_unit(const char *p, int *value)
+{
+    return strncmp(p, "%25", 3) == 0 && percent_unit(p + 2, value) ? 5 : 0;
+}
+
+/* &amp; and the like, &#38; and &#x26;, as short as anybody writes them. */
 static size_t entity_unit(const char *p, int *value)
 {
     static const char *const names[] = { "&amp;", "&lt;", "&gt;", "&quot;",
                                          "&apos;" };
-    char *end;
+    int bytes = 0, hex;
 
     for (size_t i = 0; i < 5; i++) {
         if (strncasecmp(p, names[i], strlen(names[i])) == 0) {
@@ -543,60 +544,113 @@ static size_t entity_unit(const char *p, int *value)
     if (p[1] != '#') {
         return 0;
     }
-    *value = tolower((unsigned char)p[2]) == 'x'
-                 ? (int)strtol(p + 3, &end, 16)
-                 : (int)strtol(p + 2, &end, 10);
-    return *end == ';' ? (size_t)(end + 1 - p) : 0;
-}
-
-/* How many bytes at p show the byte c, coded or as it is; 0: they do not. */
-static size_t shows(const char *p, char c)
-{
-    int value = -1;
-    size_t n = *p == '%'   ? percent_unit(p, &value)
-               : *p == '&' ? entity_unit(p, &value)
-                           : 0;
-
-    if (n
-        && (value == (unsigned char)c
-            || (isspace(value) && isspace((unsigned char)c)))) {
-        return n;
+    hex = tolower((unsigned char)p[2]) == 'x';
+    if (sscanf(p, hex ? "&#%*1[xX]%3x%n" : "&#%3u%n", (unsigned *)value,
+               &bytes)
+            != 1
+        || p[bytes] != ';' || *value < 0 || *value > 255) {
+        return 0;
     }
-    return *p == imx_reason_byte(c) || (*p == '+' && c == ' ') ? 1 : 0;
+    return (size_t)bytes + 1;
 }
 
-/*
- * How many bytes at p show the secret; 0: they do not.  A reason shows blanks
- * as one.  cut: the reason ends where there was no more room, so the beginning
- * of a secret counts there.
- */
+/* The places behind c in a reason, when it begins at p; 0: it does not. */
+typedef struct {
+    size_t raw, coded, twice;
+} steps_t;
+
+static size_t if_same(size_t bytes, int value, char c)
+{
+    return bytes
+                   && (value == (unsigned char)c
+                       || (isspace(value) && isspace((unsigned char)c)))
+               ? bytes
+               : 0;
+}
+
+static steps_t shows(const char *p, char c)
+{
+    steps_t s = { 0, 0, 0 };
+    int value = -1;
+
+    s.raw = *p && (*p == imx_reason_byte(c) || (*p == '+' && c == ' '));
+    if (*p == '%') {
+        s.coded = percent_unit(p, &value);
+        s.coded = if_same(s.coded, value, c);
+        s.twice = twice_unit(p, &value);
+        s.twice = if_same(s.twice, value, c);
+    }
+    else if (*p == '&') {
+        s.coded = entity_unit(p, &value);
+        s.coded = if_same(s.coded, value, c);
+    }
+    return s;
+}
+
+/* The bytes of a reason, each with whether a match can have come that far. */
+typedef struct {
+    const char *p;
+    size_t len;
+    int cut; /* the reason ends where there was no more room */
+    unsigned char now[IMX_INFLUX_REASON_MAX], next[IMX_INFLUX_REASON_MAX];
+} match_t;
+
+static void step_to(match_t *m, size_t i, size_t bytes)
+{
+    if (bytes && i + bytes <= m->len) {
+        m->next[i + bytes] = 1;
+    }
+}
+
+/* Moves on over c, and over further blanks when c is one: a reason shows them
+ * as one.  Returns 1 when the match runs into the cut. */
+static int match_byte(match_t *m, char c)
+{
+    memset(m->next, 0, sizeof(m->next));
+    for (size_t i = 0; i <= m->len; i++) {
+        int open = m->now[i] || (c == ' ' && m->next[i]);
+        steps_t s;
+
+        if (!open) {
+            continue;
+        }
+        if (m->now[i] && m->cut && i > 0
+            && (i == m->len || (strchr("%&", m->p[i]) && m->len - i < 6))) {
+            return 1;
+        }
+        s = shows(m->p + i, c);
+        step_to(m, i, s.raw);
+        step_to(m, i, s.coded);
+        step_to(m, i, s.twice);
+    }
+    memcpy(m->now, m->next, sizeof(m->now));
+    return 0;
+}
+
+/* How many bytes at p show the secret; 0: they do not.  At the cut its
+ * beginning counts. */
 static size_t shown_bytes(const char *p, const char *secret, int cut)
 {
-    const char *start = p;
+    match_t m = { .p = p, .len = strlen(p), .cut = cut };
+    size_t end;
 
-    while (*secret && *p) {
-        size_t n = shows(p, *secret);
+    m.now[0] = 1;
+    while (*secret && memchr(m.now, 1, m.len + 1)) {
+        int blank = isspace((unsigned char)*secret);
 
-        if (n == 0) { /* a unit that the end of the reason cut */
-            return cut && (*p == '%' || *p == '&') && strlen(p) < 6
-                           && p > start
-                       ? (size_t)(p - start) + strlen(p)
-                       : 0;
+        if (match_byte(&m, blank ? ' ' : *secret)) {
+            return m.len;
         }
-        p += n;
-        if (isspace((unsigned char)*secret)) {
-            while (isspace((unsigned char)*secret)) {
-                secret++;
-            }
-            while ((n = shows(p, ' ')) > 0) {
-                p += n;
-            }
-        }
-        else {
+        while (blank && isspace((unsigned char)secret[1])) {
             secret++;
         }
+        secret++;
     }
-    return *secret == '\0' || cut ? (size_t)(p - start) : 0;
+    end = m.len;
+    while (end > 0 && !m.now[end]) {
+        end--;
+    }
+    return *secret == '\0' || (cut && end == m.len) ? end : 0;
 }
 
 static char *trimmed_copy(const char *secret)

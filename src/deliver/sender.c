@@ -53,7 +53,7 @@ struct imx_sender {
     int64_t taken_at;   /* when lines were taken, 0: never */
 };
 
-static imx_batch_pace_t *pace(imx_sender_t *s)
+static imx_board_pace_t *pace(imx_sender_t *s)
 {
     return &s->o.news->board.pace;
 }
@@ -164,7 +164,7 @@ static void window_done(imx_sender_t *s, uint64_t bad)
  * board, and the next one knows that it repeats them. */
 static void set_under_way(imx_sender_t *s, uint64_t lines)
 {
-    imx_batch_delivery_t *board = &s->o.news->board;
+    imx_board_t *board = &s->o.news->board;
 
     board->under_way += lines - s->under_way;
     s->under_way = lines;
@@ -322,7 +322,7 @@ static void refused_in_part(imx_sender_t *s, const imx_influx_result_t *r)
         return;
     }
     if (line == NULL && !r->quotes
-        && !imx_news_is_quiet(s->o.news, IMX_BATCH_REFUSED)) {
+        && !imx_news_is_quiet(s->o.news, IMX_BOARD_REFUSED)) {
         s->search.first = l->pos;
         s->search.count = l->window;
         s->search.bad = bad;

@@ -638,7 +638,9 @@ int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
 
 imx_spool_totals_t imx_spool_totals(const imx_spool_t *s)
 {
-    imx_spool_totals_t t = { .found = s->dir.found, .lost = s->dir.lost };
+    imx_spool_totals_t t = {
+        .is_ours = s->dir.is_ours, .found = s->dir.found, .lost = s->dir.lost
+    };
     size_t i;
 
     for (i = 0; i < s->dir.names.count; i++) {

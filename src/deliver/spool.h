@@ -42,6 +42,7 @@
 typedef struct imx_spool imx_spool_t;
 
 typedef struct {
+    int is_ours;                  /* nobody else works in the directory */
     uint64_t files, lines, bytes; /* in the directory, ready to be sent, with
                                      the file that is being read */
     uint64_t uncounted; /* files of these whose lines are not all known */

@@ -195,7 +195,7 @@ static int salvage_all(imx_spool_dir_t *d, imx_spool_names_t *l)
 
         if (n->kind == IMX_SPOOL_UNFINISHED) {
             found++;
-            if ((d->is_shared && !d->is_locked) || !salvage_locked(d, n)) {
+            if (!d->is_ours || !salvage_locked(d, n)) {
                 continue;
             }
         }
@@ -342,8 +342,8 @@ static void leave(imx_spool_dir_t *d)
 /* The lock goes with the descriptor. */
 static int lock(imx_spool_dir_t *d, int fd, char *reason)
 {
-    d->is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
-    if (!d->is_locked && errno == EWOULDBLOCK && !d->is_shared) {
+    d->is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    if (!d->is_ours && !d->is_shared) {
         snprintf(reason, IMX_SAFE_PATH_REASON_MAX,
                  "another process works in it");
         return EBUSY;

@@ -28,7 +28,7 @@ typedef struct {
     void *log_context;
     int is_shared;    /* goes without the lock when somebody else has it */
     int fd;           /* -1: the directory is gone */
-    int is_locked;    /* by us */
+    int is_ours;      /* locked, or locks are not known there */
     struct stat seen; /* the directory, as the list knows it */
     int blind;        /* somebody may have changed it together with us */
     imx_spool_names_t names;

@@ -482,7 +482,7 @@ void imx_request_register_filters(void)
 static const char *process_value(apr_pool_t *pchild)
 {
     const imx_config_t *global = imx_config_global();
-    unsigned number = recorder->slot;
+    unsigned number = recorder->self.slot;
 
     if (global->process_tag == IMX_PROCESS_OFF) {
         return NULL;
@@ -502,7 +502,7 @@ void imx_request_use(imx_batch_child_t *child, const imx_values_t *values)
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 {
     if (recorder != NULL) {
-        draws = (apr_uint64_t)recorder->slot << 32;
+        draws = (apr_uint64_t)recorder->self.slot << 32;
         imx_line_child_init(tag_values);
         imx_plan_child_init(pchild, s, imx_config_global()->hostname,
                             process_value(pchild));

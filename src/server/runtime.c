@@ -1,14 +1,13 @@
 /*
- * runtime.c owns the shared area's life and the child's monitor thread.
+ * runtime.c owns the arena's life and the child's monitor thread.
  * Entered by the parent (post_config, child_status, its last clean-up) and by
  * each child's main thread (child_init, the pool clean-up).
- * The area and its address outlive graceful restarts; everything else here is
+ * The arena and its address outlive graceful restarts; everything else here is
  * made anew.
  */
 #include "server/runtime.h"
 
 #include "apr_general.h"
-#include "apr_shm.h"
 #include "apr_strings.h"
 #include "http_config.h"
 #include "ap_listen.h"
@@ -23,14 +22,12 @@
 #include "record/plan.h"
 #include "record/request.h"
 #include "config/schema.h"
-#include "shared/batch.h"
-#include "shared/values.h"
+#include "shared/arena.h"
 #include "show/status.h"
 
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,26 +37,23 @@
 
 APLOG_USE_MODULE(influx_metrics);
 
-/* The number is the layout of this struct and of the area: a module of another
- * version finds nothing under its own key and makes an area of its own; the
- * children of the old one deliver what is in theirs. */
+/* The layout of kept_t.  The key names it and the layout of the arena: a module
+ * of another version finds nothing under its own key and makes an arena of its
+ * own; the children of the old one deliver what is in theirs. */
 #ifndef IMX_LAYOUT
-#define IMX_LAYOUT "2"
+#define IMX_LAYOUT "3"
 #endif
-#define KEPT_KEY "mod_influx_metrics: area " IMX_LAYOUT
 
 /* How far the buffer can grow by a graceful restart: so many times its first
  * size, or this size.  Only addresses are taken for that, no memory. */
 #define ROOM_FACTOR 8
 #define ROOM_LEAST ((apr_size_t)1 << 30)
 
-#define PAGE ((apr_size_t)4096)
-
 /* The spool in use, and the ones before it: their files are delivered. */
 #define SPOOLS (1 + IMX_MONITOR_SPOOLS_BEFORE)
 
 typedef struct {
-    imx_batch_t batch;
+    imx_arena_t arena;
     apr_size_t wanted; /* InfluxMetricsBufferSize */
     char spools[SPOOLS][PATH_MAX];
 } kept_t;
@@ -70,48 +64,6 @@ static imx_monitor_t *monitor;
 static pid_t parent_pid;
 static int generation; /* of this child, as httpd counts */
 
-/*
- * Anonymous memory at the same address in all processes to come.  It is never
- * undone: it ends with the parent.  Not in core files: most of it is not there.
- */
-static void *get_memory(apr_size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (p == MAP_FAILED) {
-        return NULL;
-    }
-    madvise(p, size, MADV_DONTDUMP);
-    return p;
-}
-
-static apr_status_t make_area(apr_size_t wanted,
-                              imx_batch_geometry_t *geometry)
-{
-    imx_batch_geometry_t roomy = *geometry;
-    apr_size_t room = wanted * ROOM_FACTOR, size, data;
-    char *memory;
-
-    room = room > ROOM_LEAST ? room : ROOM_LEAST;
-    size = imx_batch_reserve(room, &roomy);
-    memory = get_memory(size + PAGE);
-    if (memory == NULL) {
-        /* A limit on addresses, or strict overcommit. */
-        roomy = *geometry;
-        size = imx_batch_reserve(0, &roomy);
-        memory = get_memory(size + PAGE);
-    }
-    if (memory == NULL) {
-        return errno;
-    }
-    kept = ap_retained_data_create(KEPT_KEY, sizeof *kept);
-    /* So that the data begin at a page. */
-    data = size - (apr_size_t)roomy.room * roomy.segment_size;
-    memory += APR_ALIGN(data, PAGE) - data;
-    return imx_batch_format(&kept->batch, memory, &roomy);
-}
-
 static void say_size(server_rec *s, apr_size_t size, int raised)
 {
     if (raised) {
@@ -121,36 +73,79 @@ static void say_size(server_rec *s, apr_size_t size, int raised)
     }
 }
 
-static int new_area(server_rec *s, apr_size_t wanted)
+static const char *kept_key(apr_pool_t *p)
 {
-    imx_batch_geometry_t geometry;
+    return apr_pstrcat(p, "mod_influx_metrics: " IMX_LAYOUT ": ",
+                       imx_arena_layout(), NULL);
+}
+
+/* What was kept and has an arena, or NULL. */
+static kept_t *get_kept(server_rec *s)
+{
+    kept_t *k = ap_retained_data_get(kept_key(s->process->pconf));
+
+    return k != NULL && k->arena.header != NULL ? k : NULL;
+}
+
+#define SPARE_TAGS 8 /* for names that a graceful restart brings */
+
+static unsigned count_tags(void)
+{
+    unsigned names = 0;
+
+    while (imx_schema_guarded(names) != NULL) {
+        names++;
+    }
+    return names + SPARE_TAGS;
+}
+
+static apr_status_t map_arena(kept_t *k, apr_size_t wanted,
+                              const imx_arena_spec_t *spec)
+{
+    apr_size_t room = wanted * ROOM_FACTOR;
+
+    return imx_arena_map(&k->arena, spec, room > ROOM_LEAST ? room
+                                                            : ROOM_LEAST);
+}
+
+static int new_arena(server_rec *s, apr_size_t wanted)
+{
+    unsigned char key[IMX_VALUES_KEY_LEN];
+    imx_arena_spec_t spec = { .tags = count_tags(), .key = key,
+                              .tag_limit = imx_schema_tag_limit() };
+    kept_t *k = ap_retained_data_create(kept_key(s->process->pconf),
+                                        sizeof *k);
     int children, raised;
     apr_status_t rv;
 
     if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children) != APR_SUCCESS) {
         children = 256;
     }
-    imx_batch_plan(wanted, (uint32_t)children, &geometry, &raised);
-    rv = make_area(wanted, &geometry);
+    imx_batch_plan(wanted, (uint32_t)children, 0, &spec.batch, &raised);
+    rv = apr_generate_random_bytes(key, sizeof key);
+    if (rv == APR_SUCCESS) {
+        rv = map_arena(k, wanted, &spec);
+    }
     if (rv != APR_SUCCESS) {
-        kept = NULL;
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(32) "cannot get "
                      "%" APR_SIZE_T_FMT " bytes of shared memory for the "
                      "buffer", wanted);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    say_size(s, (apr_size_t)geometry.segments * geometry.segment_size, raised);
+    kept = k;
+    say_size(s, (apr_size_t)spec.batch.segments * spec.batch.segment_size,
+             raised);
     return OK;
 }
 
 /* After a graceful restart: the children that still run go on in it, and so do
  * those to come, whatever its size is from now on. */
-static void resize_area(server_rec *s, apr_size_t wanted)
+static void resize_arena(server_rec *s, apr_size_t wanted)
 {
     int raised;
-    apr_size_t size = imx_batch_resize(&kept->batch, wanted, &raised);
+    apr_size_t size = imx_batch_resize(&kept->arena.batch, wanted, &raised);
 
-    if (size + kept->batch.geometry.segment_size <= wanted) {
+    if (size + kept->arena.batch.geometry.segment_size <= wanted) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, IMX_LOGNO(30) "the "
                      "buffer has %" APR_SIZE_T_FMT " bytes until the next full "
                      "restart: it has no room to grow to "
@@ -164,101 +159,67 @@ static void resize_area(server_rec *s, apr_size_t wanted)
     say_size(s, size, raised);
 }
 
-static int get_area(server_rec *s)
-{
-    apr_size_t wanted = imx_config_global()->buffer_size;
-    int rv = OK;
-
-    kept = ap_retained_data_get(KEPT_KEY);
-    if (kept == NULL) {
-        rv = new_area(s, wanted);
-    }
-    else if (kept->wanted != wanted) {
-        resize_area(s, wanted);
-    }
-    if (rv == OK) {
-        kept->wanted = wanted;
-    }
-    return rv;
-}
-
 /* ---- the values of tags ---- */
 
-#define VALUES_KEY "mod_influx_metrics: values 1"
-#define SPARE_TAGS 8 /* for names that a graceful restart brings */
-
-static imx_values_t values;
-
-static int names_fit(imx_values_t *v)
+static int names_fit(void)
 {
     const char *name;
     unsigned i;
 
     for (i = 0; (name = imx_schema_guarded(i)) != NULL; i++) {
-        if (!imx_values_use(v, i, name)) {
+        if (!imx_values_use(&kept->arena.values, i, name)) {
             return 0;
         }
     }
     return 1;
 }
 
-typedef struct {
-    imx_values_t values;
-    apr_shm_t *shm; /* NULL: none yet */
-} kept_values_t;
-
-static apr_status_t make_values(server_rec *s, kept_values_t *k)
+static int new_values(server_rec *s)
 {
     unsigned char key[IMX_VALUES_KEY_LEN];
-    apr_size_t base, size;
-    unsigned names = 0;
-    apr_status_t rv;
+    apr_status_t rv = apr_generate_random_bytes(key, sizeof key);
 
-    while (imx_schema_guarded(names) != NULL) {
-        names++;
-    }
-    names += SPARE_TAGS;
-    size = imx_values_plan(imx_schema_tag_limit(), names);
-    rv = apr_shm_create(&k->shm, size + 64, NULL, s->process->pool);
     if (rv == APR_SUCCESS) {
-        rv = apr_generate_random_bytes(key, sizeof key);
+        rv = imx_arena_new_values(&kept->arena, count_tags(),
+                                  imx_schema_tag_limit(), key);
     }
-    if (rv != APR_SUCCESS) {
+    if (rv != APR_SUCCESS || !names_fit()) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(71) "cannot get "
-                     "%" APR_SIZE_T_FMT " bytes of shared memory for the "
-                     "values of tags", size);
-        return rv;
+                     "shared memory for the values of %u tags", count_tags());
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
-    base = ((apr_size_t)apr_shm_baseaddr_get(k->shm) + 63) & ~(apr_size_t)63;
-    imx_values_format(&k->values, (void *)base, imx_schema_tag_limit(), names,
-                      key);
-    return names_fit(&k->values) ? APR_SUCCESS : APR_EGENERAL;
+    return OK;
 }
 
 /*
  * The series of the generation before are in InfluxDB, so its values count on;
  * another limit, or too many new names, begins anew.  Children of before keep
- * their own mapping of the memory that the parent lets go.
+ * what they have.
  */
-static int get_values(server_rec *s)
+static int keep_values(server_rec *s)
 {
-    kept_values_t *k = ap_retained_data_get(VALUES_KEY);
+    return kept->arena.values.limit == imx_schema_tag_limit() && names_fit()
+               ? OK
+               : new_values(s);
+}
 
-    if (k == NULL) {
-        k = ap_retained_data_create(VALUES_KEY, sizeof *k);
+static int get_arena(server_rec *s)
+{
+    apr_size_t wanted = imx_config_global()->buffer_size;
+    int rv = OK;
+
+    kept = get_kept(s);
+    if (kept == NULL) {
+        rv = new_arena(s, wanted);
     }
-    if (k->shm == NULL || k->values.limit != imx_schema_tag_limit()
-        || !names_fit(&k->values)) {
-        if (k->shm != NULL) {
-            apr_shm_destroy(k->shm);
-            k->shm = NULL;
-        }
-        if (make_values(s, k) != APR_SUCCESS) {
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
+    else if (kept->wanted != wanted) {
+        resize_arena(s, wanted);
     }
-    values = k->values;
-    return OK;
+    if (rv == OK) {
+        kept->wanted = wanted;
+        rv = keep_values(s);
+    }
+    return rv;
 }
 
 /* Makes it if it is not there, for the user.  Returns NULL, or what is wrong
@@ -348,8 +309,7 @@ static imx_monitor_options_t monitor_options(server_rec *s)
     const imx_config_t *conf = imx_config_global();
     int i;
     imx_monitor_options_t o = {
-        .batch = &kept->batch,
-        .values = &values,
+        .arena = &kept->arena,
         .child = &child,
         .influx = conf->influx,
         .create_database = conf->create_database,
@@ -379,7 +339,7 @@ static void wait_for_children(void)
                           + apr_time_from_msec(
                               imx_config_global()->shutdown_ms + 1000);
 
-    while (imx_batch_children(&kept->batch) > 0 && apr_time_now() < deadline) {
+    while (imx_children_count(&kept->arena.children) > 0 && apr_time_now() < deadline) {
         apr_sleep(apr_time_from_msec(10));
     }
 }
@@ -395,10 +355,11 @@ static int drop_privileges(apr_pool_t *pconf, server_rec *s)
 static void help(apr_pool_t *pconf, server_rec *s)
 {
     imx_monitor_options_t o = monitor_options(s);
+    imx_children_self_t self;
     imx_monitor_t *m = NULL;
 
-    child.batch = &kept->batch;
-    child.slot = IMX_BATCH_NOBODY;
+    self = imx_children_outsider(&kept->arena.children, getpid());
+    imx_batch_open(&child, &kept->arena.batch, &self);
     if (drop_privileges(pconf, s)) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
         m = imx_monitor_create(&o);
@@ -422,7 +383,7 @@ static void deliver_rest(apr_pool_t *pconf, server_rec *s)
                               imx_config_global()->shutdown_ms + 8000);
     pid_t helper;
 
-    if (imx_batch_totals(&kept->batch).pending == 0) {
+    if (imx_batch_totals(&kept->arena.batch).pending == 0) {
         return;
     }
     ap_close_listeners();
@@ -439,8 +400,8 @@ static void deliver_rest(apr_pool_t *pconf, server_rec *s)
 /* What the children could not deliver ends with the area. */
 static void say_what_is_lost(server_rec *s)
 {
-    imx_batch_delivery_t d = imx_batch_told(&kept->batch);
-    imx_batch_totals_t t = imx_batch_totals(&kept->batch);
+    imx_board_t d = imx_board_told(&kept->arena.board);
+    imx_batch_totals_t t = imx_batch_totals(&kept->arena.batch);
     apr_uint64_t lost = t.no_room + t.fate[IMX_BATCH_DROPPED]
                         + t.fate[IMX_BATCH_TORN] + d.spool_dropped;
     apr_uint64_t refused = t.fate[IMX_BATCH_REJECTED] + d.spool_rejected;
@@ -482,22 +443,21 @@ int imx_runtime_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its files twice at start */
     }
-    /* Switched off by a graceful restart: what is in the area is still to be
+    /* Switched off by a graceful restart: what is in the arena is still to be
      * delivered. */
-    if (!imx_schema_is_used() && ap_retained_data_get(KEPT_KEY) == NULL) {
+    if (!imx_schema_is_used() && get_kept(s) == NULL) {
         return OK;
     }
     if (imx_config_find_host(pconf, s) != APR_SUCCESS
         || imx_plan_check(pconf, s, imx_config_global()->hostname)
-               != APR_SUCCESS
-        || get_values(s) != OK) {
+               != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     prepare_spool(ptemp, s);
-    rv = get_area(s);
+    rv = get_arena(s);
     if (rv == OK) {
         keep_spools();
-        imx_batch_new_epoch(&kept->batch);
+        imx_children_new_epoch(&kept->arena.children);
         parent_pid = getpid();
         /* Before httpd's own, which forgets all hooks: drop_privileges. */
         apr_pool_pre_cleanup_register(pconf, s, parent_ends);
@@ -509,7 +469,7 @@ void imx_runtime_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                               int slot, mpm_child_status state)
 {
     if (kept != NULL && state == MPM_CHILD_EXITED) {
-        imx_batch_child_died(&kept->batch, pid);
+        imx_arena_died(&kept->arena, pid);
     }
 }
 
@@ -558,18 +518,20 @@ static apr_status_t start_monitor(server_rec *s)
 
 void imx_runtime_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    imx_children_self_t self;
     apr_status_t rv;
 
     if (kept == NULL) {
         return;
     }
-    if (imx_batch_join(&child, &kept->batch, getpid()) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(34) "no entry is "
+    if (imx_children_join(&kept->arena.children, &self, getpid()) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(34) "no row is "
                      "free in the table of children: the requests of this "
                      "child are not recorded, only counted as dropped");
     }
-    imx_request_use(&child, &values);
-    imx_status_use(&kept->batch, &values);
+    imx_batch_open(&child, &kept->arena.batch, &self);
+    imx_request_use(&child, &kept->arena.values);
+    imx_status_use(&kept->arena);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     rv = start_monitor(s);
     if (rv != APR_SUCCESS) {

@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "shared/fault.h"
+
 typedef struct {
     char name[IMX_VALUES_NAME_MAX + 1]; /* "": the place is free */
     _Alignas(64) _Atomic uint32_t count;
@@ -21,17 +23,6 @@ struct imx_values_area {
     _Alignas(64) _Atomic uint64_t left_out;
     _Alignas(64) tag_t tags[];
 };
-
-#ifdef IMX_FAULTS
-void (*imx_values_fault)(const char *point);
-#define FAULT(point) \
-    do { \
-        if (imx_values_fault) \
-            imx_values_fault(point); \
-    } while (0)
-#else
-#define FAULT(point) ((void)0)
-#endif
 
 /* A power of two, at least twice the limit. */
 static uint32_t slots_for(uint32_t limit)

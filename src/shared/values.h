@@ -32,6 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define IMX_VALUES_VERSION 1
 #define IMX_VALUES_TAGS_MAX 64  /* tags that are counted */
 #define IMX_VALUES_NAME_MAX 255 /* bytes of a tag's name */
 #define IMX_VALUES_LIMIT_MAX 100000
@@ -81,10 +82,5 @@ const char *imx_values_news(const imx_values_t *v);
 imx_values_totals_t imx_values_totals(const imx_values_t *v);
 const char *imx_values_tag(const imx_values_t *v, uint32_t i, uint32_t *values,
                            uint64_t *others);
-
-#ifdef IMX_FAULTS
-/* For tests: called in the middle of adding a value. */
-extern void (*imx_values_fault)(const char *point);
-#endif
 
 #endif

@@ -16,13 +16,11 @@
 
 #define HANDLER "influx-metrics"
 
-static const imx_batch_t *batch; /* NULL: the module records nothing */
-static const imx_values_t *tag_values;
+static const imx_arena_t *arena; /* NULL: the module records nothing */
 
-void imx_status_use(const imx_batch_t *b, const imx_values_t *values)
+void imx_status_use(const imx_arena_t *a)
 {
-    batch = b;
-    tag_values = values;
+    arena = a;
 }
 
 typedef struct {
@@ -54,10 +52,10 @@ static void add_text(apr_array_header_t *figures, const char *name,
 }
 
 /* recorded = sent + rejected + dropped + pending + spooled, at any moment: d is
- * read before t (see imx_batch_delivery_t). */
+ * read before t (see imx_board_t). */
 static void add_points(apr_array_header_t *figures,
                        const imx_batch_totals_t *t,
-                       const imx_batch_delivery_t *d)
+                       const imx_board_t *d)
 {
     apr_uint64_t spooled = t->fate[IMX_BATCH_SPOOLED] + d->spool_found
                            - d->spool_delivered - d->spool_rejected
@@ -87,14 +85,14 @@ static void add_points(apr_array_header_t *figures,
 /* Which tags have reached their limit, and what was left out of points. */
 static void add_values(apr_array_header_t *figures, apr_pool_t *p)
 {
-    imx_values_totals_t t = imx_values_totals(tag_values);
+    imx_values_totals_t t = imx_values_totals(&arena->values);
     const char *full = "";
     const char *name;
     apr_uint64_t others;
     apr_uint32_t n, i;
 
     for (i = 0;
-         (name = imx_values_tag(tag_values, i, &n, &others)) != NULL;
+         (name = imx_values_tag(&arena->values, i, &n, &others)) != NULL;
          i++) {
         if (others > 0) {
             full = apr_pstrcat(p, full, *full ? " " : "", name, NULL);
@@ -109,12 +107,12 @@ static void add_values(apr_array_header_t *figures, apr_pool_t *p)
 
 static apr_array_header_t *collect(request_rec *r)
 {
-    const imx_batch_t *b = batch;
+    const imx_batch_t *b = &arena->batch;
     const imx_config_t *conf = imx_config_global();
     apr_array_header_t *figures = apr_array_make(r->pool, 32, sizeof(figure_t));
-    imx_batch_delivery_t d = imx_batch_told(b);
+    imx_board_t d = imx_board_told(&arena->board);
     imx_batch_totals_t t = imx_batch_totals(b);
-    apr_int64_t up = apr_time_now() - imx_batch_made(b) / 1000;
+    apr_int64_t up = apr_time_now() - imx_arena_made(arena) / 1000;
 
     add_points(figures, &t, &d);
     add_text(figures, "server", "InfluxDB", conf->influx.url);
@@ -125,7 +123,7 @@ static apr_array_header_t *collect(request_rec *r)
     add_text(figures, "last_error", "Last error",
              apr_pstrdup(r->pool, d.last_error));
     add_number(figures, "lease_holder", "Process that delivers",
-               (apr_uint64_t)imx_batch_holder_pid(b));
+               (apr_uint64_t)imx_lease_holder_pid(&arena->lease));
     add_number(figures, "buffer_size", "Buffer (bytes)",
                (apr_uint64_t)t.segments * b->geometry.segment_size);
     add_number(figures, "buffer_used", "Buffer in use (bytes)",
@@ -228,7 +226,7 @@ __attribute__((noinline)) static int serve(request_rec *r)
     if (r->method_number != M_GET) {
         return HTTP_METHOD_NOT_ALLOWED;
     }
-    if (batch == NULL) {
+    if (arena == NULL) {
         return HTTP_NOT_FOUND;
     }
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");

@@ -6,12 +6,11 @@
 
 #include "httpd.h"
 
-#include "shared/batch.h"
-#include "shared/values.h"
+#include "shared/arena.h"
 
-/* A child, before its first request: what the page shows.  Both are borrowed
- * for the child's life. */
-void imx_status_use(const imx_batch_t *batch, const imx_values_t *values);
+/* A child, before its first request: what the page shows.  Borrowed for the
+ * child's life. */
+void imx_status_use(const imx_arena_t *arena);
 
 /* Hook handler: HTML, with ?json JSON, with ?text lines of "name: value".  Any
  * thread. */

@@ -295,7 +295,7 @@ static void deliver_all(size_t window)
 /* What the accounts say is in files. */
 static uint64_t spooled(void)
 {
-    const imx_batch_delivery_t *d = &f.news.board;
+    const imx_board_t *d = &f.news.board;
 
     return imx_batch_totals(&f.batch).fate[IMX_BATCH_SPOOLED] + d->spool_found
            - d->spool_delivered - d->spool_rejected - d->spool_dropped;

@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "shared/batch.h"
+#include "shared/arena.h"
+#include "shared/fault.h"
 
 #include <linux/sched.h>
 #include <pthread.h>
@@ -58,6 +59,10 @@ static struct {
     char *base;
 } memory;
 
+/* Its parts, one behind the other, the lines last. */
+static imx_children_t children;
+static imx_lease_t lease;
+static imx_board_view_t board;
 static imx_batch_t batch;
 
 /* ---- random numbers ---- */
@@ -95,28 +100,34 @@ static int64_t now_ns(void)
 
 /* ---- the area ---- */
 
-/* Bytes of an area of any geometry, by what imx_batch_plan() says of three. */
+static size_t up_to_64(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
 static size_t area_size(const imx_batch_geometry_t *g)
 {
-    imx_batch_geometry_t a, b, c;
-    int raised;
-    size_t size_a = imx_batch_plan(1u << 30, 100, &a, &raised);
-    size_t size_b = imx_batch_plan(1u << 29, 100, &b, &raised);
-    size_t size_c = imx_batch_plan(1u << 30, 101, &c, &raised);
-    size_t segment = (size_a - size_b) / (a.segments - b.segments)
-                     - a.segment_size;
-    size_t child = (size_c - size_a) / (c.children - a.children);
-    size_t header = size_a - a.children * child
-                    - a.segments * (segment + a.segment_size);
+    return up_to_64(imx_children_size(g->children))
+           + up_to_64(imx_lease_size()) + up_to_64(imx_board_size())
+           + up_to_64(imx_batch_size(g)) + imx_batch_data_size(g);
+}
 
-    return header + g->children * child
-           + g->segments * (segment + g->segment_size);
+static void format(char *at, const imx_batch_geometry_t *g)
+{
+    imx_children_format(&children, at, g->children);
+    at += up_to_64(imx_children_size(g->children));
+    imx_lease_format(&lease, at, &children);
+    at += up_to_64(imx_lease_size());
+    imx_board_format(&board, at);
+    at += up_to_64(imx_board_size());
+    imx_batch_format(&batch, at, at + up_to_64(imx_batch_size(g)), g,
+                     &children);
 }
 
 static void make_roomy_area(uint32_t segments, uint32_t segment_size,
-                            uint32_t children, uint32_t room)
+                            uint32_t rows, uint32_t room)
 {
-    imx_batch_geometry_t g = { room, segment_size, children, room };
+    imx_batch_geometry_t g = { room, segment_size, rows, room, 0 };
     size_t inner;
 
     memory.size = area_size(&g);
@@ -129,13 +140,13 @@ static void make_roomy_area(uint32_t segments, uint32_t segment_size,
     mprotect(memory.map + PAGE, inner, PROT_READ | PROT_WRITE);
     memory.base = memory.map + PAGE + inner - memory.size;
     memset(memory.map + PAGE, CANARY, inner - memory.size);
-    assert_int_equal(imx_batch_format(&batch, memory.base, &g), 0);
+    format(memory.base, &g);
 }
 
 static void make_area(uint32_t segments, uint32_t segment_size,
-                      uint32_t children)
+                      uint32_t rows)
 {
-    make_roomy_area(segments, segment_size, children, segments);
+    make_roomy_area(segments, segment_size, rows, segments);
 }
 
 static int is_untouched_before_the_area(void)
@@ -156,7 +167,7 @@ static int setup(void **state)
     lab = mmap(NULL, sizeof *lab, PROT_READ | PROT_WRITE,
                MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     memory.map = NULL;
-    imx_batch_fault = NULL;
+    imx_fault = NULL;
     alarm(4 * TEST_LIMIT);
     return lab == MAP_FAILED;
 }
@@ -418,7 +429,7 @@ static void arm(const char *point, int visits, int sig)
     fault_point = point;
     fault_visits = visits;
     fault_signal = sig;
-    imx_batch_fault = signal_itself;
+    imx_fault = signal_itself;
 }
 
 /* An append that ends at a fault, without a process: for tests with threads
@@ -436,31 +447,30 @@ static void append_and_break(imx_batch_child_t *c, unsigned writer, uint32_t n,
                              const char *point)
 {
     fault_point = point;
-    imx_batch_fault = leave_append;
+    imx_fault = leave_append;
     if (setjmp(at_fault) == 0) {
         append(c, writer, n);
         fail_msg("the fault %s was not reached", point);
     }
-    imx_batch_fault = NULL;
+    imx_fault = NULL;
 }
 
 /* ---- plan and format ---- */
 
 static void test_plan(void **state)
 {
-    static const uint32_t children[] = { 1, 2, 16, 100, 400, 2000, 16000 };
+    static const uint32_t limits[] = { 1, 2, 16, 100, 400, 2000, 16000 };
     imx_batch_geometry_t g;
-    size_t i, size, bytes;
+    size_t i, size;
     int raised;
 
     (void)state;
-    for (i = 0; i < sizeof children / sizeof *children; i++) {
+    for (i = 0; i < sizeof limits / sizeof *limits; i++) {
         for (size = 0; size < (size_t)1 << 32; size = size * 3 / 2 + 999) {
-            bytes = imx_batch_plan(size, children[i], &g, &raised);
-            assert_int_equal(bytes, area_size(&g));
-            assert_true(g.children > children[i]);
+            imx_batch_plan(size, limits[i], 4096, &g, &raised);
+            assert_true(g.children > limits[i]);
             assert_true(g.children < IMX_BATCH_NOBODY);
-            assert_true(g.segments >= 2 * children[i]);
+            assert_true(g.segments >= 2 * limits[i]);
             assert_true(g.segment_size == 16384 || g.segment_size == 32768
                         || g.segment_size == 65536);
             if (raised) {
@@ -481,38 +491,35 @@ static void test_plan_of_the_defaults(void **state)
     int raised;
 
     (void)state;
-    imx_batch_plan(32u << 20, 16, &g, &raised);
+    imx_batch_plan(32u << 20, 16, 4096, &g, &raised);
     assert_int_equal(raised, 0);
     assert_int_equal(g.segments, 512);
     assert_int_equal(g.segment_size, 65536);
-    imx_batch_plan(1u << 20, 16, &g, &raised);
+    imx_batch_plan(1u << 20, 16, 4096, &g, &raised);
     assert_int_equal(raised, 0);
     assert_int_equal(g.segments, 64);
     assert_int_equal(g.segment_size, 16384);
-    imx_batch_plan(1u << 20, 256, &g, &raised);
+    imx_batch_plan(1u << 20, 256, 4096, &g, &raised);
     assert_int_not_equal(raised, 0);
-    imx_batch_plan(0, 1, &g, &raised);
+    imx_batch_plan(0, 1, 4096, &g, &raised);
     assert_int_not_equal(raised, 0);
-    imx_batch_plan(0, UINT32_MAX, &g, &raised);
+    imx_batch_plan(0, UINT32_MAX, 4096, &g, &raised);
     assert_true(g.children < IMX_BATCH_NOBODY);
-    imx_batch_plan((size_t)1 << 45, 16, &g, &raised);
+    imx_batch_plan((size_t)1 << 45, 16, 4096, &g, &raised);
     assert_true(g.segments < 1u << 24);
 }
 
 static void test_a_fresh_area(void **state)
 {
     imx_batch_totals_t t;
-    imx_batch_load_t load;
+    imx_batch_level_t load;
     imx_batch_claim_t claim;
-    int64_t before = time(NULL) * SECOND;
 
     (void)state;
     make_area(4, 1024, 3);
-    assert_in_range(imx_batch_made(&batch), before,
-                    (time(NULL) + 1) * SECOND);
-    assert_int_equal(imx_batch_told(&batch).last_flush, 0);
+    assert_int_equal(imx_board_told(&board).last_flush, 0);
     t = imx_batch_totals(&batch);
-    load = imx_batch_load(&batch);
+    load = imx_batch_level(&batch);
     assert_valid();
     assert_int_equal(t.recorded, 0);
     assert_int_equal(t.segments, 4);
@@ -520,29 +527,58 @@ static void test_a_fresh_area(void **state)
     assert_int_equal(load.free_segments, 4);
     assert_int_equal(load.sealed_segments, 0);
     assert_int_equal(claim_all(&claim, 1), 0);
-    assert_int_equal(imx_batch_holder(&batch), IMX_BATCH_NOBODY);
+    assert_int_equal(imx_lease_holder(&lease), IMX_BATCH_NOBODY);
     assert_int_equal(imx_batch_reap(&batch, 1), 0);
-    assert_int_equal(imx_batch_has_child_since(&batch, 0), 0);
-    assert_int_equal(imx_batch_epoch(&batch), 0);
-    assert_int_equal(imx_batch_new_epoch(&batch), 1);
-    assert_int_equal(imx_batch_new_epoch(&batch), 2);
-    assert_int_equal(imx_batch_epoch(&batch), 2);
+    assert_int_equal(imx_children_has_since(&children, 0), 0);
+    assert_int_equal(imx_children_epoch(&children), 0);
+    assert_int_equal(imx_children_new_epoch(&children), 1);
+    assert_int_equal(imx_children_new_epoch(&children), 2);
+    assert_int_equal(imx_children_epoch(&children), 2);
 }
 
 /* ---- the life of a segment ---- */
 
 static imx_batch_child_t child;
 
+static int join(imx_batch_child_t *c, pid_t pid)
+{
+    imx_children_self_t self;
+    int rv = imx_children_join(&children, &self, pid);
+
+    imx_batch_open(c, &batch, &self);
+    return rv;
+}
+
+static int leave(const imx_batch_child_t *c)
+{
+    return imx_children_leave(&children, &c->self);
+}
+
+/* The caller has a row, or none. */
+static int take_lease(void)
+{
+    imx_children_self_t self = imx_children_outsider(&children, getpid());
+
+    return imx_lease_take(&lease, &self);
+}
+
+static void give_lease(void)
+{
+    imx_children_self_t self = imx_children_outsider(&children, getpid());
+
+    imx_lease_give(&lease, &self);
+}
+
 static void join_here(imx_batch_child_t *c)
 {
-    assert_int_equal(imx_batch_join(c, &batch, getpid()), 0);
+    assert_int_equal(join(c, getpid()), 0);
 }
 
 /* Pending lines, and segments that are sealed and free. */
 static void assert_state(uint64_t pending, uint32_t sealed, uint32_t free_ones)
 {
     imx_batch_totals_t t = imx_batch_totals(&batch);
-    imx_batch_load_t load = imx_batch_load(&batch);
+    imx_batch_level_t load = imx_batch_level(&batch);
 
     assert_valid();
     assert_adds_up(&t);
@@ -555,7 +591,7 @@ static void assert_state(uint64_t pending, uint32_t sealed, uint32_t free_ones)
 static void test_life_of_a_segment(void **state)
 {
     imx_batch_claim_t claim, none;
-    imx_batch_load_t load;
+    imx_batch_level_t load;
 
     (void)state;
     make_area(2, 16384, 2);
@@ -565,7 +601,7 @@ static void test_life_of_a_segment(void **state)
     assert_int_equal(claim_all(&claim, 1), 0);
     imx_batch_seal_all(&batch);
     assert_state(10, 1, 1);                             /* sealed */
-    load = imx_batch_load(&batch);
+    load = imx_batch_level(&batch);
     assert_int_equal(load.sealed_lines, 10);
     assert_int_equal(load.sealed_bytes, imx_batch_totals(&batch).bytes_used);
     imx_batch_seal_all(&batch);
@@ -656,7 +692,7 @@ static void test_a_late_seal_changes_nothing(void **state)
 static void append_meanwhile(const char *point)
 {
     if (strcmp(point, "taken") == 0) {
-        imx_batch_fault = NULL;
+        imx_fault = NULL;
         append_lines(&child, 2, lab->done[2], lab->done[2] + 1);
     }
 }
@@ -671,9 +707,9 @@ static void test_two_threads_take_a_segment(void **state)
     make_area(3, 1024, 2);
     join_here(&child);
     for (i = 0; i < 6; i++) {
-        imx_batch_fault = append_meanwhile;
+        imx_fault = append_meanwhile;
         append_lines(&child, 1, i, i + 1);
-        assert_null(imx_batch_fault);
+        assert_null(imx_fault);
         assert_state(2, 0, 2);
         imx_batch_seal_all(&batch);
         assert_int_equal(deliver(), 1);
@@ -716,20 +752,20 @@ static void test_fates_are_counted(void **state)
 static void test_oldest_first(void **state)
 {
     imx_batch_claim_t claims[8];
-    imx_batch_child_t children[3];
+    imx_batch_child_t some[3];
     unsigned i, round;
 
     (void)state;
     make_area(8, 1024, 3);
     for (i = 0; i < 3; i++) {
-        join_here(&children[i]);
+        join_here(&some[i]);
     }
     for (round = 0; round < 4; round++) {       /* segments change places */
         static const unsigned order[] = { 1, 0, 2, 2, 1, 0 };
         const char *line;
 
         for (i = 0; i < 6; i++) {
-            append_lines(&children[order[i]], i, round, round + 1);
+            append_lines(&some[order[i]], i, round, round + 1);
             imx_batch_seal_all(&batch);
         }
         assert_int_equal(claim_all(claims, 8), 6);
@@ -899,7 +935,7 @@ static void test_a_full_buffer(void **state)
 
 static void reap_here(void)
 {
-    imx_batch_child_died(&batch, getpid());
+    imx_children_died(&children, getpid());
     assert_int_equal(imx_batch_reap(&batch, 0), 1);
 }
 
@@ -1046,15 +1082,15 @@ static void test_the_table_is_full(void **state)
     make_area(8, 1024, 3);
     for (i = 0; i < 3; i++) {
         join_here(&c[i]);
-        assert_int_equal(c[i].slot, i);
+        assert_int_equal(c[i].self.slot, i);
     }
-    assert_int_equal(imx_batch_join(&c[3], &batch, getpid()), -1);
+    assert_int_equal(join(&c[3], getpid()), -1);
     assert_int_equal(append(&c[3], 3, 0), 0);
     assert_int_equal(append(&c[3], 3, 0), 0);
     for (i = 0; i < 3; i++) {
         append_lines(&c[i], i, 0, 4);
     }
-    assert_int_equal(imx_batch_leave(&c[3]), 0);
+    assert_int_equal(leave(&c[3]), 0);
     imx_batch_seal_all(&batch);
     assert_int_equal(deliver(), 3);
     assert_books(0);
@@ -1069,9 +1105,9 @@ static void test_leave(void **state)
     join_here(&c[0]);
     join_here(&c[1]);
     join_here(&c[2]);
-    assert_int_equal(imx_batch_leave(&c[1]), 0);
-    assert_int_equal(imx_batch_leave(&c[0]), 0);
-    assert_int_equal(imx_batch_leave(&c[2]), 1);
+    assert_int_equal(leave(&c[1]), 0);
+    assert_int_equal(leave(&c[0]), 0);
+    assert_int_equal(leave(&c[2]), 1);
     append_lines(&c[2], 1, 0, 3);                       /* still works */
     imx_batch_seal_all(&batch);
     assert_int_equal(deliver(), 1);
@@ -1087,16 +1123,16 @@ static void test_leave_counts_only_the_living(void **state)
     make_area(4, 1024, 4);
     gone = spawn(end_at_once, NULL);
     there = spawn(wait_for_stop, NULL);
-    assert_int_equal(imx_batch_join(&dead, &batch, gone), 0);
-    assert_int_equal(imx_batch_join(&living, &batch, there), 0);
+    assert_int_equal(join(&dead, gone), 0);
+    assert_int_equal(join(&living, there), 0);
     join_here(&c);
     assert_int_equal(wait_and_keep(gone), 0);
-    assert_int_equal(imx_batch_leave(&c), 0);
+    assert_int_equal(leave(&c), 0);
     lab->stop = 1;
     assert_int_equal(wait_and_keep(there), 0);
-    assert_int_equal(imx_batch_leave(&c), 1);           /* zombies */
+    assert_int_equal(leave(&c), 1);           /* zombies */
     assert_int_equal(wait_for(gone) | wait_for(there), 0);
-    assert_int_equal(imx_batch_leave(&c), 1);
+    assert_int_equal(leave(&c), 1);
     assert_int_equal(imx_batch_reap(&batch, 1), 2);
 }
 
@@ -1105,7 +1141,7 @@ static pthread_barrier_t barrier;
 static void *leave_together(void *c)
 {
     pthread_barrier_wait(&barrier);
-    return imx_batch_leave(c) ? c : NULL;
+    return leave(c) ? c : NULL;
 }
 
 /* Of those that leave in the same moment, one at least knows it was last. */
@@ -1144,17 +1180,17 @@ static void test_epochs(void **state)
 
     (void)state;
     make_area(4, 1024, 4);
-    imx_batch_new_epoch(&batch);
+    imx_children_new_epoch(&children);
     join_here(&old);
-    imx_batch_new_epoch(&batch);
-    assert_int_equal(imx_batch_has_child_since(&batch, 1), 1);
-    assert_int_equal(imx_batch_has_child_since(&batch, 2), 0);
+    imx_children_new_epoch(&children);
+    assert_int_equal(imx_children_has_since(&children, 1), 1);
+    assert_int_equal(imx_children_has_since(&children, 2), 0);
     join_here(&new);
-    assert_int_equal(imx_batch_has_child_since(&batch, 2), 1);
-    assert_int_equal(imx_batch_has_child_since(&batch, 3), 0);
-    imx_batch_leave(&new);
-    assert_int_equal(imx_batch_has_child_since(&batch, 2), 0);
-    assert_int_equal(imx_batch_has_child_since(&batch, 1), 1);
+    assert_int_equal(imx_children_has_since(&children, 2), 1);
+    assert_int_equal(imx_children_has_since(&children, 3), 0);
+    leave(&new);
+    assert_int_equal(imx_children_has_since(&children, 2), 0);
+    assert_int_equal(imx_children_has_since(&children, 1), 1);
 }
 
 /* Reported by the parent; found dead without a report; another's report. */
@@ -1168,19 +1204,19 @@ static void test_reap(void **state)
     join_here(&here);
     append_lines(&here, 0, 0, 3);
     pid = spawn(end_at_once, NULL);
-    assert_int_equal(imx_batch_join(&dead, &batch, pid), 0);
+    assert_int_equal(join(&dead, pid), 0);
     append_lines(&dead, 1, 0, 3);
     assert_int_equal(wait_for(pid), 0);
     assert_int_equal(imx_batch_reap(&batch, 0), 0);
-    imx_batch_child_died(&batch, 1);
+    imx_children_died(&children, 1);
     assert_int_equal(imx_batch_reap(&batch, 0), 0);
     assert_state(6, 0, 2);
-    imx_batch_child_died(&batch, pid);
+    imx_children_died(&children, pid);
     assert_int_equal(imx_batch_reap(&batch, 0), 1);
     assert_state(6, 1, 2);                              /* the dead one's */
     assert_int_equal(imx_batch_reap(&batch, 1), 0);
-    assert_int_equal(imx_batch_join(&dead, &batch, pid), 0);
-    assert_int_equal(dead.slot, 1);                     /* the entry again */
+    assert_int_equal(join(&dead, pid), 0);
+    assert_int_equal(dead.self.slot, 1);                     /* the entry again */
     append_lines(&dead, 2, 0, 3);
     assert_int_equal(imx_batch_reap(&batch, 0), 0);
     assert_int_equal(imx_batch_reap(&batch, 1), 1);
@@ -1206,7 +1242,7 @@ static void test_a_segment_of_an_entry_used_again(void **state)
         assert_int_equal(claim_all(&claim, 1), 1);
         reap_here();
         join_here(&second);
-        assert_int_equal(second.slot, first.slot);
+        assert_int_equal(second.self.slot, first.self.slot);
         append_lines(&second, 2, 2 * i, 2 * i + 2);
         assert_state(4 + 2 * i, 0, 0);
         if (i == 0) {
@@ -1252,7 +1288,7 @@ static void test_a_pid_used_again(void **state)
     (void)state;
     make_area(2, 1024, 2);
     pid = spawn(wait_for_stop, NULL);
-    assert_int_equal(imx_batch_join(&dead, &batch, pid), 0);
+    assert_int_equal(join(&dead, pid), 0);
     append_lines(&dead, 1, 0, 2);
     assert_int_equal(imx_batch_reap(&batch, 1), 0);
     lab->stop = 1;
@@ -1365,7 +1401,7 @@ static void test_unique_time_under_threads(void **state)
 
 static void *tell(void *arg)
 {
-    imx_batch_delivery_t d;
+    imx_board_t d;
     int64_t i;
 
     (void)arg;
@@ -1373,12 +1409,12 @@ static void *tell(void *arg)
         memset(&d, (int)(i % 100), sizeof d);
         d.last_flush = i;
         d.spool_bytes = (uint64_t)i;
-        imx_batch_tell(&batch, &d);
+        imx_board_tell(&board, &d);
     }
     return NULL;
 }
 
-static int is_whole(const imx_batch_delivery_t *d)
+static int is_whole(const imx_board_t *d)
 {
     const size_t end = sizeof d->last_error - 1;
 
@@ -1391,7 +1427,7 @@ static int is_whole(const imx_batch_delivery_t *d)
 /* A holder that is killed while it tells: what was told before stays. */
 static void test_killed_while_telling(void **state)
 {
-    imx_batch_delivery_t d;
+    imx_board_t d;
     int i, child_status;
     pid_t pid;
 
@@ -1401,17 +1437,17 @@ static void test_killed_while_telling(void **state)
         memset(&d, i, sizeof d);
         d.last_flush = i;
         d.spool_bytes = (uint64_t)i;
-        imx_batch_tell(&batch, &d);
+        imx_board_tell(&board, &d);
         pid = fork();
         if (pid == 0) {
             memset(&d, 99, sizeof d);
             arm("tell", i, SIGKILL);
-            imx_batch_tell(&batch, &d);
+            imx_board_tell(&board, &d);
             _exit(0);
         }
         assert_int_equal(waitpid(pid, &child_status, 0), pid);
         assert_true(WIFSIGNALED(child_status));
-        d = imx_batch_told(&batch);
+        d = imx_board_told(&board);
         assert_int_equal(d.last_flush, i);
         assert_true(is_whole(&d));
     }
@@ -1428,16 +1464,16 @@ static int tell_until_killed(void *arg)
  * goes on from it. */
 static void test_kill_who_tells(void **state)
 {
-    imx_batch_delivery_t d;
+    imx_board_t d;
 
     (void)state;
     make_area(1, 512, 1);
     assert_int_equal(wait_for(spawn(tell_until_killed, NULL)), -SIGKILL);
-    d = imx_batch_told(&batch);
+    d = imx_board_told(&board);
     assert_true(is_whole(&d));
     assert_int_equal(d.last_flush, 1);
     tell(NULL);
-    d = imx_batch_told(&batch);
+    d = imx_board_told(&board);
     assert_true(is_whole(&d));
     assert_int_equal(d.last_flush, TOLD);
 }
@@ -1445,7 +1481,7 @@ static void test_kill_who_tells(void **state)
 /* Before the first, or all of one call; and never an older one than before. */
 static void test_what_is_told_is_whole(void **state)
 {
-    imx_batch_delivery_t d;
+    imx_board_t d;
     pthread_t thread;
     int64_t last = 0;
     int wrong = 0;
@@ -1454,7 +1490,7 @@ static void test_what_is_told_is_whole(void **state)
     make_area(1, 512, 1);
     pthread_create(&thread, NULL, tell, NULL);
     while (last < TOLD && wrong == 0) {
-        d = imx_batch_told(&batch);
+        d = imx_board_told(&board);
         wrong += !is_whole(&d) || d.last_flush < last;
         last = d.last_flush > last ? d.last_flush : last;
     }
@@ -1467,11 +1503,11 @@ static void test_what_is_told_is_whole(void **state)
 static void *try_the_lease(void *arg)
 {
     (void)arg;
-    if (!imx_batch_lease_take(&batch, 5)) {
+    if (!take_lease()) {
         return NULL;
     }
-    imx_batch_lease_give(&batch);
-    return &batch;
+    give_lease();
+    return &lease;
 }
 
 static int a_thread_gets_the_lease(void)
@@ -1488,19 +1524,19 @@ static void test_the_lease(void **state)
 {
     (void)state;
     make_area(1, 512, 1);
-    assert_int_equal(imx_batch_lease_take(&batch, 7), 1);
-    assert_int_equal(imx_batch_holder(&batch), 7);
-    assert_int_equal(imx_batch_holder_pid(&batch), 0);  /* no such child */
+    assert_int_equal(take_lease(), 1);
+    assert_int_equal(imx_lease_holder(&lease), IMX_CHILDREN_NOBODY);
+    assert_int_equal(imx_lease_holder_pid(&lease), getpid());
     assert_int_equal(a_thread_gets_the_lease(), 0);
-    assert_int_equal(imx_batch_holder(&batch), 7);
-    imx_batch_lease_give(&batch);
-    assert_int_equal(imx_batch_holder(&batch), IMX_BATCH_NOBODY);
+    assert_int_equal(imx_lease_holder_pid(&lease), getpid());
+    give_lease();
+    assert_int_equal(imx_lease_holder(&lease), IMX_BATCH_NOBODY);
     assert_int_equal(a_thread_gets_the_lease(), 1);
     join_here(&child);
-    assert_int_equal(imx_batch_lease_take(&batch, child.slot), 1);
-    assert_int_equal(imx_batch_holder_pid(&batch), getpid());
-    imx_batch_lease_give(&batch);
-    assert_int_equal(imx_batch_holder_pid(&batch), 0);
+    assert_int_equal(take_lease(), 1);
+    assert_int_equal(imx_lease_holder_pid(&lease), getpid());
+    give_lease();
+    assert_int_equal(imx_lease_holder_pid(&lease), 0);
 }
 
 /* ---- many threads ---- */
@@ -1548,7 +1584,7 @@ static void run_writers(imx_batch_child_t *c, unsigned first, uint32_t lines)
 
 static void *run_child(void *c)
 {
-    run_writers(c, ((imx_batch_child_t *)c)->slot * THREADS, 20000);
+    run_writers(c, ((imx_batch_child_t *)c)->self.slot * THREADS, 20000);
     return NULL;
 }
 
@@ -1562,7 +1598,7 @@ static void *watch_totals(void *arg)
         imx_batch_totals_t t = imx_batch_totals(&batch);
 
         if (t.recorded < last) {
-            return &batch;
+            return &lease;
         }
         last = t.recorded;
     }
@@ -1611,7 +1647,7 @@ static int child_with_writers(void *arg)
     const writer_t *w = arg;
     imx_batch_child_t c;
 
-    if (imx_batch_join(&c, &batch, getpid()) != 0) {
+    if (join(&c, getpid()) != 0) {
         return 2;
     }
     run_writers(&c, w->writer, w->lines);
@@ -1621,7 +1657,7 @@ static int child_with_writers(void *arg)
 static int holder_until_stop(void *arg)
 {
     (void)arg;
-    if (!imx_batch_lease_take(&batch, 0)) {
+    if (!take_lease()) {
         return 2;
     }
     imx_batch_recover(&batch);
@@ -1631,7 +1667,7 @@ static int holder_until_stop(void *arg)
             sched_yield();
         }
     }
-    imx_batch_lease_give(&batch);
+    give_lease();
     return 0;
 }
 
@@ -1650,7 +1686,7 @@ static void test_processes_and_a_holder(void **state)
     }
     for (i = 0; i < 4; i++) {
         assert_int_equal(wait_for(pids[i]), 0);
-        imx_batch_child_died(&batch, pids[i]);
+        imx_children_died(&children, pids[i]);
     }
     lab->stop = 1;
     assert_int_equal(wait_for(holder), 0);
@@ -1677,7 +1713,7 @@ static int append_until_killed(void *arg)
     imx_batch_child_t c;
     uint32_t n;
 
-    if (imx_batch_join(&c, &batch, getpid()) != 0) {
+    if (join(&c, getpid()) != 0) {
         return 2;
     }
     arm(k->point, k->visit, SIGKILL);
@@ -1692,7 +1728,7 @@ static void find_dead(pid_t pid, int reported)
 {
     if (reported) {
         assert_int_equal(wait_for(pid), -SIGKILL);
-        imx_batch_child_died(&batch, pid);
+        imx_children_died(&children, pid);
         assert_int_equal(imx_batch_reap(&batch, 0), 1);
         return;
     }
@@ -1738,7 +1774,7 @@ static int threads_until_killed(void *arg)
     const killing_t *k = arg;
     imx_batch_child_t c;
 
-    if (imx_batch_join(&c, &batch, getpid()) != 0) {
+    if (join(&c, getpid()) != 0) {
         return 2;
     }
     arm(k->point, k->visit, SIGKILL);
@@ -1800,8 +1836,8 @@ static int hold_until_killed(void *arg)
     imx_batch_child_t c;
     imx_batch_claim_t claims[8];
 
-    if (imx_batch_join(&c, &batch, getpid()) != 0
-        || !imx_batch_lease_take(&batch, c.slot)) {
+    if (join(&c, getpid()) != 0
+        || !take_lease()) {
         return 2;
     }
     append(&c, k->writer, 0);
@@ -1850,12 +1886,12 @@ static void test_kill_the_holder(void **state)
         append_lines(&here, i, 30, 40);
         assert_int_equal(imx_batch_totals(&batch).recorded,
                          sum(lab->done) + torn);
-        assert_int_equal(imx_batch_lease_take(&batch, here.slot), 1);
+        assert_int_equal(take_lease(), 1);
         imx_batch_recover(&batch);
         assert_true(imx_batch_reap(&batch, 1) >= 1);
         imx_batch_seal_all(&batch);
         deliver();
-        imx_batch_lease_give(&batch);
+        give_lease();
         assert_int_equal(wait_for(holder), -SIGKILL);
         assert_books(torn);
         assert_int_equal(imx_batch_totals(&batch).recorded,
@@ -1872,7 +1908,7 @@ static int append_and_stop(void *arg)
     imx_batch_child_t c;
     uint32_t n;
 
-    if (imx_batch_join(&c, &batch, getpid()) != 0) {
+    if (join(&c, getpid()) != 0) {
         return 2;
     }
     arm(k->point, k->visit, SIGSTOP);
@@ -1924,10 +1960,10 @@ static void test_a_slow_writer(void **state)
 /* What a monitor does: tries the lease, and with it works for all. */
 static void *monitor(void *arg)
 {
-    imx_batch_child_t *c = arg;
     unsigned tick;
 
-    while (!imx_batch_lease_take(&batch, c->slot)) {
+    (void)arg;
+    while (!take_lease()) {
         if (lab->stop) {
             return NULL;
         }
@@ -1936,7 +1972,7 @@ static void *monitor(void *arg)
     imx_batch_recover(&batch);
     for (tick = 0; !lab->stop; tick++) {
         imx_batch_trim(&batch);
-        imx_batch_load(&batch);
+        imx_batch_level(&batch);
         imx_batch_reap(&batch, tick % 16 == 0);
         if (tick % 4 == 0) {
             imx_batch_seal_all(&batch);
@@ -1944,7 +1980,7 @@ static void *monitor(void *arg)
         deliver();
         sched_yield();
     }
-    imx_batch_lease_give(&batch);
+    give_lease();
     return NULL;
 }
 
@@ -1954,7 +1990,7 @@ static int live_like_a_child(void *arg)
     imx_batch_child_t c;
     pthread_t thread;
 
-    if (imx_batch_join(&c, &batch, getpid()) != 0) {
+    if (join(&c, getpid()) != 0) {
         return 2;
     }
     pthread_create(&thread, NULL, monitor, &c);
@@ -1982,12 +2018,12 @@ static void wait_for_lines(uint64_t more)
 
 static void drain(void)
 {
-    assert_int_equal(imx_batch_lease_take(&batch, 0), 1);
+    assert_int_equal(take_lease(), 1);
     imx_batch_recover(&batch);
     imx_batch_reap(&batch, 1);
     imx_batch_seal_all(&batch);
     deliver();
-    imx_batch_lease_give(&batch);
+    give_lease();
 }
 
 static void nothing(void)
@@ -2023,7 +2059,7 @@ static void kill_anybody(void (*meanwhile)(void))
             kill(pids[which], SIGKILL);
             assert_int_equal(wait_for(pids[which]), -SIGKILL);
             if (below(2)) {
-                imx_batch_child_died(&batch, pids[which]);
+                imx_children_died(&children, pids[which]);
             }
             pids[which] = spawn(live_like_a_child, &writer);
         }
@@ -2091,7 +2127,7 @@ static void test_the_size_changes(void **state)
     /* larger: there is room at once */
     assert_int_equal(imx_batch_resize(&batch, 40 * PAGE, &raised), 40 * PAGE);
     assert_int_equal(raised, 0);
-    assert_int_equal(imx_batch_load(&batch).free_segments, 20);
+    assert_int_equal(imx_batch_level(&batch).free_segments, 20);
     fill_all(&child, 1, &n);
     assert_state(imx_batch_totals(&batch).pending, 40, 0);
     /* smaller: all of it is still there, and no segment is free */
@@ -2196,11 +2232,11 @@ static uint64_t use_garbage(imx_batch_child_t *c)
         }
     }
     imx_batch_reap(&batch, 0);
-    imx_batch_load(&batch);
-    imx_batch_holder_pid(&batch);
-    bytes += strlen(imx_batch_told(&batch).last_error);
-    imx_batch_has_child_since(&batch, 0);
-    imx_batch_child_died(&batch, getpid());
+    imx_batch_level(&batch);
+    imx_lease_holder_pid(&lease);
+    bytes += strlen(imx_board_told(&board).last_error);
+    imx_children_has_since(&children, 0);
+    imx_children_died(&children, getpid());
     imx_batch_validate(&batch);
     append(c, 1, 1);
     return (bytes + imx_batch_totals(&batch).recorded) >> 1;
@@ -2230,6 +2266,9 @@ static void write_garbage(unsigned words)
 static uint64_t use_garbage_on_the_heap(imx_batch_child_t *c)
 {
     const imx_batch_t mapped = batch;
+    const imx_children_t mapped_children = children;
+    const imx_lease_t mapped_lease = lease;
+    const imx_board_view_t mapped_board = board;
     const imx_batch_child_t before = *c;
     char *const mapped_base = memory.base;
     void *heap;
@@ -2239,12 +2278,15 @@ static uint64_t use_garbage_on_the_heap(imx_batch_child_t *c)
         return UINT64_MAX;
     }
     memset(heap, 0, memory.size);
-    imx_batch_format(&batch, heap, &mapped.geometry);
+    format(heap, &mapped.geometry);
     memcpy(heap, mapped_base, memory.size);
     memory.base = heap;
     rv = use_garbage(c);
     memory.base = mapped_base;
     batch = mapped;
+    children = mapped_children;
+    lease = mapped_lease;
+    board = mapped_board;
     *c = before;
     free(heap);
     return rv;
@@ -2283,7 +2325,7 @@ static void test_garbage_pids(void **state)
     for (i = 0; i < 30; i++) {
         write_garbage(200);
         imx_batch_reap(&batch, 1);
-        imx_batch_leave(&child);
+        leave(&child);
     }
 }
 

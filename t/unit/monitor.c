@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "deliver/monitor.h"
+#include "shared/fault.h"
 #include "standin.h"
 
 #include <curl/curl.h>
@@ -106,7 +107,7 @@ typedef struct {
     shared_t *shared;
     void *area;
     size_t area_size;
-    imx_batch_t batch;
+    imx_arena_t arena;
     imx_batch_child_t child[CHILDREN];
     imx_monitor_options_t o;
     imx_monitor_t *m;
@@ -502,13 +503,43 @@ static void run_clock(fixture_t *f)
 
 /* ---- set up and check ---- */
 
-static size_t plan(size_t size, imx_batch_geometry_t *geometry)
+static size_t plan(size_t size, imx_arena_spec_t *spec)
 {
     int raised;
-    size_t bytes = imx_batch_plan(size, CHILDREN, geometry, &raised);
 
+    memset(spec, 0, sizeof *spec);
+    imx_batch_plan(size, CHILDREN, 0, &spec->batch, &raised);
     assert_false(raised);
-    return bytes;
+    return imx_arena_size(spec);
+}
+
+static int join_here(imx_batch_child_t *c, const imx_arena_t *a)
+{
+    imx_children_self_t self;
+    int rv = imx_children_join(&a->children, &self, getpid());
+
+    imx_batch_open(c, &a->batch, &self);
+    return rv;
+}
+
+/* Somebody without a slot, as far as a monitor sees. */
+static const uint32_t stranger = 99;
+
+static int take_lease(fixture_t *f)
+{
+    imx_children_self_t self = imx_children_outsider(&f->arena.children,
+                                                     getpid());
+
+    self.slot = stranger;
+    return imx_lease_take(&f->arena.lease, &self);
+}
+
+static void give_lease(fixture_t *f)
+{
+    imx_children_self_t self = imx_children_outsider(&f->arena.children,
+                                                     getpid());
+
+    imx_lease_give(&f->arena.lease, &self);
 }
 
 static void *shared_memory(size_t size)
@@ -522,18 +553,18 @@ static void *shared_memory(size_t size)
 
 static void make_batch(fixture_t *f, size_t size)
 {
-    imx_batch_geometry_t geometry;
+    imx_arena_spec_t spec;
 
-    f->area_size = plan(size, &geometry);
+    f->area_size = plan(size, &spec);
     f->area = shared_memory(f->area_size);
-    assert_int_equal(imx_batch_format(&f->batch, f->area, &geometry), 0);
-    assert_int_equal(imx_batch_join(&f->child[0], &f->batch, getpid()), 0);
+    imx_arena_format(&f->arena, f->area, &spec);
+    assert_int_equal(join_here(&f->child[0], &f->arena), 0);
 }
 
 static void set_options(fixture_t *f)
 {
     f->o = (imx_monitor_options_t) {
-        .batch = &f->batch, .child = &f->child[0],
+        .arena = &f->arena, .child = &f->child[0],
         .influx = {
             .api = IMX_INFLUX_V1, .url = f->url, .database = "httpd",
             .connect_timeout_ms = 2000, .total_timeout_ms = 20000
@@ -585,8 +616,8 @@ static int setup_small(void **state)
 /* NULL, or what is wrong with the figures. */
 static const char *check(fixture_t *f)
 {
-    imx_batch_totals_t t = imx_batch_totals(&f->batch);
-    const char *wrong = imx_batch_validate(&f->batch);
+    imx_batch_totals_t t = imx_batch_totals(&f->arena.batch);
+    const char *wrong = imx_batch_validate(&f->arena.batch);
 
     if (wrong) {
         return wrong;
@@ -637,18 +668,18 @@ static int teardown(void **state)
 
 static uint64_t fate(fixture_t *f, imx_batch_fate_e which)
 {
-    return imx_batch_totals(&f->batch).fate[which];
+    return imx_batch_totals(&f->arena.batch).fate[which];
 }
 
 static uint64_t pending(fixture_t *f)
 {
-    return imx_batch_totals(&f->batch).pending;
+    return imx_batch_totals(&f->arena.batch).pending;
 }
 
 /* Lines that are neither being filled nor with the server. */
 static uint64_t sealed(fixture_t *f)
 {
-    return imx_batch_load(&f->batch).sealed_lines;
+    return imx_batch_level(&f->arena.batch).sealed_lines;
 }
 
 static uint64_t current(fixture_t *f, int child)
@@ -658,7 +689,7 @@ static uint64_t current(fixture_t *f, int child)
 
 static int second_child(fixture_t *f)
 {
-    assert_int_equal(imx_batch_join(&f->child[1], &f->batch, getpid()), 0);
+    assert_int_equal(join_here(&f->child[1], &f->arena), 0);
     return 1;
 }
 
@@ -677,7 +708,7 @@ static void begin(fixture_t *f)
 {
     f->m = make_monitor(f);
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), f->o.child->slot);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->o.child->self.slot);
 }
 
 /* Steps, while the clock stands still, until it is so. */
@@ -1912,7 +1943,7 @@ static void live(fixture_t *f, int i, int lines, int with_monitor, int fd)
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(TEST_LIMIT);
-    if (imx_batch_join(c, &f->batch, getpid()) != 0) {
+    if (join_here(c, &f->arena) != 0) {
         _exit(2);
     }
     append_to(f, c, lines);
@@ -1924,7 +1955,7 @@ static void live(fixture_t *f, int i, int lines, int with_monitor, int fd)
             _exit(3);
         }
     }
-    atomic_store(&f->shared->slot[i], c->slot + 1);
+    atomic_store(&f->shared->slot[i], c->self.slot + 1);
     stay_until_told(fd);
     _exit(m ? !imx_monitor_stop(m) : 0);
 }
@@ -1972,7 +2003,7 @@ static uint32_t slot_of(fixture_t *f, int i)
 /* What others wait at most until they look for the lease: see try_lease(). */
 static int64_t takeover_ms(fixture_t *f)
 {
-    return 2 * (500 + 2 * (int64_t)f->batch.geometry.children);
+    return 2 * (500 + 2 * (int64_t)f->arena.batch.geometry.children);
 }
 
 static void test_kill_the_holder(void **state)
@@ -1986,7 +2017,7 @@ static void test_kill_the_holder(void **state)
     hang(f);
     for (i = 0; i < 3; i++) {
         p[i] = spawn(f, i, 500, 1);
-        AWAIT(imx_batch_holder(&f->batch) == slot_of(f, 0));
+        AWAIT(imx_lease_holder(&f->arena.lease) == slot_of(f, 0));
     }
     AWAIT(writes(f) == 1);
     slay(&p[0]);                        /* while it sends */
@@ -1995,12 +2026,12 @@ static void test_kill_the_holder(void **state)
     print_message("# the lease was taken over after %d ms\n",
                   (int)(real_ms() - begun));
     assert_true(real_ms() - begun < takeover_ms(f) + SLACK_MS);
-    heir = imx_batch_holder(&f->batch) == slot_of(f, 1) ? 1 : 2;
-    assert_int_equal(imx_batch_holder(&f->batch), slot_of(f, heir));
+    heir = imx_lease_holder(&f->arena.lease) == slot_of(f, 1) ? 1 : 2;
+    assert_int_equal(imx_lease_holder(&f->arena.lease), slot_of(f, heir));
     heal(f);
     slay(&p[heir]);
     AWAIT(fate(f, IMX_BATCH_SENT) == 1500);
-    assert_int_equal(imx_batch_holder(&f->batch), slot_of(f, 3 - heir));
+    assert_int_equal(imx_lease_holder(&f->arena.lease), slot_of(f, 3 - heir));
     assert_int_equal(stored(f), 1500);
     assert_int_equal(stored_again(f), 0);
     assert_int_equal(end_process(&p[3 - heir]), 0);
@@ -2022,7 +2053,7 @@ static void test_kill_after_store(void **state)
     slay(&p);
     later(f, 10000);
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), f->child[0].slot);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
     deliver(f);
     assert_int_equal(stored(f), 700);
     assert_int_equal(stored_again(f), 700);
@@ -2044,15 +2075,15 @@ static void tear(fixture_t *f, int i, int lines)
     assert_true(pid >= 0);
     if (pid == 0) {
         alarm(TEST_LIMIT);
-        imx_batch_join(&f->child[i], &f->batch, getpid());
+        join_here(&f->child[i], &f->arena);
         append_to(f, &f->child[i], lines);
-        imx_batch_fault = die;
+        imx_fault = die;
         append_to(f, &f->child[i], 1);
         _exit(0);
     }
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     if (i == 2) {
-        imx_batch_child_died(&f->batch, pid);
+        imx_arena_died(&f->arena, pid);
     }
 }
 
@@ -2108,7 +2139,7 @@ static void die_at(const char *point)
 
 static uint64_t spooled(fixture_t *f)
 {
-    imx_batch_delivery_t d = imx_batch_told(&f->batch);
+    imx_board_t d = imx_board_told(&f->arena.board);
 
     return fate(f, IMX_BATCH_SPOOLED) + d.spool_found - d.spool_delivered
            - d.spool_rejected - d.spool_dropped;
@@ -2118,7 +2149,7 @@ static void deliver_all(fixture_t *f, imx_monitor_t *m)
 {
     int64_t limit = real_ms() + LIMIT_MS;
 
-    while ((pending(f) > 0 || imx_batch_told(&f->batch).spool_lines > 0)
+    while ((pending(f) > 0 || imx_board_told(&f->arena.board).spool_lines > 0)
            && real_ms() < limit) {
         imx_monitor_wait(m, imx_monitor_step(m));
     }
@@ -2137,11 +2168,11 @@ static void work_until_killed(fixture_t *f, void (*work)(fixture_t *f,
         alarm(TEST_LIMIT);
         f->o.child = &f->child[1];
         f->o.now = NULL;
-        imx_batch_join(f->o.child, &f->batch, getpid());
+        join_here(f->o.child, &f->arena);
         m = imx_monitor_create(&f->o);
         fault_point = point;
         fault_visits = visits;
-        imx_batch_fault = die_at;
+        imx_fault = die_at;
         work(f, m);
         _exit(0);
     }
@@ -2168,7 +2199,7 @@ static void test_kill_while_spooling(void **state)
     f->o.interval_ms = 50;
     f->o.max_lines = 300;               /* three files a round */
     for (i = 0; i < 27; i++, lines += 1300) {
-        imx_batch_delivery_t d;
+        imx_board_t d;
 
         append(f, 1300);
         refuse(f, 503, "Retry-After: 3600\r\n", "full");
@@ -2181,7 +2212,7 @@ static void test_kill_while_spooling(void **state)
         end_monitor(f);
         assert_int_equal(pending(f) + spooled(f), 0);
         assert_int_equal(stored(f), lines + 1300);
-        d = imx_batch_told(&f->batch);
+        d = imx_board_told(&f->arena.board);
         assert_int_equal(fate(f, IMX_BATCH_SENT) + d.spool_delivered,
                          lines + 1300);
         assert_int_equal(d.spool_dropped + d.spool_found + d.spool_twice, 0);
@@ -2213,14 +2244,14 @@ static void test_spools_before(void **state)
     }
     assert_int_equal(spooled(f), 1400);
     assert_int_equal(pending(f), 700);
-    assert_int_equal(imx_batch_told(&f->batch).spool_lines, 1400);
+    assert_int_equal(imx_board_told(&f->arena.board).spool_lines, 1400);
     heal(f);
     f->m = make_monitor(f);
     deliver_all(f, f->m);
     end_monitor(f);
     assert_int_equal(stored(f), 2100);
     assert_int_equal(stored_again(f), 0);
-    assert_int_equal(imx_batch_told(&f->batch).spool_delivered, 1400);
+    assert_int_equal(imx_board_told(&f->arena.board).spool_delivered, 1400);
     for (i = 0; i < 3; i++) {
         assert_int_equal(rmdir(dirs[i]), 0);
     }
@@ -2245,7 +2276,7 @@ static void test_small_spool(void **state)
     end_monitor(f);
     assert_int_equal(pending(f), 0);
     assert_in_range(spooled(f), 5000, (1 << 20) / LINE_BYTES);
-    dropped = imx_batch_told(&f->batch).spool_dropped;
+    dropped = imx_board_told(&f->arena.board).spool_dropped;
     assert_int_equal(dropped, 25000 - spooled(f));
     assert_int_equal(logged(f, "IMX0050"), 0);
     assert_int_equal(logged(f, "IMX0055"), 1);
@@ -2293,7 +2324,7 @@ static void test_spools_by_hand(void **state)
     deliver(f);
     end_monitor(f);
     assert_int_equal(logged(f, "IMX0050"), 0);
-    assert_int_equal(imx_batch_told(&f->batch).spool_found, 1);
+    assert_int_equal(imx_board_told(&f->arena.board).spool_found, 1);
     assert_int_equal(rmdir(new), 0);
 }
 
@@ -2336,7 +2367,7 @@ static void test_wait_for_lease(void **state)
     int64_t least = takeover_ms(f) / 2, ms;
     int i;
 
-    assert_true(imx_batch_lease_take(&f->batch, 99));
+    assert_true(take_lease(f));
     f->m = make_monitor(f);
     append(f, 1);
     for (i = 0; i < 20; i++) {
@@ -2345,13 +2376,13 @@ static void test_wait_for_lease(void **state)
         later(f, ms);
     }
     ms = imx_monitor_step(f->m);
-    imx_batch_lease_give(&f->batch);
+    give_lease(f);
     later(f, ms - 2);                   /* not before its time */
     assert_in_range(imx_monitor_step(f->m), 1, 2);
-    assert_int_equal(imx_batch_holder(&f->batch), IMX_BATCH_NOBODY);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
     later(f, 1);
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), f->child[0].slot);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
     deliver(f);
 }
 
@@ -2363,9 +2394,9 @@ static void test_superseded(void **state)
 
     append(f, 10);
     begin(f);
-    imx_batch_new_epoch(&f->batch);
+    imx_children_new_epoch(&f->arena.children);
     deliver(f);                         /* nobody else could */
-    assert_int_equal(imx_batch_holder(&f->batch), f->child[0].slot);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
 
     refuse(f, 503, "", "busy");         /* with lines in its hands */
     append(f, 10);
@@ -2373,20 +2404,20 @@ static void test_superseded(void **state)
     until_refused(f, 2, 10);
     p = spawn(f, 1, 5, 0);
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), IMX_BATCH_NOBODY);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
     heal(f);
     later(f, 60000);
     imx_monitor_step(f->m);
     later(f, 60000);
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), IMX_BATCH_NOBODY);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
     assert_int_equal(pending(f), 15);
     assert_int_equal(logged(f, "IMX0029"), 1);  /* not even for a moment */
 
     slay(&p);                           /* the last newer child */
     later(f, takeover_ms(f));
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), f->child[0].slot);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
     deliver(f);
     assert_int_equal(stored(f), 25);
     assert_int_equal(stored_again(f), 0);
@@ -2404,14 +2435,14 @@ static void test_handover(void **state)
     begin(f);
     then(f, 1, STANDIN_ANSWER, OK_204);
     tick(f);
-    imx_batch_new_epoch(&f->batch);
+    imx_children_new_epoch(&f->arena.children);
     UNTIL(writes(f) >= 1);
     old = f->m;
     f->o.child = &f->child[second_child(f)];
     f->m = make_monitor(f);
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), f->child[0].slot);
-    for (i = 0; i < 1000 && imx_batch_holder(&f->batch) == f->child[0].slot;
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
+    for (i = 0; i < 1000 && imx_lease_holder(&f->arena.lease) == f->child[0].self.slot;
          i++) {
         if (imx_monitor_step(old) > 0) {
             imx_monitor_wait(old, 5);
@@ -2419,9 +2450,9 @@ static void test_handover(void **state)
     }
     later(f, takeover_ms(f));
     imx_monitor_step(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), f->child[1].slot);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[1].self.slot);
     imx_monitor_destroy(old);
-    assert_int_equal(imx_batch_holder(&f->batch), f->child[1].slot);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[1].self.slot);
     deliver(f);
     assert_int_equal(stored(f), 300);
     assert_in_range(stored_again(f), 0, 256);
@@ -2435,7 +2466,7 @@ static int64_t finish_ms(fixture_t *f)
 
     run_clock(f);
     imx_monitor_finish(f->m);
-    assert_int_equal(imx_batch_holder(&f->batch), IMX_BATCH_NOBODY);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
     return real_ms() - begun;
 }
 
@@ -2495,7 +2526,7 @@ static void test_finish_last(void **state)
 
     f->o.max_lines = 500;
     append_to(f, &f->child[second_child(f)], 10);
-    imx_batch_leave(&f->child[1]);
+    imx_children_leave(&f->arena.children, &f->child[1].self);
     refuse(f, 503, "", "busy");
     append(f, 4000);
     begin(f);
@@ -2540,11 +2571,11 @@ static void *hold_the_lease(void *data)
 {
     fixture_t *f = data;
 
-    if (imx_batch_lease_take(&f->batch, 99)) {
+    if (take_lease(f)) {
         while (atomic_load(&f->clock_calls) < 10) {
             poll(NULL, 0, 1);
         }
-        imx_batch_lease_give(&f->batch);
+        give_lease(f);
     }
     return NULL;
 }
@@ -2558,7 +2589,7 @@ static void test_finish_waits_for_lease(void **state)
     f->m = make_monitor(f);
     atomic_store(&f->clock_calls, 0);
     assert_int_equal(pthread_create(&other, NULL, hold_the_lease, f), 0);
-    AWAIT(imx_batch_holder(&f->batch) == 99);
+    AWAIT(imx_lease_holder(&f->arena.lease) == 99);
     assert_true(finish_ms(f) < 1500);
     pthread_join(other, NULL);
     assert_int_equal(stored(f), 10);
@@ -2572,14 +2603,14 @@ static void test_finish_without_lease(void **state)
 
     f->o.shutdown_ms = 300;
     append(f, 10);
-    assert_true(imx_batch_lease_take(&f->batch, 99));
+    assert_true(take_lease(f));
     f->m = make_monitor(f);
     run_clock(f);
     imx_monitor_finish(f->m);
     assert_in_range(real_ms() - begun, 300, 300 + SLACK_MS);
-    assert_int_equal(imx_batch_holder(&f->batch), 99);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), 99);
     assert_int_equal(pending(f), 10);
-    imx_batch_lease_give(&f->batch);
+    give_lease(f);
 }
 
 /* At a graceful restart the first new child may come when the last old one is
@@ -2591,7 +2622,7 @@ static void *join_later(void *data)
     while (atomic_load(&f->clock_calls) < 10) {
         poll(NULL, 0, 1);
     }
-    imx_batch_join(&f->child[1], &f->batch, getpid());
+    join_here(&f->child[1], &f->arena);
     return NULL;
 }
 
@@ -2615,7 +2646,7 @@ static void test_finish_relieved(void **state)
     begin_hanging(f, 10);
     finish_relieved(f);
     assert_true(real_ms() - begun < 4000);
-    assert_int_equal(imx_batch_holder(&f->batch), IMX_BATCH_NOBODY);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
     assert_int_equal(sealed(f), 10);    /* all of it is the other one's */
     end_monitor(f);
     heal(f);
@@ -2634,13 +2665,13 @@ static void test_finish_relieved_waiting(void **state)
 
     f->o.shutdown_ms = 8000;
     append(f, 10);
-    assert_true(imx_batch_lease_take(&f->batch, 99));
+    assert_true(take_lease(f));
     f->m = make_monitor(f);
     finish_relieved(f);
     assert_true(real_ms() - begun < 4000);
-    assert_int_equal(imx_batch_holder(&f->batch), 99);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), 99);
     assert_int_equal(pending(f), 10);
-    imx_batch_lease_give(&f->batch);
+    give_lease(f);
 }
 
 /* ---- real threads ---- */
@@ -2667,7 +2698,7 @@ static void test_start_stop(void **state)
         }
         assert_int_equal(imx_monitor_stop(f->m), 1);
         assert_int_equal(pending(f), 0);
-        assert_int_equal(imx_batch_holder(&f->batch), IMX_BATCH_NOBODY);
+        assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
         end_monitor(f);
     }
     assert_int_equal(stored(f), 2000);
@@ -2737,7 +2768,7 @@ static void test_stop_hanging(void **state)
     assert_int_equal(imx_monitor_stop(f->m), 1);
     assert_true(real_ms() - begun < SLACK_MS);
     end_monitor(f);
-    imx_batch_leave(&f->child[1]);
+    imx_children_leave(&f->arena.children, &f->child[1].self);
     f->o.shutdown_ms = 300;
     start(f);
     AWAIT(writes(f) == 2);
@@ -2755,7 +2786,7 @@ static void test_stop_waiting(void **state)
     int i;
 
     second_child(f);
-    assert_true(imx_batch_lease_take(&f->batch, f->child[1].slot));
+    assert_true(imx_lease_take(&f->arena.lease, &f->child[1].self));
     run_clock(f);
     begun = real_ms();
     for (i = 0; i < 10; i++) {
@@ -2767,7 +2798,7 @@ static void test_stop_waiting(void **state)
         end_monitor(f);
     }
     assert_true(real_ms() - begun < SLACK_MS);
-    imx_batch_lease_give(&f->batch);
+    give_lease(f);
 }
 
 /* Also for one that had it, and has curl to wait with. */
@@ -2784,9 +2815,9 @@ static void test_stop_superseded(void **state)
         f->m = make_monitor(f);
         assert_int_equal(imx_monitor_start(f->m), 0);
         AWAIT(pending(f) == 0);
-        imx_batch_new_epoch(&f->batch);
-        assert_int_equal(imx_batch_join(&f->child[i], &f->batch, getpid()), 0);
-        AWAIT(imx_batch_holder(&f->batch) == IMX_BATCH_NOBODY);
+        imx_children_new_epoch(&f->arena.children);
+        assert_int_equal(join_here(&f->child[i], &f->arena), 0);
+        AWAIT(imx_lease_holder(&f->arena.lease) == IMX_BATCH_NOBODY);
         atomic_store(&f->clock_calls, 0);
         AWAIT(atomic_load(&f->clock_calls) >= 3);
         begun = real_ms();

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/pairs.h"
+#include "shared/fault.h"
 #include "shared/values.h"
 
 #include <pthread.h>
@@ -118,7 +119,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    imx_values_fault = NULL;
+    imx_fault = NULL;
     free_area();
     munmap(lab, sizeof *lab);
     return 0;
@@ -447,7 +448,7 @@ static void let_others(const char *point)
 static void be_faster(const char *point)
 {
     if (strcmp(point, "missed") == 0) {
-        imx_values_fault = NULL;
+        imx_fault = NULL;
         assert_int_equal(ask(7), 1);
     }
 }
@@ -461,7 +462,7 @@ static void test_the_same_value_at_the_limit(void **state)
         memset(lab, 0, sizeof *lab);
         make_area(limit, 1);
         imx_values_use(&values, 0, "path");
-        imx_values_fault = be_faster;
+        imx_fault = be_faster;
         assert_int_equal(ask(7), 1);
         check_lab(limit);
     }
@@ -475,7 +476,7 @@ static void test_threads_race(void **state)
     uint32_t round;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 400; round++) {
         uint32_t limit = limits[round % 4];
         worker_t w = { .count = round / 4 % 2 ? limit : 2 * limit,
@@ -496,7 +497,7 @@ static void test_threads_race_for_many(void **state)
     uint32_t round;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 10; round++) {
         memset(lab, 0, sizeof *lab);
         make_area(1000 + round % 2 * 2000, 1);
@@ -514,7 +515,7 @@ static void test_processes_race(void **state)
     int i;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 10; round++) {
         uint32_t limit = round % 2 ? 700 : 1500;
 
@@ -551,7 +552,7 @@ static void test_news_are_told_once(void **state)
     int i;
 
     (void)state;
-    imx_values_fault = let_others;
+    imx_fault = let_others;
     for (round = 0; round < 10; round++) {
         memset(lab, 0, sizeof *lab);
         make_area(100, 2);
@@ -592,7 +593,7 @@ static void test_killed_between_the_steps(void **state)
         pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
-            imx_values_fault = die;
+            imx_fault = die;
             deadly = i % 2 ? "listed" : "put";
             ask(i);
             _exit(1);

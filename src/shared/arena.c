@@ -1,0 +1,284 @@
+/*
+ * arena.c owns the shared mapping and the table of its parts.
+ * Entered by httpd's parent alone, but for imx_arena_made().
+ * The mapping survives any process but the parent; see arena.h.
+ */
+#include "shared/arena.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAGIC UINT64_C(0x616e657261786d69) /* "imxarena" in memory */
+#define VERSION 1
+#define NAME_MAX_LEN 16
+#define PARTS_MAX 16
+
+typedef struct {
+    char name[NAME_MAX_LEN];
+    uint32_t version;
+    uint64_t offset, size; /* bytes */
+} entry_t;
+
+struct imx_arena_header {
+    uint64_t magic;
+    uint32_t version, parts;
+    uint64_t size; /* bytes */
+    int64_t made;  /* ns since 1970 */
+    entry_t directory[PARTS_MAX];
+};
+
+typedef struct {
+    const char *name;
+    uint32_t version;
+    size_t (*size)(const imx_arena_spec_t *spec);
+    void (*format)(imx_arena_t *a, void *base, const imx_arena_spec_t *spec);
+} part_t;
+
+/* ---- the parts ---- */
+
+static size_t children_size(const imx_arena_spec_t *spec)
+{
+    return imx_children_size(spec->batch.children);
+}
+
+static void children_format(imx_arena_t *a, void *base,
+                            const imx_arena_spec_t *spec)
+{
+    imx_children_format(&a->children, base, spec->batch.children);
+}
+
+static size_t lease_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_lease_size();
+}
+
+static void lease_format(imx_arena_t *a, void *base,
+                         const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_lease_format(&a->lease, base, &a->children);
+}
+
+static size_t board_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_board_size();
+}
+
+static void board_format(imx_arena_t *a, void *base,
+                         const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_board_format(&a->board, base);
+}
+
+static size_t batch_size(const imx_arena_spec_t *spec)
+{
+    return imx_batch_size(&spec->batch);
+}
+
+static size_t page_size(void)
+{
+    const long page = sysconf(_SC_PAGESIZE);
+
+    return page > 0 ? (size_t)page : 4096;
+}
+
+static size_t up_to_page(size_t n)
+{
+    return (n + page_size() - 1) / page_size() * page_size();
+}
+
+/* The lines are the part behind it. */
+static void batch_format(imx_arena_t *a, void *base,
+                         const imx_arena_spec_t *spec)
+{
+    imx_batch_format(&a->batch, base,
+                     (char *)base + up_to_page(batch_size(spec)), &spec->batch,
+                     &a->children);
+}
+
+static size_t lines_size(const imx_arena_spec_t *spec)
+{
+    return imx_batch_data_size(&spec->batch);
+}
+
+static size_t values_size(const imx_arena_spec_t *spec)
+{
+    return spec->tags == 0 ? 0 : imx_values_plan(spec->tag_limit, spec->tags);
+}
+
+static void values_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    if (spec->tags > 0) {
+        imx_values_format(&a->values, base, spec->tag_limit, spec->tags,
+                          spec->key);
+    }
+}
+
+static const part_t parts[] = {
+    { "children", IMX_CHILDREN_VERSION, children_size, children_format },
+    { "lease", IMX_LEASE_VERSION, lease_size, lease_format },
+    { "board", IMX_BOARD_VERSION, board_size, board_format },
+    { "batch", IMX_BATCH_VERSION, batch_size, batch_format },
+    { "lines", IMX_BATCH_VERSION, lines_size, NULL },
+    { "values", IMX_VALUES_VERSION, values_size, values_format },
+};
+
+#define PARTS (sizeof parts / sizeof *parts)
+_Static_assert(PARTS <= PARTS_MAX, "the directory is too small");
+
+/* ---- making it ---- */
+
+size_t imx_arena_size(const imx_arena_spec_t *spec)
+{
+    size_t size = up_to_page(sizeof(struct imx_arena_header)), i;
+
+    for (i = 0; i < PARTS; i++) {
+        size += up_to_page(parts[i].size(spec));
+    }
+    return size;
+}
+
+static size_t add_part(imx_arena_t *a, size_t i, size_t at,
+                       const imx_arena_spec_t *spec)
+{
+    entry_t *entry = &a->header->directory[i];
+
+    snprintf(entry->name, sizeof entry->name, "%s", parts[i].name);
+    entry->version = parts[i].version;
+    entry->offset = at;
+    entry->size = parts[i].size(spec);
+    if (parts[i].format != NULL) {
+        parts[i].format(a, (char *)a->header + at, spec);
+    }
+    return at + up_to_page(entry->size);
+}
+
+void imx_arena_format(imx_arena_t *a, void *base, const imx_arena_spec_t *spec)
+{
+    size_t at = up_to_page(sizeof(struct imx_arena_header)), i;
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    memset(a, 0, sizeof *a);
+    a->header = base;
+    a->size = imx_arena_size(spec);
+    for (i = 0; i < PARTS; i++) {
+        at = add_part(a, i, at, spec);
+    }
+    a->header->magic = MAGIC;
+    a->header->version = VERSION;
+    a->header->parts = PARTS;
+    a->header->size = a->size;
+    a->header->made = (int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Anonymous memory at the same address in all processes to come.  Not in core
+ * files: most of it is not there. */
+static void *get_memory(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p == MAP_FAILED) {
+        return NULL;
+    }
+    madvise(p, size, MADV_DONTDUMP);
+    return p;
+}
+
+int imx_arena_map(imx_arena_t *a, const imx_arena_spec_t *spec, size_t room)
+{
+    imx_arena_spec_t roomy = *spec;
+    void *memory;
+
+    imx_batch_reserve(room, &roomy.batch);
+    memory = get_memory(imx_arena_size(&roomy));
+    if (memory == NULL) {
+        /* A limit on addresses, or strict overcommit. */
+        roomy = *spec;
+        memory = get_memory(imx_arena_size(&roomy));
+    }
+    if (memory == NULL) {
+        return errno;
+    }
+    imx_arena_format(a, memory, &roomy);
+    return 0;
+}
+
+int imx_arena_new_values(imx_arena_t *a, uint32_t tags, uint32_t tag_limit,
+                         const void *key)
+{
+    size_t size = imx_values_plan(tag_limit, tags);
+    void *memory = get_memory(size);
+
+    if (memory == NULL) {
+        return errno;
+    }
+    if (a->own_values != NULL) {
+        munmap(a->own_values, a->own_values_size);
+    }
+    a->own_values = memory;
+    a->own_values_size = size;
+    imx_values_format(&a->values, memory, tag_limit, tags, key);
+    return 0;
+}
+
+void imx_arena_died(const imx_arena_t *a, pid_t pid)
+{
+    imx_lease_died(&a->lease, pid);
+    imx_children_died(&a->children, pid);
+}
+
+int64_t imx_arena_made(const imx_arena_t *a)
+{
+    return a->header->made;
+}
+
+/* ---- what it is ---- */
+
+const char *imx_arena_layout(void)
+{
+    static char text[PARTS_MAX * (NAME_MAX_LEN + 12) + 32];
+    size_t at = (size_t)snprintf(text, sizeof text, "arena %d.%zu", VERSION,
+                                 sizeof(imx_arena_t));
+    size_t i;
+
+    for (i = 0; i < PARTS && at < sizeof text; i++) {
+        at += (size_t)snprintf(text + at, sizeof text - at, " %s %u",
+                               parts[i].name, (unsigned)parts[i].version);
+    }
+    return text;
+}
+
+const char *imx_arena_validate(const imx_arena_t *a)
+{
+    const struct imx_arena_header *h = a->header;
+    uint64_t at = up_to_page(sizeof *h);
+    size_t i;
+
+    if (h->magic != MAGIC || h->version != VERSION || h->parts != PARTS
+        || h->size != a->size) {
+        return "the header is not that of an arena";
+    }
+    for (i = 0; i < PARTS; i++) {
+        const entry_t *entry = &h->directory[i];
+
+        if (strncmp(entry->name, parts[i].name, sizeof entry->name) != 0
+            || entry->version != parts[i].version) {
+            return "a part has another name or version";
+        }
+        if (entry->offset != at || entry->size > a->size - at) {
+            return "a part is in another place";
+        }
+        at += up_to_page(entry->size);
+    }
+    return at == a->size ? NULL : "the parts do not fill the arena";
+}

@@ -1,0 +1,291 @@
+/*
+ * children.c owns the table of children and the question whether one lives.
+ * Entered by each child's main thread (join, leave), by the monitors, and by
+ * httpd's parent (died, new_epoch).
+ * The table survives any process; see children.h.
+ */
+#include "shared/children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/fault.h"
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
+               "a lock of libatomic would not be shared by processes");
+
+enum { EMPTY = 0, JOINING, LIVING, LEAVING };
+
+typedef struct {
+    _Alignas(64) _Atomic imx_children_who_t who; /* 0: the row is free */
+    _Atomic imx_children_who_t reaped; /* equal to who: the parent saw it die */
+    _Atomic uint32_t state;
+    _Atomic uint32_t epoch;
+} row_t;
+
+struct imx_children_part {
+    _Alignas(64) _Atomic uint32_t epoch;
+    row_t rows[];
+};
+
+size_t imx_children_size(uint32_t rows)
+{
+    return sizeof(struct imx_children_part) + rows * sizeof(row_t);
+}
+
+void imx_children_format(imx_children_t *c, void *base, uint32_t rows)
+{
+    memset(c, 0, sizeof *c);
+    c->part = base;
+    c->rows = rows;
+}
+
+/* ---- the kernel's answer ---- */
+
+typedef struct {
+    char state;
+    long threads;
+    uint32_t start; /* the low half, never 0 */
+} stat_t;
+
+/*
+ * Fields of /proc/PID/stat behind the command's name: state (1st), threads
+ * (18th), start time (20th), proc(5).  Returns 0 when it cannot be read.
+ */
+static int read_stat(pid_t pid, stat_t *s)
+{
+    char path[32], text[1024];
+    unsigned long long started;
+    const char *p;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    p = strrchr(text, ')');
+    if (p == NULL
+        || sscanf(p + 1,
+                  " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u"
+                  " %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
+                  &s->state, &s->threads, &started)
+               != 3) {
+        return 0;
+    }
+    s->start = (uint32_t)started ? (uint32_t)started : 1;
+    return 1;
+}
+
+static uint32_t start_of(const imx_children_t *c, pid_t pid)
+{
+    stat_t s;
+
+    if (c->start_of != NULL) {
+        return c->start_of(pid);
+    }
+    return read_stat(pid, &s) ? s.start : 0;
+}
+
+static int is_gone(pid_t pid, uint32_t start)
+{
+    stat_t s;
+
+    if (kill(pid, 0) != 0 && errno == ESRCH) {
+        return 1;
+    }
+    if (!read_stat(pid, &s)) {
+        return 0; /* no /proc here (ChrootDir), or too many open files */
+    }
+    if (start != 0 && s.start != start) {
+        return 1;
+    }
+    return (s.state == 'Z' || s.state == 'X') && s.threads <= 1;
+}
+
+static uint32_t start_in(imx_children_who_t who)
+{
+    return (uint32_t)who;
+}
+
+pid_t imx_children_pid(imx_children_who_t who)
+{
+    return (pid_t)(uint32_t)(who >> 32);
+}
+
+imx_children_who_t imx_children_who(const imx_children_t *c, pid_t pid)
+{
+    return (imx_children_who_t)(uint32_t)pid << 32 | start_of(c, pid);
+}
+
+int imx_children_is_gone(const imx_children_t *c, imx_children_who_t who)
+{
+    pid_t pid = imx_children_pid(who);
+
+    /* kill() would ask of a whole group, or of all. */
+    if (pid <= 0) {
+        return 1;
+    }
+    return c->is_gone != NULL ? c->is_gone(pid, start_in(who))
+                              : is_gone(pid, start_in(who));
+}
+
+/* ---- a child's life ---- */
+
+static row_t *row(const imx_children_t *c, uint32_t slot)
+{
+    return &c->part->rows[slot];
+}
+
+imx_children_self_t imx_children_outsider(const imx_children_t *c, pid_t pid)
+{
+    imx_children_self_t self = { imx_children_who(c, pid),
+                                 IMX_CHILDREN_NOBODY };
+
+    return self;
+}
+
+/*
+ * What is left in a row that is taken again cannot concern the new child: a
+ * late imx_children_died() names the old one, and who names both pid and start.
+ * Where starts are not known, both could be the same word: so it is cleared.
+ */
+int imx_children_join(const imx_children_t *c, imx_children_self_t *self,
+                      pid_t pid)
+{
+    uint32_t i;
+
+    *self = imx_children_outsider(c, pid);
+    for (i = 0; i < c->rows; i++) {
+        row_t *r = row(c, i);
+        imx_children_who_t none = 0;
+
+        if (atomic_compare_exchange_strong(&r->who, &none, self->who)) {
+            atomic_store(&r->reaped, 0);
+            atomic_store(&r->state, JOINING);
+            atomic_store(&r->epoch, atomic_load(&c->part->epoch));
+            atomic_store(&r->state, LIVING);
+            self->slot = i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+int imx_children_leave(const imx_children_t *c,
+                       const imx_children_self_t *self)
+{
+    if (self->slot < c->rows) {
+        atomic_store(&row(c, self->slot)->state, LEAVING);
+    }
+    return imx_children_is_last(c);
+}
+
+/* A row that was taken and says no state yet is of one that joins. */
+int imx_children_is_last(const imx_children_t *c)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->rows; i++) {
+        imx_children_who_t who = atomic_load(&row(c, i)->who);
+
+        if (who != 0 && atomic_load(&row(c, i)->state) != LEAVING
+            && !imx_children_is_gone(c, who)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void imx_children_died(const imx_children_t *c, pid_t pid)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->rows; i++) {
+        imx_children_who_t who = atomic_load(&row(c, i)->who);
+
+        if (who != 0 && imx_children_pid(who) == pid) {
+            FAULT("died");
+            atomic_store(&row(c, i)->reaped, who);
+        }
+    }
+}
+
+unsigned imx_children_count(const imx_children_t *c)
+{
+    unsigned count = 0;
+    uint32_t i;
+
+    for (i = 0; i < c->rows; i++) {
+        imx_children_who_t who = atomic_load(&row(c, i)->who);
+
+        count += who != 0 && imx_children_pid(who) != getpid()
+                 && !imx_children_is_gone(c, who);
+    }
+    return count;
+}
+
+imx_children_who_t imx_children_dead(const imx_children_t *c, uint32_t slot,
+                                     int ask)
+{
+    imx_children_who_t who = atomic_load(&row(c, slot)->who);
+
+    return who != 0
+                   && (atomic_load(&row(c, slot)->reaped) == who
+                       || (ask && imx_children_is_gone(c, who)))
+               ? who
+               : 0;
+}
+
+/* The state goes first: the next one in this row must not seem to leave. */
+void imx_children_remove(const imx_children_t *c, uint32_t slot,
+                         imx_children_who_t who)
+{
+    row_t *r = row(c, slot);
+
+    atomic_store(&r->state, EMPTY);
+    atomic_store(&r->reaped, 0);
+    atomic_compare_exchange_strong(&r->who, &who, 0);
+}
+
+int imx_children_is_taken(const imx_children_t *c, uint32_t slot)
+{
+    return slot < c->rows && atomic_load(&row(c, slot)->who) != 0;
+}
+
+/* ---- configurations ---- */
+
+uint32_t imx_children_new_epoch(const imx_children_t *c)
+{
+    return atomic_fetch_add(&c->part->epoch, 1) + 1;
+}
+
+uint32_t imx_children_epoch(const imx_children_t *c)
+{
+    return atomic_load(&c->part->epoch);
+}
+
+int imx_children_has_since(const imx_children_t *c, uint32_t epoch)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->rows; i++) {
+        imx_children_who_t who = atomic_load(&row(c, i)->who);
+
+        if (who != 0 && atomic_load(&row(c, i)->state) == LIVING
+            && atomic_load(&row(c, i)->epoch) >= epoch
+            && !imx_children_is_gone(c, who)) {
+            return 1;
+        }
+    }
+    return 0;
+}
