@@ -246,6 +246,25 @@ int sim_madvise(void *at, size_t size, int advice)
     return 0;
 }
 
+/* The simulation has an arena of its own memory. */
+void *sim_mmap(void *at, size_t size, int access, int flags, int fd,
+               off_t from)
+{
+    (void)at;
+    (void)access;
+    (void)flags;
+    ledger_wrong("memory is mapped: %zu bytes of %d from %lld", size, fd,
+                 (long long)from);
+    errno = ENOMEM;
+    return MAP_FAILED;
+}
+
+int sim_munmap(void *at, size_t size)
+{
+    ledger_wrong("memory is unmapped: %zu bytes at %p", size, at);
+    return 0;
+}
+
 /* ---- threads ---- */
 
 typedef struct {

@@ -50,6 +50,9 @@ uid_t sim_geteuid(void);
 int sim_kill(pid_t pid, int signal);
 long sim_syscall(long number, ...);
 long sim_sysconf(int name);
+void *sim_mmap(void *at, size_t size, int access, int flags, int fd,
+               off_t from);
+int sim_munmap(void *at, size_t size);
 int sim_madvise(void *at, size_t size, int advice);
 
 int sim_pthread_create(pthread_t *thread, const pthread_attr_t *attr,

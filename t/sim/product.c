@@ -11,7 +11,8 @@
 #include "process.h"
 
 #include "deliver/monitor.h"
-#include "shared/batch.h"
+#include "shared/arena.h"
+#include "shared/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,9 @@ struct product_child {
     imx_monitor_t *monitor;
 };
 
-static imx_batch_t batch;
+static imx_arena_t arena;
 static void *memory;
-static size_t memory_size, memory_room;
+static size_t memory_room;
 static int is_made;
 
 static void at_fault(const char *point)
@@ -37,28 +38,32 @@ static void log_text(void *context, imx_log_level_e level, const char *text)
     ledger_log((int)level, text);
 }
 
-void product_make_arena(const product_size_t *size)
+static void make_room(size_t size)
 {
-    imx_batch_geometry_t g = { .segments = size->segments,
-                               .segment_size = size->segment_size,
-                               .children = size->rows,
-                               .room = 2 * size->segments };
-
-    imx_batch_fault = at_fault;
-    memory_size = imx_batch_reserve((size_t)g.room * g.segment_size, &g);
-    memory_size = (memory_size + 8191) & ~(size_t)4095;
-    if (memory_size > memory_room) {
+    if (size > memory_room) {
         free(memory);
-        memory_room = memory_size;
+        memory_room = (size + 4095) & ~(size_t)4095;
         memory = aligned_alloc(4096, memory_room);
         if (memory == NULL) {
             abort();
         }
     }
-    memset(memory, 0, memory_size);
-    if (imx_batch_format(&batch, memory, &g) != 0) {
-        ledger_wrong("the arena cannot be made");
-    }
+    memset(memory, 0, size);
+}
+
+void product_make_arena(const product_size_t *size)
+{
+    static const char key[IMX_VALUES_KEY_LEN] = "no secret";
+    imx_arena_spec_t spec = { .batch = { .segments = size->segments,
+                                         .segment_size = size->segment_size,
+                                         .children = size->rows,
+                                         .room = 2 * size->segments,
+                                         .page = 4096 },
+                              .key = key };
+
+    imx_fault = at_fault;
+    make_room(imx_arena_size(&spec));
+    imx_arena_format(&arena, memory, &spec);
     is_made = 1;
 }
 
@@ -76,29 +81,30 @@ void product_resize(uint32_t segments)
 {
     int raised;
 
-    imx_batch_resize(&batch, (size_t)segments * batch.geometry.segment_size,
+    imx_batch_resize(&arena.batch,
+                     (size_t)segments * arena.batch.geometry.segment_size,
                      &raised);
 }
 
 void product_new_epoch(void)
 {
-    imx_batch_new_epoch(&batch);
+    imx_children_new_epoch(&arena.children);
 }
 
 void product_child_died(pid_t pid)
 {
-    imx_batch_child_died(&batch, pid);
+    imx_arena_died(&arena, pid);
 }
 
 unsigned product_children(void)
 {
-    return imx_batch_children(&batch);
+    return imx_children_count(&arena.children);
 }
 
 product_totals_t product_totals(void)
 {
-    imx_batch_delivery_t d = imx_batch_told(&batch);
-    imx_batch_totals_t t = imx_batch_totals(&batch);
+    imx_board_t d = imx_board_told(&arena.board);
+    imx_batch_totals_t t = imx_batch_totals(&arena.batch);
 
     return (product_totals_t){
         .recorded = t.recorded,
@@ -121,19 +127,21 @@ product_totals_t product_totals(void)
 
 const char *product_validate(void)
 {
-    return imx_batch_validate(&batch);
+    const char *wrong = imx_arena_validate(&arena);
+
+    return wrong != NULL ? wrong : imx_batch_validate(&arena.batch);
 }
 
 int product_has_holder(void)
 {
-    return imx_batch_holder(&batch) != IMX_BATCH_NOBODY;
+    return imx_lease_holder(&arena.lease) != IMX_CHILDREN_NOBODY;
 }
 
 static imx_monitor_options_t monitor_options(const product_options_t *o,
                                              imx_batch_child_t *child)
 {
     imx_monitor_options_t m = {
-        .batch = &batch,
+        .arena = &arena,
         .child = child,
         .influx = o->influx,
         .create_database = o->create_database,
@@ -153,13 +161,15 @@ static imx_monitor_options_t monitor_options(const product_options_t *o,
 product_child_t *product_join(const product_options_t *options)
 {
     product_child_t *c = sim_calloc(1, sizeof *c);
+    imx_children_self_t self;
     imx_monitor_options_t o;
 
     if (c == NULL) {
         return NULL;
     }
     o = monitor_options(options, &c->child);
-    imx_batch_join(&c->child, &batch, sim_getpid());
+    imx_children_join(&arena.children, &self, sim_getpid());
+    imx_batch_open(&c->child, &arena.batch, &self);
     c->monitor = imx_monitor_create(&o);
     return c;
 }
@@ -194,10 +204,14 @@ void product_destroy(product_child_t *c)
 
 void product_end_server(const product_options_t *options)
 {
-    imx_batch_child_t child = { .batch = &batch, .slot = IMX_BATCH_NOBODY };
+    imx_children_self_t self = imx_children_outsider(&arena.children,
+                                                     sim_getpid());
+    imx_batch_child_t child;
     imx_monitor_options_t o = monitor_options(options, &child);
-    imx_monitor_t *m = imx_monitor_create(&o);
+    imx_monitor_t *m;
 
+    imx_batch_open(&child, &arena.batch, &self);
+    m = imx_monitor_create(&o);
     if (m != NULL) {
         imx_monitor_end_server(m);
         imx_monitor_destroy(m);
