@@ -49,7 +49,8 @@ void imx_influx_post(imx_influx_t *in, const imx_influx_line_t *lines,
     if (influxdb_serves_another(process_self())) {
         ledger_wrong("two children deliver at once");
     }
-    ledger_post(process_self(), count);
+    ledger_post(process_self(), ledger_number(lines[0].data, lines[0].len),
+                count);
     in->began = sched_now();
     in->post = influxdb_take(process_self(), process_self(), lines, count,
                              in->secret);
@@ -81,7 +82,7 @@ static void sort(imx_influx_t *in, imx_influx_result_t *r)
     if (p->retry_after[0]) {
         r->retry_after_ms =
             imx_retry_after_ms(p->retry_after, strlen(p->retry_after),
-                                   (time_t)(calls_real_time() / SIM_SECOND));
+                               (time_t)(calls_real_time() / SIM_SECOND));
     }
     if (p->creates) {
         imx_answer_sort_created(p->status, p->text, strlen(p->text), r);
@@ -101,7 +102,9 @@ static void note(imx_influx_t *in, const imx_influx_result_t *r)
         && (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_REJECTED
             || (r->answer == IMX_INFLUX_PARTIAL && r->dropped >= 0
                 && !r->more))) {
-        ledger_acknowledged(process_self(), p->numbers, p->count);
+        ledger_acknowledged(process_self(), p->numbers, p->count,
+                            r->answer == IMX_INFLUX_PARTIAL && !r->quotes
+                                && r->line == 0 && p->count > 1);
     }
     if (r->answer == IMX_INFLUX_RETRY || r->answer == IMX_INFLUX_UNKNOWN) {
         wait = wait < 3600000 ? wait : 3600000;

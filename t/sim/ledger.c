@@ -23,6 +23,7 @@ typedef struct {
     unsigned char acknowledged; /* the client knows its fate */
     unsigned char excused;      /* ... but may not have got to count it */
     unsigned char refusable;
+    unsigned char searched; /* one of its body was refused, and is looked for */
     unsigned short stored;
 } line_t;
 
@@ -30,6 +31,7 @@ typedef struct {
 typedef struct {
     uint32_t *numbers;
     size_t count, room;
+    int is_search;
     const disk_node_t *file, *removed;
     int64_t told_at; /* not to come so soon again */
 } last_t;
@@ -67,6 +69,7 @@ void ledger_reset(uint64_t seed, int is_verbose)
     memset(lines, 0, line_count * sizeof *lines);
     for (i = 0; i < PROCESSES; i++) {
         lasts[i].count = 0;
+        lasts[i].is_search = 0;
         lasts[i].file = lasts[i].removed = NULL;
         lasts[i].told_at = 0;
     }
@@ -271,7 +274,10 @@ void ledger_arrived(uint32_t number)
     if (l->appended == NOT_TAKEN) {
         ledger_wrong("line %u arrives, which was dropped", number);
     }
-    if (l->acknowledged) {
+    if (l->acknowledged && l->searched) {
+        sums.searched++;
+    }
+    else if (l->acknowledged) {
         sums.repeated++;
         if (!l->excused) {
             ledger_wrong("line %u was acknowledged, and is sent again",
@@ -301,16 +307,8 @@ static last_t *last_of(const sim_process_t *p)
     return &lasts[p->number];
 }
 
-void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n)
+static void keep_numbers(last_t *l, const uint32_t *numbers, size_t n)
 {
-    last_t *l = last_of(p);
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (numbers[i] < LEDGER_LINES) {
-            lines[numbers[i]].acknowledged = 1;
-        }
-    }
     if (n > l->room) {
         l->room = 2 * n;
         l->numbers = realloc(l->numbers, l->room * sizeof *l->numbers);
@@ -322,13 +320,54 @@ void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n)
     l->count = n;
 }
 
-void ledger_post(sim_process_t *p, size_t count)
+void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
+                         int is_unnamed)
+{
+    last_t *l = last_of(p);
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (numbers[i] < LEDGER_LINES) {
+            lines[numbers[i]].acknowledged = 1;
+            lines[numbers[i]].searched = (unsigned char)is_unnamed;
+        }
+    }
+    l->is_search = is_unnamed;
+    keep_numbers(l, numbers, n);
+}
+
+static int has_number(const last_t *l, uint32_t number)
+{
+    size_t i = 0;
+
+    while (i < l->count && l->numbers[i] != number) {
+        i++;
+    }
+    return i < l->count;
+}
+
+static void end_search(last_t *l)
+{
+    size_t i;
+
+    for (i = 0; l->is_search && i < l->count; i++) {
+        if (l->numbers[i] < LEDGER_LINES) {
+            lines[l->numbers[i]].searched = 0;
+        }
+    }
+    l->is_search = 0;
+}
+
+void ledger_post(sim_process_t *p, uint32_t first, size_t count)
 {
     last_t *l = last_of(p);
 
     sums.posts++;
-    l->count = 0; /* what was told before has been counted */
     ledger_tell("a body of %zu lines is sent", count);
+    if (!l->is_search || count > l->count / 2 + 1 || !has_number(l, first)) {
+        end_search(l);
+        l->count = 0; /* what was told before has been counted */
+    }
     if (sched_now() < not_before && !p->is_ending) {
         ledger_wrong("%s %d sends a body %.3f s too soon", p->role, p->number,
                      (double)(not_before - sched_now()) / 1e9);

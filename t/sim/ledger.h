@@ -27,7 +27,7 @@ typedef enum {
 
 /* What one seed comes to. */
 typedef struct {
-    uint64_t lines, stored, refused, lost, repeated, kills, posts, bodies_lost;
+    uint64_t lines, stored, refused, lost, repeated, searched, kills, posts;
 } ledger_sums_t;
 
 void ledger_reset(uint64_t seed, int is_verbose);
@@ -67,10 +67,13 @@ void ledger_arrived(uint32_t number);
 void ledger_stored(uint32_t number);
 void ledger_may_be_refused(uint32_t number);
 
-/* The client has been told what became of these lines, for good. */
-void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n);
-/* It begins another body. */
-void ledger_post(sim_process_t *p, size_t count);
+/* The client has been told what became of these lines, for good.  is_unnamed:
+ * but not which of them were refused: then it may send halves of them again, to
+ * find one. */
+void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
+                         int is_unnamed);
+/* It begins another body, whose first line has this number. */
+void ledger_post(sim_process_t *p, uint32_t first, size_t count);
 /* It was told not to come before that time. */
 void ledger_not_before(sim_process_t *p, int64_t time);
 

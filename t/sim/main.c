@@ -63,6 +63,7 @@ static void add(ledger_sums_t *all, const ledger_sums_t *one)
     all->refused += one->refused;
     all->lost += one->lost;
     all->repeated += one->repeated;
+    all->searched += one->searched;
     all->kills += one->kills;
     all->posts += one->posts;
 }
@@ -97,8 +98,9 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " seeds, %" PRIu64 " wrong; %" PRIu64 " lines, %" PRIu64
            " stored, %" PRIu64 " refused, %" PRIu64
            " lost and counted; %" PRIu64 " bodies, %" PRIu64 " kills, %" PRIu64
-           " lines acknowledged and sent again\n",
+           " lines acknowledged and sent again by who came after them, %" PRIu64
+           " to find one that was refused\n",
            count, wrong, all.lines, all.stored, all.refused, all.lost,
-           all.posts, all.kills, all.repeated);
+           all.posts, all.kills, all.repeated, all.searched);
     return wrong > 0;
 }
