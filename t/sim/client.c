@@ -96,7 +96,6 @@ static void sort(imx_influx_t *in, imx_influx_result_t *r)
 static void note(imx_influx_t *in, const imx_influx_result_t *r)
 {
     influxdb_post_t *p = in->post;
-    int64_t wait = r->retry_after_ms >= 0 ? r->retry_after_ms : 1000;
 
     if (!p->creates
         && (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_REJECTED
@@ -107,8 +106,11 @@ static void note(imx_influx_t *in, const imx_influx_result_t *r)
                                 && r->line == 0 && p->count > 1);
     }
     if (r->answer == IMX_INFLUX_RETRY || r->answer == IMX_INFLUX_UNKNOWN) {
-        wait = wait < 3600000 ? wait : 3600000;
-        ledger_not_before(process_self(), sched_now() + wait * SIM_MS);
+        ledger_not_before(process_self(), in->began, r->retry_after_ms);
+    }
+    else if (r->answer == IMX_INFLUX_UNAUTHORIZED
+             || r->answer == IMX_INFLUX_NOT_FOUND) {
+        ledger_failed();
     }
 }
 

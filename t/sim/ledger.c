@@ -46,7 +46,7 @@ static last_t lasts[PROCESSES];
 static char what[512];
 static int verbose;
 static uint64_t points;
-static int64_t not_before;
+static int64_t not_before, failed_at;
 static int64_t log_from;
 static int log_count;
 static const disk_node_t *quota_dir;
@@ -78,7 +78,7 @@ void ledger_reset(uint64_t seed, int is_verbose)
     what[0] = '\0';
     verbose = is_verbose;
     points = 0;
-    not_before = 0;
+    not_before = failed_at = 0;
     log_from = log_count = 0;
     quota_dir = NULL;
     quota = 0;
@@ -320,22 +320,6 @@ static void keep_numbers(last_t *l, const uint32_t *numbers, size_t n)
     l->count = n;
 }
 
-void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
-                         int is_unnamed)
-{
-    last_t *l = last_of(p);
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (numbers[i] < LEDGER_LINES) {
-            lines[numbers[i]].acknowledged = 1;
-            lines[numbers[i]].searched = (unsigned char)is_unnamed;
-        }
-    }
-    l->is_search = is_unnamed;
-    keep_numbers(l, numbers, n);
-}
-
 static int has_number(const last_t *l, uint32_t number)
 {
     size_t i = 0;
@@ -344,6 +328,25 @@ static int has_number(const last_t *l, uint32_t number)
         i++;
     }
     return i < l->count;
+}
+
+void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
+                         int is_unnamed)
+{
+    last_t *l = last_of(p);
+    size_t i;
+
+    if (l->is_search && n > 0 && has_number(l, numbers[0])) {
+        return; /* a part of what is searched already */
+    }
+    for (i = 0; i < n; i++) {
+        if (numbers[i] < LEDGER_LINES) {
+            lines[numbers[i]].acknowledged = 1;
+            lines[numbers[i]].searched = (unsigned char)is_unnamed;
+        }
+    }
+    l->is_search = is_unnamed;
+    keep_numbers(l, numbers, n);
 }
 
 static void end_search(last_t *l)
@@ -374,10 +377,20 @@ void ledger_post(sim_process_t *p, uint32_t first, size_t count)
     }
 }
 
-void ledger_not_before(sim_process_t *p, int64_t time)
+void ledger_not_before(sim_process_t *p, int64_t began, int64_t asked_ms)
 {
-    last_of(p)->told_at = sched_now();
-    not_before = time;
+    int64_t ms = asked_ms >= 0 ? asked_ms : 1000;
+
+    if (asked_ms < 0 && began < failed_at) {
+        return; /* two that were under way at once fail once */
+    }
+    failed_at = last_of(p)->told_at = sched_now();
+    not_before = sched_now() + (ms < 3600000 ? ms : 3600000) * SIM_MS;
+}
+
+void ledger_failed(void)
+{
+    failed_at = sched_now();
 }
 
 /* ---- deaths and files ---- */

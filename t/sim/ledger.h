@@ -74,8 +74,11 @@ void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
                          int is_unnamed);
 /* It begins another body, whose first line has this number. */
 void ledger_post(sim_process_t *p, uint32_t first, size_t count);
-/* It was told not to come before that time. */
-void ledger_not_before(sim_process_t *p, int64_t time);
+/* A body that was begun at that time was not taken.  asked_ms: the Retry-After,
+ * -1: none, so that the least wait is a second. */
+void ledger_not_before(sim_process_t *p, int64_t began, int64_t asked_ms);
+/* It was not taken, and whether to come again at once is the client's choice. */
+void ledger_failed(void);
 
 /* ---- deaths and files ---- */
 
