@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxStandin;
 use ImxTest;
+use ImxTls;
 use POSIX ();
 use Test::More;
 
@@ -23,15 +24,23 @@ PERL
 
 my $s = ImxStandin->new(hang => sub { return { hang => 1 } });
 
+# TLS in front of it, which ends each connection with the answer.
+my $ca = ImxTls->new;
+my ($cert, $key) = $ca->issue('IP:127.0.0.1');
+my $front = httpd(modules => [qw(ssl proxy proxy_http)], vhosts => [
+    good => join "\n", 'SSLEngine on', "SSLCertificateFile $cert",
+        "SSLCertificateKeyFile $key", 'KeepAlive Off',
+        'ProxyPass / ' . $s->url('/')]);
+
 sub server {
-    my ($mpm, $cgi, $influx) = @_;
+    my ($mpm, $cgi, $influx, @conf) = @_;
     my $h = httpd(module => 1, influx => $influx, mpm => $mpm, children => 1,
         figures => 1, modules => [$cgi, 'alias'], start => 0);
     my $dir = $h->dir;
     $h->put('cgi/fds.cgi', "#!$^X\n$program", 0755);
     $h->reconf(conf => join "\n", "ScriptAlias /cgi/ $dir/cgi/",
         'InfluxMetricsInterval 100ms', 'InfluxMetricsTimeout 1s 60s',
-        ($cgi eq 'cgid' ? "ScriptSock $dir/run/cgid" : ()));
+        ($cgi eq 'cgid' ? "ScriptSock $dir/run/cgid" : ()), @conf);
     return $h->start;
 }
 
@@ -81,6 +90,15 @@ for my $mpm (qw(prefork worker event)) {
             $h->stop;
         };
     }
+    subtest "$mpm, https, a new connection each time" => sub {
+        $s->mode('ok');
+        my $h = server($mpm, 'cgi', ImxTls::url($front, 'good'),
+            'InfluxMetricsTLSCAFile ' . $ca->file);
+        is_deeply([inherited($h, 50)], [], 'while points are delivered');
+        ok(wait_until(20, sub { figures($h)->{points_sent} > 10 }),
+            'and they are');
+        $h->stop;
+    };
     subtest "$mpm, a name that is looked up" => sub {
         my $h = server($mpm, 'cgi', 'http://unknown.invalid:8086');
         my @seen = inherited($h, 1);

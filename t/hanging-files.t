@@ -58,6 +58,23 @@ subtest 'a pipe in place of the token file' => sub {
     ok($h->stop, 'stops');
 };
 
+subtest 'a secret that a new child cannot read' => sub {
+    $all = 0;
+    my $h = httpd(module => 1, influx => $s, figures => 1, start => 0);
+    my $file = $h->secret('token', "$token\n");
+    $h->reconf(conf => conf($file))->start;
+    more($h, 'before');
+    rename $file, "$file.away" or die "$file: $!";
+    $h->kill_child($_) for $h->children;
+    load(url => $h->url, n => 100, c => 2);
+    ok(wait_until(20, sub { ((status($h) // {})->{last_error} // '')
+        =~ /\Q$file\E: No such file/ }), 'the page says why');
+    rename "$file.away", $file or die "$file: $!";
+    figures_are($h, { points_pending => 0, points_dropped => 0 },
+        'all is delivered when it is back', seconds => 60);
+    ok($h->stop, 'stops');
+};
+
 my $daemon;
 END { if ($daemon) { kill CONT => $daemon; kill TERM => $daemon } }
 

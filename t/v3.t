@@ -51,21 +51,27 @@ sub whole {
         data => entry($r, $bad) }));
 }
 
-my $s = ImxStandin->new(ok => guarded(\&partial), whole => guarded(\&whole),
+my @five = map { "db$_" } 1 .. 5;
+my $s = ImxStandin->new(
+    six => influxdb3(bad => \&is_bad, now => 1),
+    ten => influxdb3(bad => \&is_bad, now => 1, version => '3.10'),
+    slow => influxdb3(bad => \&is_bad),
+    full => influxdb3(databases => \@five),
+    small => influxdb3(max => 20_000, now => 1),
+    ok => guarded(\&partial), whole => guarded(\&whole),
     later => guarded(sub {
         answer(503, '{"error":"busy"}', 'Retry-After: 2') }),
     missing => guarded(sub {
         answer(404, '{"error":"database \'metrics\' not found"}') }));
 
 sub server {
-    my ($word) = @_;
+    my ($word, $conf) = @_;
     my $h = httpd(module => 1, influx => $s, figures => 1, start => 0);
     my $file = $h->secret('token', ($word // 'right-token') . "\n");
     $h->reconf(conf => <<"CONF");
-InfluxMetricsAPI v3
-InfluxMetricsDatabase metrics
 InfluxMetricsTokenFile $file
 InfluxMetricsInterval 2s
+@{[ $conf // "InfluxMetricsAPI v3\nInfluxMetricsDatabase metrics" ]}
 CONF
     return $h->start;
 }
@@ -144,5 +150,60 @@ for my $case (['later', 'busy'], ['missing', 'not found'],
         ok($h->stop, 'stops');
     };
 }
+
+# As it was measured: its words, and an answer at the next whole second.
+for my $api (v1 => v2 => 'v3') {
+    for my $mode ($api eq 'v3' ? qw(slow ten) : qw(six ten)) {
+        subtest "InfluxDB 3, version $mode, API $api" => sub {
+            my ($stored, $before) = ($s->stored, scalar $s->requests);
+            $s->mode($mode);
+            my $h = server(undef, $api eq 'v2'
+                ? 'InfluxMetricsBucket org metrics'
+                : "InfluxMetricsAPI $api\nInfluxMetricsDatabase metrics");
+            request($h, 2080, 20);
+            figures_are($h, { points_sent => 2080, points_rejected => 20,
+                points_pending => 0, points_dropped => 0 },
+                'only the bad ones are refused', seconds => 120);
+            is($s->stored, $stored + 2080, 'and the others are there');
+            ok($h->stop, 'stops');
+        };
+    }
+}
+
+for my $case (
+    ['a sixth database', 'full', 'metrics', qr/exceed limit of 5 databases/],
+    ['a name with a dot', 'six', 'my.metrics', qr/invalid character in database/],
+) {
+    my ($name, $mode, $db, $words) = @$case;
+    subtest "kept: $name" => sub {
+        my $stored = $s->stored;
+        $s->mode($mode);
+        my $h = server(undef, "InfluxMetricsAPI v3\n"
+            . "InfluxMetricsDatabase $db");
+        request($h, 100, 0);
+        ok(wait_until(20, sub { grep {
+            /IMX0020:.*$words.*; see InfluxMetricsDatabase/ } $h->error_log }),
+            'the log says why, and where to look');
+        is(accounts_ok($h, 'meanwhile')->{points_pending}, 100, 'all wait');
+        $s->mode('ok');
+        figures_are($h, { points_sent => 100, points_pending => 0,
+            points_rejected => 0 }, 'then all are sent', seconds => 40);
+        is($s->stored, $stored + 100, 'and stored');
+        ok($h->stop, 'stops');
+    };
+}
+
+subtest 'a body that is too large, said with 500' => sub {
+    my $stored = $s->stored;
+    $s->mode('small');
+    my $h = server();
+    request($h, 600, 0);
+    figures_are($h, { points_sent => 600, points_pending => 0,
+        points_rejected => 0 }, 'all is sent, in smaller bodies',
+        seconds => 60);
+    is($s->stored, $stored + 600, 'and stored');
+    ok((grep { /IMX0024:/ } $h->error_log), 'the log tells of it');
+    ok($h->stop, 'stops');
+};
 
 finish();

@@ -180,6 +180,10 @@ static void book_opened(imx_backlog_t *b, const imx_spool_job_t *r)
 {
     place_t *p = &b->places[r->dir];
 
+    if (r->err != 0) {
+        book_not_opened(b, r);
+        return;
+    }
     p->is_open = 1;
     p->in_use_since = 0;
     imx_backlog_account_opened(&b->account, r->dir);
@@ -413,7 +417,7 @@ static void book_result(imx_backlog_t *b, imx_spool_job_t *r)
 {
     switch (r->kind) {
     case IMX_SPOOL_JOB_OPEN:
-        (r->err == 0 ? book_opened : book_not_opened)(b, r);
+        book_opened(b, r);
         break;
     case IMX_SPOOL_JOB_PUT:
         book_put(b, r);
@@ -477,12 +481,21 @@ static int next_to_look_at(imx_backlog_t *b)
     return DIRS;
 }
 
-/* What nobody waits for. */
-static void begin_background(imx_backlog_t *b)
+/* What was said to be done comes first, what nobody waits for last. */
+static void begin_due(imx_backlog_t *b)
 {
-    int dir = next_to_open(b);
+    int dir;
 
-    if (dir < DIRS) {
+    if (!is_idle(b)) {
+        return;
+    }
+    if (b->unwritten > 0) {
+        begin_done(b);
+    }
+    else if (b->is_to_put_back) {
+        begin_put_back(b);
+    }
+    else if ((dir = next_to_open(b)) < DIRS) {
         begin_open(b, dir);
     }
     else if (b->is_wanted || b->o.ends_server) {
@@ -493,16 +506,6 @@ static void begin_background(imx_backlog_t *b)
     }
     else if ((dir = next_to_look_at(b)) < DIRS) {
         begin_simple(b, IMX_SPOOL_JOB_LOOK, dir);
-    }
-}
-
-/* What was said to be done comes before all else. */
-static void begin_due(imx_backlog_t *b)
-{
-    if (is_idle(b)) {
-        (b->unwritten > 0    ? begin_done
-         : b->is_to_put_back ? begin_put_back
-                             : begin_background)(b);
     }
 }
 

@@ -91,6 +91,8 @@ static int get_lease(ending_t *e)
  * is a new child. */
 static void send_all(ending_t *e)
 {
+    int64_t failed_at = imx_holder_news(e->h)->board.pace.failed_at;
+
     for (;;) {
         while (imx_holder_advance(e->h)) {
             if (is_over(e)) {
@@ -98,7 +100,9 @@ static void send_all(ending_t *e)
             }
             imx_holder_wait(e->h, -1, LOOK_MS);
         }
-        if (is_over(e) || !imx_holder_send(e->h)) {
+        if (is_over(e)
+            || imx_holder_news(e->h)->board.pace.failed_at != failed_at
+            || !imx_holder_send(e->h)) {
             return;
         }
     }
@@ -115,7 +119,7 @@ static void deliver(ending_t *e)
     imx_holder_seal(e->h);
     imx_pace_try_now(pace);
     send_all(e);
-    if (imx_pace_is_due(pace, now_of(e))) {
+    if (imx_news_is_down(news) && pace->not_before < before) {
         pace->not_before = before;
         imx_news_publish(news);
     }

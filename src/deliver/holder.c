@@ -265,15 +265,14 @@ int imx_holder_is_out(const imx_holder_t *h)
 
 static int is_full_body(imx_holder_t *h, const imx_batch_level_t *level)
 {
-    return level->sealed_bytes >= imx_pace_size(pace(h))
+    return level->sealed_bytes >= imx_pace_size(pace(h), &h->limits)
            || level->sealed_lines >= h->o.max_lines;
 }
 
 /* A second body is only of use where answers are slow and InfluxDB works. */
 static int wants_second(imx_holder_t *h)
 {
-    return imx_pace_wants_two(pace(h), &h->limits)
-           && !imx_news_is_down(&h->news);
+    return imx_pace_wants_two(pace(h)) && !imx_news_is_down(&h->news);
 }
 
 /*

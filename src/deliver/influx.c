@@ -95,7 +95,7 @@ static int use_files(imx_influx_t *in, imx_secret_t *files)
     in->headers[0] = whole;
     in->headers[1] = packed;
     in->credential = imx_headers_credential(whole);
-    in->stale |= files->new_tls;
+    in->stale |= files->new_tls && in->files != NULL;
     if (in->files != in->lent) {
         imx_secret_free(in->files);
     }

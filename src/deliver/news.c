@@ -241,9 +241,9 @@ static void watch_no_room(imx_news_t *n)
 /* One line for each tag that has reached its limit. */
 static void watch_values(imx_news_t *n)
 {
-    const char *name;
+    char name[IMX_VALUES_NAME_MAX + 1];
 
-    while ((name = imx_values_news(&n->arena->values)) != NULL) {
+    while (imx_values_news(&n->arena->values, name)) {
         imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(72) "the tag %s has %u "
             "values, as many as InfluxMetricsTagLimit allows: others are "
             "written as \"other\"", name, (unsigned)n->arena->values.limit);
@@ -335,6 +335,7 @@ void imx_news_watch_holder(imx_news_t *n)
 
 void imx_news_watch(imx_news_t *n)
 {
+    imx_news_gave_up(n, 0);
     watch_no_room(n);
     watch_values(n);
     say_refused(n, 0);

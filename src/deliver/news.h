@@ -71,7 +71,8 @@ void imx_news_created(imx_news_t *n, const char *database);
 /* The secret that InfluxDB refused cannot be read again. */
 void imx_news_no_secret(imx_news_t *n, const char *reason);
 
-/* So many of the oldest points were given up, as the buffer was full. */
+/* So many of the oldest points were given up, as the buffer was full; 0: to say
+ * what became due. */
 void imx_news_gave_up(imx_news_t *n, uint64_t count);
 
 /* A job of the spool is under way in dir since that time, 0: none is.  The disk

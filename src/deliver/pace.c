@@ -10,6 +10,7 @@
 #define MS INT64_C(1000000) /* ns */
 #define BACKOFF_LEAST_MS 1000
 #define BACKOFF_MOST_MS 30000
+#define SLOW_ROW 3 /* answers that make one look slow, not only late */
 #define PATIENCE_LEAST (60000 * MS)
 #define PATIENCE_MOST (3600000 * MS)
 
@@ -45,11 +46,11 @@ void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
         p->backoff_ms = BACKOFF_MOST_MS;
     }
     p->answer_ms = least(p->answer_ms, (uint64_t)limits->timeout_ms);
-    if (p->fits == 0 || p->fits > limits->max_bytes) {
-        p->fits = limits->max_bytes;
+    if (p->fits >= limits->max_bytes) {
+        p->fits = 0;
     }
-    if (p->passes < IMX_PACE_LEAST || p->passes > limits->max_bytes) {
-        p->passes = limits->max_bytes;
+    if (p->passes < IMX_PACE_LEAST || p->passes >= limits->max_bytes) {
+        p->passes = 0;
     }
     if (!is_within(p->patience, PATIENCE_LEAST, PATIENCE_MOST)) {
         p->patience = PATIENCE_LEAST;
@@ -99,6 +100,19 @@ void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
     p->not_before = now + ms * MS;
 }
 
+/* Not the whole interval: an answer that comes once a second takes a little
+ * less than that, as the body was sent a little after the last one. */
+static int is_slow(int64_t took_ms, const imx_pace_limits_t *limits)
+{
+    return took_ms > 0 && took_ms >= limits->interval_ms / 4 * 3;
+}
+
+/* The next larger body that is to be tried; 0: the largest that is allowed. */
+static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
+{
+    return bytes < limits->max_bytes / 2 ? 2 * bytes : 0;
+}
+
 /*
  * Bodies that pass quickly may grow again, up to what is allowed.  A body that
  * was on its way already when another one failed does not say that the failure
@@ -112,8 +126,9 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
 
     p->created = 0;
     p->answer_ms = took_ms > 0 ? (uint64_t)took_ms : 0;
-    if (p->passes < limits->max_bytes && took_ms < limits->timeout_ms / 4) {
-        p->passes = least(2 * p->passes, limits->max_bytes);
+    p->slow = is_slow(took_ms, limits) ? least(p->slow, SLOW_ROW) + 1 : 0;
+    if (took_ms < limits->timeout_ms / 4) {
+        p->passes = doubled(p->passes, limits);
     }
     p->backoff_ms = is_over ? 0 : p->backoff_ms;
     return is_over;
@@ -123,24 +138,27 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
 static void grow(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                  int64_t now)
 {
-    if (p->fits < limits->max_bytes && now >= p->grow_at) {
-        p->fits = p->fits < limits->max_bytes / 2 ? 2 * p->fits
-                                                  : limits->max_bytes;
+    if (p->fits > 0 && now >= p->grow_at) {
+        p->fits = doubled(p->fits, limits);
         p->grow_at = now + p->patience;
         p->grew = 1;
     }
 }
 
-uint64_t imx_pace_size(const imx_board_pace_t *p)
+uint64_t imx_pace_size(const imx_board_pace_t *p,
+                       const imx_pace_limits_t *limits)
 {
-    return least(p->fits, p->passes);
+    uint64_t most = limits->max_bytes;
+
+    most = p->fits > 0 ? least(most, p->fits) : most;
+    return p->passes > 0 ? least(most, p->passes) : most;
 }
 
 uint64_t imx_pace_body(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                        int64_t now)
 {
     grow(p, limits, now);
-    return imx_pace_size(p);
+    return imx_pace_size(p, limits);
 }
 
 /* A limit that is there to stay is tried less and less often. */
@@ -158,7 +176,9 @@ void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes)
 
 uint64_t imx_pace_news(const imx_board_pace_t *p)
 {
-    return p->told == 0 || p->fits < p->told / 4 ? p->too_large : 0;
+    return p->told == 0 || (p->fits > 0 && p->fits < p->told / 4)
+               ? p->too_large
+               : 0;
 }
 
 void imx_pace_told(imx_board_pace_t *p, int told)
@@ -179,11 +199,7 @@ void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes)
     p->passes = bytes / 2 > IMX_PACE_LEAST ? bytes / 2 : IMX_PACE_LEAST;
 }
 
-/* Not the whole interval: an answer that comes once a second takes a little
- * less than that, as the body was sent a little after the last one. */
-int imx_pace_wants_two(const imx_board_pace_t *p,
-                       const imx_pace_limits_t *limits)
+int imx_pace_wants_two(const imx_board_pace_t *p)
 {
-    return p->answer_ms * 4 >= (uint64_t)limits->interval_ms * 3
-           && p->answer_ms > 0;
+    return p->slow >= SLOW_ROW;
 }

@@ -51,7 +51,8 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began);
 
 /* How many bytes a body may have, as far as is known. */
-uint64_t imx_pace_size(const imx_board_pace_t *p);
+uint64_t imx_pace_size(const imx_board_pace_t *p,
+                       const imx_pace_limits_t *limits);
 
 /* How many bytes the next body may have.  To be asked once for each body: now
  * and then it allows more than was found to fit, to try. */
@@ -75,7 +76,6 @@ void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes);
  * Do answers take so long that a second body should be on its way meanwhile?
  * (InfluxDB 3 answers when it has written its log, once a second.)
  */
-int imx_pace_wants_two(const imx_board_pace_t *p,
-                       const imx_pace_limits_t *limits);
+int imx_pace_wants_two(const imx_board_pace_t *p);
 
 #endif

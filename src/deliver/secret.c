@@ -13,6 +13,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -429,7 +430,9 @@ imx_secret_answer_e imx_secret_poll(imx_secret_reader_t *r, int ms,
         return IMX_SECRET_IDLE;
     }
     if (!imx_aside_wait(r->aside, ms)) {
-        why(reason, r->busy->paths[r->busy->at], 0,
+        int at = atomic_load(&r->busy->at);
+
+        why(reason, r->busy->paths[at], 0,
             "it cannot be read yet, as its disk does not answer");
         return IMX_SECRET_BUSY;
     }

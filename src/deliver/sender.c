@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GUESSES 64         /* bodies to find out what a refusal means ... */
-#define GUESSES_MOST 20000 /* ... when InfluxDB has just taken other lines */
+#define GUESSES 64       /* bodies to find out what a refusal means ... */
+#define GUESSES_MOST 500 /* ... when InfluxDB has just taken other lines */
 #define RECENT (INT64_C(60000) * 1000000) /* ns */
 
 /*
@@ -73,8 +73,9 @@ int imx_sender_take(imx_sender_t *s, imx_source_t *source)
 
     l->pos = l->window = 0;
     l->window_limit = s->o.max_lines;
+    s->guesses = 0;
     l->count = source->next(source, l->lines, s->o.room, s->o.max_lines,
-                            imx_pace_size(pace(s)));
+                            imx_pace_size(pace(s), &s->o.limits));
     l->source = l->count > 0 ? source : NULL;
     return l->count > 0;
 }
@@ -135,7 +136,8 @@ static int is_rest(imx_sender_t *s)
 
     return l->source->rejoins && l->window_limit >= s->o.max_lines
            && left < s->o.max_lines
-           && bytes_of(l->lines + l->pos, left) < imx_pace_size(pace(s));
+           && bytes_of(l->lines + l->pos, left)
+                  < imx_pace_size(pace(s), &s->o.limits);
 }
 
 /* The window is accounted for: `bad` of its lines were refused, the others are
@@ -358,6 +360,7 @@ static void refused_somehow(imx_sender_t *s, const imx_influx_result_t *r)
         halve(s);
     }
     else {
+        s->taken_at = l->window > 1 ? 0 : s->taken_at;
         refuse(s, l->window, r->reason, &l->lines[l->pos]);
     }
 }

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -26,6 +27,8 @@
 #define LIFETIME 600L              /* seconds of a connection */
 #define UPLOAD_BYTES (256 * 1024L) /* what one read callback may fill */
 #define CANDIDATES 256             /* descriptors without FD_CLOEXEC */
+#define WAKE_UPS 3                 /* with which the pair is found */
+#define ALL 65536                  /* numbers of descriptors, at most */
 #define WAITS 4                    /* descriptors of imx_wire_wait() */
 
 /* --- No descriptor is inherited --- */
@@ -60,16 +63,14 @@ static int waiting(int fd)
     return ioctl(fd, FIONREAD, &n) == 0 ? n : -1;
 }
 
-/* The sockets and pipes that a program would inherit, and that are empty. */
-static int find_empty(int *fds)
+/* The sockets and pipes below most that a program would inherit, and in which
+ * so many bytes wait. */
+static int find(int *fds, int most, int bytes)
 {
-    struct rlimit limit = { 1024, 1024 };
-    int n = 0, most;
+    int n = 0;
 
-    getrlimit(RLIMIT_NOFILE, &limit);
-    most = limit.rlim_cur < 65536 ? (int)limit.rlim_cur : 65536;
     for (int fd = 3; fd < most && n < CANDIDATES; fd++) {
-        if (fcntl(fd, F_GETFD) == 0 && waiting(fd) == 0) {
+        if (fcntl(fd, F_GETFD) == 0 && waiting(fd) == bytes) {
             fds[n++] = fd;
         }
     }
@@ -78,20 +79,20 @@ static int find_empty(int *fds)
 
 /*
  * The end of the pair that libcurl reads: the one of the n descriptors that
- * gets a byte with each wake-up; -1: none of them.  The bytes stay there, as
- * nobody reads them.
+ * gets a byte more with each wake-up; -1: none of them.  The bytes stay there,
+ * as nobody reads them.
  */
-static int reading_end(const int *fds, int n, CURLM *multi)
+static int reading_end(const int *fds, int n, int bytes, CURLM *multi)
 {
     int left[CANDIDATES], count = n;
 
     memcpy(left, fds, sizeof(int) * (size_t)n);
-    for (int bytes = 1; bytes <= 3; bytes++) {
+    for (int more = 1; more <= WAKE_UPS; more++) {
         int kept = 0;
 
         curl_multi_wakeup(multi);
         for (int i = 0; i < count; i++) {
-            if (waiting(left[i]) == bytes) {
+            if (waiting(left[i]) == bytes + more) {
                 left[kept++] = left[i];
             }
         }
@@ -123,25 +124,71 @@ static void close_on_exec(int fd)
     fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-/* Finds the pair by using it: of other descriptors nobody changes the flags. */
-static void protect_pair(CURLM *multi)
+/* How many numbers a descriptor of this process can have, within reason. */
+static int all_numbers(void)
 {
-    int fds[CANDIDATES];
-    int n = find_empty(fds);
-    int end = reading_end(fds, n, multi);
+    struct rlimit limit = { 1024, 1024 };
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur < ALL ? (int)limit.rlim_cur : ALL;
+}
+
+/* An eventfd has no other end, so that nothing is found. */
+static void protect_other_end(CURLM *multi, int end)
+{
     char mark[64];
     int len = snprintf(mark, sizeof(mark), "imx %p %ld %lld", (void *)multi,
                        (long)getpid(), (long long)imx_clock_now());
+    int most = all_numbers();
 
-    if (end < 0) {
-        return; /* this libcurl sets the flag itself */
-    }
-    close_on_exec(end);
     send(end, mark, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    for (int i = 0; i < n; i++) {
-        if (is_other_end(end, fds[i], mark, len)) {
-            close_on_exec(fds[i]);
+    for (int fd = 3; fd < most; fd++) {
+        if (fcntl(fd, F_GETFD) == 0 && is_other_end(end, fd, mark, len)) {
+            close_on_exec(fd);
+            return;
         }
+    }
+}
+
+/*
+ * Finds the pair among the descriptors below most by using it: of others nobody
+ * changes the flags.  bytes: those that wait in it.  Returns 1 when it is
+ * found.
+ */
+static int protect_below(CURLM *multi, int most, int bytes)
+{
+    int fds[CANDIDATES];
+    int n = find(fds, most, bytes);
+    int end = reading_end(fds, n, bytes, multi);
+
+    if (end >= 0) {
+        close_on_exec(end);
+        protect_other_end(multi, end);
+    }
+    return end >= 0;
+}
+
+static int lowest_free(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd;
+}
+
+/*
+ * The pair got the lowest numbers that were free, so it is found at once.  If it
+ * is not, all numbers are tried once; if it is not there, this libcurl sets the
+ * flag itself.
+ */
+static void protect_pair(CURLM *multi, int lowest)
+{
+    static int is_protected;
+
+    if (!is_protected && !protect_below(multi, lowest + 64, 0)) {
+        is_protected = !protect_below(multi, all_numbers(), WAKE_UPS);
     }
 }
 
@@ -149,12 +196,14 @@ CURLM *imx_wire_multi(void)
 {
     static pthread_once_t watched = PTHREAD_ONCE_INIT;
     CURLM *multi;
+    int lowest;
 
     pthread_once(&watched, watch_forks);
     pthread_mutex_lock(&forks);
+    lowest = lowest_free();
     multi = curl_multi_init();
     if (multi) {
-        protect_pair(multi);
+        protect_pair(multi, lowest);
     }
     pthread_mutex_unlock(&forks);
     if (multi) {
@@ -249,43 +298,57 @@ const char *imx_wire_system_ca(CURL *easy)
     return path;
 }
 
-/* From memory; where this libcurl or its TLS library cannot, from the file. */
-static CURLcode set_pem(CURL *e, CURLoption in_memory, CURLoption in_file,
-                        const imx_secret_pem_t *pem, const char *path)
-{
-    struct curl_blob blob = { pem->data, pem->len, CURL_BLOB_NOCOPY };
-    CURLcode code = in_memory ? curl_easy_setopt(e, in_memory, &blob)
-                              : CURLE_NOT_BUILT_IN;
-
-    if (code == CURLE_NOT_BUILT_IN || code == CURLE_UNKNOWN_OPTION) {
-        code = path ? curl_easy_setopt(e, in_file, path) : CURLE_OK;
-    }
-    return code;
-}
-
-#if LIBCURL_VERSION_NUM >= 0x074d00
-#define CA_BLOB CURLOPT_CAINFO_BLOB
-#else
-#define CA_BLOB ((CURLoption)0)
-#endif
-
 /* Only these authorities, and not the ones of the system as well. */
 static CURLcode set_authorities(CURL *e, const imx_influx_options_t *o,
                                 const imx_secret_t *files)
 {
+    CURLcode code = CURLE_NOT_BUILT_IN;
+#if LIBCURL_VERSION_NUM >= 0x074d00
+    struct curl_blob blob = { files->ca.data, files->ca.len,
+                              CURL_BLOB_NOCOPY };
+
+    code = files->ca.data ? curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob)
+                          : code;
+#endif
+    if (code != CURLE_OK && !o->ca_file) {
+        return CURLE_OK; /* libcurl finds those of the system itself */
+    }
+    curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+    return curl_easy_setopt(e, CURLOPT_CAINFO,
+                            code == CURLE_OK ? NULL : o->ca_file);
+}
+
+/* Other TLS libraries take the option, and then heed only files. */
+static int has_openssl(void)
+{
+    static const char *const names[] = { "OpenSSL", "LibreSSL", "BoringSSL",
+                                         "AWS-LC" };
+    const char *ssl = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+    for (size_t i = 0; ssl && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strstr(ssl, names[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static CURLcode set_pair(CURL *e, const imx_influx_options_t *o,
+                         const imx_secret_t *files)
+{
+    struct curl_blob certificate = {
+        files->certificate.data, files->certificate.len, CURL_BLOB_NOCOPY
+    };
+    struct curl_blob key = { files->key.data, files->key.len,
+                             CURL_BLOB_NOCOPY };
     CURLcode code;
 
-    if (!files->ca.data) {
-        return CURLE_OK;
+    if (!has_openssl()) {
+        code = curl_easy_setopt(e, CURLOPT_SSLCERT, o->certificate_file);
+        return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY, o->key_file);
     }
-    if (CA_BLOB || o->ca_file) {
-        curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-    }
-    if (CA_BLOB) {
-        curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
-    }
-    code = set_pem(e, CA_BLOB, CURLOPT_CAINFO, &files->ca, o->ca_file);
-    return code;
+    code = curl_easy_setopt(e, CURLOPT_SSLCERT_BLOB, &certificate);
+    return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &key);
 }
 
 int imx_wire_set_tls(CURL *easy, const imx_influx_options_t *o,
@@ -293,13 +356,8 @@ int imx_wire_set_tls(CURL *easy, const imx_influx_options_t *o,
 {
     CURLcode code = set_authorities(easy, o, files);
 
-    if (code == CURLE_OK && files->certificate.data) {
-        code = set_pem(easy, CURLOPT_SSLCERT_BLOB, CURLOPT_SSLCERT,
-                       &files->certificate, o->certificate_file);
-    }
-    if (code == CURLE_OK && files->key.data) {
-        code = set_pem(easy, CURLOPT_SSLKEY_BLOB, CURLOPT_SSLKEY, &files->key,
-                       o->key_file);
+    if (code == CURLE_OK && files->certificate.data && files->key.data) {
+        code = set_pair(easy, o, files);
     }
     return code != CURLE_OK;
 }

@@ -104,15 +104,16 @@ static apr_status_t map_arena(kept_t *k, apr_size_t wanted,
 {
     apr_size_t room = wanted * ROOM_FACTOR;
 
-    return imx_arena_map(&k->arena, spec, room > ROOM_LEAST ? room
-                                                            : ROOM_LEAST);
+    return imx_arena_map(&k->arena, spec,
+                         room > ROOM_LEAST ? room : ROOM_LEAST);
 }
 
 static int new_arena(server_rec *s, apr_size_t wanted)
 {
     unsigned char key[IMX_VALUES_KEY_LEN];
-    imx_arena_spec_t spec = { .tags = count_tags(), .key = key,
-                              .tag_limit = imx_schema_tag_limit() };
+    imx_arena_spec_t spec = {
+        .tags = count_tags(), .key = key, .tag_limit = imx_schema_tag_limit()
+    };
     kept_t *k = ap_retained_data_create(kept_key(s->process->pconf),
                                         sizeof *k);
     int children, raised;
@@ -339,7 +340,8 @@ static void wait_for_children(void)
                           + apr_time_from_msec(
                               imx_config_global()->shutdown_ms + 1000);
 
-    while (imx_children_count(&kept->arena.children) > 0 && apr_time_now() < deadline) {
+    while (imx_children_count(&kept->arena.children) > 0
+           && apr_time_now() < deadline) {
         apr_sleep(apr_time_from_msec(10));
     }
 }

@@ -46,7 +46,8 @@ typedef struct {
 /* Bytes of an arena; makes it in zeroed, shared memory that begins at a
  * page. */
 size_t imx_arena_size(const imx_arena_spec_t *spec);
-void imx_arena_format(imx_arena_t *a, void *base, const imx_arena_spec_t *spec);
+void imx_arena_format(imx_arena_t *a, void *base,
+                      const imx_arena_spec_t *spec);
 
 /*
  * Parent: gets memory for it, with addresses for a buffer of up to room bytes

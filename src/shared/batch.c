@@ -360,9 +360,13 @@ static int next_segment(imx_batch_child_t *c, uint64_t seen)
 /* On every request's way: no stronger order than it needs. */
 static inline int reserve(_Atomic uint64_t *p, uint64_t *word, size_t len)
 {
-    return atomic_compare_exchange_strong_explicit(
-        p, word, *word + (UINT64_C(1) << LINES_SHIFT) + len,
-        memory_order_acq_rel, memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(p, word,
+                                                   *word
+                                                       + (UINT64_C(1)
+                                                          << LINES_SHIFT)
+                                                       + len,
+                                                   memory_order_acq_rel,
+                                                   memory_order_acquire);
 }
 
 /*
@@ -507,7 +511,8 @@ void imx_batch_trim(const imx_batch_t *b)
         uint64_t word = load(&segment(b, i)->word);
         uint64_t mine = with_state(word, SENDING);
 
-        if (state_of(word) == FREE && swap(&segment(b, i)->word, &word, mine)) {
+        if (state_of(word) == FREE
+            && swap(&segment(b, i)->word, &word, mine)) {
             FAULT("trimmed");
             clear(b, i, mine);
         }
@@ -609,9 +614,9 @@ imx_batch_level_t imx_batch_level(const imx_batch_t *b)
 
             sum.sealed_segments++;
             sum.sealed_lines += left;
-            sum.sealed_bytes += lines == 0 ? 0
-                                           : (uint64_t)bytes_of(word) * left
-                                                 / lines;
+            sum.sealed_bytes += lines == 0
+                                    ? 0
+                                    : (uint64_t)bytes_of(word) * left / lines;
         }
         sum.free_segments += state_of(word) == FREE && i < sum.segments;
     }
@@ -697,6 +702,15 @@ static int by_ticket(const void *a, const void *b)
     return (left->ticket > right->ticket) - (left->ticket < right->ticket);
 }
 
+/* About: how long each line is stands in its extent only. */
+static uint64_t bytes_left(const imx_batch_claim_t *claim)
+{
+    uint32_t left = claim->lines - claim->first;
+
+    return left == 0 ? 0
+                     : (uint64_t)bytes_of(claim->word) * left / claim->lines;
+}
+
 size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
                        size_t max, uint64_t max_lines, uint64_t max_bytes)
 {
@@ -720,7 +734,7 @@ size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
          next++) {
         if (claim_one(b, &claims[claimed], queue[next].segment)) {
             lines += claims[claimed].lines - claims[claimed].first;
-            bytes += bytes_of(claims[claimed].word);
+            bytes += bytes_left(&claims[claimed]);
             claimed++;
         }
     }

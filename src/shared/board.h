@@ -50,8 +50,10 @@ typedef struct {
     int64_t failed_at;   /* when a body was not taken for the last time */
     uint64_t backoff_ms; /* upper end of the last random wait, 0: none */
     uint64_t answer_ms;  /* how long InfluxDB took for its last good answer */
-    uint64_t fits;       /* bytes of a body: more were too large for it */
-    uint64_t passes;     /* bytes of a body that can pass in time */
+    uint64_t slow;       /* good answers in a row that took long */
+    uint64_t fits;       /* bytes of a body: more were too large for it; 0: no
+                            limit is known */
+    uint64_t passes;     /* bytes of a body that can pass in time; 0: any */
     uint64_t too_large;  /* the first body that was, 0: the log was told */
     uint64_t told;       /* the limit that the log was told of, 0: none */
     int64_t grow_at;     /* when a larger body than fits is to be tried ... */

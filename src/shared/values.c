@@ -2,7 +2,7 @@
  * values.c owns the sets of tag values that this server may still write.
  * Entered by request threads (admit, left_out), by the monitor (news) and by
  * httpd's parent (format, use).
- * Everything in the area survives any process; see values.h for why.
+ * Everything in the arena survives any process; see values.h for why.
  */
 #include "shared/values.h"
 
@@ -18,7 +18,7 @@ typedef struct {
     _Atomic uint64_t others;
 } tag_t;
 
-struct imx_values_area {
+struct imx_values_part {
     unsigned char key[IMX_VALUES_KEY_LEN];
     _Alignas(64) _Atomic uint64_t left_out;
     _Alignas(64) tag_t tags[];
@@ -38,13 +38,13 @@ static uint32_t slots_for(uint32_t limit)
 /* The list of a tag; its table is behind it. */
 static _Atomic uint64_t *list_of(const imx_values_t *v, uint32_t tag)
 {
-    return (_Atomic uint64_t *)(v->area->tags + v->tags)
+    return (_Atomic uint64_t *)(v->part->tags + v->tags)
            + (size_t)tag * (v->limit + (size_t)v->slots);
 }
 
 size_t imx_values_plan(uint32_t limit, uint32_t tags)
 {
-    return sizeof(struct imx_values_area)
+    return sizeof(struct imx_values_part)
            + tags
                  * (sizeof(tag_t)
                     + (limit + (size_t)slots_for(limit)) * sizeof(uint64_t));
@@ -53,11 +53,11 @@ size_t imx_values_plan(uint32_t limit, uint32_t tags)
 void imx_values_format(imx_values_t *v, void *base, uint32_t limit,
                        uint32_t tags, const void *key)
 {
-    v->area = base;
+    v->part = base;
     v->limit = limit;
     v->tags = tags;
     v->slots = slots_for(limit);
-    memcpy(v->area->key, key, IMX_VALUES_KEY_LEN);
+    memcpy(v->part->key, key, IMX_VALUES_KEY_LEN);
 }
 
 int imx_values_use(imx_values_t *v, unsigned number, const char *name)
@@ -68,7 +68,7 @@ int imx_values_use(imx_values_t *v, unsigned number, const char *name)
         return 0;
     }
     for (i = 0; i < v->tags; i++) {
-        tag_t *tag = &v->area->tags[i];
+        tag_t *tag = &v->part->tags[i];
 
         if (tag->name[0] == '\0') {
             memcpy(tag->name, name, strlen(name) + 1);
@@ -83,7 +83,7 @@ int imx_values_use(imx_values_t *v, unsigned number, const char *name)
 
 const unsigned char *imx_values_key(const imx_values_t *v)
 {
-    return v->area->key;
+    return v->part->key;
 }
 
 static int is_other(tag_t *tag)
@@ -100,11 +100,11 @@ static int is_other(tag_t *tag)
 #define PROBES_MAX 1024
 
 typedef struct {
-    _Atomic uint64_t *entries;
+    _Atomic uint64_t *places;
     uint32_t mask;
 } table_t;
 
-/* The entry that has the fingerprint, or the empty one where it would be;
+/* The place that has the fingerprint, or the empty one where it would be;
  * NULL: somebody has filled the table with nonsense. */
 static _Atomic uint64_t *find(const table_t *table, uint64_t fingerprint,
                               uint64_t *found)
@@ -112,10 +112,9 @@ static _Atomic uint64_t *find(const table_t *table, uint64_t fingerprint,
     uint32_t i = (uint32_t)fingerprint & table->mask, tried;
 
     for (tried = 0; tried < PROBES_MAX; tried++, i = (i + 1) & table->mask) {
-        *found = atomic_load_explicit(&table->entries[i],
-                                      memory_order_relaxed);
+        *found = atomic_load_explicit(&table->places[i], memory_order_relaxed);
         if (*found == fingerprint || *found == 0) {
-            return &table->entries[i];
+            return &table->places[i];
         }
     }
     return NULL;
@@ -128,16 +127,19 @@ static int is_known(const table_t *table, uint64_t fingerprint)
     return find(table, fingerprint, &found) != NULL && found == fingerprint;
 }
 
-/* Once, whoever does it, and however many at a time. */
+/* Once, whoever does it, and however many at a time.  Each failure means that
+ * somebody else has put a value there; too many, that somebody takes them out
+ * again. */
 static void put(const table_t *table, uint64_t fingerprint)
 {
-    _Atomic uint64_t *entry;
+    _Atomic uint64_t *place;
     uint64_t found;
+    int tries = 0;
 
     do {
-        entry = find(table, fingerprint, &found);
-    } while (entry != NULL && found == 0
-             && !atomic_compare_exchange_strong(entry, &found, fingerprint));
+        place = find(table, fingerprint, &found);
+    } while (place != NULL && found == 0 && ++tries < PROBES_MAX
+             && !atomic_compare_exchange_strong(place, &found, fingerprint));
 }
 
 /* The value was not in the table a moment ago. */
@@ -178,50 +180,50 @@ int imx_values_admit(const imx_values_t *v, unsigned number,
 
     fingerprint += fingerprint == 0;
     return is_known(&table, fingerprint)
-           || admit_new(v, &v->area->tags[place], list, &table, fingerprint);
+           || admit_new(v, &v->part->tags[place], list, &table, fingerprint);
 }
 
 void imx_values_left_out(const imx_values_t *v)
 {
-    atomic_fetch_add_explicit(&v->area->left_out, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&v->part->left_out, 1, memory_order_relaxed);
 }
 
-/* A name from the area ends, whoever wrote there. */
-static const char *name_of(tag_t *tag)
+/* A copy, as it ends for sure, whoever writes to the arena meanwhile. */
+static void copy_name(char *name, const tag_t *tag)
 {
-    if (tag->name[IMX_VALUES_NAME_MAX] != '\0') {
-        tag->name[IMX_VALUES_NAME_MAX] = '\0';
-    }
-    return tag->name;
+    memcpy(name, tag->name, IMX_VALUES_NAME_MAX);
+    name[IMX_VALUES_NAME_MAX] = '\0';
 }
 
-const char *imx_values_news(const imx_values_t *v)
+int imx_values_news(const imx_values_t *v, char *name)
 {
     uint32_t i;
 
     for (i = 0; i < v->tags; i++) {
-        tag_t *tag = &v->area->tags[i];
+        tag_t *tag = &v->part->tags[i];
 
         if (atomic_load_explicit(&tag->is_full, memory_order_relaxed)
             && atomic_exchange(&tag->is_told, 1) == 0) {
-            return name_of(tag);
+            copy_name(name, tag);
+            return 1;
         }
     }
-    return NULL;
+    return 0;
 }
 
-const char *imx_values_tag(const imx_values_t *v, uint32_t i, uint32_t *values,
-                           uint64_t *others)
+int imx_values_tag(const imx_values_t *v, uint32_t i, char *name,
+                   uint32_t *values, uint64_t *others)
 {
     tag_t *tag;
 
-    if (v->area == NULL || i >= v->tags || v->area->tags[i].name[0] == '\0') {
-        return NULL;
+    if (v->part == NULL || i >= v->tags || v->part->tags[i].name[0] == '\0') {
+        return 0;
     }
-    tag = &v->area->tags[i];
+    tag = &v->part->tags[i];
     *values = atomic_load(&tag->count);
     *others = atomic_load(&tag->others);
-    return name_of(tag);
+    copy_name(name, tag);
+    return 1;
 }
 
 imx_values_totals_t imx_values_totals(const imx_values_t *v)
@@ -229,13 +231,13 @@ imx_values_totals_t imx_values_totals(const imx_values_t *v)
     imx_values_totals_t t = { 0, 0, 0 };
     uint32_t i;
 
-    if (v->area == NULL) {
+    if (v->part == NULL) {
         return t;
     }
-    t.left_out = atomic_load(&v->area->left_out);
+    t.left_out = atomic_load(&v->part->left_out);
     for (i = 0; i < v->tags; i++) {
-        t.others += atomic_load(&v->area->tags[i].others);
-        t.full += atomic_load(&v->area->tags[i].is_full);
+        t.others += atomic_load(&v->part->tags[i].others);
+        t.full += atomic_load(&v->part->tags[i].is_full);
     }
     return t;
 }

@@ -54,8 +54,7 @@ static void add_text(apr_array_header_t *figures, const char *name,
 /* recorded = sent + rejected + dropped + pending + spooled, at any moment: d is
  * read before t (see imx_board_t). */
 static void add_points(apr_array_header_t *figures,
-                       const imx_batch_totals_t *t,
-                       const imx_board_t *d)
+                       const imx_batch_totals_t *t, const imx_board_t *d)
 {
     apr_uint64_t spooled = t->fate[IMX_BATCH_SPOOLED] + d->spool_found
                            - d->spool_delivered - d->spool_rejected
@@ -87,13 +86,11 @@ static void add_values(apr_array_header_t *figures, apr_pool_t *p)
 {
     imx_values_totals_t t = imx_values_totals(&arena->values);
     const char *full = "";
-    const char *name;
+    char name[IMX_VALUES_NAME_MAX + 1];
     apr_uint64_t others;
     apr_uint32_t n, i;
 
-    for (i = 0;
-         (name = imx_values_tag(&arena->values, i, &n, &others)) != NULL;
-         i++) {
+    for (i = 0; imx_values_tag(&arena->values, i, name, &n, &others); i++) {
         if (others > 0) {
             full = apr_pstrcat(p, full, *full ? " " : "", name, NULL);
         }

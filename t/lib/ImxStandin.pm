@@ -22,6 +22,16 @@ package ImxStandin;
 #   endless   bytes that are repeated after it, until the other side closes
 #   hang      1: nothing more, and the connection stays open
 #   close     1: closes the connection
+#   at        the time at which the answer begins
+#
+# influxdb3(%o) makes a mode that answers as InfluxDB 3 was seen to do: at the
+# next whole second, when its log is flushed.  It has the three APIs.
+#   bad       sub ($line): 1 for a line that it refuses besides those with a tab
+#             in a tag's value
+#   databases names that are there: five are the most, so a sixth is refused
+#   max       bytes of a body (10 MB)
+#   version   '3.6' or '3.10': what it says differs
+#   now       1: it answers at once, as with no_sync=true
 #
 use strict;
 use warnings;
@@ -34,7 +44,7 @@ use JSON::PP qw(encode_json decode_json);
 use POSIX ();
 use Time::HiRes qw(time sleep);
 our @ISA = ('ImxTest::Process');
-our @EXPORT = qw(answer);
+our @EXPORT = qw(answer influxdb3);
 
 sub answer {
     my ($status, $body, @headers) = @_;
@@ -42,6 +52,58 @@ sub answer {
     return { bytes => join("\r\n", "HTTP/1.1 $status Said",
         ($status == 204 ? () : 'Content-Length: ' . length $body), @headers,
         '', $body) };
+}
+
+# Tags end at the first blank without a backslash before it.
+sub _has_tab { return $_[0] =~ /^(?:[^\\ ]|\\.)*\t/ }
+
+sub _entry {
+    my ($r, $i) = @_;
+    return { original_line => substr($r->{lines}[$i], 0, 30),
+        line_number => $i + 1, error_message => 'invalid column type' };
+}
+
+sub _refuse3 {
+    my ($status, $text, @data) = @_;
+    return answer($status, encode_json({ error => $text,
+        (@data ? (data => \@data) : ()) }));
+}
+
+sub influxdb3 {
+    my (%o) = @_;
+    my $new = ($o{version} // '3.6') ne '3.6';
+    my $max = $o{max} // 10 << 20;
+    my $judge = sub {
+        my ($r) = @_;
+        my ($db) = $r->{path} =~ /[?&](?:db|bucket)=([^&]*)/;
+        return _refuse3(400, 'invalid character in database or rp name: '
+            . 'must be ASCII, containing only letters, numbers, underscores, '
+            . 'or hyphens') if $db !~ /^[\w-]+$/;
+        return _refuse3(422, 'Adding a new database would exceed limit of 5 '
+            . 'databases') if $o{databases} && @{ $o{databases} } >= 5
+            && !grep { $_ eq $db } @{ $o{databases} };
+        return answer($new ? 413 : 500, "max request size ($max bytes) "
+            . 'exceeded') if length $r->{body} > $max;
+        my @bad = grep { _has_tab($r->{lines}[$_])
+            || ($o{bad} && $o{bad}->($r->{lines}[$_])) } 0 .. $#{ $r->{lines} };
+        return { %{ answer(204) }, store => 1 } if !@bad;
+        my $v3 = $r->{path} =~ m{^/api/v3/};
+        my @data = map { _entry($r, $_) } @bad[0 .. ($#bad < 99 ? $#bad : 99)];
+        return _refuse3(400, $new ? 'line protocol parsing error'
+            : 'write buffer error: parsing for line protocol failed')
+            if !$v3;
+        return _refuse3(400, 'parsing failed for write_lp endpoint',
+            $data[0]) if $r->{path} !~ /accept_partial=true/;
+        my %bad = map { $_ => 1 } @bad;
+        return { %{ _refuse3(400, 'partial write of line protocol occurred',
+            @data) }, store => [map { $r->{lines}[$_] }
+            grep { !$bad{$_} } 0 .. $#{ $r->{lines} }] };
+    };
+    return sub {
+        my $now = time;
+        my $a = $judge->(@_);
+        return { ($o{now} ? () : (at => int($now) + 1)), %$a };
+    };
 }
 
 sub new {
@@ -100,6 +162,8 @@ sub _converse {
     my $request = _read_request($s) or return 0;
     my $mode = slurp("$self->{dir}/mode");
     my $a = $self->{modes}{$mode}->($request);
+    my $wait = ($a->{at} // 0) - time;
+    sleep $wait if $wait > 0;
     my @store = ref $a->{store} ? @{ $a->{store} }
         : $a->{store} ? @{ $request->{lines} } : ();
     $self->_append('lines', join '', map { "$_\n" } @store);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "deliver/backlog.h"
 #include "deliver/spool.h"
+#include "small_arena.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -73,10 +74,7 @@ int fstatat(int dir, const char *restrict name, struct stat *restrict st,
 
 static struct {
     char top[64], dir[96], former[96];
-    void *area;
-    size_t size;
-    imx_batch_t batch;
-    imx_batch_child_t child;
+    small_arena_t shared;
     imx_news_t news;
     imx_backlog_options_t o;
     imx_backlog_t *b;
@@ -112,9 +110,6 @@ static void wake(void *context)
 
 static int setup(void **state)
 {
-    imx_batch_geometry_t geometry;
-    int raised;
-
     (void)state;
     memset(&f, 0, sizeof f);
     atomic_store(&is_hanging, 0);
@@ -123,20 +118,15 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f.top));
     snprintf(f.dir, sizeof f.dir, "%s/spool", f.top);
     snprintf(f.former, sizeof f.former, "%s/former", f.top);
+    assert_int_equal(small_arena_make(&f.shared), 0);
     assert_int_equal(mkdir(f.dir, 0700), 0);
-    f.size = imx_batch_plan(1 << 20, 4, &geometry, &raised);
-    f.area = mmap(NULL, f.size, PROT_READ | PROT_WRITE,
-                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(f.area, MAP_FAILED);
-    assert_int_equal(imx_batch_format(&f.batch, f.area, &geometry), 0);
-    assert_int_equal(imx_batch_join(&f.child, &f.batch, getpid()), 0);
     f.now = 1000000 * MS;
-    f.news.batch = &f.batch;
+    f.news.arena = &f.shared.arena;
     f.news.where = "nowhere";
     f.news.log = note_log;
     f.news.now = clock_ns;
     f.o = (imx_backlog_options_t){
-        .batch = &f.batch,
+        .batch = &f.shared.arena.batch,
         .news = &f.news,
         .dir = f.dir,
         .file_bytes = 16000,
@@ -165,7 +155,7 @@ static int teardown(void **state)
         imx_backlog_end(f.b, LIMIT_MS);
         assert_int_equal(imx_backlog_destroy(f.b), 1);
     }
-    munmap(f.area, f.size);
+    small_arena_free(&f.shared);
     return nftw(f.top, remove_it, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -177,7 +167,7 @@ static void begin(void)
         assert_non_null(f.b);
     }
     imx_news_take_over(&f.news);
-    imx_batch_recover(&f.batch);
+    imx_batch_recover(&f.shared.arena.batch);
     imx_backlog_begin(f.b);
 }
 
@@ -210,9 +200,9 @@ static void append(int count)
     for (; count > 0; count--) {
         size_t len = line_text(line);
 
-        assert_int_equal(imx_batch_append(&f.child, line, len), 1);
+        assert_int_equal(imx_batch_append(&f.shared.child, line, len), 1);
     }
-    imx_batch_seal_all(&f.batch);
+    imx_batch_seal_all(&f.shared.arena.batch);
 }
 
 /* A file that somebody brought; `named` lines in its name, count in it. */
@@ -297,8 +287,9 @@ static uint64_t spooled(void)
 {
     const imx_board_t *d = &f.news.board;
 
-    return imx_batch_totals(&f.batch).fate[IMX_BATCH_SPOOLED] + d->spool_found
-           - d->spool_delivered - d->spool_rejected - d->spool_dropped;
+    return imx_batch_totals(&f.shared.arena.batch).fate[IMX_BATCH_SPOOLED]
+           + d->spool_found - d->spool_delivered - d->spool_rejected
+           - d->spool_dropped;
 }
 
 static void check_board(uint64_t found, uint64_t delivered, uint64_t dropped,
@@ -321,12 +312,12 @@ static void lines_go_in_and_out(void **state)
     check_board(0, 0, 0, 1000);
     assert_int_equal(f.news.board.spool_lines, 1000);
     assert_true(count_files(f.dir) > 1);
-    assert_int_equal(imx_batch_totals(&f.batch).pending, 0);
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 0);
     deliver_all(7);
     check_board(0, 1000, 0, 0);
     assert_int_equal(f.delivered, 1000);
     assert_int_equal(count_files(f.dir), 0);
-    assert_null(imx_batch_validate(&f.batch));
+    assert_null(imx_batch_validate(&f.shared.arena.batch));
 }
 
 static void the_same_with_a_thread(void **state)
@@ -627,7 +618,7 @@ static void the_last_step_puts_beside_the_next_server(void **state)
     other = somebody();
     begin();
     put_all();
-    assert_int_equal(imx_batch_totals(&f.batch).pending, 0);
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 0);
     check_board(0, 0, 0, 15);
     assert_int_equal(imx_backlog_has_files(f.b), 0);
     imx_spool_look(other);
@@ -645,7 +636,7 @@ static void the_last_step_does_not_put_into_a_strangers_spool(void **state)
     begin();
     put_all();
     assert_int_equal(count_files(f.dir), 0);
-    assert_int_equal(imx_batch_totals(&f.batch).pending, 5);
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 5);
     imx_spool_close(other);
 }
 
@@ -693,19 +684,22 @@ static void a_put_that_hangs_stops_nobody(void **state)
         append(1);
         imx_backlog_step(f.b);
         assert_int_equal(imx_backlog_put_oldest(f.b), 0);
-        assert_int_equal(imx_batch_claim(&f.batch, &claim, 1, 1000, 100000),
+        assert_int_equal(imx_batch_claim(&f.shared.arena.batch, &claim, 1,
+                                         1000, 100000),
                          1);
-        imx_batch_settle(&f.batch, &claim, sent);
+        imx_batch_settle(&f.shared.arena.batch, &claim, sent);
     }
     assert_true(imx_clock_now() - began < LIMIT_MS * MS);
-    assert_int_equal(imx_batch_totals(&f.batch).fate[IMX_BATCH_SENT], 50);
-    assert_int_equal(imx_batch_totals(&f.batch).pending, 100);
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch)
+                         .fate[IMX_BATCH_SENT],
+                     50);
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 100);
     atomic_store(&is_hanging, 0);
     settle();
     assert_int_equal(imx_backlog_busy_since(f.b), 0);
     assert_int_equal(imx_backlog_takes(f.b), 1);
     check_board(0, 0, 0, 100);
-    assert_int_equal(imx_batch_totals(&f.batch).pending, 0);
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 0);
 }
 
 /*
@@ -727,7 +721,7 @@ static void a_holder_leaves_while_a_put_hangs(void **state)
     begin();
     imx_backlog_step(f.b);
     imx_backlog_wait(f.b, LIMIT_MS);
-    assert_int_equal(imx_batch_totals(&f.batch).pending, 100);
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 100);
     assert_int_equal(imx_backlog_put_oldest(f.b), 0); /* it is locked */
     atomic_store(&is_hanging, 0);
     deadline = imx_clock_now() + LIMIT_MS * MS;
@@ -798,7 +792,7 @@ static void an_end_right_after_the_begin(void **state)
     settle();
     put_all();
     check_board(0, 0, 0, 10);
-    assert_null(imx_batch_validate(&f.batch));
+    assert_null(imx_batch_validate(&f.shared.arena.batch));
 }
 
 static void without_a_spool_nothing_happens(void **state)

@@ -1475,6 +1475,43 @@ static void test_dropped_limit(void **state)
     assert_int_equal(f->r.dropped, 2);
 }
 
+/* --- InfluxDB 3, by its three APIs --- */
+
+static void test_influxdb3(void **state)
+{
+    static const imx_influx_line_t lines[] = { { "m,t=a v=1 1\n", 12 },
+                                               { "m,t=a\tb v=1 2\n", 14 } };
+    fixture_t *f = *state;
+    standin_influxdb3_t *s = calloc(1, sizeof(*s));
+    int64_t start = now_ms();
+
+    standin_ask(f->server, standin_influxdb3, s);
+    f->o.org = "o";
+    f->o.bucket = "b";
+    for (int api = V1; api <= V3; api++) {
+        f->o.api = (imx_influx_api_e)api;
+        open_handle(f);
+        imx_influx_post(f->in, lines, 2);
+        assert_int_equal(finish(f), api == V3 ? IMX_INFLUX_PARTIAL
+                                              : IMX_INFLUX_MALFORMED);
+        assert_int_equal(f->r.line, api == V3 ? 2 : 0);
+        assert_int_equal(s->stored, api == V3 ? 3 : api - V1);
+        imx_influx_post(f->in, lines, 1);
+        assert_int_equal(finish(f), IMX_INFLUX_SENT);
+    }
+    assert_true(now_ms() - start > 4000);   /* each at a whole second */
+    s->now = 1;
+    s->max = 10;
+    assert_int_equal(post_two(f), IMX_INFLUX_TOO_LARGE);
+    assert_int_equal(f->r.status, 500);
+    standin_ask(f->server, NULL, NULL);
+    imx_influx_close(f->in);
+    f->in = NULL;
+    standin_stop(f->server);
+    f->server = standin_start(NULL);
+    free(s);
+}
+
 /* --- CREATE DATABASE --- */
 
 static imx_influx_answer_e create(fixture_t *f, int status, const char *body)
@@ -1565,6 +1602,7 @@ int main(void)
         TEST(test_all_bad),
         TEST(test_one_bad),
         TEST(test_dropped_limit),
+        TEST(test_influxdb3),
         TEST(test_create),
     };
     int failed;

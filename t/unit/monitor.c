@@ -572,7 +572,7 @@ static void set_options(fixture_t *f)
         .create_database = 1, .interval_ms = 1000, .shutdown_ms = 2000,
         .max_bytes = 4 << 20, .max_lines = 10000,
         .log = log_text, .log_context = f,
-        .now = clock_ns, .now_context = f
+        .now = clock_ns, .now_context = f, .waits_for_disk = 1
     };
 }
 
@@ -1209,7 +1209,7 @@ static void test_refused_somehow(void **state)
     append(f, 10000);
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 10001);
-    assert_in_range(writes(f) - n, 64, 150);
+    assert_in_range(writes(f) - n, 900, 1200);
     heal(f);
     append(f, 10);
     deliver(f);
@@ -1584,8 +1584,7 @@ static void test_unknown(void **state)
     assert_int_equal(stored(f), 600);
 }
 
-/* A failure in the middle of what was claimed repeats at most the lines of the
- * segment that was not settled yet. */
+/* A failure in the middle of a segment repeats nothing that was acknowledged. */
 static void test_fail_in_the_middle(void **state)
 {
     fixture_t *f = *state;
@@ -1597,13 +1596,13 @@ static void test_fail_in_the_middle(void **state)
     append(f, 1000);
     tick(f);
     UNTIL(logged(f, "IMX0020") == 1);
-    assert_int_equal(stored(f), 100 + 100 + 56 + 100);
-    assert_int_equal(fate(f, IMX_BATCH_SENT), 256);
+    assert_int_equal(stored(f), 400);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 400);
     later(f, 2000);
     UNTIL(pending(f) == 0);
     assert_int_equal(stored(f), 1000);
     assert_int_equal(fate(f, IMX_BATCH_SENT), 1000);
-    assert_int_equal(stored_again(f), 100);
+    assert_int_equal(stored_again(f), 0);
 }
 
 /* ---- the log ---- */
@@ -1637,7 +1636,7 @@ static void test_log_outage(void **state)
     assert_int_equal(f->log_count, 3);
 }
 
-/* Six hours, and whoever delivers: two lines in the log. */
+/* Six hours, and whoever delivers: a line an hour, and one at the end. */
 static void test_log_hours(void **state)
 {
     fixture_t *f = *state;
@@ -1671,14 +1670,14 @@ static void test_log_hours(void **state)
     }
     assert_in_range(holders, 12, 14);
     assert_true(writes(f) > 6 * 3600 / 31 / 2);
-    assert_int_equal(logged(f, "IMX0020"), 1);
+    assert_in_range(logged(f, "IMX0020"), 6, 7);
     assert_int_equal(logged(f, "IMX0021"), 0);
     heal(f);
     end_monitor(f);                     /* and it is another one again */
     begin(f);
     later(f, 31000);
     deliver(f);
-    assert_int_equal(logged(f, "IMX0020"), 1);
+    assert_in_range(logged(f, "IMX0020"), 6, 7);
     assert_int_equal(logged(f, "IMX0021"), 1);
     seconds = strtod(strstr(last_log(f, "IMX0021")->text, "after ") + 6, NULL);
     assert_true(seconds > 6 * 3600 && seconds < 6 * 3600 + 300);
@@ -2202,7 +2201,7 @@ static void test_kill_while_spooling(void **state)
         imx_board_t d;
 
         append(f, 1300);
-        refuse(f, 503, "Retry-After: 3600\r\n", "full");
+        refuse(f, 503, "Retry-After: 0\r\n", "full");
         work_until_killed(f, spool_all, points[i % 3], 1 + i / 3);
         heal(f);
         work_until_killed(f, deliver_all, points[i / 3 % 3], 1 + i / 2);
@@ -2230,7 +2229,7 @@ static void test_spools_before(void **state)
 
     f->o.now = NULL;
     f->o.interval_ms = 50;
-    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    refuse(f, 503, "Retry-After: 0\r\n", "full");
     for (i = 0; i < 3; i++) {
         snprintf(dirs[i], sizeof dirs[i], "%s/spool%d", f->dir, i);
         assert_int_equal(mkdir(dirs[i], 0700), 0);
@@ -2269,7 +2268,7 @@ static void test_small_spool(void **state)
     assert_int_equal(mkdir(dir, 0700), 0);
     f->o.spool_dir = dir;
     f->o.spool_max = 1 << 20;
-    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    refuse(f, 503, "Retry-After: 0\r\n", "full");
     append(f, 25000);
     f->m = make_monitor(f);
     imx_monitor_end_server(f->m);
@@ -2338,7 +2337,7 @@ static void test_end_leaves_files(void **state)
     snprintf(dir, sizeof dir, "%s/spool", f->dir);
     assert_int_equal(mkdir(dir, 0700), 0);
     f->o.spool_dir = dir;
-    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    refuse(f, 503, "Retry-After: 0\r\n", "full");
     append(f, 700);
     f->m = make_monitor(f);
     imx_monitor_end_server(f->m);
@@ -2497,7 +2496,7 @@ static void test_finish_not_last(void **state)
         assert_int_equal(sealed(f), i * 120);
         end_monitor(f);
     }
-    assert_true(least < 200);
+    assert_in_range(least, 190, 400);   /* for an answer */
     append(f, 1);                       /* late ones still work */
     heal(f);
     f->o.child = &f->child[1];
@@ -3029,6 +3028,9 @@ int main(void)
         return 1;
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
+    if (getenv("IMX_ONLY")) {
+        cmocka_set_test_filter(getenv("IMX_ONLY"));
+    }
     failed = _cmocka_run_group_tests("monitor", tests,
                                      getenv("IMX_THREADS_ONLY") != NULL
                                      ? all - WITH_PROCESSES : all, NULL, NULL);

@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -428,6 +430,90 @@ void standin_ask(standin_t *s, standin_judge_fn judge, void *context)
     s->judge = judge;
     s->context = context;
     pthread_mutex_unlock(&s->lock);
+}
+
+/* A tab ends a tag's value there, and has no escape. */
+static int has_tab(const char *line, const char *end)
+{
+    while (line < end && *line != ' ' && *line != '\t') {
+        line += *line == '\\' ? 2 : 1;
+    }
+    return line < end && *line == '\t';
+}
+
+static long count_lines(const char *body, size_t len, long *bad, long *first)
+{
+    const char *end = body + len;
+    long n = 0;
+
+    *bad = *first = 0;
+    while (body < end) {
+        const char *lf = memchr(body, '\n', (size_t)(end - body));
+        const char *stop = lf ? lf : end;
+
+        n++;
+        if (has_tab(body, stop)) {
+            *first = *bad ? *first : n;
+            ++*bad;
+        }
+        body = stop + 1;
+    }
+    return n;
+}
+
+static void wait_for_second(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec = 0;
+    t.tv_nsec = 1000000000 - t.tv_nsec;
+    t.tv_sec = t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    nanosleep(&t, NULL);
+}
+
+static const char *say3(standin_influxdb3_t *s, int status, const char *body)
+{
+    snprintf(s->text, sizeof(s->text), "HTTP/1.1 %d x\r\n"
+             "Content-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+    return s->text;
+}
+
+const char *standin_influxdb3(void *influxdb3, const char *head,
+                              const char *body, size_t len,
+                              standin_how_e *how)
+{
+    standin_influxdb3_t *s = influxdb3;
+    long bad, first, all = count_lines(body, len, &bad, &first);
+    int v3 = strstr(head, " /api/v3/") != NULL;
+    char text[256];
+
+    *how = STANDIN_ANSWER;
+    if (!s->now) {
+        wait_for_second();
+    }
+    if (len > (s->max ? s->max : 10 << 20)) {
+        snprintf(text, sizeof(text), "max request size (%zu bytes) exceeded",
+                 s->max ? s->max : 10 << 20);
+        return say3(s, 500, text);
+    }
+    if (bad == 0 || v3) {
+        s->stored += all - bad;
+        s->refused += bad;
+    }
+    if (bad == 0) {
+        strcpy(s->text, "HTTP/1.1 204 x\r\n\r\n");
+        return s->text;
+    }
+    if (!v3) {
+        return say3(s, 400, "{\"error\":\"write buffer error: parsing for "
+                    "line protocol failed\"}");
+    }
+    snprintf(text, sizeof(text), "{\"error\":\"partial write of line protocol "
+             "occurred\",\"data\":[{\"line_number\":%ld,\"error_message\":"
+             "\"tab\"}]}", first);
+    return say3(s, 400, text);
 }
 
 static int locked_int(standin_t *s, const int *value)

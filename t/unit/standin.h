@@ -56,6 +56,23 @@ typedef const char *(*standin_judge_fn)(void *context, const char *head,
                                         standin_how_e *how);
 void standin_ask(standin_t *s, standin_judge_fn judge, void *context);
 
+/*
+ * A judge for standin_ask() that answers as InfluxDB 3 was seen to do: at the
+ * next whole second, when its log is flushed.  It refuses lines with a tab in a
+ * tag's value, and bodies over max bytes.  The v3 API stores the good lines
+ * (stored), the others none of a body with a bad one.
+ */
+typedef struct {
+    size_t max;     /* bytes; 0: 10 MB */
+    int now;        /* 1: answers at once, as with no_sync=true */
+    _Atomic long stored, refused; /* lines */
+    char text[512]; /* the last answer */
+} standin_influxdb3_t;
+
+const char *standin_influxdb3(void *influxdb3, const char *head,
+                              const char *body, size_t len,
+                              standin_how_e *how);
+
 /* Connections accepted, and requests whose head was read, so far. */
 int standin_accepts(standin_t *s);
 int standin_requests(standin_t *s);

@@ -58,6 +58,21 @@ static struct {
 
 static imx_values_t values;
 
+/* As text, NULL when there is none. */
+static const char *tag_name(uint32_t i, uint32_t *count, uint64_t *others)
+{
+    static char name[IMX_VALUES_NAME_MAX + 1];
+
+    return imx_values_tag(&values, i, name, count, others) ? name : NULL;
+}
+
+static const char *news(void)
+{
+    static char name[IMX_VALUES_NAME_MAX + 1];
+
+    return imx_values_news(&values, name) ? name : NULL;
+}
+
 static uint64_t mix(uint64_t x)
 {
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
@@ -146,7 +161,7 @@ static uint32_t counted(uint64_t *others)
 {
     uint32_t count = 0;
 
-    assert_non_null(imx_values_tag(&values, 0, &count, others));
+    assert_non_null(tag_name(0, &count, others));
     return count;
 }
 
@@ -288,7 +303,7 @@ static void test_a_fresh_area(void **state)
     (void)state;
     make_area(10, 3);
     assert_memory_equal(imx_values_key(&values), key, sizeof key);
-    assert_null(imx_values_news(&values));
+    assert_null(news());
     assert_int_equal(imx_values_use(&values, 0, "path"), 1);
     assert_int_equal(counted(&others), 0);
     assert_int_equal(others, 0);
@@ -303,8 +318,8 @@ static void test_no_area(void **state)
     uint64_t others;
 
     (void)state;
-    assert_null(imx_values_tag(&values, 0, &count, &others));
-    assert_null(imx_values_news(&values));
+    assert_null(tag_name(0, &count, &others));
+    assert_null(news());
     assert_int_equal(imx_values_totals(&values).others, 0);
 }
 
@@ -376,10 +391,10 @@ static void test_tags_are_apart(void **state)
     }
     for (i = 0; i < 10; i++) {
         name[4] = (char)('0' + i);
-        assert_string_equal(imx_values_tag(&values, i, &count, &others), name);
+        assert_string_equal(tag_name(i, &count, &others), name);
         assert_int_equal(count, i < 8 ? i + 1 : 8);
     }
-    assert_null(imx_values_tag(&values, 10, &count, &others));
+    assert_null(tag_name(10, &count, &others));
 }
 
 /* ---- names, and generations of a server ---- */
@@ -397,7 +412,7 @@ static void test_names(void **state)
     assert_int_equal(imx_values_use(&values, 0, longest), 0);
     longest[IMX_VALUES_NAME_MAX] = '\0';
     assert_int_equal(imx_values_use(&values, 0, longest), 1);
-    assert_string_equal(imx_values_tag(&values, 0, &count, &others), longest);
+    assert_string_equal(tag_name(0, &count, &others), longest);
     assert_int_equal(imx_values_use(&values, IMX_VALUES_TAGS_MAX, "a"), 0);
     assert_int_equal(imx_values_use(&values, 1, "a"), 1);
     assert_int_equal(imx_values_use(&values, 2, "b"), 1);
@@ -487,7 +502,7 @@ static void test_threads_race(void **state)
         imx_values_use(&values, 0, "path");
         run_threads(&w, round);
         check_lab(limit);
-        assert_int_equal(imx_values_news(&values) != NULL, w.count > limit);
+        assert_int_equal(news() != NULL, w.count > limit);
     }
 }
 
@@ -539,7 +554,7 @@ static void test_processes_race(void **state)
 static void listen_for_news(uint32_t value)
 {
     ask(value);
-    if (imx_values_news(&values) != NULL) {
+    if (news() != NULL) {
         atomic_fetch_add(&lab->news, 1);
     }
 }
@@ -565,7 +580,7 @@ static void test_news_are_told_once(void **state)
             wait_for(pids[i], 0);
         }
         assert_int_equal(lab->news, 1);
-        assert_null(imx_values_news(&values));
+        assert_null(news());
     }
 }
 
@@ -668,11 +683,11 @@ static void test_nonsense(void **state)
             imx_values_left_out(&values);
         }
         for (i = 0; i < 10; i++) {
-            const char *name = imx_values_tag(&values, i, &count, &others);
+            const char *name = tag_name(i, &count, &others);
 
             assert_true(name == NULL
                         || strlen(name) <= IMX_VALUES_NAME_MAX);
-            name = imx_values_news(&values);
+            name = news();
             assert_true(name == NULL
                         || strlen(name) <= IMX_VALUES_NAME_MAX);
         }

@@ -58,6 +58,29 @@ static void test_multi(void **state)
     assert_int_equal(inheritable(), before);
 }
 
+/* Wherever the numbers are that are free. */
+static void test_high(void **state)
+{
+    int before, fds[200];
+    CURLM *multi;
+
+    (void)state;
+    curl_multi_cleanup(imx_wire_multi()); /* what stays open, is */
+    before = inheritable();
+    for (int i = 0; i < 200; i++) {
+        fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    close(fds[20]); /* one end is low, and the other one high */
+    multi = imx_wire_multi();
+    assert_int_equal(inheritable(), before);
+    curl_multi_cleanup(multi);
+    for (int i = 0; i < 200; i++) {
+        if (i != 20) {
+            close(fds[i]);
+        }
+    }
+}
+
 /* Not even for an instant: what is forked meanwhile looks at once. */
 static _Atomic int ended;
 
@@ -124,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_multi),
+        cmocka_unit_test(test_high),
         cmocka_unit_test(test_forks),
         cmocka_unit_test(test_wait),
     };
