@@ -108,6 +108,9 @@ static void note(imx_influx_t *in, const imx_influx_result_t *r)
     if (r->answer == IMX_INFLUX_RETRY || r->answer == IMX_INFLUX_UNKNOWN) {
         ledger_not_before(process_self(), in->began, r->retry_after_ms);
     }
+    else if (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_PARTIAL) {
+        ledger_taken(in->began);
+    }
     else if (r->answer == IMX_INFLUX_UNAUTHORIZED
              || r->answer == IMX_INFLUX_NOT_FOUND) {
         ledger_failed();

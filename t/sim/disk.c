@@ -3,6 +3,7 @@
  * Entered by the tasks of simulated processes, and by the world.
  * What is in it survives the simulated processes, but no seed.
  */
+#define _GNU_SOURCE /* memmem() */
 #include "disk.h"
 
 #include "calls.h"
@@ -90,6 +91,8 @@ disk_node_t *disk_root(void)
 void disk_set_trouble(const disk_trouble_t *t)
 {
     trouble = *t;
+    ledger_disk(t->capacity || t->errors || t->write_errors || t->stalls
+                || t->hangs || t->out_of_descriptors);
     sched_wake(&trouble);
 }
 
@@ -419,6 +422,18 @@ void disk_power_cut(void (*lost)(const disk_node_t *node))
 }
 
 /* ---- for checks ---- */
+
+int disk_had(const void *bytes, size_t size)
+{
+    const disk_node_t *n;
+
+    for (n = all; n != NULL; n = n->next) {
+        if (n->size > 0 && memmem(n->data, n->size, bytes, size) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
 
 static int ends_in(const char *name, const char *suffix)
 {

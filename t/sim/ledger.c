@@ -25,6 +25,7 @@ typedef struct {
     unsigned char refusable;
     unsigned char searched; /* one of its body was refused, and is looked for */
     unsigned short stored;
+    int64_t acknowledged_at;
 } line_t;
 
 /* What a process was doing last, for the case that it is killed. */
@@ -47,6 +48,8 @@ static char what[512];
 static int verbose;
 static uint64_t points;
 static int64_t not_before, failed_at;
+static int64_t trouble_until; /* of the disk; NEVER: it has some now */
+static int64_t killed_at;
 static int64_t log_from;
 static int log_count;
 static const disk_node_t *quota_dir;
@@ -80,6 +83,7 @@ void ledger_reset(uint64_t seed, int is_verbose)
     points = 0;
     not_before = failed_at = 0;
     log_from = log_count = 0;
+    trouble_until = killed_at = 0;
     quota_dir = NULL;
     quota = 0;
     memset(&sums, 0, sizeof sums);
@@ -264,6 +268,26 @@ line_kind_e ledger_kind(uint32_t number)
     return number < LEDGER_LINES ? (line_kind_e)lines[number].kind : LINE_GOOD;
 }
 
+/* A disk that takes its time keeps a holder from writing how far a file is
+ * done; until then, who comes after it begins where the file says. */
+static int was_not_written(uint32_t number)
+{
+    char text[LEDGER_LINE_MAX];
+    size_t len = write_line(number, text);
+    int64_t since = lines[number].acknowledged_at;
+
+    return (trouble_until >= since
+            || (killed_at >= since && killed_at - since < SIM_SECOND))
+           && disk_had(text, len);
+}
+
+void ledger_disk(int is_in_trouble)
+{
+    trouble_until = is_in_trouble                ? SIM_NEVER
+                    : trouble_until == SIM_NEVER ? sched_now()
+                                                 : trouble_until;
+}
+
 void ledger_arrived(uint32_t number)
 {
     line_t *l = &lines[number < LEDGER_LINES ? number : 0];
@@ -279,7 +303,7 @@ void ledger_arrived(uint32_t number)
     }
     else if (l->acknowledged) {
         sums.repeated++;
-        if (!l->excused) {
+        if (!l->excused && !was_not_written(number)) {
             ledger_wrong("line %u was acknowledged, and is sent again",
                          number);
         }
@@ -342,6 +366,7 @@ void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
     for (i = 0; i < n; i++) {
         if (numbers[i] < LEDGER_LINES) {
             lines[numbers[i]].acknowledged = 1;
+            lines[numbers[i]].acknowledged_at = sched_now();
             lines[numbers[i]].searched = (unsigned char)is_unnamed;
         }
     }
@@ -388,6 +413,13 @@ void ledger_not_before(sim_process_t *p, int64_t began, int64_t asked_ms)
     not_before = sched_now() + (ms < 3600000 ? ms : 3600000) * SIM_MS;
 }
 
+void ledger_taken(int64_t began)
+{
+    if (began >= failed_at) {
+        not_before = 0;
+    }
+}
+
 void ledger_failed(void)
 {
     failed_at = sched_now();
@@ -426,6 +458,7 @@ void ledger_died(sim_process_t *p)
         return;
     }
     sums.kills++;
+    killed_at = sched_now();
     ledger_tell("%s %d is dead", p->role, p->number);
     for (i = 0; i < l->count; i++) {
         excuse(l->numbers[i]);

@@ -77,6 +77,8 @@ void ledger_post(sim_process_t *p, uint32_t first, size_t count);
 /* A body that was begun at that time was not taken.  asked_ms: the Retry-After,
  * -1: none, so that the least wait is a second. */
 void ledger_not_before(sim_process_t *p, int64_t began, int64_t asked_ms);
+/* One was taken: it is over. */
+void ledger_taken(int64_t began);
 /* It was not taken, and whether to come again at once is the client's choice. */
 void ledger_failed(void);
 
@@ -90,6 +92,8 @@ void ledger_file_removed(sim_process_t *p, const disk_node_t *node);
 /* It could not be renamed or removed, or its bytes were not durable. */
 void ledger_file_stuck(const disk_node_t *node);
 void ledger_power_cut(const disk_node_t *node);
+/* From now on the disk does its work, or does not. */
+void ledger_disk(int is_in_trouble);
 void ledger_set_quota(const disk_node_t *dir, uint64_t bytes);
 
 /* ---- accounts ---- */
