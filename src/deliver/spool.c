@@ -370,7 +370,9 @@ void imx_spool_look(imx_spool_t *s)
 {
     size_t i = 0;
 
-    if (imx_spool_dir_enter(&s->dir) != 0) {
+    /* Somebody may have brought a file in the instant of our last change. */
+    if (imx_spool_dir_enter(&s->dir) != 0
+        || (s->dir.blind && imx_spool_dir_scan(&s->dir) != 0)) {
         return;
     }
     while (i < s->dir.names.count) {
