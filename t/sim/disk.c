@@ -460,7 +460,8 @@ size_t disk_files(const disk_node_t *dir, const char *suffix)
     size_t files = 0, i;
 
     for (i = 0; i < dir->count; i++) {
-        files += (size_t)ends_in(dir->entries[i].name, suffix);
+        files += ends_in(dir->entries[i].name, suffix)
+                 && dir->entries[i].node->size > 0;
     }
     return files;
 }

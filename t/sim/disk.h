@@ -88,7 +88,7 @@ void disk_power_cut(void (*lost)(const disk_node_t *node));
 /* Were these bytes ever in a file? */
 int disk_had(const void *bytes, size_t size);
 
-/* Bytes of the files in dir whose names end in this. */
+/* Of the files in dir whose names end in this: bytes; how many have any. */
 uint64_t disk_bytes(const disk_node_t *dir, const char *suffix);
 size_t disk_files(const disk_node_t *dir, const char *suffix);
 

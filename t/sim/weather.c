@@ -367,6 +367,20 @@ size_t weather_files(void)
     return files;
 }
 
+void weather_tell_files(void)
+{
+    size_t n;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        for (n = 0; n < spools[i]->count; n++) {
+            ledger_tell("/spool%d/%s has %zu bytes", i,
+                        spools[i]->entries[n].name,
+                        spools[i]->entries[n].node->size);
+        }
+    }
+}
+
 uint64_t weather_lines(void)
 {
     uint64_t lines = 0;

@@ -20,6 +20,9 @@ void weather_clear(void);
 /* Files in the spools whose lines are still to be delivered. */
 size_t weather_files(void);
 
+/* The trace: which files there are. */
+void weather_tell_files(void);
+
 /* Lines in them, as their names say. */
 uint64_t weather_lines(void);
 

@@ -414,6 +414,7 @@ static void end_well(void)
     if (!is_delivered()) {
         product_totals_t t = product_totals();
 
+        weather_tell_files();
         ledger_wrong("after %d s in which all was well, %" PRIu64
                      " lines are "
                      "pending, %" PRIu64 " in the spool, in %zu files",
