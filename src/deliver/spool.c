@@ -133,7 +133,8 @@ static void learn(imx_spool_t *s, imx_spool_name_t *n,
 
 /* ---- room ---- */
 
-/* Removes it, if it is of that kind; returns 1 when it is gone. */
+/* Removes it, if it is of that kind; returns 1 when it is gone.  Its lines are
+ * counted before, as nobody can do that afterwards. */
 static int give_up(imx_spool_t *s, size_t i, int ready, uint64_t *dropped)
 {
     imx_spool_name_t *n = at(s, i);
@@ -141,6 +142,8 @@ static int give_up(imx_spool_t *s, size_t i, int ready, uint64_t *dropped)
 
     if ((n->kind == IMX_SPOOL_READY) != ready || is_held(s, n)) {
         return 0;
+    }
+    while (ready && !is_counted(n) && count_some(s, n) != SIZE_MAX) {
     }
     err = imx_spool_file_remove(s->dir.fd, n);
     if (err != 0 && err != ENOENT) {
