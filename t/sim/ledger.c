@@ -553,14 +553,21 @@ void ledger_end_arena(const product_totals_t *t, uint64_t in_files)
         ledger_wrong("the arena: %s", fault);
     }
     if (slack == 0 && brought == 0 && t->in_spool > 0
-        && t->in_spool != in_files) {
+        && t->in_spool > in_files) {
         ledger_wrong("%" PRIu64
                      " lines are in the spool, says the board, the "
                      "files have %" PRIu64,
                      t->in_spool, in_files);
     }
     add_past(t);
-    ledger_tell("the arena ends: %" PRIu64 " lines are given up", t->pending);
+    ledger_tell("the arena ends: %" PRIu64 " lines are given up; sent %" PRIu64
+                ", rejected %" PRIu64 ", dropped %" PRIu64 ", torn %" PRIu64
+                ", no room %" PRIu64 "; spool: %" PRIu64 " put, %" PRIu64
+                " found, %" PRIu64 " delivered, %" PRIu64 " rejected, %" PRIu64
+                " dropped, so %" PRIu64 " in it, files %" PRIu64,
+                t->pending, t->sent, t->rejected, t->dropped, t->torn,
+                t->no_room, t->spooled, t->found, t->delivered,
+                t->spool_rejected, t->spool_dropped, t->in_spool, in_files);
 }
 
 /* Lines that are just being appended may be in the counts or not, and so may

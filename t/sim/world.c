@@ -402,8 +402,11 @@ static void end_well(void)
     cancel_dooms();
     weather_clear();
     for (i = 0; i < CHILDREN; i++) {
-        if (runs(&w.child[i]) && !w.child[i].has_thread) {
-            tell_child(i, 1); /* there was no memory for its monitor */
+        /* There was no memory for its monitor; or it has seen that a former
+         * spool was gone, which is for the next holder to find again. */
+        if (runs(&w.child[i])
+            && (!w.child[i].has_thread || w.swaps_spools)) {
+            tell_child(i, 1);
         }
     }
     while (!is_delivered() && sched_now() < limit) {
