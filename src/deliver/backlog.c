@@ -404,10 +404,8 @@ imx_source_t *imx_backlog_source(imx_backlog_t *b)
 /* Nothing was counted: out of descriptors, perhaps. */
 static void book_counted(imx_backlog_t *b, const imx_spool_job_t *r)
 {
-    const imx_spool_totals_t *was = seen(b, r->dir);
-
-    if (was->uncounted == r->totals.uncounted
-        && was->found == r->totals.found) {
+    if (seen(b, r->dir)->uncounted == r->totals.uncounted
+        && seen(b, r->dir)->found == r->totals.found) {
         b->places[r->dir].count_at = now_of(b) + RETRY;
     }
     book_totals(b, r);
