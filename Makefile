@@ -71,8 +71,9 @@ $(BUILD)/unit:
 # ---- tests ----
 
 UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c \
-    t/unit/clock.c,$(wildcard t/unit/*.c)))
-UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o
+    t/unit/clock.c t/unit/delivery.c,$(wildcard t/unit/*.c)))
+UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o \
+    $(BUILD)/unit/delivery.o
 # The rooms below httpd once more, with points at which a test can interrupt or
 # kill (FAULT() in the sources).
 UNIT_LIB = $(LIB:%=$(BUILD)/unit/o/%.o)

@@ -1,0 +1,289 @@
+/*
+ * t/unit/ending.c: the end of a child, of the last one, and of the server; step by step with a
+ * clock of our own, against the stand-in server (delivery.h).
+ */
+#define _GNU_SOURCE
+#include "delivery.h"
+
+#include "shared/fault.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static uint64_t spooled(fixture_t *f)
+{
+    imx_board_t d = imx_board_told(&f->arena.board);
+
+    return fate(f, IMX_BATCH_SPOOLED) + d.spool_found - d.spool_delivered
+           - d.spool_rejected - d.spool_dropped;
+}
+
+/* What is in files when the server ends is the next one's, which may have begun
+ * already: only what is in the buffer is sent. */
+static void test_end_leaves_files(void **state)
+{
+    fixture_t *f = *state;
+    char dir[64];
+
+    snprintf(dir, sizeof dir, "%s/spool", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    f->o.spool_dir = dir;
+    refuse(f, 503, "Retry-After: 0\r\n", "full");
+    append(f, 700);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(spooled(f), 700);
+    heal(f);
+    append(f, 300);
+    f->m = make_monitor(f);
+    imx_monitor_end_server(f->m);
+    end_monitor(f);
+    assert_int_equal(pending(f), 0);
+    assert_int_equal(stored(f), 300);
+    assert_int_equal(spooled(f), 700);
+    begin(f);
+    UNTIL(spooled(f) == 0);
+    assert_int_equal(stored(f), 1000);
+    end_monitor(f);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static int64_t finish_ms(fixture_t *f)
+{
+    int64_t begun = real_ms();
+
+    run_clock(f);
+    imx_monitor_finish(f->m);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
+    return real_ms() - begun;
+}
+
+/* With lines that a hanging server has. */
+static void begin_hanging(fixture_t *f, int lines)
+{
+    int before = writes(f);
+
+    hang(f);
+    append(f, lines);
+    begin(f);
+    tick(f);
+    UNTIL(writes(f) > before);
+    assert_int_equal(sealed(f), 0);
+}
+
+static void test_finish_not_last(void **state)
+{
+    fixture_t *f = *state;
+    int64_t ms, least = INT64_MAX;
+    int i;
+
+    second_child(f);
+    for (i = 1; i <= 5; i++) {          /* the machine may be busy */
+        begin_hanging(f, 120);
+        ms = finish_ms(f);
+        least = ms < least ? ms : least;
+        assert_int_equal(sealed(f), i * 120);
+        end_monitor(f);
+    }
+    assert_in_range(least, 190, 400);   /* for an answer */
+    append(f, 1);                       /* late ones still work */
+    heal(f);
+    f->o.child = &f->child[1];
+    begin(f);
+    deliver(f);
+    assert_int_equal(stored(f), 601);
+    assert_int_equal(stored_again(f), 0);
+}
+
+/* The last one, but others will come: it does not even try. */
+static void test_finish_leaving(void **state)
+{
+    fixture_t *f = *state;
+
+    append(f, 10);
+    begin(f);
+    imx_monitor_leave(f->m);
+    imx_monitor_finish(f->m);
+    assert_int_equal(writes(f), 0);
+    assert_int_equal(pending(f), 10);
+}
+
+static void test_finish_last(void **state)
+{
+    fixture_t *f = *state;
+
+    f->o.max_lines = 500;
+    append_to(f, &f->child[second_child(f)], 10);
+    imx_children_leave(&f->arena.children, &f->child[1].self);
+    refuse(f, 503, "", "busy");
+    append(f, 4000);
+    begin(f);
+    tick(f);
+    UNTIL(logged(f, "IMX0020") == 1);
+    append(f, 1000);                    /* not sealed, and no tick is due */
+    heal(f);
+    assert_true(finish_ms(f) < 1500);
+    assert_int_equal(pending(f), 0);
+    assert_int_equal(stored(f), 5010);
+    assert_int_equal(stored_again(f), 0);
+    append(f, 1);
+    assert_int_equal(pending(f), 1);
+}
+
+static void test_finish_down(void **state)
+{
+    fixture_t *f = *state;
+
+    snprintf(f->url, sizeof f->url, "http://127.0.0.1:1");
+    append(f, 600);
+    begin(f);
+    assert_true(finish_ms(f) < SLACK_MS);
+    assert_int_equal(pending(f), 600);
+}
+
+static void test_finish_hanging(void **state)
+{
+    fixture_t *f = *state;
+    int64_t ms;
+
+    f->o.shutdown_ms = 600;
+    begin_hanging(f, 600);
+    ms = finish_ms(f);
+    assert_in_range(ms, 600, 600 + SLACK_MS);
+    assert_int_equal(sealed(f), 600);
+    assert_int_equal(writes(f), 1);
+}
+
+/* The lease is with another one that is leaving, too: for a while ... */
+static void *hold_the_lease(void *data)
+{
+    fixture_t *f = data;
+
+    if (take_lease(f)) {
+        while (atomic_load(&f->clock_calls) < 10) {
+            poll(NULL, 0, 1);
+        }
+        give_lease(f);
+    }
+    return NULL;
+}
+
+static void test_finish_waits_for_lease(void **state)
+{
+    fixture_t *f = *state;
+    pthread_t other;
+
+    append(f, 10);
+    f->m = make_monitor(f);
+    atomic_store(&f->clock_calls, 0);
+    assert_int_equal(pthread_create(&other, NULL, hold_the_lease, f), 0);
+    AWAIT(imx_lease_holder(&f->arena.lease) == 99);
+    assert_true(finish_ms(f) < 1500);
+    pthread_join(other, NULL);
+    assert_int_equal(stored(f), 10);
+}
+
+/* ... or for too long. */
+static void test_finish_without_lease(void **state)
+{
+    fixture_t *f = *state;
+    int64_t begun = real_ms();
+
+    f->o.shutdown_ms = 300;
+    append(f, 10);
+    assert_true(take_lease(f));
+    f->m = make_monitor(f);
+    run_clock(f);
+    imx_monitor_finish(f->m);
+    assert_in_range(real_ms() - begun, 300, 300 + SLACK_MS);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), 99);
+    assert_int_equal(pending(f), 10);
+    give_lease(f);
+}
+
+/* At a graceful restart the first new child may come when the last old one is
+ * already at it: it need not be waited for InfluxDB then. */
+static void *join_later(void *data)
+{
+    fixture_t *f = data;
+
+    while (atomic_load(&f->clock_calls) < 10) {
+        poll(NULL, 0, 1);
+    }
+    join_here(&f->child[1], &f->arena);
+    return NULL;
+}
+
+static void finish_relieved(fixture_t *f)
+{
+    pthread_t other;
+
+    atomic_store(&f->clock_calls, 0);
+    assert_int_equal(pthread_create(&other, NULL, join_later, f), 0);
+    run_clock(f);
+    imx_monitor_finish(f->m);
+    pthread_join(other, NULL);
+}
+
+static void test_finish_relieved(void **state)
+{
+    fixture_t *f = *state;
+    int64_t begun = real_ms();
+
+    f->o.shutdown_ms = 8000;
+    begin_hanging(f, 10);
+    finish_relieved(f);
+    assert_true(real_ms() - begun < 4000);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
+    assert_int_equal(sealed(f), 10);    /* all of it is the other one's */
+    end_monitor(f);
+    heal(f);
+    f->o.child = &f->child[1];
+    begin(f);
+    deliver(f);
+    assert_int_equal(stored(f), 10);
+    assert_int_equal(stored_again(f), 0);
+}
+
+/* ... also when it does not get the lease, which the new one may have. */
+static void test_finish_relieved_waiting(void **state)
+{
+    fixture_t *f = *state;
+    int64_t begun = real_ms();
+
+    f->o.shutdown_ms = 8000;
+    append(f, 10);
+    assert_true(take_lease(f));
+    f->m = make_monitor(f);
+    finish_relieved(f);
+    assert_true(real_ms() - begun < 4000);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), 99);
+    assert_int_equal(pending(f), 10);
+    give_lease(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_end_leaves_files),
+        TEST(test_finish_not_last),
+        TEST(test_finish_leaving),
+        TEST(test_finish_last),
+        TEST(test_finish_down),
+        TEST(test_finish_hanging),
+        TEST(test_finish_waits_for_lease),
+        TEST(test_finish_without_lease),
+        TEST(test_finish_relieved),
+        TEST(test_finish_relieved_waiting),
+    };
+
+    return run_delivery_tests("ending", tests, sizeof tests / sizeof tests[0],
+                              0);
+}

@@ -1,0 +1,247 @@
+/*
+ * t/unit/news.c: what the log is told, and how often; step by step with a
+ * clock of our own, against the stand-in server (delivery.h).
+ */
+#define _GNU_SOURCE
+#include "delivery.h"
+
+#include "shared/fault.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void test_log_outage(void **state)
+{
+    fixture_t *f = *state;
+    int n;
+
+    begin(f);
+    append(f, 10);
+    deliver(f);
+    refuse(f, 503, "", "the disk is full");
+    append(f, 10);
+    tick(f);
+    for (n = 2; n <= 20; n++) {
+        until_refused(f, n, 10);
+        ms_to_retry(f, 50, 31000);
+    }
+    until_refused(f, n, 10);
+    assert_int_equal(f->log_count, 2);
+    assert_says(f, "IMX0020", IMX_LOG_WARNING, "the disk is full");
+    append(f, 3);
+    heal(f);
+    later(f, 100000);
+    UNTIL(fate(f, IMX_BATCH_SENT) == 20);
+    assert_int_equal(f->log_count, 3);
+    assert_says(f, "IMX0021", IMX_LOG_NOTICE, "again after ");
+    assert_says(f, "IMX0021", IMX_LOG_NOTICE, "pending, 0 lost meanwhile");
+    deliver(f);
+    assert_int_equal(f->log_count, 3);
+}
+
+/* Six hours, and whoever delivers: a line an hour, and one at the end. */
+static void test_log_hours(void **state)
+{
+    fixture_t *f = *state;
+    int64_t end;
+    double seconds;
+    int holders = 1;
+
+    second_child(f);
+    refuse(f, 503, "", "the disk is full");
+    begin(f);
+    append(f, 10);
+    tick(f);
+    UNTIL(logged(f, "IMX0020") == 1);
+    end = f->now + 6 * 3600 * 1000 * MS;
+    for (; f->now < end; holders++) {
+        int64_t change = f->now + 1800 * 1000 * MS;
+
+        for (; f->now < change; later(f, 1000)) {
+            imx_monitor_step(f->m);
+            UNTIL(!is_sending(f));
+            if (f->now % (60 * 1000 * MS) < 1000 * MS) {
+                append(f, 1);
+            }
+        }
+        end_monitor(f);                 /* recycled */
+        f->o.child = &f->child[holders % 2];
+        if (holders % 3 == 0) {         /* in other words */
+            refuse(f, 503, "", "still full");
+        }
+        begin(f);
+    }
+    assert_in_range(holders, 12, 14);
+    assert_true(writes(f) > 6 * 3600 / 31 / 2);
+    assert_in_range(logged(f, "IMX0020"), 6, 7);
+    assert_int_equal(logged(f, "IMX0021"), 0);
+    heal(f);
+    end_monitor(f);                     /* and it is another one again */
+    begin(f);
+    later(f, 31000);
+    deliver(f);
+    assert_in_range(logged(f, "IMX0020"), 6, 7);
+    assert_int_equal(logged(f, "IMX0021"), 1);
+    seconds = strtod(strstr(last_log(f, "IMX0021")->text, "after ") + 6, NULL);
+    assert_true(seconds > 6 * 3600 && seconds < 6 * 3600 + 300);
+    assert_says(f, "IMX0021", IMX_LOG_NOTICE, "pending, 0 lost meanwhile");
+    assert_int_equal(logged(f, "IMX0022") + logged(f, "IMX0027"), 0);
+}
+
+/* A minute is one minute also when each line comes from another child. */
+static void test_log_quiet_for_all(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t sum;
+    int i;
+
+    refuse(f, 400, "", "no");
+    for (i = 0; i < 60; i++) {
+        begin(f);
+        append(f, 3);
+        deliver(f);
+        later(f, 3000);
+        end_monitor(f);
+    }
+    assert_in_range(logged(f, "IMX0022"), 3, 5);
+    later(f, 61000);
+    begin(f);
+    later(f, 2000);
+    imx_monitor_step(f->m);
+    later(f, 2000);
+    imx_monitor_step(f->m);
+    logged_sum(f, "IMX0022", &sum);
+    assert_int_equal(sum, 180);
+}
+
+/* It works and fails in turns for five minutes: two lines a minute. */
+static void test_log_flapping(void **state)
+{
+    fixture_t *f = *state;
+    const char *busy = http(f, 503, "", "busy");
+    int i;
+
+    begin(f);
+    for (i = 0; i < 100; i++) {
+        say(f, STANDIN_ANSWER, busy);
+        append(f, 5);
+        tick(f);
+        until_refused(f, 2 * i + 1, 5);
+        heal(f);
+        later(f, 2000);
+        UNTIL(pending(f) == 0);
+    }
+    assert_in_range(logged(f, "IMX0020"), 4, 6);
+    assert_int_equal(logged(f, "IMX0021"), logged(f, "IMX0020"));
+    i = logged(f, "IMX0020");           /* one that lasts is told of, later */
+    say(f, STANDIN_ANSWER, busy);
+    append(f, 5);
+    tick(f);
+    UNTIL((later(f, 10), logged(f, "IMX0020") == i + 1));
+    heal(f);
+    UNTIL((later(f, 10), pending(f) == 0));
+    assert_int_equal(logged(f, "IMX0021"), i + 1);
+    assert_int_equal(stored(f), 505);
+}
+
+/* Whatever is refused for five minutes: a line a minute, and the counts in
+ * them add up, also those behind the last refusal. */
+static void test_log_rejected(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t sum;
+    int i;
+
+    refuse(f, 400, "", "no");
+    begin(f);
+    for (i = 0; i < 300; i++) {
+        append(f, 3);
+        deliver(f);
+    }
+    assert_in_range(logged_sum(f, "IMX0022", &sum), 4, 6);
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    assert_in_range(logged_sum(f, "IMX0022", &sum), 5, 7);
+    assert_int_equal(sum, 900);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 900);
+}
+
+static void test_log_lost(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t sum;
+    int i;
+
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    begin(f);
+    append(f, 64 * 128 + 100);          /* nobody makes room meanwhile */
+    assert_int_equal(atomic_load(&f->shared->refused), 100);
+    UNTIL(writes(f) == 1 && sealed(f) > 0);
+    for (i = 0; i < 3000; i++) {
+        append(f, 5);
+        later(f, 100);
+        imx_monitor_step(f->m);
+    }
+    assert_int_equal(atomic_load(&f->shared->refused), 100);
+    assert_in_range(logged_sum(f, "IMX0027", &sum), 3, 6);
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    logged_sum(f, "IMX0027", &sum);
+    assert_true(sum > 10000);
+    assert_int_equal(fate(f, IMX_BATCH_DROPPED), sum);
+    assert_int_equal(logged_sum(f, "IMX0028", &sum), 1);
+    assert_int_equal(sum, 100);
+    later(f, 3600000);
+    heal(f);
+    UNTIL(logged(f, "IMX0021") == 1);
+    assert_true(strtoull(strstr(last_log(f, "IMX0021")->text, "pending, ") + 9,
+                         NULL, 10) > 10000);
+}
+
+/* Nobody holds the lease, or none long enough to look: told of all the same. */
+static void test_log_lost_between(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t sum;
+    int i;
+
+    begin(f);
+    end_monitor(f);
+    append(f, 64 * 128 + 100);
+    begin(f);
+    assert_int_equal(logged_sum(f, "IMX0028", &sum), 1);
+    assert_int_equal(sum, 100);
+    for (i = 0; i < 10; i++) {
+        end_monitor(f);
+        append(f, 1000);
+        later(f, 10000);
+        begin(f);
+    }
+    later(f, 61000);
+    imx_monitor_step(f->m);
+    logged_sum(f, "IMX0028", &sum);
+    assert_true(sum > 1000);
+    assert_int_equal(sum, atomic_load(&f->shared->refused));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_log_outage),
+        TEST(test_log_hours),
+        TEST(test_log_quiet_for_all),
+        TEST(test_log_flapping),
+        TEST(test_log_rejected),
+        TEST_SMALL(test_log_lost),
+        TEST_SMALL(test_log_lost_between),
+    };
+
+    return run_delivery_tests("news", tests, sizeof tests / sizeof tests[0],
+                              0);
+}
