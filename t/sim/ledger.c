@@ -32,14 +32,15 @@ typedef struct {
 typedef struct {
     uint32_t *numbers;
     size_t count, room;
-    int is_search;
+    uint32_t *search; /* a line of these was refused, and is looked for */
+    size_t search_count, search_room;
     const disk_node_t *file, *removed;
     int64_t told_at; /* not to come so soon again */
 } last_t;
 
 #define PROCESSES 512
 
-static line_t lines[LEDGER_LINES];
+static line_t lines[LEDGER_LINES + 1]; /* and one for what is none */
 static uint32_t line_count;
 static size_t line_most;
 static uint64_t line_salt;
@@ -71,8 +72,7 @@ void ledger_reset(uint64_t seed, int is_verbose)
 
     memset(lines, 0, line_count * sizeof *lines);
     for (i = 0; i < PROCESSES; i++) {
-        lasts[i].count = 0;
-        lasts[i].is_search = 0;
+        lasts[i].count = lasts[i].search_count = 0;
         lasts[i].file = lasts[i].removed = NULL;
         lasts[i].told_at = 0;
     }
@@ -331,27 +331,43 @@ static last_t *last_of(const sim_process_t *p)
     return &lasts[p->number];
 }
 
-static void keep_numbers(last_t *l, const uint32_t *numbers, size_t n)
+static void keep_numbers(uint32_t **to, size_t *count, size_t *room,
+                         const uint32_t *numbers, size_t n)
 {
-    if (n > l->room) {
-        l->room = 2 * n;
-        l->numbers = realloc(l->numbers, l->room * sizeof *l->numbers);
-        if (l->numbers == NULL) {
+    if (n > *room) {
+        *room = 2 * n;
+        *to = realloc(*to, *room * sizeof **to);
+        if (*to == NULL) {
             abort();
         }
     }
-    memcpy(l->numbers, numbers, n * sizeof *numbers);
-    l->count = n;
+    if (n > 0) {
+        memcpy(*to, numbers, n * sizeof *numbers);
+    }
+    *count = n;
 }
 
-static int has_number(const last_t *l, uint32_t number)
+static int is_searched(const last_t *l, uint32_t number)
 {
     size_t i = 0;
 
-    while (i < l->count && l->numbers[i] != number) {
+    while (i < l->search_count && l->search[i] != number) {
         i++;
     }
-    return i < l->count;
+    return i < l->search_count;
+}
+
+static void set_search(last_t *l, const uint32_t *numbers, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < l->search_count; i++) {
+        lines[l->search[i]].searched = 0;
+    }
+    keep_numbers(&l->search, &l->search_count, &l->search_room, numbers, n);
+    for (i = 0; i < n; i++) {
+        lines[numbers[i]].searched = 1;
+    }
 }
 
 void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
@@ -360,30 +376,17 @@ void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
     last_t *l = last_of(p);
     size_t i;
 
-    if (l->is_search && n > 0 && has_number(l, numbers[0])) {
+    if (n > 0 && is_searched(l, numbers[0])) {
         return; /* a part of what is searched already */
     }
     for (i = 0; i < n; i++) {
-        if (numbers[i] < LEDGER_LINES) {
-            lines[numbers[i]].acknowledged = 1;
-            lines[numbers[i]].acknowledged_at = sched_now();
-            lines[numbers[i]].searched = (unsigned char)is_unnamed;
-        }
+        lines[numbers[i]].acknowledged = 1;
+        lines[numbers[i]].acknowledged_at = sched_now();
     }
-    l->is_search = is_unnamed;
-    keep_numbers(l, numbers, n);
-}
-
-static void end_search(last_t *l)
-{
-    size_t i;
-
-    for (i = 0; l->is_search && i < l->count; i++) {
-        if (l->numbers[i] < LEDGER_LINES) {
-            lines[l->numbers[i]].searched = 0;
-        }
+    if (is_unnamed) {
+        set_search(l, numbers, n);
     }
-    l->is_search = 0;
+    keep_numbers(&l->numbers, &l->count, &l->room, numbers, n);
 }
 
 void ledger_post(sim_process_t *p, uint32_t first, size_t count)
@@ -392,9 +395,10 @@ void ledger_post(sim_process_t *p, uint32_t first, size_t count)
 
     sums.posts++;
     ledger_tell("a body of %zu lines is sent", count);
-    if (!l->is_search || count > l->count / 2 + 1 || !has_number(l, first)) {
-        end_search(l);
-        l->count = 0; /* what was told before has been counted */
+    l->count = 0; /* what was told before has been counted */
+    if (is_searched(l, first) && count > l->search_count / 2 + 1) {
+        ledger_wrong("%zu of %zu lines are sent to find one", count,
+                     l->search_count);
     }
     if (sched_now() < not_before && !p->is_ending) {
         ledger_wrong("%s %d sends a body %.3f s too soon", p->role, p->number,
@@ -462,6 +466,9 @@ void ledger_died(sim_process_t *p)
     ledger_tell("%s %d is dead", p->role, p->number);
     for (i = 0; i < l->count; i++) {
         excuse(l->numbers[i]);
+    }
+    for (i = 0; i < l->search_count; i++) { /* counted at its end */
+        excuse(l->search[i]);
     }
     if (l->file != NULL) {
         excuse_file(l->file);

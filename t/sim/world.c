@@ -404,8 +404,7 @@ static void end_well(void)
     for (i = 0; i < CHILDREN; i++) {
         /* There was no memory for its monitor; or it has seen that a former
          * spool was gone, which is for the next holder to find again. */
-        if (runs(&w.child[i])
-            && (!w.child[i].has_thread || w.swaps_spools)) {
+        if (runs(&w.child[i]) && (!w.child[i].has_thread || w.swaps_spools)) {
             tell_child(i, 1);
         }
     }
