@@ -347,6 +347,13 @@ int disk_call(const char *name, int is_change)
 
 /* ---- a power cut ---- */
 
+static int ends_in(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+
+    return n >= m && strcmp(name + n - m, suffix) == 0;
+}
+
 static void redo(disk_node_t *dir, const change_t *c)
 {
     disk_entry_t *e = c->gone[0] ? entry_of(dir, c->gone) : NULL;
@@ -407,12 +414,32 @@ static void cut_file(disk_node_t *n, void (*lost)(const disk_node_t *node))
     n->synced = n->size;
 }
 
+static size_t unsafe_files(const disk_node_t *dir)
+{
+    const change_t *c;
+    size_t n = 0, i;
+
+    for (c = dir->changes; c != NULL; c = c->next) {
+        n += ends_in(c->gone, ".tmp") && ends_in(c->came, ".lp");
+    }
+    n -= n > 0; /* that one may be under way */
+    for (i = 0; i < dir->count; i++) {
+        n += ends_in(dir->entries[i].name, ".lp")
+             && dir->entries[i].node->synced < dir->entries[i].node->size;
+    }
+    return n;
+}
+
 void disk_power_cut(void (*lost)(const disk_node_t *node))
 {
     disk_node_t *n;
 
     for (n = all; n != NULL; n = n->next) {
         if (n->is_dir && n != root) {
+            if (unsafe_files(n) > 0) {
+                ledger_wrong("%zu files have their names and are not durable",
+                             unsafe_files(n));
+            }
             cut_dir(n, lost);
         }
         else if (!n->is_dir && n->synced < n->size) {
@@ -433,13 +460,6 @@ int disk_had(const void *bytes, size_t size)
         }
     }
     return 0;
-}
-
-static int ends_in(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-
-    return n >= m && strcmp(name + n - m, suffix) == 0;
 }
 
 uint64_t disk_bytes(const disk_node_t *dir, const char *suffix)
