@@ -49,7 +49,8 @@ static char what[512];
 static int verbose;
 static uint64_t points;
 static int64_t not_before, failed_at;
-static int64_t trouble_until; /* of the disk; NEVER: it has some now */
+static int64_t trouble_until; /* of the disk; NEVER: it has some now.  A call
+                                 that stalls ends some seconds later. */
 static int64_t killed_at;
 static int64_t log_from;
 static int log_count;
@@ -284,7 +285,7 @@ static int was_not_written(uint32_t number)
 void ledger_disk(int is_in_trouble)
 {
     trouble_until = is_in_trouble                ? SIM_NEVER
-                    : trouble_until == SIM_NEVER ? sched_now()
+                    : trouble_until == SIM_NEVER ? sched_now() + 5 * SIM_SECOND
                                                  : trouble_until;
 }
 
