@@ -1,22 +1,39 @@
-# make               the module, build/mod_influx_metrics.so
-# make install       into httpd's module directory (DESTDIR is heeded)
-# make demo          a private httpd and InfluxDB under load; make demo-stop
-# make test          all tests; test-asan, test-tsan: the same under sanitizers
-# make bench         throughput with and without; bench-instructions,
-#                    bench-fields, bench-encoder, bench-flusher: see
-#                    docs/performance.md; bench-cardinality: a bot that asks
-#                    for 400,000 paths
-# make soak          ten minutes of all that can go wrong; test-restarts,
-#                    test-holders: a hundred of each
-# make bench-hung    throughput while InfluxDB hangs
-# make simulate      delivery in a simulated world, SEEDS=N (1000) of them from
-#                    FIRST=n on; SEED=n V=1 tells what happens in one
-# make fuzz          libFuzzer on the parsers, FUZZ_SECONDS (60) each
-# make httpd-suite SUITE=DIR...   httpd's own tests, without and with the module
-# make check-style   clang-format and the length of lines
-# make clean
+# Building
+#   make               the module, build/mod_influx_metrics.so
+#   make install       into httpd's module directory (DESTDIR is heeded)
+#   make clean
+# Tests
+#   make check         what a change must pass first, in a few minutes: style,
+#                      gcc and clang without a warning, gcc -fanalyzer, cppcheck,
+#                      guards (t/guard-*.t) and units (t/unit-*.t)
+#   make test          check, and all of t/
+#   make test-asan     all of t/ under AddressSanitizer and UBSan
+#   make test-tsan     units and storms under ThreadSanitizer
+#   make soak          ten minutes of all that can go wrong (tools/soak.pl)
+#   make test-restarts, test-holders     a hundred of each
+#   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
+#                      FIRST=n on; SEED=n V=1 tells what happens in one
+#   make fuzz          libFuzzer on the parsers
+#   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
+#   make format        brings all C into the form that make check wants
+# Demo and benchmarks
+#   make demo          a private httpd and InfluxDB under load; make demo-stop
+#   make bench         throughput with and without; bench-instructions,
+#                      bench-fields, bench-encoder, bench-flusher, bench-hung:
+#                      see docs/performance.md; bench-cardinality: a bot that
+#                      asks for 400,000 paths
 #
-# IMX_BUILD is where everything that is built goes.
+# One test by hand:     make all units && prove -It/lib t/status.t
+#   all units of one:   make units && build/unit/words
+#   under a sanitizer:  make BUILD=build/asan SANITIZE="-fsanitize=address" \
+#                           all units && IMX_BUILD=build/asan \
+#                           IMX_PRELOAD=$(cc -print-file-name=libasan.so) \
+#                           prove -It/lib t/status.t
+#
+# Variables: BUILD (build), CC, CFLAGS (-O2 -g), LDFLAGS, APXS, SANITIZE (flags
+# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600), and
+# those of tools/soak.pl.  Tests and benchmarks find the build by IMX_BUILD;
+# IMX_KEEP=1 keeps their directories.
 
 BUILD ?= build
 APXS ?= $(shell command -v apxs || command -v apxs2)
@@ -57,11 +74,11 @@ $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 
 $(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) $(LTO_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(MOD_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit:
 	mkdir -p $@
@@ -70,8 +87,8 @@ $(BUILD)/unit:
 
 # ---- tests ----
 
-UNITS = $(patsubst t/unit/%.c,%,$(filter-out t/unit/standin.c t/unit/judge.c \
-    t/unit/clock.c t/unit/delivery.c,$(wildcard t/unit/*.c)))
+# A unit test is a program of t/unit that has a .t beside the folder.
+UNITS = $(patsubst t/unit-%.t,%,$(wildcard t/unit-*.t))
 UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o \
     $(BUILD)/unit/delivery.o
 # The rooms below httpd once more, with points at which a test can interrupt or
@@ -79,22 +96,26 @@ UNIT_PARTS = $(BUILD)/unit/standin.o $(BUILD)/unit/judge.o \
 UNIT_LIB = $(LIB:%=$(BUILD)/unit/o/%.o)
 
 $(BUILD)/unit/%.o: t/unit/%.c | $(BUILD)/unit
-	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -MP -c -o $@ $<
 
 $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -MP -c -o $@ $<
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
-	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -c -o $@ $<
+	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/mod_other_layout.so: $(BUILD)/unit/runtime-other.o \
     $(LIB_OBJECTS) $(filter-out %/runtime.o,$(MOD_OBJECTS))
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Preloaded beside a sanitizer, which calls it before it has begun itself: never
+# built with one.
+$(BUILD)/unit/clock.o: private override SANITIZE :=
 
 $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
@@ -104,8 +125,11 @@ units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
-test: deps-build deps-test
-	@$(MAKE) --no-print-directory all units replays
+# Two jobs or more, unless make was told how many.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+test: deps-build deps-test deps-check
+	@$(MAKE) --no-print-directory $(JOBS) all units replays check-sources
 	@sh tools/build-influxd.sh >$(BUILD)/influxd2.txt </dev/null || \
 	    cat $(BUILD)/influxd2.txt
 	$(PROVE) -j2 t/
@@ -115,21 +139,78 @@ ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 TSAN = -fsanitize=thread
 
 test-asan: deps-build deps-test
-	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE="$(ASAN)" all units \
-	    replays
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/asan \
+	    SANITIZE="$(ASAN)" all units replays
 	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
 	$(MAKE) --no-print-directory BUILD=build/asan run-tests
 
+# ThreadSanitizer sees a race when it happens: the units that have threads, and
+# the storm of everything at once.  It cannot follow fork(): the units leave out
+# their processes.
+TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
+    $(UNITS:%=t/unit/%.c)))
+TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
+
 test-tsan: deps-build deps-test
-	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE="$(TSAN)" \
-	    all build/tsan/unit/batch build/tsan/unit/values
-	IMX_BUILD=build/tsan IMX_THREADS_ONLY=1 prove -It/lib t/unit-batch.t \
-	    t/unit-values.t
-	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) IMX_BUILD=build/tsan \
-	    prove --timer -It/lib t/sections.t t/cardinality.t
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/tsan \
+	    SANITIZE="$(TSAN)" all units
+	IMX_THREADS_ONLY=1 $(MAKE) --no-print-directory BUILD=build/tsan \
+	    run-tests TESTS="$(TSAN_UNITS)"
+	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
+	$(MAKE) --no-print-directory BUILD=build/tsan run-tests \
+	    TESTS="$(TSAN_TESTS)"
+
+TESTS = t/
 
 run-tests:
-	$(PROVE) t/
+	$(PROVE) $(TESTS)
+
+# ---- what a change must pass first ----
+
+CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
+CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
+CHECK_FLAGS = -Werror $(if $(filter $*,$(MOD)),$(MOD_CFLAGS),$(LIB_CFLAGS) \
+    -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
+# Not for tests: what they leak ends with them.
+ANALYZE = $(if $(filter t/% bench/%,$*),,-fanalyzer)
+
+check: deps-build deps-check
+	@$(MAKE) --no-print-directory $(JOBS) all units check-sources
+	$(PROVE) t/guard-*.t t/unit-*.t
+
+check-sources: check-style check-gcc check-clang check-cppcheck
+	@echo 'style, gcc, clang, cppcheck: nothing found'
+
+check-style: $(BUILD)/check/style
+check-gcc: $(CHECKED:%=$(BUILD)/check/gcc/%.o)
+check-clang: $(CHECKED:%=$(BUILD)/check/clang/%.o)
+check-cppcheck: $(BUILD)/check/cppcheck
+
+$(BUILD)/check/style: $(CHECKED_FILES) .clang-format | $(BUILD)/unit
+	@clang-format --dry-run -Werror $(CHECKED_FILES)
+	@! grep -nE '.{81,}' $(CHECKED_FILES)
+	@mkdir -p $(@D) && touch $@
+
+format:
+	clang-format -i $(CHECKED_FILES)
+
+$(CHECKED:%=$(BUILD)/check/gcc/%.o): $(BUILD)/check/gcc/%.o: %.c | $(BUILD)/unit
+	@mkdir -p $(@D)
+	@gcc $(CHECK_FLAGS) $(ANALYZE) -MMD -MP -c -o $@ $<
+
+$(CHECKED:%=$(BUILD)/check/clang/%.o): $(BUILD)/check/clang/%.o: %.c \
+    | $(BUILD)/unit
+	@mkdir -p $(@D)
+	@clang $(CHECK_FLAGS) -MMD -MP -c -o $@ $<
+
+# Without httpd's headers: what it needs of them is said here.
+$(BUILD)/check/cppcheck: $(CHECKED_FILES) tools/cppcheck.txt | $(BUILD)/unit
+	@cppcheck -j2 -q --error-exitcode=1 --inline-suppr --std=c11 \
+	    --enable=warning,performance,portability --library=posix \
+	    --suppressions-list=tools/cppcheck.txt -I. -Isrc -It/unit -DLINUX \
+	    -D_GNU_SOURCE -DMODULE_MAGIC_NUMBER_MAJOR=20120211 \
+	    '-DAPR_STRINGIFY(x)=#x' $(CHECKED:%=%.c)
+	@mkdir -p $(@D) && touch $@
 
 # ---- longer forms of tests ----
 
@@ -233,7 +314,7 @@ REPLAY_OBJECTS = $(LIB:%=$(BUILD)/replay/o/%.o) \
 
 $(BUILD)/fuzz/o/%.o: %.c
 	@mkdir -p $(@D)
-	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -c \
+	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c \
 	    -o $@ $<
 
 $(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzz/o/t/fuzz/%.o \
@@ -249,7 +330,7 @@ $(BUILD)/replay/%: private SANITIZE := $(SANITIZE_IF_CAN)
 
 $(BUILD)/replay/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
-	$(CC) $(FUZZ_CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(FUZZERS:%=$(BUILD)/replay/%): $(BUILD)/replay/%: \
     $(BUILD)/replay/o/t/fuzz/%.o $(REPLAY_OBJECTS)
@@ -275,16 +356,11 @@ install: all
 	$(APXS) -S LIBEXECDIR=$(LIBEXECDIR) -i -n influx_metrics $(MODULE)
 	@DESTDIR=$(DESTDIR) APXS=$(APXS) sh tools/install-conf.sh
 
-STYLE_FILES = $(LIB:%=%.c) $(MOD:%=%.c) $(wildcard *.h src/*/*.h)
-
-check-style:
-	clang-format --dry-run -Werror $(STYLE_FILES)
-	@! grep -nE '.{81,}' $(STYLE_FILES)
-
 clean:
 	rm -rf $(BUILD)
 
 .PHONY: all units replays simulate test test-asan test-tsan run-tests soak \
     test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
-    install check-style clean
+    install check check-sources check-style check-gcc check-clang \
+    check-cppcheck format clean

@@ -8,9 +8,10 @@
 #include "http_protocol.h"
 #include "http_request.h"
 
+#include "config/check.h"
 #include "config/config.h"
 #include "record/request.h"
-#include "server/runtime.h"
+#include "server/life.h"
 #include "config/schema.h"
 #include "show/status.h"
 
@@ -24,16 +25,14 @@ extern module AP_MODULE_DECLARE_DATA influx_metrics_module
 static void register_hooks(apr_pool_t *p)
 {
     ap_hook_pre_config(imx_config_reset, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(imx_config_check, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_post_config(imx_runtime_post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(imx_check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(imx_life_post_config, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* First, so that its clean-up of the child's pool runs last. */
-    ap_hook_child_init(imx_runtime_child_init, NULL, NULL,
-                       APR_HOOK_REALLY_FIRST);
+    ap_hook_child_init(imx_life_child_init, NULL, NULL, APR_HOOK_REALLY_FIRST);
     /* Any time after it: it needs the child's slot. */
     ap_hook_child_init(imx_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_status(imx_runtime_child_status, NULL, NULL,
-                         APR_HOOK_MIDDLE);
+    ap_hook_child_status(imx_life_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* Last: what comes after it is the handler. */
     ap_hook_insert_filter(imx_request_insert_filter, NULL, NULL,

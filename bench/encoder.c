@@ -23,9 +23,12 @@
 #include "lineproto.h"
 
 #define ROUNDS 501
-#define LINES 1024              /* different requests in a round */
+#define LINES 1024 /* different requests in a round */
 #define LINE_MAX 512
-#define STR(s) { s, sizeof(s) - 1 }
+#define STR(s) \
+    { \
+        s, sizeof(s) - 1 \
+    }
 
 typedef struct {
     const char *s;
@@ -42,8 +45,8 @@ typedef struct {
 typedef struct {
     const char *name;
     size_t (*write)(char *buf, size_t size, const request_t *r);
-    double limit;               /* of snprintf's time, for --check */
-    double ns[ROUNDS];          /* a line */
+    double limit;      /* of snprintf's time, for --check */
+    double ns[ROUNDS]; /* a line */
 } way_t;
 
 static const text_t hostname = STR("web1");
@@ -53,16 +56,20 @@ static const text_t server = STR("www.example.org");
 static char head[LINE_MAX], middle[LINE_MAX];
 static size_t head_len, middle_len;
 static request_t requests[LINES];
-static uint64_t written;        /* read by main: keeps the work alive */
+static uint64_t written; /* read by main: keeps the work alive */
 
 static size_t write_snprintf(char *buf, size_t size, const request_t *r)
 {
-    return (size_t)snprintf(buf, size,
-        "raw-requests,hostname=%s,method=%s,process=%s,server=%s,status=%d "
-        "request_time=%.6f,application_time=%.6f,bytes_sent=%" PRId64 "i "
-        "%" PRId64 "\n", hostname.s, r->method.s, process.s, server.s,
-        r->status, (double)r->request_ns / 1e9, (double)r->application_ns / 1e9,
-        r->bytes, r->end);
+    return (size_t)
+        snprintf(buf, size,
+                 "raw-requests,hostname=%s,method=%s,process=%s,"
+                 "server=%s,status=%d "
+                 "request_time=%.6f,application_time=%.6f,bytes_sent=%" PRId64
+                 "i "
+                 "%" PRId64 "\n",
+                 hostname.s, r->method.s, process.s, server.s, r->status,
+                 (double)r->request_ns / 1e9, (double)r->application_ns / 1e9,
+                 r->bytes, r->end);
 }
 
 static void put_status(imx_lineproto_t *lp, int status)
@@ -81,14 +88,13 @@ static size_t write_parts(char *buf, size_t size, const request_t *r)
 
     imx_lineproto_init(&lp, buf, size);
     imx_lineproto_begin(&lp, IMX_LINEPROTO_TEXT("raw-requests"));
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("hostname"),
-                      hostname.s, hostname.len);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("method"),
-                      r->method.s, r->method.len);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("process"),
-                      process.s, process.len);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("server"),
-                      server.s, server.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("hostname"), hostname.s,
+                      hostname.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("method"), r->method.s,
+                      r->method.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("process"), process.s,
+                      process.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("server"), server.s, server.len);
     put_status(&lp, r->status);
     imx_lineproto_field_seconds(&lp, IMX_LINEPROTO_TEXT("request_time"),
                                 r->request_ns);
@@ -105,8 +111,8 @@ static size_t write_copied(char *buf, size_t size, const request_t *r)
 
     imx_lineproto_init(&lp, buf, size);
     imx_lineproto_encoded(&lp, head, head_len);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("method"),
-                      r->method.s, r->method.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("method"), r->method.s,
+                      r->method.len);
     imx_lineproto_encoded(&lp, middle, middle_len);
     put_status(&lp, r->status);
     imx_lineproto_key(&lp, IMX_LINEPROTO_TEXT("request_time"));
@@ -135,15 +141,14 @@ static void encode_constants(void)
 
     imx_lineproto_init(&lp, line, sizeof(line));
     imx_lineproto_begin(&lp, IMX_LINEPROTO_TEXT("raw-requests"));
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("hostname"),
-                      hostname.s, hostname.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("hostname"), hostname.s,
+                      hostname.len);
     head_len = imx_lineproto_length(&lp);
     memcpy(head, line, head_len);
     from = head_len;
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("process"),
-                      process.s, process.len);
-    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("server"),
-                      server.s, server.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("process"), process.s,
+                      process.len);
+    imx_lineproto_tag(&lp, IMX_LINEPROTO_TEXT("server"), server.s, server.len);
     middle_len = imx_lineproto_length(&lp) - from;
     memcpy(middle, line + from, middle_len);
 }
@@ -249,7 +254,7 @@ int main(int argc, char **argv)
     if (!same_bytes())
         return 1;
     for (w = 0; w < WAYS; w++)
-        run(&ways[w]);          /* warm caches and clock */
+        run(&ways[w]); /* warm caches and clock */
     for (round = 0; round < ROUNDS; round++) {
         for (w = 0; w < WAYS; w++)
             ways[w].ns[round] = run(&ways[w]);
@@ -263,8 +268,10 @@ int main(int argc, char **argv)
                ratio);
         good &= ratio <= ways[w].limit;
     }
-    printf("\nMedians over %d interleaved rounds of %d lines; all three wrote "
-           "the same bytes.\n", ROUNDS, LINES);
+    printf(
+        "\nMedians over %d interleaved rounds of %d lines; all three wrote "
+        "the same bytes.\n",
+        ROUNDS, LINES);
     if (check && !good)
         fprintf(stderr, "over the limit: 0.250 tag by tag, 0.125 copied\n");
     return check && !good ? 1 : written == 0;

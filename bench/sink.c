@@ -22,9 +22,9 @@
 #define HEAD_MAX 8192
 
 typedef struct {
-    char head[HEAD_MAX];        /* of the request that is being read */
+    char head[HEAD_MAX]; /* of the request that is being read */
     size_t head_len;
-    uint64_t body_left;         /* bytes */
+    uint64_t body_left; /* bytes */
 } connection_t;
 
 static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -57,8 +57,10 @@ static const char *header(const connection_t *c, const char *name)
 static int answer(int fd, uint64_t lines)
 {
     char text[80];
-    int len = snprintf(text, sizeof(text), "HTTP/1.1 204 No Content\r\n"
-                       "X-Lines: %llu\r\n\r\n", (unsigned long long)lines);
+    int len = snprintf(text, sizeof(text),
+                       "HTTP/1.1 204 No Content\r\n"
+                       "X-Lines: %llu\r\n\r\n",
+                       (unsigned long long)lines);
 
     return send_all(fd, text, (size_t)len);
 }
@@ -156,8 +158,8 @@ void sink_serve(int listener, _Atomic uint64_t *lines)
             if (fds[i].fd < 0 || fds[i].revents == 0)
                 continue;
             n = read(fds[i].fd, buf, sizeof(buf));
-            if (n <= 0 || !take(&connections[i], fds[i].fd, buf, (size_t)n,
-                                lines)) {
+            if (n <= 0
+                || !take(&connections[i], fds[i].fd, buf, (size_t)n, lines)) {
                 close(fds[i].fd);
                 fds[i].fd = -1;
             }

@@ -38,7 +38,7 @@ my @wrong = (
     ["$https$pair" . 'InfluxMetricsTLSCertificateKeyFile ""', qr/file/],
     map({ (["$https$_ $dir/absent", qr/$_.*\Q$dir\E.absent.*file.*PEM/],
            ["$https$_ $dir", qr/$_.*\Q$dir\E.*file/],
-           ["$https$_ $empty", qr/$_.*\Q$empty\E.*not empty/]) } @files),
+           ["$https$_ $empty", qr/$_.*\Q$empty\E.*it is empty/]) } @files),
     [$https . "InfluxMetricsTLSCertificateFile $pem",
         qr/IMX0012:.*CertificateFile.*CertificateKeyFile.*need each other/],
     [$https . "InfluxMetricsTLSCertificateKeyFile $key",

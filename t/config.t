@@ -40,6 +40,8 @@ my @wrong = (
     [InfluxMetricsServer => 'unix:relative|http://localhost', qr/unix|path/],
     [InfluxMetricsServer => 'unix:/run/influxdb.sock', qr/unix/],
     [InfluxMetricsServer => '""', qr/http/],
+    [InfluxMetricsServer => 'http://influx_db$:8086', qr/http/],
+    [InfluxMetricsServer => 'http://a;b:8086', qr/http/],
     [InfluxMetricsDatabase => '""', qr/name|argument/],
     [InfluxMetricsDatabase => 'a b c', qr/argument/],
     [InfluxMetricsBucket => 'org', qr/argument/],
@@ -59,15 +61,21 @@ my @wrong = (
     [InfluxMetricsInterval => 'often', qr/\d ?(?:ms|s)\b/],
     [InfluxMetricsInterval => '1x', qr/\d ?(?:ms|s)\b/],
     [InfluxMetricsInterval => '1s 2s', qr/argument/],
+    map({ [InfluxMetricsInterval => $_, qr/such as 500ms, 2s or 5min/] }
+        '10sheep', '10secs', '1.5s', '5m', '10s.', '500msec', 'ms',
+        '10hours', '1d'),
     [InfluxMetricsTimeout => '2s', qr/argument/],
     [InfluxMetricsTimeout => '0 10s', qr/\d ?(?:ms|s)\b/],
     [InfluxMetricsTimeout => '2s 0', qr/\d ?(?:ms|s)\b/],
     [InfluxMetricsTimeout => 'soon 10s', qr/\d ?(?:ms|s)\b/],
+    [InfluxMetricsTimeout => '2s 10sheep', qr/such as 500ms, 2s or 5min/],
     [InfluxMetricsTimeout => '2s later', qr/\d ?(?:ms|s)\b/],
     [InfluxMetricsShutdownTimeout => '9s', qr/8 ?s/],
     [InfluxMetricsShutdownTimeout => 'never', qr/8 ?s/],
     [InfluxMetricsShutdownTimeout => '-1', qr/8 ?s/],
-    [InfluxMetricsBufferSize => '0', qr/\d ?[KMG]/],
+    [InfluxMetricsShutdownTimeout => '2seconds', qr/such as 500ms or 2s/],
+    [InfluxMetricsBufferSize => '0', qr/such as 32M or 2G/],
+    [InfluxMetricsBufferSize => '32MB', qr/such as 32M or 2G/],
     [InfluxMetricsBufferSize => '1K', qr/\d ?[KMG]/],
     [InfluxMetricsBufferSize => '-5M', qr/\d ?[KMG]/],
     [InfluxMetricsBufferSize => 'large', qr/\d ?[KMG]/],
@@ -78,6 +86,11 @@ my @wrong = (
     [InfluxMetricsMaxBody => '4M 0', qr/\d/],
     [InfluxMetricsMaxBody => '4M many', qr/\d/],
     [InfluxMetricsMaxBody => '4M -1', qr/\d/],
+    map({ [InfluxMetricsSpool => $_, qr/a directory.*DIRECTORY 2G/] }
+        '2G', '500M', '1000000', '2gb'),
+    [InfluxMetricsSpool => '""', qr/a directory/],
+    [InfluxMetricsSpool => 'spool 2GB', qr/such as 100M or 2G/],
+    [InfluxMetricsSpool => 'spool 1K', qr/such as 100M or 2G/],
     [InfluxMetricsMeasurement => '""', qr/name|argument/],
     [InfluxMetricsMeasurement => '_internal', qr/_/],
     [InfluxMetricsMeasurement => 'x' x 5000, qr/bytes|long/],
@@ -177,7 +190,7 @@ for my $case (@wrong) {
     next if $line =~ $no_value || $args =~ /"/ || length $args > 60;
     next if !length $args || $args =~ /[^ -~]|\\/;
     my ($bad) = grep { !/^(?:4M|10s|2s|a|x|int|float|bool|none|0\.1
-        |\+scheme|-uri)$/x } split / /, $args;
+        |\+scheme|-uri|spool)$/x } split / /, $args;
     like($line, qr/\Q$bad\E/, "$directive $shown: names the value");
 }
 
@@ -198,6 +211,62 @@ for my $line ('InfluxMetricsServer http://127.0.0.1:8086',
         like($text, qr/\b$name\b.*(?:not allowed|cannot occur|outside)/s,
             "$name: says that it is out of place");
     }
+}
+
+# What is often tried instead of the right directive; the secret is not shown.
+for my $case ([InfluxMetricsToken => 'hush 7f3k', qr/InfluxMetricsTokenFile/],
+    [InfluxMetricsPassword => 'hush', qr/InfluxMetricsPasswordFile/],
+    [InfluxMetricsTLSVerify => 'Off', qr/InfluxMetricsTLSCAFile/]) {
+    my ($name, $args, $instead) = @$case;
+    for my $conf ("$name $args", "<VirtualHost *:81>\n$name $args\n"
+        . '</VirtualHost>', $name) {
+        my ($ok, $text) = configtest($conf);
+        ok(!$ok, "$name stops httpd -t");
+        my @said = said($text);
+        is(scalar @said, 1, "$name: one sentence") or diag $text;
+        like($said[0] // '', qr/^$name does not exist.*$instead$/,
+            "$name: names the right directive");
+        unlike($text, qr/hush|7f3k/, "$name: and not the secret");
+    }
+}
+
+# A variable that nobody defined.
+for my $line ('InfluxMetricsServer http://${UNDEFINED}:8086',
+    'InfluxMetricsDatabase ${UNDEFINED}', 'InfluxMetricsBucket o ${UNDEFINED}',
+    'InfluxMetricsInterval ${UNDEFINED}', 'InfluxMetricsUser "${UNDEFINED}"',
+    'InfluxMetricsTokenFile /etc/${UNDEFINED}/token',
+    'InfluxMetricsSpool /var/lib/${UNDEFINED} 2G',
+    'InfluxMetricsAPI ${UNDEFINED}') {
+    my ($name) = split / /, $line;
+    my ($ok, $text) = configtest($line);
+    ok(!$ok, "$line stops httpd -t");
+    like($text, qr/\b$name: \$\{UNDEFINED\} has no value: .*Define/,
+        "$name: says which variable");
+}
+{
+    my ($ok, $text) = configtest("Define THERE 127.0.0.1\n"
+        . 'InfluxMetricsServer http://${THERE}:8086');
+    ok($ok, 'one that is defined passes') or diag $text;
+}
+
+# Two directives that exclude each other, or an API that does not take a name.
+for my $case (["InfluxMetricsDatabase d\n$bucket",
+        qr/InfluxMetricsDatabase is for.*v1.*InfluxMetricsBucket.*v2/],
+    ["$bucket\nInfluxMetricsDatabase d", qr/take one of them out/],
+    map { ["InfluxMetricsAPI v3\nInfluxMetricsDatabase $_",
+        qr/InfluxMetricsDatabase:.*InfluxDB 3.*letters, digits/] }
+        'my.db', '"my db"', '_internal', '-a', "\xc3\xa4", 'a/b') {
+    my ($conf, $says) = @$case;
+    my ($ok, $text) = configtest($conf);
+    ok(!$ok, 'stops httpd -t: ' . $conf =~ s/\n/; /gr =~ s/[^ -~]/?/gr);
+    is(scalar(said($text)), 1, 'with one sentence') or diag $text;
+    like($text, $says, 'that says why');
+}
+for my $conf ('InfluxMetricsAPI v3', map {
+    "InfluxMetricsAPI v3\nInfluxMetricsDatabase $_" } qw(d my-db my_db 7days)) {
+    my ($ok, $text) = configtest($conf);
+    ok($ok, 'passes: ' . $conf =~ s/\n/; /gr) or diag $text;
+    is_deeply([said($text)], [], 'without a word');
 }
 
 # A name means one thing.
@@ -242,6 +311,10 @@ for my $right (
     "InfluxMetricsUser u\nInfluxMetricsPasswordFile $secret",
     'InfluxMetricsCreateDatabase Off', 'InfluxMetricsInterval 10',
     'InfluxMetricsInterval 500ms', 'InfluxMetricsInterval 1min',
+    'InfluxMetricsInterval 1h',
+    'InfluxMetricsInterval 2mi', 'InfluxMetricsSpool spool',
+    'InfluxMetricsSpool 2G.spool 2G', 'InfluxMetricsSpool ./2G',
+    "SetHandler influx-metrics",
     'InfluxMetricsTimeout 500ms 5s', 'InfluxMetricsShutdownTimeout 0',
     'InfluxMetricsShutdownTimeout 2s', 'InfluxMetricsBufferSize 8M',
     'InfluxMetricsBufferSize 33554432', 'InfluxMetricsMaxBody 1M',
@@ -287,8 +360,30 @@ for my $directive (qw(InfluxMetricsTokenFile InfluxMetricsPasswordFile)) {
         skip 'only root can start httpd as another user', 1 if $>;
         my $root_only = $h->put('root-secret', "secret\n", 0600);
         ($ok, $text) = configtest("$more\n$directive $root_only");
-        like($text, qr/\b$directive\b.*\Q$root_only\E/s,
+        ok(!$ok, "$directive: one that only root can read stops httpd -t");
+        like($text, qr/\b$directive\b.*\Q$root_only\E.*Permission denied/s,
             "$directive: says that the server's user cannot read the file");
+        is(scalar(said($text)), 1, "$directive: one sentence") or diag $text;
+
+        # A directory above it that the user may not enter.
+        $h->put('closed/secret', "secret\n", 0644);
+        chmod 0700, "$dir/closed";
+        ($ok, $text) = configtest("$more\n$directive $dir/closed/secret");
+        ok(!$ok, "$directive: in a directory that is closed to the user");
+        like($text, qr/\b$directive\b.*closed.secret.*Permission denied/s,
+            "$directive: says so");
+
+        # With ChrootDir the children look inside of it.
+        $h->put("jail$dir/inside", "secret\n", 0644);
+        my $outside = $h->secret('outside', "secret\n");
+        ($ok, $text) = configtest("ChrootDir $dir/jail\n$more\n"
+            . "$directive $outside");
+        ok(!$ok, "$directive: outside of ChrootDir");
+        like($text, qr/\b$directive\b.*outside.*inside of ChrootDir \S+jail/s,
+            "$directive: says where it is looked for");
+        ($ok, $text) = configtest("ChrootDir $dir/jail\n$more\n"
+            . "$directive $dir/inside");
+        ok($ok, "$directive: inside of it") or diag $text;
     }
 }
 

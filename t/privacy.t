@@ -109,7 +109,7 @@ subtest 'by default, in the spool' => sub {
     my $h = httpd(module => 1, influx => 'http://127.0.0.1:1', children => 1,
         threads => 8, start => 0, conf => sub {
             'InfluxMetricsSpool ' . $_[0]->dir . "/run/spool\n" });
-    chmod 0777, $h->dir . '/run';
+    chmod 01777, $h->dir . '/run';    # a spool's parent directory
     $h->start;
     raw($h->port, $_) for requests();
     $h->stop;

@@ -5,7 +5,7 @@
 #
 #   build   the module                     test    make test
 #   demo    make demo                      bench   make bench
-#   clang   the clang builds, sanitizers and clang-format
+#   check   make check       clang   make fuzz: clang with its sanitizers
 #   suite   make httpd-suite
 #
 # Debian and Ubuntu only, as root or with sudo.  Elsewhere it names the commands
@@ -27,7 +27,7 @@ commands=
 want_go=
 want_clang=
 [ $# -gt 0 ] || die "usage: install-deps.sh" \
-    "build|test|demo|bench|clang|suite..."
+    "build|test|check|demo|bench|clang|suite..."
 for group; do
     case $group in
     build)
@@ -53,12 +53,18 @@ for group; do
             python3-venv pebble openssl"
         commands="$commands gcc make apxs curl-config perl influxd nghttp
             h2load curl python3" ;;
+    check)
+        packages="$packages $build libcmocka-dev perl clang clang-format
+            cppcheck"
+        commands="$commands gcc make apxs curl-config perl prove clang
+            clang-format cppcheck" ;;
     clang)
-        packages="$packages gcc libc6-dev make clang clang-format"
-        commands="$commands clang clang-format"
+        packages="$packages gcc libc6-dev make clang"
+        commands="$commands clang"
         want_clang=1 ;;
     *)
-        die "no group '$group': build, test, demo, bench, clang or suite" ;;
+        die "no group '$group': build, test, check, demo, bench, clang or" \
+            "suite" ;;
     esac
 done
 

@@ -1,26 +1,18 @@
 /*
- * config.c owns the directives: what may be written, its defaults and merges.
+ * config.c owns the directives about delivery, and the table of all directives.
  * Entered by the parent's only thread while it reads the configuration.
  * Nothing survives a restart; httpd reads the files again.
  */
 #include "config/config.h"
 
-#include "ap_mpm.h"
 #include "apr_strings.h"
 #include "apr_uri.h"
 #include "http_log.h"
-#include "unixd.h"
 
-#include "config/directive.h"
 #include "base/log.h"
+#include "config/directive.h"
+#include "config/handler.h"
 #include "config/schema.h"
-
-#include <errno.h>
-#include <grp.h>
-#include <arpa/inet.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* httpd fixes the parameters of hooks and setters. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -34,20 +26,22 @@ const imx_config_t *imx_config_global(void)
     return &global;
 }
 
+imx_config_t *imx_config_to_settle(void)
+{
+    return &global;
+}
+
 int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     static const imx_config_t defaults = {
         .influx = { .url = "http://127.0.0.1:8086",
-                    .database = "httpd",
                     .connect_timeout_ms = 2000,
                     .total_timeout_ms = 10000 },
         .create_database = 1,
         .gzip = IMX_UNSET,
         .interval_ms = 1000,
         .shutdown_ms = 2000,
-        .buffer_size = 32 * 1024 * 1024,
-        .max_body = 4 * 1024 * 1024,
-        .max_lines = 10000
+        .buffer_size = 32 * 1024 * 1024
     };
 
     global = defaults;
@@ -73,70 +67,35 @@ static const char *set_name(cmd_parms *cmd, void *config, const char *value)
     return NULL;
 }
 
-/* A file that has what in it, stored where cmd->info says. */
-static const char *set_file(cmd_parms *cmd, const char *value,
-                            const char *what, struct stat *file)
+/* A file, one of those that cmd->info names.  Nobody looks at it here: its disk
+ * may hang, and who will have to read it is not known yet.  See check.c. */
+static const char *set_file(cmd_parms *cmd, void *config, const char *value)
 {
+    static const char *const contents[] = {
+        "the secret as its first line", "the secret as its first line",
+        "certificates in PEM form", "certificates in PEM form",
+        "a private key in PEM form"
+    };
+    apr_size_t i = (apr_size_t)cmd->info;
     const char *err = imx_directive_only_main(cmd);
-    const char *path;
+    imx_config_file_t *file = &global.files[i];
 
     if (err != NULL) {
         return err;
     }
-    path = ap_server_root_relative(cmd->pool, value);
-    if (path == NULL || stat(path, file) != 0 || !S_ISREG(file->st_mode)
-        || access(path, R_OK) != 0) {
+    file->path = ap_server_root_relative(cmd->pool, value);
+    if (*value == '\0' || imx_directive_has_control(value)
+        || file->path == NULL) {
         return imx_directive_wrong(cmd, value,
-                                   apr_pstrcat(cmd->pool,
-                                               "a file that can be "
-                                               "read, with ",
-                                               what, NULL));
+                                   apr_pstrcat(cmd->pool, "a file with ",
+                                               contents[i], NULL));
     }
-    if (file->st_size == 0) {
-        return imx_directive_wrong(cmd, value,
-                                   apr_pstrcat(cmd->pool,
-                                               "a file that is not "
-                                               "empty, with ",
-                                               what, NULL));
-    }
-    *(const char **)cmd->info = path;
+    file->directive = cmd->cmd->name;
+    file->conf = cmd->directive->filename;
+    file->line = cmd->directive->line_num;
+    file->content = contents[i];
+    file->is_secret = i != IMX_FILE_CA && i != IMX_FILE_CERTIFICATE;
     return NULL;
-}
-
-/* The same, for what nobody else should know. */
-static const char *set_private_file(cmd_parms *cmd, const char *value,
-                                    const char *what)
-{
-    struct stat file;
-    const char *err = set_file(cmd, value, what, &file);
-
-    if (err == NULL && file.st_mode & S_IROTH) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server, IMX_LOGNO(10)
-                     "%s: everyone on this host can read %s; make it readable "
-                     "for the server's user only", cmd->cmd->name,
-                     *(const char **)cmd->info);
-    }
-    return err;
-}
-
-static const char *set_secret_file(cmd_parms *cmd, void *config,
-                                   const char *value)
-{
-    return set_private_file(cmd, value, "the secret as its first line");
-}
-
-static const char *set_key_file(cmd_parms *cmd, void *config,
-                                const char *value)
-{
-    return set_private_file(cmd, value, "a private key in PEM form");
-}
-
-static const char *set_certificate_file(cmd_parms *cmd, void *config,
-                                        const char *value)
-{
-    struct stat file;
-
-    return set_file(cmd, value, "certificates in PEM form", &file);
 }
 
 static const char *set_bool(cmd_parms *cmd, void *config, int on)
@@ -162,11 +121,52 @@ static const char *without_last_slash(apr_pool_t *p, const char *url)
     return n > 0 && url[n - 1] == '/' ? apr_pstrndup(p, url, n - 1) : url;
 }
 
+/* A host name or an address; apr_uri_parse() takes anything. */
+static int is_host(const char *host)
+{
+    return host != NULL && *host != '\0'
+           && host[strspn(host,
+                          "abcdefghijklmnopqrstuvwxyz"
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                          "0123456789.-_:%")]
+                  == '\0';
+}
+
+static int is_port(const char *port)
+{
+    return port == NULL
+           || (port[strspn(port, "0123456789")] == '\0' && atol(port) >= 1
+               && atol(port) <= 65535);
+}
+
+/* url: without the socket. */
+static const char *check_url(cmd_parms *cmd, const char *value,
+                             const char *url, int is_socket)
+{
+    apr_uri_t uri;
+
+    if (imx_directive_has_control(value) || strchr(value, ' ') != NULL
+        || apr_uri_parse(cmd->pool, url, &uri) != APR_SUCCESS
+        || uri.scheme == NULL || !is_host(uri.hostname)
+        || !is_port(uri.port_str) || uri.query != NULL || uri.fragment != NULL
+        || (strcmp(uri.scheme, "http") != 0
+            && (strcmp(uri.scheme, "https") != 0 || is_socket))) {
+        return imx_directive_wrong(cmd, value, URL_FORM);
+    }
+    if (uri.user != NULL || uri.password != NULL) {
+        return apr_psprintf(cmd->pool,
+                            "%s: the URL must not have a user or "
+                            "password, use InfluxMetricsUser and "
+                            "InfluxMetricsPasswordFile",
+                            cmd->cmd->name);
+    }
+    return NULL;
+}
+
 static const char *set_server(cmd_parms *cmd, void *config, const char *value)
 {
     const char *err = imx_directive_only_main(cmd);
     const char *url = value, *path = NULL;
-    apr_uri_t uri;
 
     if (err != NULL) {
         return err;
@@ -180,27 +180,12 @@ static const char *set_server(cmd_parms *cmd, void *config, const char *value)
                             (apr_size_t)(url - value - 5));
         url++;
     }
-    if (imx_directive_has_control(value) || strchr(value, ' ') != NULL
-        || apr_uri_parse(cmd->pool, url, &uri) != APR_SUCCESS
-        || uri.scheme == NULL || uri.hostname == NULL || *uri.hostname == '\0'
-        || (strcmp(uri.scheme, "http") != 0
-            && (strcmp(uri.scheme, "https") != 0 || path != NULL))
-        || uri.query != NULL || uri.fragment != NULL
-        || (uri.port_str != NULL
-            && (strspn(uri.port_str, "0123456789") != strlen(uri.port_str)
-                || atol(uri.port_str) < 1 || atol(uri.port_str) > 65535))) {
-        return imx_directive_wrong(cmd, value, URL_FORM);
+    err = check_url(cmd, value, url, path != NULL);
+    if (err == NULL) {
+        global.influx.url = without_last_slash(cmd->pool, url);
+        global.influx.unix_socket = path;
     }
-    if (uri.user != NULL || uri.password != NULL) {
-        return apr_psprintf(cmd->pool,
-                            "%s: the URL must not have a user or "
-                            "password, use InfluxMetricsUser and "
-                            "InfluxMetricsPasswordFile",
-                            cmd->cmd->name);
-    }
-    global.influx.url = without_last_slash(cmd->pool, url);
-    global.influx.unix_socket = path;
-    return NULL;
+    return err;
 }
 
 static const char *set_database(cmd_parms *cmd, void *config, const char *name,
@@ -242,36 +227,32 @@ static const char *set_api(cmd_parms *cmd, void *config, const char *value)
 {
     static const char *const names[] = { "auto", "v1", "v2", "v3" };
     const char *err = imx_directive_only_main(cmd);
-    int i;
+    int i = 0;
 
-    if (err != NULL) {
-        return err;
+    if (err == NULL) {
+        err = imx_directive_choice(cmd, value, names, 4, "auto, v1, v2 or v3",
+                                   &i);
     }
-    for (i = 0; i < 4; i++) {
-        if (ap_cstr_casecmp(value, names[i]) == 0) {
-            global.influx.api = (imx_influx_api_e)i; /* 0: decided later */
-            return NULL;
-        }
+    if (err == NULL) {
+        global.influx.api = (imx_influx_api_e)i; /* 0: check.c decides */
     }
-    return imx_directive_wrong(cmd, value, "auto, v1, v2 or v3");
+    return err;
 }
 
 static const char *set_gzip(cmd_parms *cmd, void *config, const char *value)
 {
     static const char *const names[] = { "auto", "off", "on" };
     const char *err = imx_directive_only_main(cmd);
-    int i;
+    int i = 0;
 
-    if (err != NULL) {
-        return err;
+    if (err == NULL) {
+        err = imx_directive_choice(cmd, value, names, 3, "auto, on or off",
+                                   &i);
     }
-    for (i = 0; i < 3; i++) {
-        if (ap_cstr_casecmp(value, names[i]) == 0) {
-            global.gzip = i - 1;
-            return NULL;
-        }
+    if (err == NULL) {
+        global.gzip = i - 1;
     }
-    return imx_directive_wrong(cmd, value, "auto, on or off");
+    return err;
 }
 
 static const char *set_interval(cmd_parms *cmd, void *config,
@@ -281,14 +262,17 @@ static const char *set_interval(cmd_parms *cmd, void *config,
 
     return err ? err
                : imx_directive_time(cmd, value, 100, 24 * 3600 * 1000,
-                                    "a time from 100ms to 24h",
+                                    "a time from 100ms to 24h, such as "
+                                    "500ms, 2s or 5min",
                                     &global.interval_ms);
 }
 
 static const char *set_timeout(cmd_parms *cmd, void *config,
                                const char *connect, const char *total)
 {
-    static const char allowed[] = "a time from 1ms to 10min";
+    static const char allowed[] =
+        "a time from 1ms to 10min, such as 500ms, 2s "
+        "or 5min";
     const char *err = imx_directive_only_main(cmd);
 
     if (err == NULL) {
@@ -317,8 +301,9 @@ static const char *set_shutdown(cmd_parms *cmd, void *config,
 
     if (err == NULL) {
         err = imx_directive_time(cmd, value, 0, 8000,
-                                 "a time from 0 to 8s, as httpd "
-                                 "kills children that take longer to stop",
+                                 "a time from 0 to 8s, such as 500ms or 2s, as "
+                                 "httpd kills children that take longer to "
+                                 "stop",
                                  &global.shutdown_ms);
     }
     if (err == NULL && global.shutdown_ms >= 3000) {
@@ -336,7 +321,7 @@ static const char *set_buffer_size(cmd_parms *cmd, void *config,
 
     return err ? err
                : imx_directive_size(cmd, value, 1 << 20, (apr_off_t)16 << 30,
-                                    "a size from 1M to 16G",
+                                    "a size from 1M to 16G, such as 32M or 2G",
                                     &global.buffer_size);
 }
 
@@ -347,7 +332,8 @@ static const char *set_max_body(cmd_parms *cmd, void *config, const char *size,
 
     if (err == NULL) {
         err = imx_directive_size(cmd, size, 16 << 10, 256 << 20,
-                                 "a size from 16K to 256M", &global.max_body);
+                                 "a size from 16K to 256M, such as 512K or 4M",
+                                 &global.max_body);
     }
     if (err == NULL && lines != NULL) {
         err = imx_directive_size(cmd, lines, 1, 1000000,
@@ -355,6 +341,17 @@ static const char *set_max_body(cmd_parms *cmd, void *config, const char *size,
                                  &global.max_lines);
     }
     return err;
+}
+
+/* Does it look like the MAX-SIZE of a spool whose directory is missing? */
+static int is_like_a_size(const char *value)
+{
+    apr_size_t n = strspn(value, "0123456789");
+
+    return n > 0
+           && (value[n] == '\0'
+               || (strchr("KMGTkmgt", value[n]) != NULL
+                   && (value[n + 1] == '\0' || strlen(value) == n + 2)));
 }
 
 static const char *set_spool(cmd_parms *cmd, void *config, const char *value,
@@ -367,12 +364,15 @@ static const char *set_spool(cmd_parms *cmd, void *config, const char *value,
     }
     global.spool_dir = ap_server_root_relative(cmd->pool, value);
     if (*value == '\0' || imx_directive_has_control(value)
-        || global.spool_dir == NULL) {
-        return imx_directive_wrong(cmd, value, "a directory");
+        || global.spool_dir == NULL || is_like_a_size(value)) {
+        return imx_directive_wrong(cmd, value,
+                                   "a directory, and its size may stand "
+                                   "behind it: DIRECTORY 2G");
     }
     if (size != NULL) {
         err = imx_directive_size(cmd, size, 1 << 20, (apr_off_t)1 << 50,
-                                 "a size of at least 1M", &global.spool_max);
+                                 "a size of at least 1M, such as 100M or 2G",
+                                 &global.spool_max);
     }
     return err;
 }
@@ -382,18 +382,23 @@ static const char *set_process_tag(cmd_parms *cmd, void *config,
 {
     static const char *const names[] = { "slot", "pid", "off" };
     const char *err = imx_directive_only_main(cmd);
-    int i;
+    int i = 0;
 
-    if (err != NULL) {
-        return err;
+    if (err == NULL) {
+        err = imx_directive_choice(cmd, value, names, 3, "slot, pid or off",
+                                   &i);
     }
-    for (i = 0; i < 3; i++) {
-        if (ap_cstr_casecmp(value, names[i]) == 0) {
-            global.process_tag = (imx_process_tag_e)i;
-            return NULL;
-        }
+    if (err == NULL) {
+        global.process_tag = (imx_process_tag_e)i;
     }
-    return imx_directive_wrong(cmd, value, "slot, pid or off");
+    return err;
+}
+
+/* What is often tried instead of the right directive.  The arguments may be a
+ * secret: the sentence, cmd->info, does not repeat them. */
+static const char *refuse_name(cmd_parms *cmd, void *config, const char *args)
+{
+    return apr_pstrcat(cmd->pool, cmd->cmd->name, cmd->info, NULL);
 }
 
 #define ANYWHERE (RSRC_CONF | ACCESS_CONF)
@@ -411,22 +416,21 @@ const command_rec imx_config_commands[] = {
                   "organization and bucket of an InfluxDB 2"),
     AP_INIT_TAKE1("InfluxMetricsAPI", set_api, NULL, RSRC_CONF,
                   "auto, v1, v2 or v3"),
-    AP_INIT_TAKE1("InfluxMetricsTokenFile", set_secret_file,
-                  (void *)&global.influx.token_file, RSRC_CONF,
-                  "a file with the token"),
+    AP_INIT_TAKE1("InfluxMetricsTokenFile", set_file, (void *)IMX_FILE_TOKEN,
+                  RSRC_CONF, "a file with the token"),
     AP_INIT_TAKE1("InfluxMetricsUser", set_name, (void *)&global.influx.user,
                   RSRC_CONF, "a user of an InfluxDB 1"),
-    AP_INIT_TAKE1("InfluxMetricsPasswordFile", set_secret_file,
-                  (void *)&global.influx.password_file, RSRC_CONF,
+    AP_INIT_TAKE1("InfluxMetricsPasswordFile", set_file,
+                  (void *)IMX_FILE_PASSWORD, RSRC_CONF,
                   "a file with the user's password"),
-    AP_INIT_TAKE1("InfluxMetricsTLSCAFile", set_certificate_file,
-                  (void *)&global.influx.ca_file, RSRC_CONF,
+    AP_INIT_TAKE1("InfluxMetricsTLSCAFile", set_file, (void *)IMX_FILE_CA,
+                  RSRC_CONF,
                   "a file with the CAs that InfluxDB's certificate may be of"),
-    AP_INIT_TAKE1("InfluxMetricsTLSCertificateFile", set_certificate_file,
-                  (void *)&global.influx.certificate_file, RSRC_CONF,
+    AP_INIT_TAKE1("InfluxMetricsTLSCertificateFile", set_file,
+                  (void *)IMX_FILE_CERTIFICATE, RSRC_CONF,
                   "a file with the certificate to show to InfluxDB"),
-    AP_INIT_TAKE1("InfluxMetricsTLSCertificateKeyFile", set_key_file,
-                  (void *)&global.influx.key_file, RSRC_CONF,
+    AP_INIT_TAKE1("InfluxMetricsTLSCertificateKeyFile", set_file,
+                  (void *)IMX_FILE_KEY, RSRC_CONF,
                   "a file with the private key of that certificate"),
     AP_INIT_TAKE1("InfluxMetricsGzip", set_gzip, NULL, RSRC_CONF,
                   "auto, on or off: whether deliveries are compressed"),
@@ -476,147 +480,31 @@ const command_rec imx_config_commands[] = {
                     "headers of the response that are for points only"),
     AP_INIT_TAKE1("InfluxMetricsProcessTag", set_process_tag, NULL, RSRC_CONF,
                   "slot, pid or off: what the tag process has behind the host"),
+    AP_INIT_RAW_ARGS("InfluxMetricsToken", refuse_name,
+                     (void *)" does not exist, so that no secret stands in "
+                             "httpd's configuration: put the token into a "
+                             "file that only the server's user can read, and "
+                             "name it with InfluxMetricsTokenFile",
+                     ANYWHERE, "use InfluxMetricsTokenFile"),
+    AP_INIT_RAW_ARGS("InfluxMetricsPassword", refuse_name,
+                     (void *)" does not exist, so that no secret stands in "
+                             "httpd's configuration: put the password into a "
+                             "file that only the server's user can read, and "
+                             "name it with InfluxMetricsPasswordFile",
+                     ANYWHERE, "use InfluxMetricsPasswordFile"),
+    AP_INIT_RAW_ARGS("InfluxMetricsTLSVerify", refuse_name,
+                     (void *)" does not exist, as certificates are always "
+                             "verified: for one that no authority of this "
+                             "system has signed, name its authority, or the "
+                             "certificate itself, with InfluxMetricsTLSCAFile",
+                     ANYWHERE, "use InfluxMetricsTLSCAFile"),
+    /* httpd gives a directive to every module that has it in its table: this
+     * one only looks on, and the core sets the handler. */
+    AP_INIT_TAKE1("SetHandler", imx_handler_see, NULL, OR_FILEINFO,
+                  "a handler of mod_influx_metrics counts only where the "
+                  "configuration sets it, not in .htaccess files"),
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
 };
-
-/* ---- what no single directive can see ---- */
-
-static int refuse(server_rec *s, const char *sentence)
-{
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(12) "%s", sentence);
-    return HTTP_INTERNAL_SERVER_ERROR;
-}
-
-/* Tries it as the server's user, in a process of its own. */
-static int user_can_read(const char *path)
-{
-    int status = 1;
-    pid_t pid;
-
-    if (geteuid() != 0) {
-        return access(path, R_OK) == 0;
-    }
-    pid = fork();
-    if (pid == 0) {
-        _exit(initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id)
-                  != 0
-              || setgid(ap_unixd_config.group_id) != 0
-              || setuid(ap_unixd_config.user_id) != 0
-              || access(path, R_OK) != 0);
-    }
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return pid > 0 && status == 0;
-}
-
-/* What the server's user cannot read now, it cannot read again either. */
-static int check_secret(server_rec *s, const char *directive, const char *path)
-{
-    if (path == NULL || user_can_read(path)) {
-        return OK;
-    }
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(13) "%s: %s must be "
-                 "readable for the server's user, who reads it while the "
-                 "server runs", directive, path);
-    return HTTP_INTERNAL_SERVER_ERROR;
-}
-
-static int check_tls(apr_pool_t *p, server_rec *s)
-{
-    const imx_influx_options_t *o = &global.influx;
-
-    if ((o->certificate_file == NULL) != (o->key_file == NULL)) {
-        return refuse(s,
-                      "InfluxMetricsTLSCertificateFile and "
-                      "InfluxMetricsTLSCertificateKeyFile need each other");
-    }
-    if ((o->ca_file != NULL || o->key_file != NULL)
-        && strncmp(o->url, "https:", 6) != 0) {
-        return refuse(s, apr_psprintf(p,
-                                      "InfluxMetricsTLS... is for an "
-                                      "InfluxMetricsServer with https, but %s "
-                                      "would be without TLS",
-                                      o->url));
-    }
-    if (check_secret(s, "InfluxMetricsTLSCAFile", o->ca_file) != OK
-        || check_secret(s, "InfluxMetricsTLSCertificateFile",
-                        o->certificate_file)
-               != OK) {
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    return check_secret(s, "InfluxMetricsTLSCertificateKeyFile", o->key_file);
-}
-
-/* Does the way to InfluxDB not leave this host? */
-static int is_on_this_host(apr_pool_t *p, const imx_influx_options_t *o)
-{
-    struct in6_addr v6;
-    struct in_addr v4;
-    apr_uri_t uri;
-
-    if (o->unix_socket != NULL) {
-        return 1;
-    }
-    if (apr_uri_parse(p, o->url, &uri) != APR_SUCCESS
-        || uri.hostname == NULL) {
-        return 0;
-    }
-    return ap_cstr_casecmp(uri.hostname, "localhost") == 0
-           || (inet_pton(AF_INET, uri.hostname, &v4) == 1
-               && ntohl(v4.s_addr) >> 24 == 127)
-           || (inet_pton(AF_INET6, uri.hostname, &v6) == 1
-               && IN6_IS_ADDR_LOOPBACK(&v6));
-}
-
-int imx_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
-                     server_rec *s)
-{
-    imx_influx_options_t *o = &global.influx;
-
-    if (o->api == 0) {
-        o->api = o->bucket ? IMX_INFLUX_V2 : IMX_INFLUX_V1;
-    }
-    if (o->api == IMX_INFLUX_V2 && o->bucket == NULL) {
-        return refuse(s, "InfluxMetricsAPI v2 needs InfluxMetricsBucket");
-    }
-    if (o->api != IMX_INFLUX_V2 && o->bucket != NULL) {
-        return refuse(s,
-                      "InfluxMetricsBucket is for InfluxMetricsAPI v2; v1 "
-                      "and v3 need InfluxMetricsDatabase");
-    }
-    if ((o->user == NULL) != (o->password_file == NULL)) {
-        return refuse(s,
-                      "InfluxMetricsUser and InfluxMetricsPasswordFile "
-                      "need each other");
-    }
-    if (o->user != NULL && strchr(o->user, ':') != NULL) {
-        return refuse(s,
-                      "InfluxMetricsUser must not have a colon: HTTP takes "
-                      "what follows it as the password");
-    }
-    if (o->retention_policy != NULL && o->api == IMX_INFLUX_V3) {
-        return refuse(s,
-                      "InfluxMetricsDatabase has no retention policy with "
-                      "InfluxMetricsAPI v3");
-    }
-    if (o->user != NULL && o->token_file != NULL) {
-        return refuse(s,
-                      "InfluxMetricsUser and InfluxMetricsTokenFile exclude "
-                      "each other");
-    }
-    if (o->user != NULL && o->api != IMX_INFLUX_V1) {
-        return refuse(s,
-                      "InfluxMetricsUser is for InfluxMetricsAPI v1; v2 and "
-                      "v3 need InfluxMetricsTokenFile");
-    }
-    o->gzip = global.gzip != IMX_UNSET ? global.gzip
-                                       : !is_on_this_host(ptemp, o);
-    if (check_tls(ptemp, s) != OK
-        || check_secret(s, "InfluxMetricsTokenFile", o->token_file) != OK) {
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    return check_secret(s, "InfluxMetricsPasswordFile", o->password_file);
-}
 
 apr_status_t imx_config_find_host(apr_pool_t *pconf, server_rec *s)
 {

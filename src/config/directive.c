@@ -37,11 +37,30 @@ static const char *refuse_in(cmd_parms *cmd, unsigned where,
                : NULL;
 }
 
+/* httpd leaves ${NAME} as it is, with a warning, when it knows no value. */
+static const char *refuse_undefined(cmd_parms *cmd)
+{
+    const char *args = cmd->directive != NULL ? cmd->directive->args : NULL;
+    const char *from = args != NULL ? strstr(args, "${") : NULL;
+    const char *to = from != NULL ? strchr(from, '}') : NULL;
+
+    if (to == NULL) {
+        return NULL;
+    }
+    return apr_psprintf(cmd->pool,
+                        "%s: %.*s has no value: there is no Define and no "
+                        "variable in httpd's environment with that name",
+                        cmd->cmd->name, (int)(to - from + 1), from);
+}
+
 const char *imx_directive_only_main(cmd_parms *cmd)
 {
-    return refuse_in(cmd, GLOBAL_ONLY,
-                     " holds for the whole server and must stand outside of "
-                     "<VirtualHost> and directory sections");
+    const char *err = refuse_in(cmd, GLOBAL_ONLY,
+                                " holds for the whole server and must stand "
+                                "outside of <VirtualHost> and directory "
+                                "sections");
+
+    return err != NULL ? err : refuse_undefined(cmd);
 }
 
 const char *imx_directive_only_server(cmd_parms *cmd)
@@ -57,12 +76,44 @@ const char *imx_directive_not_htaccess(cmd_parms *cmd)
     return refuse_in(cmd, NOT_IN_HTACCESS, " cannot stand in .htaccess files");
 }
 
+const char *imx_directive_choice(cmd_parms *cmd, const char *value,
+                                 const char *const *names, int n,
+                                 const char *allowed, int *number)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (ap_cstr_casecmp(value, names[i]) == 0) {
+            *number = i;
+            return NULL;
+        }
+    }
+    return imx_directive_wrong(cmd, value, allowed);
+}
+
+/* httpd's parser looks at the first letters of the unit only: "10sheep" would
+ * be 10 s. */
+static int has_whole_unit(const char *value)
+{
+    static const char *const units[] = { "", "ms", "s", "mi", "min", "h" };
+    const char *unit = value + strspn(value, "0123456789");
+    apr_size_t i;
+
+    for (i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(unit, units[i]) == 0) {
+            return unit != value;
+        }
+    }
+    return 0;
+}
+
 const char *imx_directive_time(cmd_parms *cmd, const char *value, int least,
                                int most, const char *allowed, int *ms)
 {
     apr_interval_time_t t;
 
-    if (ap_timeout_parameter_parse(value, &t, "s") != APR_SUCCESS
+    if (!has_whole_unit(value)
+        || ap_timeout_parameter_parse(value, &t, "s") != APR_SUCCESS
         || t < apr_time_from_msec(least) || t > apr_time_from_msec(most)) {
         return imx_directive_wrong(cmd, value, allowed);
     }

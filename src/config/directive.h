@@ -17,12 +17,20 @@ const char *imx_directive_wrong(cmd_parms *cmd, const char *value,
 int imx_directive_has_control(const char *s);
 
 /* A directive for the whole server, one for a server or virtual host, one that
- * may stand in directory sections too; none may stand in .htaccess files. */
+ * may stand in directory sections too; none may stand in .htaccess files.  Of
+ * the first kind none may have a ${NAME} in it that httpd has no value for. */
 const char *imx_directive_only_main(cmd_parms *cmd);
 const char *imx_directive_only_server(cmd_parms *cmd);
 const char *imx_directive_not_htaccess(cmd_parms *cmd);
 
-/* A time between least and most ms, in httpd's notation. */
+/* One of the names (n of them), in any case; its number.  allowed: the names,
+ * for the sentence. */
+const char *imx_directive_choice(cmd_parms *cmd, const char *value,
+                                 const char *const *names, int n,
+                                 const char *allowed, int *number);
+
+/* A time between least and most ms, in httpd's notation: a whole number, and
+ * ms, s, min or h behind it, or seconds. */
 const char *imx_directive_time(cmd_parms *cmd, const char *value, int least,
                                int most, const char *allowed, int *ms);
 

@@ -843,6 +843,7 @@ static imx_schema_dir_t *merge_dir(apr_pool_t *p,
     merged->sample = inner->sample.rate >= 0 ? inner->sample : outer->sample;
     merged->unset_headers = append_lists(p, outer->unset_headers,
                                          inner->unset_headers);
+    merged->handler = inner->handler ? inner->handler : outer->handler;
     merged->field_bits = choose(&merged->fields, IMX_FIELDS_USUAL);
     return merged;
 }

@@ -119,8 +119,10 @@ typedef struct {
     const ap_expr_info_t *condition; /* NULL: all requests */
     imx_sample_t sample;
     apr_array_header_t *unset_headers; /* of names; NULL: none */
-    unsigned field_bits;               /* the built-in fields in effect */
-    int is_passing;                    /* ends with its request */
+    const char *handler; /* SetHandler in the configuration: of this module, or
+                            "" for another; NULL: none is set here */
+    unsigned field_bits; /* the built-in fields in effect */
+    int is_passing;      /* ends with its request */
 } imx_schema_dir_t;
 
 typedef struct {

@@ -179,9 +179,9 @@ static int lowest_free(void)
 }
 
 /*
- * The pair got the lowest numbers that were free, so it is found at once.  If it
- * is not, all numbers are tried once; if it is not there, this libcurl sets the
- * flag itself.
+ * The pair got the lowest numbers that were free, so it is found at once.  If
+ * it is not, all numbers are tried once; if it is not there, this libcurl sets
+ * the flag itself.
  */
 static void protect_pair(CURLM *multi, int lowest)
 {

@@ -8,7 +8,7 @@
  * segments in use, in the same memory (see imx_batch_resize()).  Pages that
  * were never written take no memory.
  *
- *   data of a segment:  line line line ->  free  <- extent 2, extent 1, extent 0
+ *   data of a segment:  line line line -> free <- extent 2, extent 1, extent 0
  *
  *   word of a segment (64 bits, all in one compare-and-swap):
  *     state 2 | owner 16 | generation 17 | lines 12 | bytes 17

@@ -1,6 +1,7 @@
 /*
- * segment.h: how the words of a segment are put together and taken apart.  Part
- * of batch.c; nobody else needs to know.  batch.h says what they mean.
+ * segment.h: what a segment looks like in the arena, and how its words are put
+ * together and taken apart.  For batch.c and claim.c.
+ * batch.h says what all this means.
  */
 #ifndef IMX_SEGMENT_H
 #define IMX_SEGMENT_H
@@ -8,6 +9,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "shared/children.h"
 
 /* The word: state 2 | owner 16 | generation 17 | lines 12 | bytes 17. */
 #define BYTES_BITS 17
@@ -134,6 +137,87 @@ static inline progress_t progress_of(uint64_t word, uint64_t progress)
                    && p.rejected + p.dropped + p.torn <= p.cursor
                ? p
                : none;
+}
+
+/* ---- in the arena ---- */
+
+#define SEGMENT_FATES 5
+
+typedef struct imx_batch_segment {
+    _Alignas(64) _Atomic uint64_t word;
+    _Atomic uint64_t ticket;   /* order in which they were taken */
+    _Atomic uint64_t progress; /* of this generation, or nothing */
+    _Alignas(64) _Atomic uint64_t fate[2][SEGMENT_FATES];
+    /* lines, by the generation's last bit */
+} segment_t;
+
+/* Lines that a child could not append, as there was no room. */
+typedef struct imx_batch_refused {
+    _Alignas(64) _Atomic uint64_t lines;
+} refused_t;
+
+struct imx_batch_part {
+    _Alignas(64) _Atomic int64_t last_time;
+    _Alignas(64) _Atomic uint64_t tickets;
+    _Atomic uint32_t look_here; /* a hint: no segment before it is free */
+    _Atomic uint32_t any_free;  /* 0: do not even look */
+    _Atomic uint32_t in_use;    /* segments that children may take */
+    _Atomic uint32_t begun;     /* segments that were ever in use */
+    _Atomic uint64_t homeless;  /* lines refused to processes without a row */
+};
+
+static inline uint64_t freed(uint64_t word)
+{
+    return make_word(FREE, IMX_CHILDREN_NOBODY, generation_of(word) + 1);
+}
+
+/* Without having been used: the counts stay those of this generation. */
+static inline uint64_t freed_unused(uint64_t word)
+{
+    return make_word(FREE, IMX_CHILDREN_NOBODY, generation_of(word));
+}
+
+/* How far the segment with this word is done. */
+static inline progress_t progress_in(const segment_t *s, uint64_t word)
+{
+    return progress_of(word, load(&s->progress));
+}
+
+/* A number of segments, which any child can write. */
+static inline uint32_t at_most_room(const _Atomic uint32_t *p, uint32_t room)
+{
+    uint32_t n = atomic_load(p);
+
+    return n >= 1 && n <= room ? n : room;
+}
+
+/*
+ * Segment i became free, or so it seems.
+ *
+ * Who finds no free segment stores any_free = 0, so that a full buffer costs a
+ * request one look.  He must not do so over the 1 of a segment that was freed
+ * meanwhile: so he looks once more after his 0.  All of these accesses are
+ * sequentially consistent: freeing a segment comes before storing 1, storing 0
+ * comes before the second look.  Either the 1 is the later of the two stores,
+ * then it stays; or the 0 is, then the second look sees the segment.  (Killed
+ * before the second look, the 0 stays until the holder counts free segments,
+ * which it does all the time.)
+ */
+static inline void let_go(struct imx_batch_part *part, uint32_t i)
+{
+    _Atomic uint32_t *p = &part->look_here;
+    uint32_t seen = atomic_load_explicit(p, memory_order_relaxed);
+    int tries;
+
+    /* Low ones are looked at first. */
+    for (tries = 0; i < seen && tries < 1000; tries++) {
+        if (atomic_compare_exchange_weak_explicit(p, &seen, i,
+                                                  memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            break;
+        }
+    }
+    atomic_store(&part->any_free, 1);
 }
 
 #endif

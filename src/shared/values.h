@@ -16,13 +16,13 @@
  * its first empty place.  So there are never more values than the limit, and
  * two threads that append the same value meet at the same place, where the
  * slower one sees that it is there.  Then the value is put into the table, and
- * only then the tag's count moves past its place in the list.  A reader that has
- * read the count, and then does not find a value in the table, knows that it is
- * none of the first `count` values; it looks at each of the others on its way to
- * the first empty place.  A reader of a count that is at the limit knows that it
- * is none of them at all.  A thread that passes a place does the rest of the
- * work for the value there, so a child that is killed in between leaves nothing
- * undone.
+ * only then the tag's count moves past its place in the list.  A reader that
+ * has read the count, and then does not find a value in the table, knows that
+ * it is none of the first `count` values; it looks at each of the others on its
+ * way to the first empty place.  A reader of a count that is at the limit knows
+ * that it is none of them at all.  A thread that passes a place does the rest
+ * of the work for the value there, so a child that is killed in between leaves
+ * nothing undone.
  *
  * "Any" may be called by any thread of any child: no lock, no malloc, no system
  * call; everything that is read from the arena is clamped.
@@ -75,8 +75,8 @@ int imx_values_admit(const imx_values_t *v, unsigned number,
 /* Any: counts a value that was left out of its point. */
 void imx_values_left_out(const imx_values_t *v);
 
-/* Any: 1, and the name (IMX_VALUES_NAME_MAX + 1 bytes) of a tag that has reached
- * its limit, each once for all processes; 0: no news. */
+/* Any: 1, and the name (IMX_VALUES_NAME_MAX + 1 bytes) of a tag that has
+ * reached its limit, each once for all processes; 0: no news. */
 int imx_values_news(const imx_values_t *v, char *name);
 
 /* Any: sums. */

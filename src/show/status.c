@@ -1,6 +1,6 @@
 /*
- * status.c owns the page that shows the module's figures: one table of them,
- * written as HTML, JSON or text.
+ * status.c owns the handler: which requests are answered, in which rendering,
+ * and with which headers.
  * Entered by any thread that serves a request; only reads.
  * What it shows is in shared memory and survives any child.
  */
@@ -8,235 +8,144 @@
 
 #include "apr_strings.h"
 #include "apr_tables.h"
-#include "http_core.h"
 #include "http_protocol.h"
 
-#include "shared/batch.h"
 #include "config/config.h"
+#include "config/handler.h"
+#include "shared/snapshot.h"
+#include "show/html.h"
+#include "show/json.h"
+#include "show/text.h"
 
 #define HANDLER "influx-metrics"
+#define ALLOWED "GET, HEAD"
 
-static const imx_arena_t *arena; /* NULL: the module records nothing */
+static imx_snapshot_source_t source; /* .arena NULL: nothing is recorded */
 
-void imx_status_use(const imx_arena_t *a)
+void imx_status_use(const imx_arena_t *arena)
 {
-    arena = a;
+    source.arena = arena;
 }
 
 typedef struct {
-    const char *name;  /* as in JSON */
-    const char *label; /* for people */
-    const char *text;  /* NULL: it is a number */
-    apr_int64_t number;
-} figure_t;
+    const char *word; /* as in ?json and ?format=json */
+    const char *content_type;
+    void (*figures)(request_rec *r, const imx_snapshot_t *s);
+    void (*sentence)(request_rec *r, const char *sentence);
+} rendering_t;
 
-static void add_number(apr_array_header_t *figures, const char *name,
-                       const char *label, apr_uint64_t number)
+static const rendering_t renderings[] = {
+    { "html", "text/html; charset=utf-8", imx_html_figures,
+      imx_html_sentence },
+    { "json", "application/json", imx_json_figures, imx_json_sentence },
+    { "text", "text/plain; charset=utf-8", imx_text_figures,
+      imx_text_sentence },
+    /* What programs ask of mod_status. */
+    { "auto", "text/plain; charset=utf-8", imx_text_figures,
+      imx_text_sentence },
+};
+#define RENDERINGS (sizeof renderings / sizeof renderings[0])
+#define AS_HTML (&renderings[0])
+#define AS_TEXT (&renderings[2])
+
+/* One word of the query: "json", "json=1" or "format=json". */
+static const rendering_t *rendering_of_word(const char *word)
 {
-    figure_t *f = apr_array_push(figures);
+    size_t i, length;
 
-    f->name = name;
-    f->label = label;
-    f->text = NULL;
-    f->number = (apr_int64_t)number;
-}
-
-static void add_text(apr_array_header_t *figures, const char *name,
-                     const char *label, const char *text)
-{
-    figure_t *f = apr_array_push(figures);
-
-    f->name = name;
-    f->label = label;
-    f->text = text;
-}
-
-/* recorded = sent + rejected + dropped + pending + spooled, at any moment: d is
- * read before t (see imx_board_t). */
-static void add_points(apr_array_header_t *figures,
-                       const imx_batch_totals_t *t, const imx_board_t *d)
-{
-    apr_uint64_t spooled = t->fate[IMX_BATCH_SPOOLED] + d->spool_found
-                           - d->spool_delivered - d->spool_rejected
-                           - d->spool_dropped;
-
-    add_number(figures, "points_recorded", "Points recorded",
-               t->recorded + d->spool_found);
-    add_number(figures, "points_sent", "Points that InfluxDB has",
-               t->fate[IMX_BATCH_SENT] + d->spool_delivered);
-    add_number(figures, "points_rejected", "Points that InfluxDB refused",
-               t->fate[IMX_BATCH_REJECTED] + d->spool_rejected);
-    add_number(figures, "points_dropped", "Points lost",
-               t->no_room + t->fate[IMX_BATCH_DROPPED]
-                   + t->fate[IMX_BATCH_TORN] + d->spool_dropped);
-    add_number(figures, "points_pending", "Points in the buffer", t->pending);
-    add_number(figures, "points_spooled", "Points in the spool", spooled);
-    add_number(figures, "dropped_no_room", "Lost: no free segment",
-               t->no_room);
-    add_number(figures, "dropped_oldest", "Lost: the oldest, buffer full",
-               t->fate[IMX_BATCH_DROPPED]);
-    add_number(figures, "dropped_torn", "Lost: child killed while writing",
-               t->fate[IMX_BATCH_TORN]);
-    add_number(figures, "dropped_spool", "Lost: the oldest, spool full",
-               d->spool_dropped);
-}
-
-/* Which tags have reached their limit, and what was left out of points. */
-static void add_values(apr_array_header_t *figures, apr_pool_t *p)
-{
-    imx_values_totals_t t = imx_values_totals(&arena->values);
-    const char *full = "";
-    char name[IMX_VALUES_NAME_MAX + 1];
-    apr_uint64_t others;
-    apr_uint32_t n, i;
-
-    for (i = 0; imx_values_tag(&arena->values, i, name, &n, &others); i++) {
-        if (others > 0) {
-            full = apr_pstrcat(p, full, *full ? " " : "", name, NULL);
+    if (strncmp(word, "format=", 7) == 0) {
+        word += 7;
+    }
+    length = strcspn(word, "=");
+    for (i = 0; i < RENDERINGS; i++) {
+        if (strlen(renderings[i].word) == length
+            && strncmp(word, renderings[i].word, length) == 0) {
+            return &renderings[i];
         }
     }
-    add_number(figures, "values_left_out",
-               "Values left out: not of their type, or too long", t.left_out);
-    add_number(figures, "tag_values_other",
-               "Values of tags written as \"other\"", t.others);
-    add_text(figures, "tags_at_limit", "Tags at InfluxMetricsTagLimit", full);
+    return NULL;
 }
 
-static apr_array_header_t *collect(request_rec *r)
+/* The first word that names a rendering; without a query HTML; else NULL. */
+static const rendering_t *rendering_of_query(request_rec *r)
 {
-    const imx_batch_t *b = &arena->batch;
-    const imx_config_t *conf = imx_config_global();
-    apr_array_header_t *figures = apr_array_make(r->pool, 32, sizeof(figure_t));
-    imx_board_t d = imx_board_told(&arena->board);
-    imx_batch_totals_t t = imx_batch_totals(b);
-    apr_int64_t up = apr_time_now() - imx_arena_made(arena) / 1000;
+    const rendering_t *as = NULL;
+    const char *word;
+    char *rest;
 
-    add_points(figures, &t, &d);
-    add_text(figures, "server", "InfluxDB", conf->influx.url);
-    add_number(figures, "last_flush", "Last delivery (s since 1970)",
-               (apr_uint64_t)d.last_flush / 1000000000);
-    add_number(figures, "last_status", "Last HTTP status",
-               (apr_uint64_t)d.last_status);
-    add_text(figures, "last_error", "Last error",
-             apr_pstrdup(r->pool, d.last_error));
-    add_number(figures, "lease_holder", "Process that delivers",
-               (apr_uint64_t)imx_lease_holder_pid(&arena->lease));
-    add_number(figures, "buffer_size", "Buffer (bytes)",
-               (apr_uint64_t)t.segments * b->geometry.segment_size);
-    add_number(figures, "buffer_used", "Buffer in use (bytes)",
-               (apr_uint64_t)(t.segments - t.segments_free)
-                   * b->geometry.segment_size);
-    add_number(figures, "spool_bytes", "Spool (bytes)", d.spool_bytes);
-    add_values(figures, r->pool);
-    add_number(figures, "uptime", "Up (s)",
-               up > 0 ? (apr_uint64_t)apr_time_sec(up) : 0);
-    return figures;
-}
-
-/* Names of tags can have any character, in UTF-8, as JSON has it. */
-static const char *json_string(apr_pool_t *p, const char *text)
-{
-    char *string = apr_palloc(p, 6 * strlen(text) + 3), *to = string;
-
-    *to++ = '"';
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c < ' ' || c == '"' || c == '\\') {
-            to += apr_snprintf(to, 7, "\\u%04x", (unsigned)c);
-        }
-        else {
-            *to++ = *text;
-        }
+    if (r->args == NULL || r->args[0] == '\0') {
+        return AS_HTML;
     }
-    *to++ = '"';
-    *to = '\0';
-    return string;
-}
-
-static const char *as_json(request_rec *r, const figure_t *f)
-{
-    return f->text ? json_string(r->pool, f->text)
-                   : apr_psprintf(r->pool, "%" APR_INT64_T_FMT, f->number);
-}
-
-static const char *as_text(request_rec *r, const figure_t *f)
-{
-    return f->text ? f->text
-                   : apr_psprintf(r->pool, "%" APR_INT64_T_FMT, f->number);
-}
-
-static void write_json(request_rec *r, const apr_array_header_t *figures)
-{
-    int i;
-
-    ap_set_content_type(r, "application/json");
-    for (i = 0; i < figures->nelts; i++) {
-        const figure_t *f = &APR_ARRAY_IDX(figures, i, figure_t);
-
-        ap_rprintf(r, "%s\n  \"%s\": %s", i ? "," : "{", f->name,
-                   as_json(r, f));
+    for (word = apr_strtok(apr_pstrdup(r->pool, r->args), "&", &rest);
+         word != NULL && as == NULL; word = apr_strtok(NULL, "&", &rest)) {
+        as = rendering_of_word(word);
     }
-    ap_rputs("\n}\n", r);
+    return as;
 }
 
-static void write_text(request_rec *r, const apr_array_header_t *figures)
+/* Whatever the answer is: it is of this moment, it is what Content-Type says,
+ * and a browser runs nothing in it. */
+static void set_headers(request_rec *r, const rendering_t *as)
 {
-    int i;
-
-    ap_set_content_type(r, "text/plain; charset=utf-8");
-    for (i = 0; i < figures->nelts; i++) {
-        const figure_t *f = &APR_ARRAY_IDX(figures, i, figure_t);
-
-        ap_rprintf(r, "%s: %s\n", f->name, as_text(r, f));
-    }
+    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(r->headers_out, "Content-Security-Policy",
+                   "default-src 'none'; style-src 'unsafe-inline'; "
+                   "base-uri 'none'; form-action 'none'; "
+                   "frame-ancestors 'self'");
+    ap_set_content_type(r, as->content_type);
 }
 
-static void write_html(request_rec *r, const apr_array_header_t *figures)
+/* An answer of one sentence.  It is not left to httpd's error documents, which
+ * would offer TRACE in Allow and have no word about this page. */
+static int answer(request_rec *r, int status, const rendering_t *as,
+                  const char *sentence)
 {
-    int i;
+    r->status = status;
+    set_headers(r, as);
+    as->sentence(r, sentence);
+    return OK;
+}
 
-    ap_set_content_type(r, "text/html; charset=utf-8");
-    ap_rputs(
-        "<!DOCTYPE html>\n"
-        "<html><head><title>Influx metrics</title>"
-        "<style>th { text-align: left }</style></head><body>\n"
-        "<h1>Influx metrics</h1>\n<table>\n",
-        r);
-    for (i = 0; i < figures->nelts; i++) {
-        const figure_t *f = &APR_ARRAY_IDX(figures, i, figure_t);
-
-        ap_rprintf(r, "<tr><th>%s</th><td>%s</td></tr>\n", f->label,
-                   ap_escape_html(r->pool, as_text(r, f)));
+/* OPTIONS, and methods that there are not. */
+static int other_method(request_rec *r)
+{
+    apr_table_setn(r->headers_out, "Allow", ALLOWED);
+    if (r->method_number == M_OPTIONS) {
+        set_headers(r, AS_TEXT);
+        ap_set_content_length(r, 0);
+        return OK;
     }
-    ap_rputs(
-        "</table>\n<p><a href=\"?json\">JSON</a> "
-        "<a href=\"?text\">text</a></p>\n</body></html>\n",
-        r);
+    return answer(r, HTTP_METHOD_NOT_ALLOWED, AS_TEXT,
+                  "This page can only be read: GET and HEAD.");
 }
 
 __attribute__((noinline)) static int serve(request_rec *r)
 {
-    const apr_array_header_t *figures;
+    imx_snapshot_source_t from = source;
+    const rendering_t *as;
+    imx_snapshot_t *s;
 
-    r->allowed = AP_METHOD_BIT << M_GET;
-    if (r->method_number != M_GET) {
-        return HTTP_METHOD_NOT_ALLOWED;
+    if (r->method_number != M_GET) { /* HEAD has this number, too */
+        return other_method(r);
     }
-    if (arena == NULL) {
-        return HTTP_NOT_FOUND;
+    as = rendering_of_query(r);
+    if (as == NULL) {
+        return answer(r, HTTP_BAD_REQUEST, AS_TEXT,
+                      "This page has no such form. There are: no query (HTML), "
+                      "?json or ?format=json (JSON), and ?text, ?auto or "
+                      "?format=text (a figure a line).");
     }
-    apr_table_setn(r->headers_out, "Cache-Control", "no-store");
-    figures = collect(r);
-    if (r->args != NULL && strcmp(r->args, "json") == 0) {
-        write_json(r, figures);
+    if (from.arena == NULL) {
+        return answer(r, HTTP_NOT_FOUND, as,
+                      "Nothing is recorded: InfluxMetrics is Off everywhere in "
+                      "the configuration of this server.");
     }
-    else if (r->args != NULL && strcmp(r->args, "text") == 0) {
-        write_text(r, figures);
-    }
-    else {
-        write_html(r, figures);
-    }
+    from.server = imx_config_global()->influx.url;
+    s = apr_palloc(r->pool, sizeof *s);
+    imx_snapshot_take(s, &from);
+    set_headers(r, as);
+    as->figures(r, s);
     return OK;
 }
 
@@ -247,5 +156,5 @@ int imx_status_handler(request_rec *r)
         || strcmp(r->handler, HANDLER) != 0) {
         return DECLINED;
     }
-    return serve(r);
+    return imx_handler_is_set(r) ? serve(r) : HTTP_FORBIDDEN;
 }

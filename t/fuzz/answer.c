@@ -63,8 +63,9 @@ static long take_status(const char **text, size_t *len)
 
 static void fuzz_answer(int kind, const char *text, size_t len)
 {
-    imx_influx_api_e api = kind == '2' ? IMX_INFLUX_V2
-                           : kind == '3' ? IMX_INFLUX_V3 : IMX_INFLUX_V1;
+    imx_influx_api_e api = kind == '2'   ? IMX_INFLUX_V2
+                           : kind == '3' ? IMX_INFLUX_V3
+                                         : IMX_INFLUX_V1;
     long status = take_status(&text, &len);
     char *body = copy_of(text, len);
     imx_influx_result_t r;
@@ -108,8 +109,8 @@ static void fuzz_hide(const char *text, size_t len)
         return;
     }
     memcpy(secret, text, (size_t)(lf - text));
-    imx_answer_sort(IMX_INFLUX_V1, 401, lf + 1,
-                    len - (size_t)(lf + 1 - text), &r);
+    imx_answer_sort(IMX_INFLUX_V1, 401, lf + 1, len - (size_t)(lf + 1 - text),
+                    &r);
     imx_secret_hide(r.reason, secret);
     check_reason(r.reason);
     imx_reason_explain(shown, secret);

@@ -34,7 +34,7 @@ static int logged;
 /* A name, in memory that four of them share. */
 static const char *path(const char *name)
 {
-    static char text[4][128];
+    static char text[4][320];
     static unsigned n;
     char *p = text[n++ % 4];
 

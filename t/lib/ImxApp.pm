@@ -121,7 +121,7 @@ sub _record {
 
 sub _send_record {
     my ($s, $type, $content) = @_;
-    ImxTest::_write($s, pack('CCnnCC', 1, $type, 1, length $content, 0, 0)
+    ImxTest::write_all($s, pack('CCnnCC', 1, $type, 1, length $content, 0, 0)
         . $content) or exit 0;
 }
 
@@ -184,10 +184,10 @@ sub _echo {
         sysread($s, $head, 65536, length $head) or return;
     }
     my ($protocol) = $head =~ /^Upgrade:\s*(\S+)/mi;
-    ImxTest::_write($s, "HTTP/1.1 101 Switching Protocols\r\n"
+    ImxTest::write_all($s, "HTTP/1.1 101 Switching Protocols\r\n"
         . "Upgrade: $protocol\r\nConnection: Upgrade\r\n\r\n");
     while (sysread $s, my $bytes, 65536) {
-        ImxTest::_write($s, $bytes) or return;
+        ImxTest::write_all($s, $bytes) or return;
     }
 }
 

@@ -86,7 +86,7 @@ sub _request {
     my $forward = sub {
         my $to = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
             PeerPort => $self->{to}) or return $answer = '';
-        ImxTest::_write($to, $message);
+        ImxTest::write_all($to, $message);
         ($answer) = _message($to);
         $answer //= '';
         ($status) = $answer =~ m{^HTTP/1\.1 (\d+)};
@@ -110,7 +110,7 @@ sub _request {
         spew("$name.part", $body);
         rename "$name.part", "$name.body";
     }
-    return length $answer && ImxTest::_write($s, $answer);
+    return length $answer && ImxTest::write_all($s, $answer);
 }
 
 1;

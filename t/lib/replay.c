@@ -98,8 +98,8 @@ static int by_content(const void *a, const void *b)
     size_t n = left->size < right->size ? left->size : right->size;
     int order = memcmp(left->data, right->data, n);
 
-    return order ? order : (left->size > right->size)
-                               - (left->size < right->size);
+    return order ? order
+                 : (left->size > right->size) - (left->size < right->size);
 }
 
 static uint32_t below(uint32_t n)

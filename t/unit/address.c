@@ -30,9 +30,9 @@ static _Atomic(const char *) answer; /* NULL: no such name */
 static _Atomic int questions, gate = 1;
 static time_t ahead;
 
-__attribute__((visibility("default")))
-int getaddrinfo(const char *node, const char *service,
-                const struct addrinfo *hints, struct addrinfo **res)
+__attribute__((visibility("default"))) int getaddrinfo(
+    const char *node, const char *service, const struct addrinfo *hints,
+    struct addrinfo **res)
 {
     int (*real)(const char *, const char *, const struct addrinfo *,
                 struct addrinfo **);
@@ -49,8 +49,8 @@ int getaddrinfo(const char *node, const char *service,
     return real(answer, service, hints, res);
 }
 
-__attribute__((visibility("default")))
-int clock_gettime(clockid_t clock, struct timespec *t)
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock,
+                                                         struct timespec *t)
 {
     int (*real)(clockid_t, struct timespec *);
     int rv;
@@ -121,8 +121,7 @@ static void test_name(void **state)
     assert_int_equal(settle(a), IMX_ADDRESS_FAILED);
     answer = "127.0.0.2";
     assert_int_equal(settle(a), IMX_ADDRESS_KNOWN);
-    assert_string_equal(imx_address_list(a)->data,
-                        "db.example:443:127.0.0.2");
+    assert_string_equal(imx_address_list(a)->data, "db.example:443:127.0.0.2");
     questions = 0;
     assert_int_equal(settle(a), IMX_ADDRESS_KNOWN);
     assert_int_equal(questions, 0);
@@ -132,8 +131,7 @@ static void test_name(void **state)
     gate = 0;
     ahead += 61;
     assert_int_equal(imx_address_poll(a), IMX_ADDRESS_KNOWN);
-    assert_string_equal(imx_address_list(a)->data,
-                        "db.example:443:127.0.0.2");
+    assert_string_equal(imx_address_list(a)->data, "db.example:443:127.0.0.2");
     gate = 1;
     settle_quietly(a);
     assert_string_equal(imx_address_list(a)->data, "db.example:443:[::1]");
@@ -145,15 +143,13 @@ static void test_name(void **state)
     assert_int_equal(imx_address_poll(a), IMX_ADDRESS_BUSY);
     gate = 1;
     assert_int_equal(settle(a), IMX_ADDRESS_KNOWN);
-    assert_string_equal(imx_address_list(a)->data,
-                        "db.example:443:127.0.0.3");
+    assert_string_equal(imx_address_list(a)->data, "db.example:443:127.0.0.3");
 
     /* a name server that fails takes nothing away */
     answer = NULL;
     imx_address_forget(a);
     assert_int_equal(settle(a), IMX_ADDRESS_KNOWN);
-    assert_string_equal(imx_address_list(a)->data,
-                        "db.example:443:127.0.0.3");
+    assert_string_equal(imx_address_list(a)->data, "db.example:443:127.0.0.3");
     imx_address_close(a);
 }
 

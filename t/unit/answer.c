@@ -47,7 +47,8 @@ static void test_sort_cut(void **state)
             char *copy = malloc(n ? n : 1);
 
             memcpy(copy, answer_rows[i].body, n);
-            imx_answer_sort(answer_rows[i].api, answer_rows[i].status, copy, n, &r);
+            imx_answer_sort(answer_rows[i].api, answer_rows[i].status, copy, n,
+                            &r);
             free(copy);
             assert_true(r.answer >= IMX_INFLUX_SENT
                         && r.answer <= IMX_INFLUX_RETRY);
@@ -134,15 +135,17 @@ static void test_created(void **state)
 /* InfluxDB 3 tells of each refused line, but of no more than 100. */
 static void test_v3_partial(void **state)
 {
-    static const char begin[] = "{\"error\":\"partial write of line protocol "
-                                "occurred\",\"data\":[";
+    static const char begin[] =
+        "{\"error\":\"partial write of line protocol "
+        "occurred\",\"data\":[";
     char body[100 * 200], *to = body;
     imx_influx_result_t r;
 
     (void)state;
     to = stpcpy(to, begin);
     for (int i = 1; i <= 100; i++) {
-        to += sprintf(to, "%s{\"original_line\":\"m,t=\\\"line_number\\\":%d "
+        to += sprintf(to,
+                      "%s{\"original_line\":\"m,t=\\\"line_number\\\":%d "
                       "bad\",\"line_number\":%d,\"error_message\":\"bad %d\"}",
                       i > 1 ? "," : "", i, 2 * i, i);
     }
@@ -152,7 +155,7 @@ static void test_v3_partial(void **state)
     assert_int_equal(r.dropped, 100);
     assert_int_equal(r.line, 2);
     assert_int_equal(r.more, 1);
-    imx_answer_count(V3, 100, &r);          /* there were no more */
+    imx_answer_count(V3, 100, &r); /* there were no more */
     assert_int_equal(r.more, 0);
     assert_string_equal(r.reason,
                         "partial write of line protocol occurred: bad 1");
@@ -169,20 +172,30 @@ typedef struct {
 static void test_named(void **state)
 {
     static const named_row_t rows[] = {
-        { V1, "{\"error\":\"partial write: unable to parse 'm1 garbage': x "
-          "dropped=0\"}", 1, 0 },
+        { V1,
+          "{\"error\":\"partial write: unable to parse 'm1 garbage': x "
+          "dropped=0\"}",
+          1, 0 },
         { V2, "{\"message\":\"unable to parse 'bad': x\"}", 1, 0 },
-        { V1, "partial write: points beyond retention policy dropped=1", 0, 0 },
-        { V1, "partial write: field type conflict: input field \"unable to "
-          "parse 'x'\" dropped=1", 0, 0 },
-        { V3, "{\"error\":\"partial write\",\"data\":[{\"original_line\":"
+        { V1, "partial write: points beyond retention policy dropped=1", 0,
+          0 },
+        { V1,
+          "partial write: field type conflict: input field \"unable to "
+          "parse 'x'\" dropped=1",
+          0, 0 },
+        { V3,
+          "{\"error\":\"partial write\",\"data\":[{\"original_line\":"
           "\"\\\"line_number\\\":9\",\"line_number\" : 70,\"error_message\":"
-          "\"x\"},{\"line_number\":71}]}", 0, 70 },
-        { V3, "{\"error\":\"partial write\",\"data\":[{\"line_number\":"
-          "99999999999999999999}]}", 0, 9999999999 },
+          "\"x\"},{\"line_number\":71}]}",
+          0, 70 },
+        { V3,
+          "{\"error\":\"partial write\",\"data\":[{\"line_number\":"
+          "99999999999999999999}]}",
+          0, 9999999999 },
         { V3, "{\"error\":\"partial write\",\"data\":[{\"line_number\":-1}]}",
           0, 0 },
-        { V3, "{\"error\":\"partial write\",\"data\":[{\"line_number\"", 0, 0 },
+        { V3, "{\"error\":\"partial write\",\"data\":[{\"line_number\"", 0,
+          0 },
         { V1, "{\"error\":\"partial write\",\"data\":[{\"line_number\":3}]}",
           0, 0 },
     };
@@ -194,7 +207,8 @@ static void test_named(void **state)
         imx_answer_sort(rows[i].api, 400, rows[i].body, strlen(rows[i].body),
                         &r);
         if (r.quotes != rows[i].quotes || r.line != rows[i].line || r.more) {
-            fail_msg("row %zu: quotes %d, line %ld", i, r.quotes, (long)r.line);
+            fail_msg("row %zu: quotes %d, line %ld", i, r.quotes,
+                     (long)r.line);
         }
     }
 }
@@ -206,7 +220,8 @@ static const char *const shown[][2] = {
       "field format dropped=0",
       "partial write: unable to parse '...': invalid field format dropped=0" },
     { "unable to parse 'm,u=it's a s3cret': bad\nunable to parse 'm,u=s3cret': "
-      "bad", "unable to parse '...': bad" },
+      "bad",
+      "unable to parse '...': bad" },
     { "partial write: max-values-per-tag limit exceeded (100/100): "
       "measurement=\"raw-requests\" tag=\"uri\" value=\"/reset?t=s3cret\" "
       "dropped=3",
@@ -279,7 +294,8 @@ static void test_public_v3(void **state)
 
     (void)state;
     imx_answer_sort(V3, 400, body, strlen(body), &r);
-    assert_string_equal(r.public_reason, "partial write of line protocol "
+    assert_string_equal(r.public_reason,
+                        "partial write of line protocol "
                         "occurred: unexpected '...' in m,u=...");
 }
 
@@ -294,17 +310,20 @@ typedef struct {
 static void test_advice(void **state)
 {
     static const advice_row_t rows[] = {
-        { V2, 404, "404 page not found", "InfluxDB 1 has no InfluxMetricsBucket" },
+        { V2, 404, "404 page not found",
+          "InfluxDB 1 has no InfluxMetricsBucket" },
         { V1, 404, "404 page not found", "InfluxMetricsServer" },
         { V1, 404, "{\"message\":\"no dbrp mapping found\"}",
           "InfluxMetricsBucket, which InfluxDB 2" },
         { V1, 401, "unauthorized access", "InfluxMetricsPasswordFile" },
         { V2, 401, "unauthorized access", "InfluxMetricsTokenFile" },
         { V3, 403, "", "InfluxMetricsTokenFile" },
-        { V1, 404, "database not found: \"x\"", "InfluxMetricsCreateDatabase" },
+        { V1, 404, "database not found: \"x\"",
+          "InfluxMetricsCreateDatabase" },
         { V2, 404, "bucket \"x\" not found", "InfluxMetricsBucket" },
         { V3, 404, "database not found", "InfluxMetricsDatabase" },
-        { V1, 500, "retention policy not found: x", "the retention policy of" },
+        { V1, 500, "retention policy not found: x",
+          "the retention policy of" },
         { V1, 405, "", "InfluxMetricsServer" },
         { V1, 301, "", "InfluxMetricsServer" },
         { V1, 200, "<html>", "InfluxMetricsServer" },
@@ -315,7 +334,9 @@ static void test_advice(void **state)
           "InfluxMetricsDatabase" },
         { V2, 400, "Client sent an HTTP request to an HTTPS server.",
           "https://" },
-        { V1, 503, "busy", NULL }, { V1, 429, "", NULL }, { V1, 204, "", NULL },
+        { V1, 503, "busy", NULL },
+        { V1, 429, "", NULL },
+        { V1, 204, "", NULL },
         { V1, 400, "unable to parse 'x': bad", NULL },
     };
 
@@ -348,18 +369,12 @@ static void test_remark(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sort),
-        cmocka_unit_test(test_sort_cut),
-        cmocka_unit_test(test_sort_long),
-        cmocka_unit_test(test_count),
-        cmocka_unit_test(test_created),
-        cmocka_unit_test(test_v3_partial),
-        cmocka_unit_test(test_named),
-        cmocka_unit_test(test_public),
-        cmocka_unit_test(test_public_long),
-        cmocka_unit_test(test_public_v3),
-        cmocka_unit_test(test_advice),
-        cmocka_unit_test(test_remark),
+        cmocka_unit_test(test_sort),        cmocka_unit_test(test_sort_cut),
+        cmocka_unit_test(test_sort_long),   cmocka_unit_test(test_count),
+        cmocka_unit_test(test_created),     cmocka_unit_test(test_v3_partial),
+        cmocka_unit_test(test_named),       cmocka_unit_test(test_public),
+        cmocka_unit_test(test_public_long), cmocka_unit_test(test_public_v3),
+        cmocka_unit_test(test_advice),      cmocka_unit_test(test_remark),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

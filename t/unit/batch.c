@@ -985,8 +985,8 @@ static void test_low_segments_are_used_again(void **state)
 }
 
 /*
- * 2^17 generations later a segment has the same generation.  The extents of then,
- * further down than any line since, must not make torn lines whole.
+ * 2^17 generations later a segment has the same generation.  Its extents of
+ * then, further down than any line since, must not make torn lines whole.
  */
 static void test_generations_wrap(void **state)
 {
@@ -1086,7 +1086,7 @@ static void test_reap(void **state)
     assert_state(6, 1, 2);                              /* the dead one's */
     assert_int_equal(imx_batch_reap(&batch, 1), 0);
     assert_int_equal(join(&dead, pid), 0);
-    assert_int_equal(dead.self.slot, 1);                     /* the entry again */
+    assert_int_equal(dead.self.slot, 1);                /* the row again */
     append_lines(&dead, 2, 0, 3);
     assert_int_equal(imx_batch_reap(&batch, 0), 0);
     assert_int_equal(imx_batch_reap(&batch, 1), 1);
@@ -2040,8 +2040,8 @@ static void set_generation(uint32_t i, uint32_t generation)
     *word = make_word(FREE, IMX_BATCH_NOBODY, generation);
 }
 
-/* Extents of this very generation, as they were 2^17 generations ago, and
- * progress of 2^16 generations ago. */
+/* Extents of this generation and of the next one, as they were 2^17 generations
+ * ago, behind those that are used now; and progress of 2^16 generations ago. */
 static void leave_traces(uint32_t generation)
 {
     const uint64_t word = make_word(FREE, 0, generation);
@@ -2050,8 +2050,8 @@ static void leave_traces(uint32_t generation)
     progress_t p = { 1, 1, 0, 0 };
     int i;
 
-    for (i = 1; generation == 0 && i <= 20; i++) {
-        extents[-i] = make_extent(word, 2);
+    for (i = STEP_LINES + 1; generation == 0 && i <= 20; i++) {
+        extents[-i] = make_extent(make_word(FREE, 0, i & 1), 2);
     }
     if ((generation & PROGRESS_GENERATIONS) == 0) {
         ((_Atomic uint64_t *)batch.segments)[2] = make_progress(word, p);
@@ -2062,8 +2062,8 @@ static void leave_traces(uint32_t generation)
  * and what is appended to it then is what is counted. */
 static void check_step(const step_t *k)
 {
-    const uint64_t torn = 1;
-    uint32_t n = STEP_LINES;
+    const uint64_t torn = 2;
+    const uint32_t n = STEP_LINES;
     int raised;
 
     assert_fates(STEP_LINES, k->sent, 0, 0, 0);
@@ -2076,12 +2076,13 @@ static void check_step(const step_t *k)
     imx_batch_resize(&batch, 20 * PAGE, &raised);
     imx_batch_trim(&batch);
     assert_int_equal(imx_batch_level(&batch).free_segments, 20);
-    append_lines(&child, 1, n, n + 1);
-    append_and_break(&child, 2, 0, "copied");
+    append_lines(&child, 1, n, 2 * n);
+    append_and_break(&child, 2, 0, "reserved");
+    append_and_break(&child, 2, 0, "reserved");
     imx_batch_seal_all(&batch);
     reap_here();
     assert_int_equal(deliver(), 1);
-    assert_fates(STEP_LINES + 2, STEP_LINES + 1, 0, 0, torn);
+    assert_fates(2 * n + torn, 2 * n, 0, 0, torn);
     give_lease();
 }
 
@@ -2165,7 +2166,8 @@ static void run_shrunk_step(const char *point)
     imx_batch_resize(&batch, 19 * PAGE, &raised);
     assert_int_equal(imx_batch_totals(&batch).recorded, n);
     append_lines(&child, 3, 0, 1);
-    assert_int_equal(wait_for(spawn(settle_until_killed, (void *)&k)), -SIGKILL);
+    assert_int_equal(wait_for(spawn(settle_until_killed, (void *)&k)),
+                     -SIGKILL);
     assert_int_equal(imx_batch_totals(&batch).recorded, n + 1);
     assert_int_equal(imx_batch_totals(&batch).fate[IMX_BATCH_TORN], 0);
     drain();

@@ -4,7 +4,7 @@
  * Nothing survives a crash; files live in a directory under /tmp.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE     /* RTLD_NEXT, asprintf, strcasestr */
+#define _GNU_SOURCE /* RTLD_NEXT, asprintf, strcasestr */
 #endif
 
 #include <setjmp.h>
@@ -39,16 +39,16 @@
 #include "standin.h"
 
 #define OK_204 "HTTP/1.1 204 No Content\r\n\r\n"
-#define SOON_MS 100     /* what "within milliseconds" may cost under valgrind */
+#define SOON_MS 100 /* what "within milliseconds" may cost under valgrind */
 
 /* --- A name server that hangs, and one that knows no name --- */
 
-static int name_gate[2] = { -1, -1 };   /* closing [1] lets the name go */
+static int name_gate[2] = { -1, -1 }; /* closing [1] lets the name go */
 
 /* libcurl calls this one instead of libc's, so it must be visible. */
-__attribute__((visibility("default")))
-int getaddrinfo(const char *node, const char *service,
-                const struct addrinfo *hints, struct addrinfo **res)
+__attribute__((visibility("default"))) int getaddrinfo(
+    const char *node, const char *service, const struct addrinfo *hints,
+    struct addrinfo **res)
 {
     int (*real)(const char *, const char *, const struct addrinfo *,
                 struct addrinfo **);
@@ -66,11 +66,11 @@ int getaddrinfo(const char *node, const char *service,
 
 /* --- A clock that can be put forward --- */
 
-static time_t clock_ahead;              /* seconds */
+static time_t clock_ahead; /* seconds */
 
 /* libcurl calls this one, too. */
-__attribute__((visibility("default")))
-int clock_gettime(clockid_t clock, struct timespec *t)
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock,
+                                                         struct timespec *t)
 {
     int (*real)(clockid_t, struct timespec *);
     int rv;
@@ -90,7 +90,7 @@ typedef struct {
     imx_influx_t *in;
     imx_influx_options_t o;
     imx_influx_result_t r;
-    int64_t took_ms;                /* post to answer, of post_many() */
+    int64_t took_ms; /* post to answer, of post_many() */
     char url[64], dir[32], path[64], pem[64];
 } fixture_t;
 
@@ -103,6 +103,7 @@ static int setup(void **state)
              standin_port(f->server));
     strcpy(f->dir, "/tmp/imx-influx-XXXXXX");
     if (!mkdtemp(f->dir)) {
+        free(f);
         return -1;
     }
     snprintf(f->path, sizeof(f->path), "%s/file", f->dir);
@@ -172,9 +173,8 @@ static imx_influx_answer_e finish(fixture_t *f)
     return a;
 }
 
-static const imx_influx_line_t two_lines[] = {
-    { "m v=1 1\n", 8 }, { "m v=22 2\n", 9 }
-};
+static const imx_influx_line_t two_lines[] = { { "m v=1 1\n", 8 },
+                                               { "m v=22 2\n", 9 } };
 
 static imx_influx_answer_e post_two(fixture_t *f)
 {
@@ -197,8 +197,11 @@ static char *http(int status, const char *extra, const char *body)
 {
     char *text;
 
-    assert_true(asprintf(&text, "HTTP/1.1 %d x\r\n%sContent-Length: %zu\r\n"
-                         "\r\n%s", status, extra, strlen(body), body) > 0);
+    assert_true(asprintf(&text,
+                         "HTTP/1.1 %d x\r\n%sContent-Length: %zu\r\n"
+                         "\r\n%s",
+                         status, extra, strlen(body), body)
+                > 0);
     return text;
 }
 
@@ -235,7 +238,7 @@ static void test_answers(void **state)
             continue;
         }
         if (answer_to(f, STANDIN_ANSWER, text) != answer_rows[i].answer
-            && answer_rows[i].dropped != 2) {      /* all bad: see test_all_bad */
+            && answer_rows[i].dropped != 2) { /* all bad: see test_all_bad */
             fail_msg("row %zu: %d", i, (int)f->r.answer);
         }
         assert_int_equal(f->r.status, answer_rows[i].status);
@@ -282,15 +285,18 @@ static void test_urls(void **state)
 
     f->o.database = "a b&c=d%/\xc3\xa9";
     f->o.retention_policy = "r+p";
-    assert_request_line(f, "POST /write?db=a%20b%26c%3Dd%25%2F%C3%A9&rp=r%2Bp"
+    assert_request_line(f,
+                        "POST /write?db=a%20b%26c%3Dd%25%2F%C3%A9&rp=r%2Bp"
                         "&precision=n HTTP/1.1\r\n");
     f->o.api = V2;
     f->o.org = "my org";
     f->o.bucket = "b/c";
-    assert_request_line(f, "POST /api/v2/write?org=my%20org&bucket=b%2Fc"
+    assert_request_line(f,
+                        "POST /api/v2/write?org=my%20org&bucket=b%2Fc"
                         "&precision=ns HTTP/1.1\r\n");
     f->o.api = V3;
-    assert_request_line(f, "POST /api/v3/write_lp?db=a%20b%26c%3Dd%25%2F%C3%A9"
+    assert_request_line(f,
+                        "POST /api/v3/write_lp?db=a%20b%26c%3Dd%25%2F%C3%A9"
                         "&precision=nanosecond&accept_partial=true"
                         "&no_sync=false HTTP/1.1\r\n");
 }
@@ -307,10 +313,10 @@ static void test_credentials(void **state)
     fixture_t *f = *state;
 
     f->o.user = "u";
-    assert_credential(f, "\r\nAuthorization: Basic dTo=\r\n");      /* u: */
+    assert_credential(f, "\r\nAuthorization: Basic dTo=\r\n"); /* u: */
     f->o.password_file = f->path;
     write_file(f, "p\n");
-    assert_credential(f, "\r\nAuthorization: Basic dTpw\r\n");      /* u:p */
+    assert_credential(f, "\r\nAuthorization: Basic dTpw\r\n"); /* u:p */
     write_file(f, "pp\r\nnot this\n");
     assert_credential(f, "\r\nAuthorization: Basic dTpwcA==\r\n");
     write_file(f, "p\xc3\xbf?>");
@@ -358,7 +364,7 @@ static void test_bad_files(void **state)
     assert_bad_file(f, "too long");
     big[4000] = '\n';
     write_file(f, big);
-    assert_int_equal(post_two(f), IMX_INFLUX_SENT);     /* the same handle */
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT); /* the same handle */
 }
 
 /* What is no file, and what nobody writes to, is told of and does not hang. */
@@ -410,7 +416,7 @@ static void test_reload(void **state)
     unlink(f->path);
     assert_int_equal(imx_influx_reload_secret(f->in, reason), -1);
     assert_non_null(strstr(reason, "No such file"));
-    assert_int_equal(post_two(f), IMX_INFLUX_SENT);     /* with the old one */
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT); /* with the old one */
     assert_head(f, "Token two\r\n");
     f->o.token_file = NULL;
     open_handle(f);
@@ -468,14 +474,18 @@ static int our_sockets(fixture_t *f, const char *path)
     int n = 0;
 
     for (int fd = 0; fd < 1024; fd++) {
-        union { struct sockaddr s; struct sockaddr_in in; struct sockaddr_un un;
+        union {
+            struct sockaddr s;
+            struct sockaddr_in in;
+            struct sockaddr_un un;
         } a = { .un = { 0 } };
         socklen_t len = sizeof(a);
 
         if (getpeername(fd, &a.s, &len) != 0
             || (path ? a.s.sa_family != AF_UNIX || strcmp(a.un.sun_path, path)
-                     : a.s.sa_family != AF_INET || ntohs(a.in.sin_port)
-                                                != standin_port(f->server))) {
+                     : a.s.sa_family != AF_INET
+                           || ntohs(a.in.sin_port)
+                                  != standin_port(f->server))) {
             continue;
         }
         assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
@@ -543,14 +553,14 @@ static void test_changed_files(void **state)
         write_file(f, "0");
         open_handle(f);
         for (int change = 0; change < 4; change++) {
-            text[0] = (char)('0' + change);     /* the size stays */
+            text[0] = (char)('0' + change); /* the size stays */
             if (change < 3) {
                 write_file(f, text);
             }
             else {
                 unlink(f->path);
             }
-            accepts += change < 3;      /* what is gone is no other one */
+            accepts += change < 3; /* what is gone is no other one */
             for (int n = 0; n < 3; n++) {
                 assert_int_equal(post_two(f), IMX_INFLUX_SENT);
                 assert_int_equal(standin_accepts(f->server), accepts);
@@ -561,7 +571,7 @@ static void test_changed_files(void **state)
     open_handle(f);
     for (int n = 0; n < 6; n++) {
         if (n == 3) {
-            imx_influx_reload_secret(f->in, reason);    /* after a refusal */
+            imx_influx_reload_secret(f->in, reason); /* after a refusal */
         }
         assert_int_equal(post_two(f), IMX_INFLUX_SENT);
         assert_int_equal(standin_accepts(f->server), accepts + 1 + n / 3);
@@ -630,8 +640,7 @@ static void test_rewind(void **state)
     assert_int_equal(post_two(f), IMX_INFLUX_SENT);
     assert_int_equal(standin_requests(f->server), 3);
     assert_int_equal(standin_accepts(f->server), 2);
-    assert_string_equal(standin_body(f->server, &len),
-                        "m v=1 1\nm v=22 2\n");
+    assert_string_equal(standin_body(f->server, &len), "m v=1 1\nm v=22 2\n");
     assert_int_equal(f->r.repeated, 2);
     assert_int_equal(f->r.in_doubt, 0);
     assert_int_equal(post_two(f), IMX_INFLUX_SENT);
@@ -766,7 +775,8 @@ static void test_lost(void **state)
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
     answer_to(f, STANDIN_CLOSE, "HTTP/1.1 20");
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
-    answer_to(f, STANDIN_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+    answer_to(f, STANDIN_CLOSE,
+              "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
     assert_lost(f, IMX_INFLUX_UNKNOWN, CURLE_PARTIAL_FILE);
     answer_to(f, STANDIN_CLOSE, "\x16\x03\x01 garbage\n\n");
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
@@ -778,14 +788,17 @@ static void test_refusal_cut(void **state)
 {
     fixture_t *f = *state;
 
-    assert_int_equal(answer_to(f, STANDIN_CLOSE, "HTTP/1.1 413 x\r\n"
+    assert_int_equal(answer_to(f, STANDIN_CLOSE,
+                               "HTTP/1.1 413 x\r\n"
                                "Content-Length: 99\r\n\r\n<html>"),
                      IMX_INFLUX_TOO_LARGE);
     assert_int_equal(f->r.curl_code, CURLE_PARTIAL_FILE);
-    assert_int_equal(answer_to(f, STANDIN_CLOSE, "HTTP/1.1 400 x\r\n"
+    assert_int_equal(answer_to(f, STANDIN_CLOSE,
+                               "HTTP/1.1 400 x\r\n"
                                "Content-Length: 99\r\n\r\n{\"error\":\"par"),
                      IMX_INFLUX_UNKNOWN);
-    assert_int_equal(answer_to(f, STANDIN_CLOSE, "HTTP/1.1 400 x\r\n"
+    assert_int_equal(answer_to(f, STANDIN_CLOSE,
+                               "HTTP/1.1 400 x\r\n"
                                "Content-Length: 99\r\n\r\n"
                                "{\"error\":\"partial write: a"),
                      IMX_INFLUX_PARTIAL);
@@ -812,6 +825,7 @@ static void test_retry_after(void **state)
 {
     fixture_t *f = *state;
     time_t then = time(NULL) + 100;
+    struct tm tm;
     char date[64];
     int64_t ms;
 
@@ -820,7 +834,8 @@ static void test_retry_after(void **state)
     assert_int_equal(retry_after(f, "soon"), -1);
     assert_int_equal(retry_after(f, "-5"), -1);
     assert_int_equal(retry_after(f, "999999999999"), 86400000);
-    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime(&then));
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT",
+             gmtime_r(&then, &tm));
     ms = retry_after(f, date);
     assert_true(ms > 80000 && ms <= 100000);
     assert_int_equal(retry_after(f, "Sun, 06 Nov 1994 08:49:37 GMT"), -1);
@@ -852,7 +867,7 @@ static void test_endless(void **state)
 
     answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 200 OK\r\n\r\n");
     assert_lost(f, IMX_INFLUX_UNKNOWN, CURLE_WRITE_ERROR);
-    answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 200 OK\r\n");   /* its head */
+    answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 200 OK\r\n"); /* its head */
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
     answer_to(f, STANDIN_ENDLESS, "HTTP/1.1 405 x\r\n\r\nno ");
     assert_lost(f, IMX_INFLUX_RETRY, CURLE_WRITE_ERROR);
@@ -876,7 +891,8 @@ static void test_odd_answers(void **state)
     assert_int_equal(f->r.retry_after_ms, -1);
     assert_int_equal(post_two(f), IMX_INFLUX_SENT);
     /* a 204 has no body: what follows it is no answer to the next request */
-    assert_int_equal(answer_to(f, STANDIN_ANSWER, "HTTP/1.1 204 x\r\n"
+    assert_int_equal(answer_to(f, STANDIN_ANSWER,
+                               "HTTP/1.1 204 x\r\n"
                                "Content-Length: 24\r\n\r\n"
                                "HTTP/1.1 400 bad\r\n\r\nbad"),
                      IMX_INFLUX_SENT);
@@ -891,7 +907,8 @@ static void test_odd_answers(void **state)
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
     answer_to(f, STANDIN_CLOSE, "SSH-2.0-OpenSSH_9\r\n");
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
-    answer_to(f, STANDIN_CLOSE, "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+    answer_to(f, STANDIN_CLOSE,
+              "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
               "chunked\r\n\r\nzz\r\n");
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
 }
@@ -914,7 +931,8 @@ static void test_endless_head(void **state)
 /* More refused lines than the answer has room for. */
 static void test_more_than_kept(void **state)
 {
-    static const char part[] = "unable to parse 'xxxxxxxxxxxx': missing fields\n";
+    static const char part[] =
+        "unable to parse 'xxxxxxxxxxxx': missing fields\n";
     fixture_t *f = *state;
     char *body = malloc(100000), *to = body, *text;
 
@@ -931,10 +949,11 @@ static void test_more_than_kept(void **state)
     assert_int_equal(f->r.more, 0);
     free(text);
     free(body);
-    answer_to(f, STANDIN_CLOSE, "HTTP/1.1 400 x\r\nContent-Length: 999\r\n\r\n"
+    answer_to(f, STANDIN_CLOSE,
+              "HTTP/1.1 400 x\r\nContent-Length: 999\r\n\r\n"
               "partial write: unable to parse 'x'");
     assert_int_equal(f->r.answer, IMX_INFLUX_PARTIAL);
-    assert_int_equal(f->r.more, 1);         /* cut by the connection */
+    assert_int_equal(f->r.more, 1); /* cut by the connection */
 }
 
 static void test_slow(void **state)
@@ -991,9 +1010,9 @@ static void test_abort(void **state)
     fixture_t *f = *state;
 
     open_handle(f);
-    assert_quick_abort(f);                  /* of nothing */
+    assert_quick_abort(f); /* of nothing */
     imx_influx_post(f->in, two_lines, 2);
-    assert_quick_abort(f);                  /* before the first step */
+    assert_quick_abort(f); /* before the first step */
     assert_int_equal(standin_accepts(f->server), 0);
     standin_say(f->server, STANDIN_HANG, "");
     standin_then(f->server, STANDIN_ANSWER, OK_204);
@@ -1042,7 +1061,7 @@ static void test_abort_resolver(void **state)
         imx_influx_wait(f->in, -1, 10);
     }
     assert_quick_abort(f);
-    close(name_gate[1]);        /* curl's thread ends, and frees what it has */
+    close(name_gate[1]); /* curl's thread ends, and frees what it has */
 }
 
 static void test_wake(void **state)
@@ -1080,7 +1099,7 @@ static imx_influx_answer_e post_many(fixture_t *f, size_t count, uint32_t len)
         char *data = malloc(len + 1);
 
         snprintf(data, len + 1, "%0*zu\n", (int)len - 1, i);
-        lines[i] = (imx_influx_line_t) { data, len };
+        lines[i] = (imx_influx_line_t){ data, len };
     }
     if (!f->in) {
         open_handle(f);
@@ -1093,7 +1112,7 @@ static imx_influx_answer_e post_many(fixture_t *f, size_t count, uint32_t len)
         free((void *)(uintptr_t)lines[i].data);
     }
     free(lines);
-    imx_influx_wait(f->in, -1, 10);     /* a late reader would be seen */
+    imx_influx_wait(f->in, -1, 10); /* a late reader would be seen */
     assert_int_equal(imx_influx_step(f->in, &f->r), IMX_INFLUX_IDLE);
     return a;
 }
@@ -1160,7 +1179,7 @@ static char *unpacked(fixture_t *f, size_t *len)
     z.next_out = (Bytef *)body;
     z.avail_out = (uInt)room;
     assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
-    assert_int_equal(z.avail_in, 0);        /* nothing behind its end */
+    assert_int_equal(z.avail_in, 0); /* nothing behind its end */
     *len = z.total_out;
     inflateEnd(&z);
     return body;
@@ -1194,7 +1213,7 @@ static void test_gzip(void **state)
     assert_null(strcasestr(standin_head(f->server), "\r\nExpect:"));
     assert_unpacked_two(f);
     first = strdup("");
-    for (int i = 0; i < 3; i++) {           /* and the same bytes each time */
+    for (int i = 0; i < 3; i++) { /* and the same bytes each time */
         const char *body = standin_body(f->server, &len);
 
         first = i == 0 ? realloc(first, len) : first;
@@ -1278,7 +1297,7 @@ static void test_gzip_large(void **state)
     assert_int_equal(post_many(f, 60000, 200), IMX_INFLUX_SENT);
     assert_numbers(f, 60000, 200);
     standin_body(f->server, &len);
-    assert_true(len < 60000 * 200 / 50);    /* nearly all of it is zeros */
+    assert_true(len < 60000 * 200 / 50); /* nearly all of it is zeros */
     assert_int_equal(post_many(f, 1, 4 << 20), IMX_INFLUX_SENT);
     assert_numbers(f, 1, 4 << 20);
 }
@@ -1297,7 +1316,7 @@ static void test_gzip_random(void **state)
         data[i] = (char)(random >> 24);
     }
     for (int i = 0; i < 3; i++) {
-        lines[i] = (imx_influx_line_t) { data + i * (1 << 20), 1 << 20 };
+        lines[i] = (imx_influx_line_t){ data + i * (1 << 20), 1 << 20 };
     }
     f->o.gzip = 1;
     open_handle(f);
@@ -1368,7 +1387,8 @@ static void test_gzip_early_answer(void **state)
 }
 
 /* Somebody on the way who takes no gzip gets the lines as they are. */
-static void assert_not_taken(fixture_t *f, const char *answer, const char *word)
+static void assert_not_taken(fixture_t *f, const char *answer,
+                             const char *word)
 {
     const char *body;
     size_t len;
@@ -1403,12 +1423,14 @@ static void test_gzip_not_taken(void **state)
 
     f->o.gzip = 1;
     for (int i = 0; i < 3; i++) {
-        text = http((int[]) { 411, 415, 501 }[i], "", "not this");
+        text = http((int[]){ 411, 415, 501 }[i], "", "not this");
         assert_not_taken(f, text, "not this");
         free(text);
     }
-    assert_not_taken(f, "HTTP/1.0 400 x\r\nContent-Length: 3\r\n"
-                     "Connection: keep-alive\r\n\r\nbad", "bad");
+    assert_not_taken(f,
+                     "HTTP/1.0 400 x\r\nContent-Length: 3\r\n"
+                     "Connection: keep-alive\r\n\r\nbad",
+                     "bad");
     open_handle(f);
     text = http(415, "", "{\"error\":\"partial write: x dropped=2\"}");
     assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_RETRY);
@@ -1424,7 +1446,8 @@ static void test_gzip_taken(void **state)
     f->o.gzip = 1;
     assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_REFUSED);
     assert_string_equal(f->r.reason, "bad");
-    assert_int_equal(answer_to(f, STANDIN_ANSWER, "HTTP/1.0 204 No Content\r\n"
+    assert_int_equal(answer_to(f, STANDIN_ANSWER,
+                               "HTTP/1.0 204 No Content\r\n"
                                "Connection: keep-alive\r\n\r\n"),
                      IMX_INFLUX_SENT);
     assert_int_equal(answer_to(f, STANDIN_ANSWER, OK_204), IMX_INFLUX_SENT);
@@ -1447,8 +1470,10 @@ static void test_all_bad(void **state)
 {
     fixture_t *f = *state;
 
-    assert_int_equal(refuse(f, "{\"error\":\"unable to parse 'a': x\\n"
-                            "unable to parse 'b': x\"}"), IMX_INFLUX_REJECTED);
+    assert_int_equal(refuse(f,
+                            "{\"error\":\"unable to parse 'a': x\\n"
+                            "unable to parse 'b': x\"}"),
+                     IMX_INFLUX_REJECTED);
     assert_int_equal(refuse(f, "{\"error\":\"unable to parse 'a': x\"}"),
                      IMX_INFLUX_MALFORMED);
     assert_int_equal(f->r.dropped, 1);
@@ -1499,7 +1524,7 @@ static void test_influxdb3(void **state)
         imx_influx_post(f->in, lines, 1);
         assert_int_equal(finish(f), IMX_INFLUX_SENT);
     }
-    assert_true(now_ms() - start > 4000);   /* each at a whole second */
+    assert_true(now_ms() - start > 4000); /* each at a whole second */
     s->now = 1;
     s->max = 10;
     assert_int_equal(post_two(f), IMX_INFLUX_TOO_LARGE);
@@ -1607,7 +1632,7 @@ int main(void)
     };
     int failed;
 
-    setenv("http_proxy", "http://127.0.0.1:1", 1);     /* must not be used */
+    setenv("http_proxy", "http://127.0.0.1:1", 1); /* must not be used */
     if (curl_global_init(CURL_GLOBAL_DEFAULT)) {
         return 1;
     }

@@ -190,9 +190,9 @@ static void *take_and_die(void *arg)
 {
     (void)arg;
     while (turns < TURNS) {
-        imx_children_self_t self
-            = imx_children_outsider(&children,
-                                    (pid_t)atomic_fetch_add(&next_pid, 1));
+        imx_children_self_t self =
+            imx_children_outsider(&children,
+                                  (pid_t)atomic_fetch_add(&next_pid, 1));
 
         while (!imx_lease_take(&lease, &self)) {
             if (turns >= TURNS) {

@@ -47,8 +47,9 @@ static void test_cut_quotes(void **state)
  * which a sanitizer would see. */
 static void test_cut_anywhere(void **state)
 {
-    static const char text[] = "a 'b' \"c\\\"d\" e=f,g=\"h\" dropped=3 i=4, j=k "
-                               "line 'l' parse \"m\\";
+    static const char text[] =
+        "a 'b' \"c\\\"d\" e=f,g=\"h\" dropped=3 i=4, j=k "
+        "line 'l' parse \"m\\";
 
     (void)state;
     for (size_t from = 0; from < sizeof(text); from++) {

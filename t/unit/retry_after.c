@@ -17,7 +17,7 @@
 
 #include "deliver/retry_after.h"
 
-#define NOW 784111777               /* Sun, 06 Nov 1994 08:49:37 GMT */
+#define NOW 784111777 /* Sun, 06 Nov 1994 08:49:37 GMT */
 
 typedef struct {
     const char *value;
@@ -25,8 +25,13 @@ typedef struct {
 } retry_row_t;
 
 static const retry_row_t retries[] = {
-    { "7", 7000 }, { " 120\r\n", 120000 }, { "1", 1000 }, { "\t1 \n", 1000 },
-    { "86399", 86399000 }, { "86400", 86400000 }, { "86401", 86400000 },
+    { "7", 7000 },
+    { " 120\r\n", 120000 },
+    { "1", 1000 },
+    { "\t1 \n", 1000 },
+    { "86399", 86399000 },
+    { "86400", 86400000 },
+    { "86401", 86400000 },
     { "999999999999999999999999999999999999999999", 86400000 },
 
     /* RFC 9110's three forms of one second */
@@ -37,17 +42,27 @@ static const retry_row_t retries[] = {
     { "Sun, 06 Nov 1994 08:49:38 GMT", 1000 },
     { "Sat, 31 Dec 1994 23:59:60 GMT", 86400000 },
     { "Tue, 01 Jan 2069 00:00:00 GMT", 86400000 },
-    { "Tuesday, 01-Jan-69 00:00:00 GMT", 86400000 },    /* not 1969 */
+    { "Tuesday, 01-Jan-69 00:00:00 GMT", 86400000 }, /* not 1969 */
 
     /* over, or just now */
-    { "0", -1 }, { "000", -1 }, { "Sun, 06 Nov 1994 08:49:37 GMT", -1 },
+    { "0", -1 },
+    { "000", -1 },
+    { "Sun, 06 Nov 1994 08:49:37 GMT", -1 },
     { "Sunday, 06-Nov-70 08:49:37 GMT", -1 },
     { "Thu, 01 Jan 1970 00:00:00 GMT", -1 },
 
     /* not to be read */
-    { "", -1 }, { "  ", -1 }, { "soon", -1 }, { "-5", -1 }, { "+5", -1 },
-    { "7.5", -1 }, { "7s", -1 }, { "0x10", -1 }, { "7, 8", -1 },
-    { "Sun, 06 Nov 1994 08:49:47", -1 }, { "Sun, 06 Nov 1994 08:49:47 CET", -1 },
+    { "", -1 },
+    { "  ", -1 },
+    { "soon", -1 },
+    { "-5", -1 },
+    { "+5", -1 },
+    { "7.5", -1 },
+    { "7s", -1 },
+    { "0x10", -1 },
+    { "7, 8", -1 },
+    { "Sun, 06 Nov 1994 08:49:47", -1 },
+    { "Sun, 06 Nov 1994 08:49:47 CET", -1 },
     { "Sun, 06 Nov 1994 08:49:47 GMT+1", -1 },
     { "Sun, 06 Foo 1994 08:49:47 GMT", -1 },
     { "Sun, 06 ovD 1994 08:49:47 GMT", -1 },
@@ -61,7 +76,8 @@ static const retry_row_t retries[] = {
     { "Sun, 06 Nov 1994 09:-1:47 GMT", -1 },
     { "Sun, 06 Nov 1994 08:50:-1 GMT", -1 },
     { "Sun, 06 Nov 1969 08:49:47 GMT", -1 },
-    { "06 Nov 1994 08:49:47 GMT", -1 }, { "Sun Nov  6 08:49:47 1994 x", -1 },
+    { "06 Nov 1994 08:49:47 GMT", -1 },
+    { "Sun Nov  6 08:49:47 1994 x", -1 },
     { "Sun Nov  6 08:49:47", -1 },
     { "7777777777777777777777777777777777777777777777777777777777777777777777",
       -1 },
@@ -74,7 +90,7 @@ static void test_retry_after(void **state)
     (void)state;
     for (size_t i = 0; i < RETRIES; i++) {
         int64_t ms = imx_retry_after_ms(retries[i].value,
-                                            strlen(retries[i].value), NOW);
+                                        strlen(retries[i].value), NOW);
 
         if (ms != retries[i].ms) {
             fail_msg("'%s': %ld", retries[i].value, (long)ms);

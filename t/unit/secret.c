@@ -35,8 +35,12 @@ typedef struct {
 static const trim_row_t trims[] = {
     { "abc", 1, "abc", NULL },
     { "abc\r\nsecond\n", 1, "abc", NULL },
-    { "\xef\xbb\xbf" "abc\n", 1, "abc", NULL },
-    { "\xef\xbb\xbf" "abc\n", 0, "abc", NULL },
+    { "\xef\xbb\xbf"
+      "abc\n",
+      1, "abc", NULL },
+    { "\xef\xbb\xbf"
+      "abc\n",
+      0, "abc", NULL },
     { "  abc \t\n", 1, "abc", NULL },
     { "Token abc\n", 1, "abc", NULL },
     { "bearer   abc\n", 1, "abc", NULL },
@@ -53,8 +57,12 @@ static const trim_row_t trims[] = {
     { "Token ", 1, "Token", NULL }, /* only a scheme has a blank behind it */
     { "a\tb", 1, NULL, "control character" },
     { "a\x7f", 0, NULL, "control character" },
-    { "\xff\xfe" "a", 1, NULL, "UTF-16" },
-    { "\xfe\xff" "a", 0, NULL, "UTF-16" },
+    { "\xff\xfe"
+      "a",
+      1, NULL, "UTF-16" },
+    { "\xfe\xff"
+      "a",
+      0, NULL, "UTF-16" },
 };
 
 static void test_trim(void **state)
@@ -137,8 +145,7 @@ static void test_reader(void **state)
     (void)state;
     write_path(files.path, "one\n");
     r = imx_secret_open(&o, NULL);
-    assert_int_equal(imx_secret_poll(r, 0, &s, files.reason),
-                     IMX_SECRET_IDLE);
+    assert_int_equal(imx_secret_poll(r, 0, &s, files.reason), IMX_SECRET_IDLE);
     assert_int_equal(read_now(r, 0, &s), IMX_SECRET_READ);
     assert_string_equal(s->word, "one");
     assert_null(s->ca.data);

@@ -4,13 +4,14 @@
  * Nothing survives a crash, and nothing needs to.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE     /* accept4, strcasestr */
+#define _GNU_SOURCE /* accept4, strcasestr */
 #endif
 
 #include "standin.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -34,13 +35,13 @@ typedef struct {
 
 struct standin {
     int listener, stop[2], port;
-    char *path;                     /* of the unix socket, or NULL */
+    char *path; /* of the unix socket, or NULL */
     pthread_t thread;
-    pthread_mutex_t lock;           /* guards what is below */
+    pthread_mutex_t lock; /* guards what is below */
     step_t steps[STEPS_MAX];
     int count, at;
     int accepts, requests;
-    _Atomic int rate;               /* bytes a ms, 0: no limit */
+    _Atomic int rate; /* bytes a ms, 0: no limit */
     standin_judge_fn judge;
     void *context;
     char head[HEAD_MAX];
@@ -236,7 +237,7 @@ static step_t next_step(standin_t *s)
 static int answer_early(standin_t *s, int fd, const step_t *step)
 {
     if (step->how == STANDIN_DEAF) {
-        return ready(s, -1, 0, -1);     /* until the test ends */
+        return ready(s, -1, 0, -1); /* until the test ends */
     }
     send_all(s, fd, step->text, strlen(step->text));
     if (step->how == STANDIN_EARLY) {
@@ -254,8 +255,8 @@ static void ask_judge(standin_t *s, step_t *step)
     pthread_mutex_unlock(&s->lock);
     if (judge) {
         free(step->text);
-        step->text = strdup(judge(s->context, s->head, s->body, s->len,
-                                  &step->how));
+        step->text = strdup(
+            judge(s->context, s->head, s->body, s->len, &step->how));
     }
 }
 
@@ -270,7 +271,7 @@ static int answer_whole(standin_t *s, int fd, step_t *step)
         return send_slowly(s, fd, step->text);
     }
     if (step->how == STANDIN_HANG) {
-        ready(s, fd, POLLIN, -1);       /* until the client has closed */
+        ready(s, fd, POLLIN, -1); /* until the client has closed */
         return 0;
     }
     if (!send_all(s, fd, step->text, strlen(step->text))) {
@@ -288,8 +289,7 @@ static int answer_request(standin_t *s, int fd)
     step_t step = next_step(s);
     int early = step.how == STANDIN_EARLY || step.how == STANDIN_RESET
                 || step.how == STANDIN_DEAF;
-    int keep = early ? answer_early(s, fd, &step)
-                     : answer_whole(s, fd, &step);
+    int keep = early ? answer_early(s, fd, &step) : answer_whole(s, fd, &step);
 
     free(step.text);
     return keep;
@@ -304,7 +304,7 @@ static void *serve(void *arg)
 
         if (fd < 0) {
             if (errno == EINVAL) {
-                break;                  /* standin_refuse() */
+                break; /* standin_refuse() */
             }
             continue;
         }
@@ -321,7 +321,7 @@ static void *serve(void *arg)
 static void add_step(standin_t *s, standin_how_e how, const char *text)
 {
     assert(s->count < STEPS_MAX);
-    s->steps[s->count++] = (step_t) { how, strdup(text) };
+    s->steps[s->count++] = (step_t){ how, strdup(text) };
 }
 
 static void forget_steps(standin_t *s)
@@ -367,6 +367,23 @@ standin_t *standin_start(const char *socket_path)
     s->path = socket_path ? strdup(socket_path) : NULL;
     s->listener = s->path ? listen_unix(s->path) : listen_tcp(&s->port);
     pthread_mutex_init(&s->lock, NULL);
+    standin_say(s, STANDIN_ANSWER, "HTTP/1.1 204 No Content\r\n\r\n");
+    if (pipe(s->stop) || pthread_create(&s->thread, NULL, serve, s)) {
+        abort();
+    }
+    return s;
+}
+
+standin_t *standin_beside(const standin_t *first)
+{
+    standin_t *s = calloc(1, sizeof(*s));
+
+    s->port = first->port;
+    s->listener = fcntl(first->listener, F_DUPFD_CLOEXEC, 0);
+    fcntl(s->listener, F_SETFL, O_NONBLOCK);    /* whoever comes first */
+    pthread_mutex_init(&s->lock, NULL);
+    s->judge = first->judge;
+    s->context = first->context;
     standin_say(s, STANDIN_ANSWER, "HTTP/1.1 204 No Content\r\n\r\n");
     if (pipe(s->stop) || pthread_create(&s->thread, NULL, serve, s)) {
         abort();
@@ -475,14 +492,15 @@ static void wait_for_second(void)
 
 static const char *say3(standin_influxdb3_t *s, int status, const char *body)
 {
-    snprintf(s->text, sizeof(s->text), "HTTP/1.1 %d x\r\n"
-             "Content-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+    snprintf(s->text, sizeof(s->text),
+             "HTTP/1.1 %d x\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             status, strlen(body), body);
     return s->text;
 }
 
 const char *standin_influxdb3(void *influxdb3, const char *head,
-                              const char *body, size_t len,
-                              standin_how_e *how)
+                              const char *body, size_t len, standin_how_e *how)
 {
     standin_influxdb3_t *s = influxdb3;
     long bad, first, all = count_lines(body, len, &bad, &first);
@@ -507,12 +525,15 @@ const char *standin_influxdb3(void *influxdb3, const char *head,
         return s->text;
     }
     if (!v3) {
-        return say3(s, 400, "{\"error\":\"write buffer error: parsing for "
+        return say3(s, 400,
+                    "{\"error\":\"write buffer error: parsing for "
                     "line protocol failed\"}");
     }
-    snprintf(text, sizeof(text), "{\"error\":\"partial write of line protocol "
+    snprintf(text, sizeof(text),
+             "{\"error\":\"partial write of line protocol "
              "occurred\",\"data\":[{\"line_number\":%ld,\"error_message\":"
-             "\"tab\"}]}", first);
+             "\"tab\"}]}",
+             first);
     return say3(s, 400, text);
 }
 

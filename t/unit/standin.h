@@ -9,23 +9,27 @@
 #include <stddef.h>
 
 typedef enum {
-    STANDIN_ANSWER,     /* read the request, send the text, keep the
+    STANDIN_ANSWER,  /* read the request, send the text, keep the
                            connection unless the text says Connection: close */
-    STANDIN_CLOSE,      /* the same, then close whatever the text says */
-    STANDIN_EARLY,      /* send the text before the body was read, then take
+    STANDIN_CLOSE,   /* the same, then close whatever the text says */
+    STANDIN_EARLY,   /* send the text before the body was read, then take
                            the rest of it and close, as Go's server does */
-    STANDIN_RESET,      /* send the text before the body was read, and close on
+    STANDIN_RESET,   /* send the text before the body was read, and close on
                            it: the client sees a reset */
-    STANDIN_SLOW,       /* send the text byte by byte, 1 ms apart */
-    STANDIN_ENDLESS,    /* send the text, then filler without an end */
-    STANDIN_HANG,       /* read the request, say nothing */
-    STANDIN_DEAF        /* read the head, and nothing more */
+    STANDIN_SLOW,    /* send the text byte by byte, 1 ms apart */
+    STANDIN_ENDLESS, /* send the text, then filler without an end */
+    STANDIN_HANG,    /* read the request, say nothing */
+    STANDIN_DEAF     /* read the head, and nothing more */
 } standin_how_e;
 
 typedef struct standin standin_t;
 
 /* Listens on 127.0.0.1 and a free port, or on a unix socket. */
 standin_t *standin_start(const char *socket_path);
+
+/* Another thread that accepts connections on the same port (TCP only), so that
+ * two can be open at once.  Has the first one's judge; stopped before it. */
+standin_t *standin_beside(const standin_t *first);
 
 /* Ends the thread and every connection; removes the socket. */
 void standin_stop(standin_t *s);
@@ -63,10 +67,10 @@ void standin_ask(standin_t *s, standin_judge_fn judge, void *context);
  * (stored), the others none of a body with a bad one.
  */
 typedef struct {
-    size_t max;     /* bytes; 0: 10 MB */
-    int now;        /* 1: answers at once, as with no_sync=true */
+    size_t max; /* bytes; 0: 10 MB */
+    int now;    /* 1: answers at once, as with no_sync=true */
     _Atomic long stored, refused; /* lines */
-    char text[512]; /* the last answer */
+    char text[512];               /* the last answer */
 } standin_influxdb3_t;
 
 const char *standin_influxdb3(void *influxdb3, const char *head,

@@ -1,0 +1,18 @@
+/*
+ * check.h: what no single directive can see: directives that need or exclude
+ * each other, and whether the files that they name can be used by those who
+ * will read them.
+ * The parent's only thread, when it has read the configuration.
+ */
+#ifndef IMX_CHECK_H
+#define IMX_CHECK_H
+
+#include "httpd.h"
+
+/* Hook check_config, also run by httpd -t: fills in what the other directives
+ * decide, and logs one sentence and returns HTTP_INTERNAL_SERVER_ERROR when
+ * httpd must not start.  It waits for a disk for at most a second. */
+int imx_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                     server_rec *s);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * handler.c owns the question who may switch on a handler of this module.
+ * Entered by the parent while it reads the configuration, and by any thread
+ * that serves a request.
+ * Nothing survives a child but what stands in the configuration.
+ *
+ * In .htaccess files SetHandler, AddHandler and rules of mod_rewrite can set
+ * any handler where AllowOverride has FileInfo, which many hosts give to their
+ * customers.  So it is not asked what set the handler of a request, but whether
+ * SetHandler of the configuration says the same.
+ */
+#include "config/handler.h"
+
+#include "http_log.h"
+
+#include "base/log.h"
+#include "config/schema.h"
+
+#include <stdatomic.h>
+
+APLOG_USE_MODULE(influx_metrics);
+
+static const char *const ours[] = { "influx-metrics", "influx-metrics-write" };
+
+const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler)
+{
+    imx_schema_dir_t *d = dir;
+    apr_size_t i;
+
+    if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) != NULL) {
+        return NULL;
+    }
+    d->handler = "";
+    for (i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (ap_cstr_casecmp(handler, ours[i]) == 0) {
+            d->handler = ours[i];
+        }
+    }
+    return NULL;
+}
+
+int imx_handler_is_set(request_rec *r)
+{
+    static _Atomic int was_said;
+    const char *set = imx_schema_dir(r->per_dir_config)->handler;
+
+    if (set != NULL && strcmp(set, r->handler) == 0) {
+        return 1;
+    }
+    if (atomic_exchange(&was_said, 1) == 0) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, IMX_LOGNO(61) "the "
+                      "handler %s was asked for at %s, but not by SetHandler "
+                      "in httpd's configuration: refused", r->handler, r->uri);
+    }
+    return 0;
+}

@@ -1,0 +1,252 @@
+/*
+ * life.c owns the hooks of a process's life: the parent's start and end, and
+ * those of each child with its monitor.
+ * Entered by the parent's only thread, and by each child's main thread: at its
+ * end also in a signal handler (prefork).
+ * Nothing survives a restart; what does is runtime.c's.
+ */
+#include "server/life.h"
+
+#include "apr_strings.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "mpm_common.h"
+
+#include "base/log.h"
+#include "base/version.h"
+#include "config/config.h"
+#include "config/listener.h"
+#include "config/schema.h"
+#include "deliver/monitor.h"
+#include "record/plan.h"
+#include "record/request.h"
+#include "server/helper.h"
+#include "server/options.h"
+#include "server/runtime.h"
+#include "server/spool_dir.h"
+#include "show/status.h"
+
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* httpd fixes the parameters of hooks. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+APLOG_USE_MODULE(influx_metrics);
+
+static imx_batch_child_t child;
+static imx_monitor_t *monitor;
+static pid_t parent_pid;
+static int generation; /* of this child, as httpd counts */
+
+/* ---- the parent ---- */
+
+/* The parent's last step; also called at each restart, and in children. */
+static apr_status_t parent_ends(void *data)
+{
+    if (getpid() == parent_pid
+        && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_EXITING) {
+        imx_helper_end_server(data);
+    }
+    return APR_SUCCESS;
+}
+
+static const char *where_to(apr_pool_t *p, const imx_influx_options_t *o)
+{
+    if (o->api == IMX_INFLUX_V2) {
+        return apr_psprintf(p, "bucket \"%s\" of organization \"%s\" (API v2)",
+                            o->bucket, o->org);
+    }
+    return apr_psprintf(p, "database \"%s\" (API %s)", o->database,
+                        o->api == IMX_INFLUX_V3 ? "v3" : "v1");
+}
+
+static void say_what_runs(apr_pool_t *p, server_rec *s)
+{
+    const imx_config_t *conf = imx_config_global();
+    const imx_influx_options_t *o = &conf->influx;
+    int ms = conf->interval_ms;
+
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                 IMX_LOGNO(17) "mod_influx_metrics " IMX_VERSION
+                               " sends to %s%s%s, %s, "
+                               "every %s",
+                 o->url, o->unix_socket ? " at the socket " : "",
+                 o->unix_socket ? o->unix_socket : "", where_to(p, o),
+                 ms % 1000 ? apr_psprintf(p, "%d ms", ms)
+                           : apr_psprintf(p, "%d s", ms / 1000));
+    if (imx_listener_is_ours(p, o)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, IMX_LOGNO(18)
+                     "InfluxMetricsServer: %s leads back to this very server, "
+                     "so each delivery would be recorded as a request and "
+                     "delivered again: set InfluxMetrics Off for the place "
+                     "that proxies to InfluxDB, or name InfluxDB itself; what "
+                     "is left at a stop cannot go this way", o->url);
+    }
+}
+
+int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
+                         apr_pool_t *ptemp, server_rec *s)
+{
+    int rv;
+
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return OK; /* httpd reads its files twice at start */
+    }
+    /* Switched off by a graceful restart: what is in the arena is still to be
+     * delivered. */
+    if (!imx_schema_is_used() && !imx_runtime_is_kept(s)) {
+        return OK;
+    }
+    if (imx_config_find_host(pconf, s) != APR_SUCCESS
+        || imx_plan_check(pconf, s, imx_config_global()->hostname)
+               != APR_SUCCESS) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    rv = imx_runtime_prepare(s);
+    if (rv != OK) {
+        return rv;
+    }
+    if (imx_schema_is_used()) {
+        say_what_runs(ptemp, s);
+    }
+    imx_spool_dir_prepare(ptemp, s);
+    imx_spool_dir_remember();
+    imx_children_new_epoch(&imx_runtime_arena()->children);
+    parent_pid = getpid();
+    /* Before httpd's own, which forgets all hooks: drop_privileges. */
+    apr_pool_pre_cleanup_register(pconf, s, parent_ends);
+    return OK;
+}
+
+void imx_life_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
+                           int slot, mpm_child_status state)
+{
+    if (imx_runtime_arena() != NULL && state == MPM_CHILD_EXITED) {
+        imx_arena_died(imx_runtime_arena(), pid);
+    }
+}
+
+/* ---- a child's end ---- */
+
+/* httpd -X is parent and child in one process. */
+static int is_also_parent(void)
+{
+    return getpid() == parent_pid;
+}
+
+/*
+ * Is it left to this child, if it is the last one, to deliver what there is?
+ * Not while the server goes on: a child that is recycled must not wait for
+ * InfluxDB, and another one will come.  Not when the server stops: the parent's
+ * helper does it.  But a restart may have taken the module out, or put a
+ * version in that cannot read this arena; and a parent that was killed does
+ * nothing more.
+ */
+static int is_ours_to_deliver(void)
+{
+    return is_also_parent() || getppid() != parent_pid
+           || ap_scoreboard_image->global->running_generation != generation;
+}
+
+static volatile sig_atomic_t thread_is_left; /* it could not be stopped */
+
+/* What exit() calls first, with the status that httpd tells the parent
+ * (APEXIT_CHILDFATAL ends the server): see child_ends(). */
+static void leave_without_destructors(int status, void *data)
+{
+    if (thread_is_left) {
+        _exit(status);
+    }
+}
+
+/*
+ * A clean-up of pchild that was registered first and so runs last, after all
+ * requests of the child are logged.  prefork runs it in a signal handler.  When
+ * the thread does not end, exit() under it would run destructors of what it
+ * uses: so leave without them.  (httpd -X: its own clean-ups must still run.)
+ */
+static apr_status_t child_ends(void *data)
+{
+    if (!is_ours_to_deliver()) {
+        imx_monitor_leave(monitor);
+    }
+    if (!imx_monitor_stop(monitor) && !is_also_parent()) {
+        thread_is_left = 1;
+#ifndef __GLIBC__
+        _exit(0);
+#endif
+    }
+    return APR_SUCCESS;
+}
+
+/* httpd -X unloads its modules at its end: a thread that is still there must
+ * find its code. */
+static void stay_loaded(void)
+{
+    Dl_info info;
+
+    if (dladdr((void *)&parent_pid, &info) != 0) {
+        /* cppcheck-suppress leakReturnValNotUsed ; it is to stay for ever */
+        (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+}
+
+static void prepare_end(apr_pool_t *pchild)
+{
+    apr_pool_cleanup_register(pchild, NULL, child_ends, apr_pool_cleanup_null);
+    if (is_also_parent()) {
+        stay_loaded();
+        return;
+    }
+#ifdef __GLIBC__
+    /* Now and not in child_ends(), as it takes memory. */
+    on_exit(leave_without_destructors, NULL);
+#endif
+}
+
+/* ---- a child's start ---- */
+
+static apr_status_t start_monitor(server_rec *s)
+{
+    imx_monitor_options_t o = imx_options_get(s, &child);
+
+    /* On the main thread, before there are others: it is not thread-safe with
+     * every libcurl.  Never undone: other modules use libcurl too. */
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    monitor = imx_monitor_create(&o);
+    return monitor != NULL ? imx_monitor_start(monitor)
+                           : APR_FROM_OS_ERROR(errno);
+}
+
+void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    imx_arena_t *a = imx_runtime_arena();
+    imx_children_self_t self;
+    apr_status_t rv;
+
+    if (a == NULL) {
+        return;
+    }
+    if (imx_children_join(&a->children, &self, getpid()) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(34) "no row is "
+                     "free in the table of children: the requests of this "
+                     "child are not recorded, only counted as dropped");
+    }
+    imx_batch_open(&child, &a->batch, &self);
+    imx_request_use(&child, &a->values);
+    imx_status_use(a);
+    ap_mpm_query(AP_MPMQ_GENERATION, &generation);
+    rv = start_monitor(s);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(35) "cannot start "
+                     "the monitor thread: the other children deliver this "
+                     "child's points");
+        return;
+    }
+    prepare_end(pchild);
+}

@@ -1,0 +1,46 @@
+/*
+ * options.c owns what a monitor is told, in a child and in the parent's helper.
+ * Entered by any process's main thread; what the monitor logs comes through
+ * here on the monitor's thread.
+ * Nothing survives the process.
+ */
+#include "server/options.h"
+
+#include "http_log.h"
+
+#include "config/config.h"
+#include "server/runtime.h"
+#include "server/spool_dir.h"
+
+APLOG_USE_MODULE(influx_metrics);
+
+static void log_text(void *context, imx_log_level_e level, const char *text)
+{
+    static const int levels[] = { APLOG_ERR, APLOG_WARNING, APLOG_NOTICE,
+                                  APLOG_INFO, APLOG_DEBUG };
+
+    ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)context, "%s",
+                 text);
+}
+
+imx_monitor_options_t imx_options_get(server_rec *s, imx_batch_child_t *child)
+{
+    const imx_config_t *conf = imx_config_global();
+    imx_monitor_options_t o = {
+        .arena = imx_runtime_arena(),
+        .child = child,
+        .influx = conf->influx,
+        .create_database = conf->create_database,
+        .interval_ms = conf->interval_ms,
+        .shutdown_ms = conf->shutdown_ms,
+        .max_bytes = conf->max_body,
+        .max_lines = conf->max_lines,
+        .spool_dir = conf->spool_dir,
+        .spool_max = conf->spool_max,
+        .log = log_text,
+        .log_context = s
+    };
+
+    imx_spool_dir_before(o.spool_before);
+    return o;
+}
