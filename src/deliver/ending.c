@@ -113,7 +113,6 @@ static void send_all(ending_t *e)
 static void deliver(ending_t *e)
 {
     imx_holder_seal(e->h);
-    imx_pace_try_now(&imx_holder_news(e->h)->board.pace);
     send_all(e);
 }
 
@@ -122,10 +121,13 @@ static void wait_as_before(ending_t *e, int64_t before)
 {
     imx_news_t *news = imx_holder_news(e->h);
 
-    if (imx_news_is_down(news) && news->board.pace.not_before < before) {
-        news->board.pace.not_before = before;
-        imx_news_publish(news);
+    if (!imx_news_is_down(news)) {
+        imx_pace_try_now(&news->board.pace);
     }
+    else if (news->board.pace.not_before < before) {
+        news->board.pace.not_before = before;
+    }
+    imx_news_publish(news);
 }
 
 static void spool_rest(ending_t *e)
