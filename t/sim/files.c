@@ -99,7 +99,7 @@ static int open_node(disk_node_t *node, int flags)
 
 static int open_at(int dir, const char *path, int flags)
 {
-    disk_place_t place;
+    disk_place_t place = { 0 };
     int err = disk_call("open", flags & O_CREAT), fd;
 
     err = err ? err : find_or_not(dir, path, &place);
@@ -353,7 +353,7 @@ int sim_fstat(int fd, struct stat *st)
 
 int sim_fstatat(int dir, const char *path, struct stat *st, int flags)
 {
-    disk_place_t place;
+    disk_place_t place = { 0 };
     int err = disk_call("stat", 0);
 
     (void)flags;
@@ -373,7 +373,7 @@ int sim_lstat(const char *path, struct stat *st)
 
 int sim_faccessat(int dir, const char *path, int how, int flags)
 {
-    disk_place_t place;
+    disk_place_t place = { 0 };
     int err = disk_call("access", 0);
 
     (void)how;
@@ -384,7 +384,7 @@ int sim_faccessat(int dir, const char *path, int how, int flags)
 
 int sim_renameat(int from, const char *old, int to, const char *new)
 {
-    disk_place_t a, b;
+    disk_place_t a = { 0 }, b = { 0 };
     int err = disk_call("rename", 1), missing = find(from, old, &a);
 
     if (missing) {
@@ -406,7 +406,7 @@ int sim_renameat(int from, const char *old, int to, const char *new)
 
 int sim_unlinkat(int dir, const char *name, int flags)
 {
-    disk_place_t place;
+    disk_place_t place = { 0 };
     int err = disk_call("unlink", 1), missing = find(dir, name, &place);
 
     (void)flags;

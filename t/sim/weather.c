@@ -227,7 +227,7 @@ static void bring_file(void *data)
     char name[DISK_NAME], text[LEDGER_LINE_MAX];
     unsigned lines = (unsigned)chance_scale(1, 60), i;
     int is_mixed = chance_percent(30);
-    disk_place_t place;
+    disk_place_t place = { 0 };
     size_t len, at = 0;
 
     (void)data;
