@@ -79,7 +79,7 @@ void ledger_post(sim_process_t *p, uint32_t first, size_t count);
 void ledger_not_before(sim_process_t *p, int64_t began, int64_t asked_ms);
 /* One was taken: it is over. */
 void ledger_taken(int64_t began);
-/* It was not taken, and whether to come again at once is the client's choice. */
+/* It was not taken, and may come again at once. */
 void ledger_failed(void);
 
 /* ---- deaths and files ---- */
