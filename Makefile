@@ -2,6 +2,8 @@
 #   make               the module, build/mod_influx_metrics.so
 #   make install       into httpd's module directory (DESTDIR is heeded)
 #   make clean
+#   make deps          installs what building and testing need (Debian, Ubuntu);
+#                      make alone installs nothing and names what is missing
 # Tests
 #   make check         what a change must pass first, in a few minutes: style,
 #                      gcc and clang without a warning, gcc -fanalyzer, cppcheck,
@@ -13,6 +15,7 @@
 #   make test-restarts, test-holders     a hundred of each
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
+#   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
 #   make format        brings all C into the form that make check wants
@@ -30,7 +33,8 @@
 #                           IMX_PRELOAD=$(cc -print-file-name=libasan.so) \
 #                           prove -It/lib t/status.t
 #
-# Variables: BUILD (build), CC, CFLAGS (-O2 -g), LDFLAGS, APXS, SANITIZE (flags
+# Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
+# LDFLAGS, APXS, SANITIZE (flags
 # of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600), and
 # those of tools/soak.pl.  Tests and benchmarks find the build by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
@@ -41,14 +45,16 @@ CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
-    $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CFLAGS) -I. -Isrc
+    $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
+    -Isrc
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
 # as what they do.  (gcc's way; clang's needs its own linker.)
-HOT = lineproto src/shared/batch src/record/line src/record/request
+HOT = lineproto src/shared/batch src/record/line src/record/marks \
+    src/record/request src/record/source
 LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
@@ -63,11 +69,19 @@ LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
 
-all: deps-build $(MODULE)
+all: $(MODULE)
 
-# Installs what is missing, or names it and stops.
-deps-%:
-	@sh tools/install-deps.sh $*
+# Names what is missing, and installs nothing.
+needs:
+	@APXS="$(APXS)" CC="$(CC)" CPPFLAGS="$(CPPFLAGS)" \
+	    sh tools/install-deps.sh --check build
+
+# Installs what is missing.  A recipe begins with it: as prerequisites, two such
+# steps would run at once under -j.
+DEPS = @sh tools/install-deps.sh
+
+deps:
+	$(DEPS) build test check
 
 $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -80,7 +94,7 @@ $(MOD_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
 	$(CC) $(MOD_CFLAGS) $(LTO_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/unit:
+$(BUILD)/unit: | needs
 	mkdir -p $@
 
 -include $(shell find $(BUILD) -name "*.d" 2>/dev/null)
@@ -128,7 +142,8 @@ PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 # Two jobs or more, unless make was told how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
-test: deps-build deps-test deps-check
+test:
+	$(DEPS) build test check
 	@$(MAKE) --no-print-directory $(JOBS) all units replays check-sources
 	@sh tools/build-influxd.sh >$(BUILD)/influxd2.txt </dev/null || \
 	    cat $(BUILD)/influxd2.txt
@@ -138,7 +153,8 @@ ASAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined \
     -fno-omit-frame-pointer
 TSAN = -fsanitize=thread
 
-test-asan: deps-build deps-test
+test-asan:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/asan \
 	    SANITIZE="$(ASAN)" all units replays
 	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
@@ -151,7 +167,8 @@ TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|i
     $(UNITS:%=t/unit/%.c)))
 TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
 
-test-tsan: deps-build deps-test
+test-tsan:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/tsan \
 	    SANITIZE="$(TSAN)" all units
 	IMX_THREADS_ONLY=1 $(MAKE) --no-print-directory BUILD=build/tsan \
@@ -169,12 +186,14 @@ run-tests:
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $*,$(MOD)),$(MOD_CFLAGS),$(LIB_CFLAGS) \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_%,$*),$(MOD_CFLAGS), \
+    $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
 ANALYZE = $(if $(filter t/% bench/%,$*),,-fanalyzer)
 
-check: deps-build deps-check
+check:
+	$(DEPS) build check
 	@$(MAKE) --no-print-directory $(JOBS) all units check-sources
 	$(PROVE) t/guard-*.t t/unit-*.t
 
@@ -217,48 +236,65 @@ $(BUILD)/check/cppcheck: $(CHECKED_FILES) tools/cppcheck.txt | $(BUILD)/unit
 SOAK_SECONDS ?= 600
 
 # Everything that can happen, at random; see tools/soak.pl.
-soak: deps-build deps-test
+soak:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
 
+# Real engines beside Debian's, which it builds or fetches: minutes, once.
+ENGINES ?= questdb victoria-metrics vmagent telegraf kafka influxd1
+
+test-engines:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory all
+	IMX_ENGINES="$(ENGINES)" $(PROVE) -v t/engines.t
+
 # A hundred graceful restarts under load, a hundred holders killed.
-test-restarts test-holders: deps-build deps-test
+test-restarts test-holders:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory all
 	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
 
 # SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
-httpd-suite: deps-build deps-suite
+httpd-suite:
+	$(DEPS) build suite
 	@$(MAKE) --no-print-directory all
 	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
 	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
 
 # ---- demo and benchmarks ----
 
-demo: deps-build deps-demo
+demo:
+	$(DEPS) build demo
 	@$(MAKE) --no-print-directory all
 	@perl -It/lib tools/demo.pl start
 
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
 
-bench: deps-build deps-bench
+bench:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
 	perl -It/lib bench/bench.pl
 
 # Interleaved with a healthy one: see bench/hung.pl.
-bench-hung: deps-build deps-bench
+bench-hung:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl hung perl -It/lib bench/hung.pl
 
-bench-instructions: deps-build deps-bench
+bench-instructions:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/instructions.pl
 
-bench-cardinality: deps-build deps-test
+bench-cardinality:
+	$(DEPS) build test
 	@$(MAKE) --no-print-directory all
 	IMX_PATHS=400000 $(PROVE) -v t/cardinality.t
 
-bench-fields: deps-build deps-bench
+bench-fields:
+	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
@@ -268,7 +304,8 @@ $(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
-bench-encoder bench-flusher: bench-%: deps-build
+bench-encoder bench-flusher: bench-%:
+	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
 
@@ -299,7 +336,8 @@ $(BUILD)/sim/product-under-test.o: $(SIM_LIB) $(SIM_USES) t/sim/calls.txt
 $(BUILD)/sim/simulate: $(SIM_OBJECTS) $(BUILD)/sim/product-under-test.o
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -pthread
 
-simulate: deps-build
+simulate:
+	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/sim/simulate
 	$(BUILD)/sim/simulate $(if $(V),-v) $(if $(SEED),$(SEED) 1,$(FIRST) $(SEEDS))
 
@@ -338,7 +376,8 @@ $(FUZZERS:%=$(BUILD)/replay/%): $(BUILD)/replay/%: \
 
 replays: $(FUZZERS:%=$(BUILD)/replay/%)
 
-fuzz: deps-clang
+fuzz:
+	$(DEPS) clang
 	@$(MAKE) --no-print-directory $(FUZZERS:%=$(BUILD)/fuzz/%)
 	for name in $(FUZZERS); do \
 	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) \
@@ -359,8 +398,8 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units replays simulate test test-asan test-tsan run-tests soak \
-    test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
+.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
+    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -13,15 +13,14 @@ enum {
     MEASUREMENT = 1, /* escaped in measurements: comma, space */
     KEY = 2,         /* escaped in keys and tag values: , = space */
     STRING = 4,      /* escaped in string fields: " \ */
-    FEED = 8,        /* LF: a space in values */
-    CONTROL = 16,    /* refused in names */
-    HIGH = 32,       /* not ASCII: must be valid UTF-8 */
-    SLASH = 64       /* left off before an escape */
+    FEED = 8,        /* LF: a space in string fields */
+    CONTROL = 16, /* a space in keys and tag values, refused in measurements */
+    HIGH = 32,    /* not ASCII: must be valid UTF-8 */
+    SLASH = 64    /* left off before an escape */
 };
 
-#define IN_MEASUREMENT (MEASUREMENT | FEED | CONTROL | HIGH | SLASH)
-#define IN_NAME (KEY | FEED | CONTROL | HIGH | SLASH)
-#define IN_TAG_VALUE (KEY | FEED | HIGH | SLASH)
+#define IN_MEASUREMENT (MEASUREMENT | CONTROL | HIGH | SLASH)
+#define IN_TAG (KEY | CONTROL | HIGH | SLASH) /* keys of fields, too */
 #define IN_STRING (STRING | FEED | HIGH)
 
 /* clang-format off */
@@ -101,10 +100,22 @@ static size_t put_slashes(imx_lineproto_t *lp, const unsigned char *s,
     while (run < n && s[run] == '\\') {
         run++;
     }
-    if (run == n || !(class_of[s[run]] & mask & (MEASUREMENT | KEY | FEED))) {
+    if (run == n
+        || !(class_of[s[run]] & mask & (MEASUREMENT | KEY | CONTROL))) {
         put_bytes(lp, (const char *)s, run);
     }
     return run;
+}
+
+/* InfluxDB 1 and 2 take control bytes; InfluxDB 3 and InfluxData's decoder, which
+ * Telegraf has, refuse the line.  So in a tag a space stands for one. */
+static void put_control(imx_lineproto_t *lp, unsigned mask)
+{
+    if (mask == IN_MEASUREMENT) {
+        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
+        return;
+    }
+    put_bytes(lp, "\\ ", 2);
 }
 
 /* One byte or sequence that is not copied as it is.  Returns bytes eaten. */
@@ -122,14 +133,11 @@ static size_t put_special(imx_lineproto_t *lp, const unsigned char *s,
         }
         put_bytes(lp, "\xEF\xBF\xBD", 3);
     }
-    else if (class & CONTROL) {
-        imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
-    }
     else if (class & FEED) {
-        if (mask != IN_STRING) {
-            put_char(lp, '\\');
-        }
         put_char(lp, ' ');
+    }
+    else if (class & CONTROL) {
+        put_control(lp, mask);
     }
     else if (class & SLASH) {
         return put_slashes(lp, s, n, mask);
@@ -278,7 +286,7 @@ static void put_key(imx_lineproto_t *lp, const char *s, size_t n)
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_NAME);
         return;
     }
-    put_name(lp, s, n, IN_NAME);
+    put_name(lp, s, n, IN_TAG);
 }
 
 static const char two_digits[] =
@@ -469,8 +477,8 @@ static int put_plain_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
         || (size_t)(lp->limit - p) < key_len + value_len + 2) {
         return 0;
     }
-    if ((copy_plain(p + 1, key, key_len, IN_NAME)
-         | copy_plain(p + key_len + 2, value, value_len, IN_TAG_VALUE))
+    if ((copy_plain(p + 1, key, key_len, IN_TAG)
+         | copy_plain(p + key_len + 2, value, value_len, IN_TAG))
         != 0) {
         return 0;
     }
@@ -498,7 +506,7 @@ void imx_lineproto_tag(imx_lineproto_t *lp, const char *key, size_t key_len,
         put_char(lp, ',');
         put_key(lp, key, key_len);
         put_char(lp, '=');
-        put_escaped(lp, value, value_len, IN_TAG_VALUE);
+        put_escaped(lp, value, value_len, IN_TAG);
     }
 }
 
@@ -514,7 +522,7 @@ void imx_lineproto_tag_value(imx_lineproto_t *lp, const char *value,
         imx_lineproto_fail(lp, IMX_LINEPROTO_BAD_VALUE);
     }
     else {
-        put_escaped(lp, value, value_len, IN_TAG_VALUE);
+        put_escaped(lp, value, value_len, IN_TAG);
     }
 }
 
@@ -752,7 +760,7 @@ static int field_key(imx_lineproto_t *lp, const char *key, size_t len)
         return 0;
     }
     if (may_be_plain_key(key, len) && (size_t)(lp->limit - p) >= len + 2
-        && copy_plain(p + 1, key, len, IN_NAME) == 0) {
+        && copy_plain(p + 1, key, len, IN_TAG) == 0) {
         *p = lp->stage == IMX_LINEPROTO_IN_TAGS ? ' ' : ',';
         p[len + 1] = '=';
         lp->pos += len + 2;

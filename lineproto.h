@@ -20,15 +20,17 @@
  * to end in one.  They are borrowed for the call only.
  *
  * What becomes of a bad part:
- *   - LF in a tag value or string field: a space (one LF a point);
+ *   - a control byte (0x00 to 0x1f, 0x7f) in a key or tag value: a space;
+ *     several engines refuse the line otherwise;
+ *   - LF in a string field: a space (one LF a point); other control bytes stay;
  *   - invalid UTF-8: each bad byte becomes U+FFFD;
  *   - backslashes at the end of a name or tag value, and before a byte in it
  *     that gets an escape, would eat what is behind them and cannot be escaped
  *     themselves: they are left off;
  *   - a tag whose value is empty (or was nothing but backslashes) is left out;
- *   - a measurement or key that is empty, longer than IMX_LINEPROTO_NAME_MAX,
- *     has a control byte, begins with '_', is a key named "time", or is a
- *     measurement that begins with '#' (a comment): IMX_LINEPROTO_BAD_NAME;
+ *   - a measurement or key that is empty, longer than IMX_LINEPROTO_NAME_MAX, or
+ *     begins with '_', a key named "time", a measurement that has a control byte
+ *     or begins with '#' (a comment): IMX_LINEPROTO_BAD_NAME;
  *   - NaN, an infinity, or a value over IMX_LINEPROTO_VALUE_MAX:
  *     IMX_LINEPROTO_BAD_VALUE.
  *

@@ -10,6 +10,7 @@
 
 #include "config/check.h"
 #include "config/config.h"
+#include "record/marks.h"
 #include "record/request.h"
 #include "server/life.h"
 #include "config/schema.h"
@@ -34,13 +35,16 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(imx_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(imx_life_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
+    /* First: the next one may already read the body. */
+    ap_hook_post_read_request(imx_request_post_read, NULL, NULL,
+                              APR_HOOK_REALLY_FIRST);
     /* Last: what comes after it is the handler. */
-    ap_hook_insert_filter(imx_request_insert_filter, NULL, NULL,
+    ap_hook_insert_filter(imx_marks_insert_filter, NULL, NULL,
                           APR_HOOK_REALLY_LAST);
     /* Last: time that other loggers take is part of the request. */
     ap_hook_log_transaction(imx_request_log, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(imx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    imx_request_register_filters();
+    imx_marks_register_filters();
 }
 
 module AP_MODULE_DECLARE_DATA influx_metrics_module = {

@@ -122,6 +122,10 @@ my @wrong = (
     [InfluxMetricsTag => 'a "%{REQUEST_URI"', qr/expression/],
     [InfluxMetricsTag => 'a %{NO_SUCH_VARIABLE}', qr/expression/],
     [InfluxMetricsTag => 'a %{no:such}', qr/expression/],
+    [InfluxMetricsTag => qq{a "b\tc"}, qr/control/],
+    [InfluxMetricsTag => "a b\x01c", qr/control/],
+    [InfluxMetricsTag => "a b\x7f", qr/control/],
+    [InfluxMetricsTag => 'a expr=%{REQUEST_URI}', qr/without "expr="/],
     [InfluxMetricsField => '', qr/argument/],
     [InfluxMetricsField => 'a int', qr/argument/],
     [InfluxMetricsField => 'a int 1 2', qr/argument/],
@@ -141,11 +145,15 @@ my @wrong = (
     [InfluxMetricsField => 'a float 1e999', qr/a number/],
     [InfluxMetricsField => 'a bool maybe', qr/true, false, on, off/],
     [InfluxMetricsField => 'a int %{no:such}', qr/expression/],
+    [InfluxMetricsField => 'a int "expr=%{resp:X-Items}"',
+        qr/without "expr="/],
     [InfluxMetricsRoute => 'a', qr/argument/],
     [InfluxMetricsRoute => 'a ^/ b', qr/argument/],
     [InfluxMetricsRoute => '"" ^/', qr/argument/],
     [InfluxMetricsRoute => 'n' x 256 . ' ^/', qr/1 to 255 bytes/],
     [InfluxMetricsRoute => 'a ^/(', qr/regular expression/],
+    [InfluxMetricsRoute => '^/api/ api', qr/NAME REGEX/],
+    [InfluxMetricsRoute => '\.php$ php', qr/NAME REGEX/],
     [InfluxMetricsTagLimit => '0', qr/1 to 100000/],
     [InfluxMetricsTagLimit => '100001', qr/1 to 100000/],
     [InfluxMetricsTagLimit => '-1', qr/1 to 100000/],
@@ -165,6 +173,8 @@ my @wrong = (
     [InfluxMetricsSample => '0.1 slow=', qr/1ms to 24h/],
     [InfluxMetricsSample => '0.1 slow=0', qr/1ms to 24h/],
     [InfluxMetricsSample => '0.1 slow=25h', qr/1ms to 24h/],
+    [InfluxMetricsSample => '0.1 slow=500', qr/such as slow=500ms or slow=2s/],
+    [InfluxMetricsSample => '0.1 slow=1', qr/such as slow=500ms or slow=2s/],
     [InfluxMetricsSample => '0.1 slow=1s errors errors', qr/argument/],
     [InfluxMetricsUnsetHeader => '', qr/argument/],
     [InfluxMetricsUnsetHeader => '""', qr/header/],
@@ -345,6 +355,26 @@ for my $right (
     my $shown = $right =~ s/\n/; /gr =~ s/\Q$dir\E/DIR/gr;
     ok($ok, "passes: $shown") or diag $text;
     is_deeply([said($text)], [], 'without a word');
+}
+
+# Secrets: is what stands in the file one?
+for my $case (["\n", qr/first line|empty/], ["s\0e\0c\0", qr/UTF-16|NUL|byte|control|character/],
+    ["\xff\xfes\0e\0", qr/UTF-16|byte|character/], ["se\x01cret\n", qr/byte|control|character/]) {
+    my ($content, $says) = @$case;
+    my $file = $h->secret('content', $content);
+    for my $conf ("$bucket\nInfluxMetricsTokenFile $file",
+        "InfluxMetricsUser u\nInfluxMetricsPasswordFile $file") {
+        my ($ok, $text) = configtest($conf);
+        my ($name) = $conf =~ /(\w+File)/;
+        my $shown = $content =~ s/([^ -~])/sprintf '\\x%02x', ord $1/ger;
+        ok(!$ok, "$name: a file with $shown stops httpd -t");
+        like($text, qr/$name: \Q$file\E.*$says/, "$name: says why");
+    }
+}
+for my $content ("\xef\xbb\xbfsecret\n", "  secret \r\n", "Token secret\n") {
+    my $file = $h->secret('content', $content);
+    my ($ok, $text) = configtest("$bucket\nInfluxMetricsTokenFile $file");
+    ok($ok, 'a token that can be trimmed passes') or diag $text;
 }
 
 # Secrets: who can read them?

@@ -11,11 +11,11 @@ use Test::More;
 chdir top() or die top() . ": $!";
 
 my @allowed = (
-    [qr{^src/shared/(?:arena|batch)\.c$}, 'when the arena was made'],
+    [qr{^src/shared/(?:arena|batch|snapshot)\.c$}, 'when the arena was made'],
     [qr{^src/record/(?:request|marks)\.c$}, 'the time of a point'],
     [qr{^src/deliver/(?:influx|reply|headers)\.c$},
         'Retry-After can be a date'],
-    [qr{^src/deliver/monitor\.c$}, 'last_flush of the status page'],
+    [qr{^src/deliver/(?:monitor|news)\.c$}, 'last_flush of the status page'],
     [qr{^src/deliver/(?:spool|spool_names|spool_dir)\.c$},
         'names of files in the spool'],
     [qr{^src/shared/snapshot\.c$},

@@ -396,16 +396,17 @@ subtest 'no directive in .htaccess' => sub {
 };
 
 subtest 'no member is forgotten' => sub {
-    my $text = slurp(top() . '/schema.h') =~ s{/\*.*?\*/}{}gsr;
-    my %not_merged = map { $_ => 1 } qw(usual_dir usual_plan is_passing);
-    my %tested = map { $_ => 1 } map { split ' ', $_->{member} }
-        @cases, @of_servers;
+    my $text = slurp(top() . '/src/config/schema.h') =~ s{/\*.*?\*/}{}gsr;
+    my %not_merged = map { $_ => 1 } qw(usual_plan is_passing);
+    # The handler of a place is in no point: t/htaccess.t.
+    my %tested = map { $_ => 1 } 'handler',
+        map { split ' ', $_->{member} } @cases, @of_servers;
     for my $type (qw(imx_schema_dir_t imx_schema_server_t)) {
         my ($body) = $text =~ /typedef struct \{([^{}]*)\} \Q$type\E;/
             or die "no $type in schema.h";
         my @members = map { s/^.*?(\*?\w+(?:, \w+)*)$/$1/sr =~ /(\w+)/g }
             split /;\s*/, $body;
-        cmp_ok(scalar @members, '>', 3, "$type has members");
+        cmp_ok(scalar @members, '>=', 3, "$type has members");
         is_deeply([grep { !$tested{$_} && !$not_merged{$_} } @members], [],
             "each of $type is tested") or diag "@members";
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The sets of tag values and the map of pairs: t/unit/values.c.
+# The sets of tag values: t/unit/values.c.
 use strict;
 use warnings;
 

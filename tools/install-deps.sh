@@ -1,7 +1,8 @@
 #!/bin/sh
 #
-# install-deps.sh GROUP...: installs what a group of make targets needs and
-# this machine lacks.  Says nothing and changes nothing when nothing is missing.
+# install-deps.sh [--check] GROUP...: installs what a group of make targets needs
+# and this machine lacks.  Says nothing and changes nothing when nothing is
+# missing.  With --check it installs nothing: it names what is missing and fails.
 #
 #   build   the module                     test    make test
 #   demo    make demo                      bench   make bench
@@ -26,7 +27,9 @@ packages=
 commands=
 want_go=
 want_clang=
-[ $# -gt 0 ] || die "usage: install-deps.sh" \
+check=
+[ "${1:-}" != --check ] || { check=1; shift; }
+[ $# -gt 0 ] || die "usage: install-deps.sh [--check]" \
     "build|test|check|demo|bench|clang|suite..."
 for group; do
     case $group in
@@ -35,7 +38,8 @@ for group; do
         commands="$commands gcc make apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl curl nghttp2-client bindfs"
+            pkg-config openssl curl nghttp2-client bindfs
+            libapache2-mod-security2 libapache2-mod-perl2"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl bindfs" ;;
     demo)
@@ -145,6 +149,28 @@ install_packages() {
         $sudo a2dismod -q wsgi
     fi
 }
+
+# By what works, not by packages: httpd may be of one's own making.
+if [ -n "$check" ]; then
+    missing=
+    for name in $commands; do
+        case $name in
+        gcc) name=${CC:-cc} ;;
+        apxs) name=${APXS:-apxs} ;;
+        esac
+        # ${CC} can be a command with words behind it.
+        command -v "${name%% *}" >/dev/null || missing="$missing $name"
+    done
+    for header in zlib.h curl/curl.h; do
+        echo "#include <$header>" |
+            ${CC:-cc} ${CPPFLAGS:-} -E - >/dev/null 2>&1 ||
+            missing="$missing $header"
+    done
+    [ -z "$missing" ] || die "these are missing:$missing. On Debian and" \
+        "Ubuntu \`make deps' installs what building and testing need; for" \
+        "this step: apt-get install $(echo $packages)"
+    exit 0
+fi
 
 if ! is_debian; then
     missing=

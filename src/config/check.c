@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "config/listener.h"
 #include "config/schema.h"
+#include "deliver/secret.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -161,10 +162,14 @@ static int become_child(void)
     return 0;
 }
 
-/* What is wrong with a file for the one who is asked, or NULL. */
-static const char *fault_of(const imx_config_file_t *file, struct stat *info)
+/* What is wrong with a file for the one who is asked, or NULL.  reason:
+ * IMX_INFLUX_REASON_MAX bytes. */
+static const char *fault_of(const imx_config_file_t *files, int i,
+                            struct stat *info, char *reason)
 {
-    if (stat(file->path, info) != 0) {
+    const char *path = files[i].path;
+
+    if (stat(path, info) != 0) {
         return strerror(errno);
     }
     if (!S_ISREG(info->st_mode)) {
@@ -173,7 +178,14 @@ static const char *fault_of(const imx_config_file_t *file, struct stat *info)
     if (info->st_size == 0) {
         return "it is empty";
     }
-    return access(file->path, R_OK) != 0 ? strerror(errno) : NULL;
+    if (access(path, R_OK) != 0) {
+        return strerror(errno);
+    }
+    if ((i == IMX_FILE_TOKEN || i == IMX_FILE_PASSWORD)
+        && imx_secret_check(path, i == IMX_FILE_TOKEN, reason) != 0) {
+        return reason;
+    }
+    return NULL;
 }
 
 /*
@@ -183,6 +195,7 @@ static const char *fault_of(const imx_config_file_t *file, struct stat *info)
 static int look_at_files(void *context, char *text)
 {
     const imx_config_file_t *files = context;
+    char reason[IMX_INFLUX_REASON_MAX] = "";
     int i, e = become_child();
     const char *fault;
     struct stat info;
@@ -192,7 +205,7 @@ static int look_at_files(void *context, char *text)
         if (files[i].path == NULL) {
             continue;
         }
-        fault = e != 0 ? strerror(e) : fault_of(&files[i], &info);
+        fault = e != 0 ? strerror(e) : fault_of(files, i, &info, reason);
         if (fault != NULL) {
             snprintf(text, IMX_ERRAND_TEXT, "%s", fault);
             return i + 1;

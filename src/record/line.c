@@ -1,220 +1,53 @@
 /*
- * line.c owns the values of built-in tags and fields beyond the usual ones, and
- * the evaluation of the administrator's own.
+ * line.c owns the writing of a line: which part comes when, and how a value of
+ * each type stands there.
  * Entered by any thread of a child, when a request is logged.
  * Nothing survives a child.
+ *
+ * A line is put together without a check on the way but for what can be long.
+ * So the long parts end before LINE_LONG, and the rest, which has a bound, fits
+ * behind them.
  */
 #include "record/line.h"
 
 #include "apr_siphash.h"
-#include "apr_strings.h"
-#include "http_core.h"
 #include "http_log.h"
-#include "http_protocol.h"
-#include "mod_ssl.h"
-#include "scoreboard.h"
 
+#include "base/log.h"
+#include "config/typed.h"
 #include "lineproto.h"
+#include "record/source.h"
 
-#include <unistd.h>
+#include <stdatomic.h>
+#include <time.h>
 
-#define METHOD_MAX 64 /* bytes; longer ones are OTHER */
-#define TRACE_ID_LEN 32
+APLOG_USE_MODULE(influx_metrics);
+
 #define NUMBER_ROOM IMX_LINEPROTO_NUMBER_MAX
+#define NUMBERS_MAX (4 * NUMBER_ROOM)
+#define CONSTANTS_MAX 256 /* bytes of names, separators and sample_rate */
+#define LINE_LONG \
+    (IMX_BATCH_LINE_MAX - NUMBERS_MAX - CONSTANTS_MAX - IMX_PLAN_PAD)
+_Static_assert(IMX_PLAN_CONSTANT_MAX + 2048 <= LINE_LONG,
+               "what is constant leaves room for the rest");
 
-char imx_line_status[IMX_LINE_STATUS_MAX + 1][4];
 static const imx_values_t *values;
-static APR_OPTIONAL_FN_TYPE(ssl_var_lookup) * ssl_lookup;
-static pid_t this_pid;
 
 void imx_line_child_init(const imx_values_t *shared)
 {
-    int status;
-
     values = shared;
-    this_pid = getpid();
-    ssl_lookup = APR_RETRIEVE_OPTIONAL_FN(ssl_var_lookup);
-    for (status = 0; status <= IMX_LINE_STATUS_MAX; status++) {
-        apr_snprintf(imx_line_status[status], sizeof imx_line_status[status],
-                     "%03d", status);
-    }
 }
 
-/* ---- what a request has ---- */
-
-const char *imx_line_method(const request_rec *r)
+static char *put(char *p, const char *bytes, apr_size_t len)
 {
-    return r->method == NULL || r->method_number == M_INVALID
-                   || strlen(r->method) > METHOD_MAX
-               ? "OTHER"
-               : r->method;
+    memcpy(p, bytes, len);
+    return p + len;
 }
 
-static const char *status_class(const request_rec *r)
-{
-    static const char *const classes[] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
-    int i = r->status / 100 - 1;
+#define PUT(p, text) put((p), (text), sizeof(text) - 1)
 
-    return i >= 0 && i < 5 ? classes[i] : "other";
-}
-
-/* A client may write any number behind HTTP/1. */
-static const char *protocol(const request_rec *r)
-{
-    switch (r->proto_num) {
-    case HTTP_VERSION(0, 9):
-        return "HTTP/0.9";
-    case HTTP_VERSION(1, 0):
-        return "HTTP/1.0";
-    case HTTP_VERSION(1, 1):
-        return "HTTP/1.1";
-    case HTTP_VERSION(2, 0):
-        return "HTTP/2.0";
-    default:
-        return "other";
-    }
-}
-
-/* Its marks are made then (request.c). */
-static int has_met_handler(const request_rec *first)
-{
-    return ap_get_module_config(first->request_config, &influx_metrics_module)
-           != NULL;
-}
-
-/* httpd takes the handler away when it has run and had been found by the type
- * of the content. */
-static const char *handler(const request_rec *r, const request_rec *first)
-{
-    if (r->handler != NULL) {
-        return r->handler;
-    }
-    return has_met_handler(first) ? "default-handler" : NULL;
-}
-
-/* The path that was asked for, decoded: httpd does that in place, and what a
- * DirectoryIndex or RewriteRule makes of it goes to r->uri only. */
-static const char *path(const request_rec *first)
-{
-    return first->parsed_uri.path ? first->parsed_uri.path : first->uri;
-}
-
-static const char *route(const imx_plan_t *plan, const request_rec *first)
-{
-    const apr_array_header_t *routes = plan->server->routes;
-    const char *text = path(first);
-    int i;
-
-    for (i = 0; routes != NULL && text != NULL && i < routes->nelts; i++) {
-        const imx_route_t *route = &APR_ARRAY_IDX(routes, i, imx_route_t);
-
-        if (ap_regexec(route->regex, text, 0, NULL, 0) == 0) {
-            return route->name;
-        }
-    }
-    return "unmatched";
-}
-
-/*
- * The server behind mod_proxy, as scheme and authority: a member of a balancer
- * by the name that mod_proxy_balancer leaves in the environment, the socket of
- * a SetHandler by its note, else what r->filename says
- * ("proxy:http://HOST:PORT/path").
- */
-static const char *backend_of(request_rec *r)
-{
-    const char *member = apr_table_get(r->subprocess_env,
-                                       "BALANCER_WORKER_NAME");
-    const char *socket = apr_table_get(r->notes, "uds_path");
-    const char *url, *end;
-
-    if (member != NULL) {
-        return member;
-    }
-    if (r->filename == NULL || strncmp(r->filename, "proxy:", 6) != 0) {
-        return NULL;
-    }
-    if (socket != NULL) {
-        return apr_pstrcat(r->pool, "unix:", socket, NULL);
-    }
-    url = r->filename + 6;
-    end = strstr(url, "://");
-    end = end != NULL ? strchr(end + 3, '/') : NULL;
-    return end != NULL ? apr_pstrmemdup(r->pool, url, (apr_size_t)(end - url))
-                       : url;
-}
-
-/* Of the last request that went to one: when a backend fails, an ErrorDocument
- * may have followed. */
-static const char *backend(request_rec *last)
-{
-    const char *found = NULL;
-
-    for (; last != NULL && found == NULL; last = last->prev) {
-        found = backend_of(last);
-    }
-    return found;
-}
-
-/* A name that was refused is no user, nor is one that could not be looked up:
- * httpd has it there before it knows. */
-static const char *user(const request_rec *first, const request_rec *last)
-{
-    const char *name = last->user != NULL ? last->user : first->user;
-    int is_claim = last->status == HTTP_UNAUTHORIZED
-                   || (last->status == HTTP_INTERNAL_SERVER_ERROR
-                       && !has_met_handler(first));
-
-    return is_claim ? NULL : name;
-}
-
-static const char *builtin_tag(const imx_plan_t *plan, imx_tag_e tag,
-                               request_rec *first, request_rec *last)
-{
-    switch (tag) {
-    case IMX_TAG_BACKEND:
-        return backend(last);
-    case IMX_TAG_HANDLER:
-        return handler(last, first);
-    case IMX_TAG_METHOD:
-        return imx_line_method(first);
-    case IMX_TAG_PROTOCOL:
-        return protocol(first);
-    case IMX_TAG_ROUTE:
-        return route(plan, first);
-    case IMX_TAG_SCHEME:
-        return ap_http_scheme(first);
-    case IMX_TAG_STATUS:
-        return imx_line_status[(unsigned)last->status <= IMX_LINE_STATUS_MAX
-                                   ? last->status
-                                   : 0];
-    case IMX_TAG_STATUS_CLASS:
-        return status_class(last);
-    case IMX_TAG_USER:
-        return user(first, last);
-    case IMX_TAG_VHOST_PORT:
-        return apr_itoa(first->pool, first->connection->local_addr->port);
-    default:
-        return NULL; /* constant ones are in the plan */
-    }
-}
-
-/* NULL: there is no value. */
-static inline const char *evaluate(const imx_own_t *own, request_rec *r)
-{
-    const char *err;
-    const char *text = ap_expr_str_exec(r, own->expr, &err);
-
-    if (text == NULL) { /* an error */
-        imx_values_left_out(values);
-        return NULL;
-    }
-    return *text != '\0' ? text : NULL;
-}
-
-/* ---- tags ---- */
-
-/* Most keys are short; behind p there are IMX_PLAN_PAD bytes (see line.h). */
+/* Most keys are short, and behind p there are IMX_PLAN_PAD bytes that may be
+ * written over. */
 static inline char *put_text(char *p, const imx_plan_text_t *text)
 {
     memcpy(p, text->bytes, IMX_PLAN_PAD);
@@ -229,21 +62,83 @@ static apr_size_t room(const char *p, const char *end)
     return p < end ? (apr_size_t)(end - p) : 0;
 }
 
-/* Is this value one of those that the tag may have? */
-static int is_admitted(unsigned guard, const char *value, apr_size_t len)
+/* ---- values that are left out ---- */
+
+#define SAY_EVERY 3600 /* s, for each name in each child */
+#define NO_ROOM "the line has no room for it"
+
+/* Is a message due?  The first loss is told, then one an hour. */
+static int is_due(imx_own_loss_t *loss)
 {
-    return imx_values_admit(values, guard,
+    struct timespec now;
+    apr_int64_t said = loss->said;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (said == 0 || now.tv_sec - said >= SAY_EVERY)
+           && atomic_compare_exchange_strong(&loss->said, &said,
+                                             now.tv_sec + 1);
+}
+
+/* Never the value itself, nor anything else that a client has sent. */
+__attribute__((noinline, cold)) static void left_out(
+    const imx_facts_t *f, const imx_plan_item_t *item, const char *why)
+{
+    const imx_own_t *own = item->own;
+    unsigned count;
+
+    imx_values_left_out(values);
+    if (own == NULL || own->loss == NULL) {
+        return;
+    }
+    count = ++own->loss->count;
+    if (is_due(own->loss)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, f->first->server,
+                     IMX_LOGNO(90) "%s %s is missing in points: %s (%u in this "
+                     "child so far, and no further message on it for an hour)",
+                     own->type == IMX_TYPE_TAG ? "tag" : "field", own->name,
+                     why, count);
+    }
+}
+
+static const char *why_not_type(imx_type_e type)
+{
+    static const char *const texts[] = {
+        "what its expression gives is no whole number",
+        "what its expression gives is no number", NO_ROOM,
+        "what its expression gives is no bool", NO_ROOM
+    };
+
+    return texts[type];
+}
+
+/* What an own one says for this request; NULL: nothing. */
+static inline const char *evaluate(const imx_facts_t *f,
+                                   const imx_plan_item_t *item)
+{
+    const char *text = imx_source_own(item->own, f->last);
+
+    if (text == NULL) {
+        left_out(f, item, "its expression failed");
+    }
+    return text;
+}
+
+/* ---- tags ---- */
+
+/* Is this value one of those that the tag may have? */
+static int is_admitted(unsigned number, const char *value, apr_size_t len)
+{
+    return imx_values_admit(values, number,
                             apr_siphash24(value, len, imx_values_key(values)));
 }
 
-/* The tag, or nothing if it has no value or does not fit. */
-static char *put_guarded_tag(char *p, char *end, const imx_plan_item_t *item,
-                             const char *value)
+static char *put_limited_tag(char *p, char *end, const imx_facts_t *f,
+                             const imx_plan_item_t *item, const char *value)
 {
-    apr_size_t len = imx_schema_cut(value, strlen(value), IMX_VALUE_MAX);
+    apr_size_t len = imx_typed_cut(value, strlen(value), IMX_VALUE_MAX);
     imx_lineproto_t lp;
 
-    if (!is_admitted(item->guard, value, len)) {
+    if (!is_admitted(item->limited, value, len)) {
         value = "other";
         len = strlen(value);
     }
@@ -251,7 +146,7 @@ static char *put_guarded_tag(char *p, char *end, const imx_plan_item_t *item,
     imx_lineproto_encoded(&lp, item->key.bytes, item->key.len);
     imx_lineproto_tag_value(&lp, value, len);
     if (imx_lineproto_error(&lp) != IMX_LINEPROTO_OK) {
-        imx_values_left_out(values);
+        left_out(f, item, NO_ROOM);
         return p;
     }
     return imx_lineproto_length(&lp) > item->key.len
@@ -259,230 +154,110 @@ static char *put_guarded_tag(char *p, char *end, const imx_plan_item_t *item,
                : p;
 }
 
-/* One of the few values of a built-in tag, in which nothing needs an escape, or
- * a route. */
-static char *put_tag(char *p, char *end, const imx_plan_item_t *item,
-                     const char *value)
+/* Without a limit are a route and the few values of a built-in tag, in which
+ * nothing needs an escape. */
+static char *put_tag(char *p, char *end, const imx_facts_t *f,
+                     const imx_plan_item_t *item, const char *value)
 {
-    apr_size_t len = strlen(value);
+    apr_size_t len;
 
-    if (item->guard != IMX_NOT_GUARDED) {
-        return put_guarded_tag(p, end, item, value);
+    if (item->limited != IMX_NOT_LIMITED) {
+        return put_limited_tag(p, end, f, item, value);
     }
+    len = strlen(value);
     if (room(p, end) < item->key.len + len) {
-        imx_values_left_out(values);
+        left_out(f, item, NO_ROOM);
         return p;
     }
-    p = put_text(p, &item->key);
-    memcpy(p, value, len);
-    return p + len;
+    return put(put_text(p, &item->key), value, len);
 }
 
-char *imx_line_put_tags(char *p, char *end, const imx_plan_t *plan,
-                        request_rec *first, request_rec *last)
+/* From the measurement to the last tag that is not constant; the plan's lead
+ * follows. */
+static char *put_tags(char *p, char *end, const imx_plan_t *plan,
+                      const imx_facts_t *f)
 {
     int i;
 
     end -= plan->constant_len;
     for (i = 0; i < plan->tag_count; i++) {
         const imx_plan_item_t *item = &plan->tags[i];
-        const char *value;
+        const char *value = item->own != NULL ? evaluate(f, item)
+                                              : item->getter.text(f);
 
-        value = item->own != NULL
-                    ? evaluate(item->own, last)
-                    : builtin_tag(plan, (imx_tag_e)item->builtin, first, last);
         p = put_text(p, &item->before);
         end += item->before.len;
-        if (value != NULL) {
-            p = put_tag(p, end, item, value);
+        if (value != NULL && *value != '\0') {
+            p = put_tag(p, end, f, item, value);
         }
     }
     return p;
 }
 
+/* ---- the usual tags and fields ---- */
+
+__attribute__((noinline)) static char *put_usual_tags(
+    char *p, const imx_plan_t *plan, const request_rec *first,
+    const request_rec *last)
+{
+    const char *method = imx_source_method(first);
+    unsigned status = (unsigned)last->status;
+
+    p = put(p, plan->head.bytes, plan->head.len);
+    p = put(p, method, strlen(method));
+    p = put(p, plan->tail.bytes, plan->tail.len);
+    return put(p,
+               imx_source_status[status <= IMX_SOURCE_STATUS_MAX ? status : 0],
+               3);
+}
+
+/* All up to the value of request_time; most requests are a GET with 200. */
+static inline char *put_usual_beginning(char *p, const imx_plan_t *plan,
+                                        const imx_facts_t *f)
+{
+    const char *method = f->first->method;
+
+    /* HEAD has GET's number, and so has a request without a method. */
+    if (f->last->status == HTTP_OK && f->first->method_number == M_GET
+        && method != NULL && *method == 'G') {
+        return put(p, plan->get_ok.bytes, plan->get_ok.len);
+    }
+    p = put_usual_tags(p, plan, f->first, f->last);
+    return put(p, plan->lead.bytes, plan->lead.len);
+}
+
+/* ",application_time=..,bytes_sent=..", behind request_time. */
+static inline __attribute__((always_inline)) char *put_usual_fields(
+    char *p, const imx_facts_t *f)
+{
+    p = imx_lineproto_write_seconds(p, f->request_time);
+    if (f->met_handler) {
+        p = PUT(p, ",application_time=");
+        p = imx_lineproto_write_seconds(p, f->application_time);
+    }
+    p = PUT(p, ",bytes_sent=");
+    return imx_lineproto_write_int(p, f->bytes_sent);
+}
+
 /* ---- fields ---- */
-
-static const char *header(const request_rec *r, const char *name)
-{
-    return apr_table_get(r->headers_in, name);
-}
-
-/* The second part of traceparent (https://www.w3.org/TR/trace-context/, 3.2):
- * 32 hexadecimal digits in lower case, not all of them zero. */
-static const char *trace_id(request_rec *r)
-{
-    const char *parent = header(r, "traceparent");
-
-    if (parent == NULL || strlen(parent) < 3 + TRACE_ID_LEN + 1
-        || parent[2] != '-' || parent[3 + TRACE_ID_LEN] != '-'
-        || strspn(parent + 3, "0123456789abcdef") != TRACE_ID_LEN
-        || strspn(parent + 3, "0") == TRACE_ID_LEN) {
-        return NULL;
-    }
-    return apr_pstrmemdup(r->pool, parent + 3, TRACE_ID_LEN);
-}
-
-/* As %L in an ErrorLogFormat, so that both can be brought together. */
-static const char *connection_id(const request_rec *r)
-{
-    conn_rec *c = r->connection->master ? r->connection->master
-                                        : r->connection;
-
-    if (c->log_id == NULL) {
-        ap_run_generate_log_id(c, NULL, &c->log_id);
-    }
-    return c->log_id;
-}
-
-static const char *tls_version(request_rec *r)
-{
-    char name[] = "SSL_PROTOCOL";
-
-    return ssl_lookup != NULL
-               ? ssl_lookup(r->pool, r->server, r->connection, r, name)
-               : NULL;
-}
-
-/* Requests before this one on its connection.  httpd has counted this one, too,
- * if the connection goes on (ap_set_keepalive()).  What mod_http2 has there for
- * a stream is not its number. */
-static apr_int64_t keepalive(const conn_rec *c)
-{
-    return c->master != NULL
-               ? IMX_LINE_ABSENT
-               : c->keepalives - (c->keepalive == AP_CONN_KEEPALIVE);
-}
-
-/* The number of the thread in httpd's scoreboard. */
-static apr_int64_t thread(const request_rec *r)
-{
-    const worker_score *score =
-        r->connection->sbh != NULL
-            ? ap_get_scoreboard_worker(r->connection->sbh)
-            : NULL;
-
-    return score != NULL ? score->thread_num : IMX_LINE_ABSENT;
-}
-
-/* ---- how fields are written ---- */
-
-typedef struct {
-    char *end;
-    request_rec *first, *last;
-    const imx_line_facts_t *facts;
-} source_t;
-
-/* Numbers, ABSENT when there is none; times in ns. */
-static apr_int64_t builtin_number(imx_field_e field, const source_t *s)
-{
-    const imx_line_facts_t *f = s->facts;
-
-    switch (field) {
-    case IMX_FIELD_REQUEST_TIME:
-        return f->request_time;
-    case IMX_FIELD_APPLICATION_TIME:
-        return f->application_time;
-    case IMX_FIELD_SERVER_TIME:
-        return f->server_time;
-    case IMX_FIELD_INPUT_TIME:
-        return f->input_time;
-    case IMX_FIELD_OUTPUT_TIME:
-        return f->output_time;
-    case IMX_FIELD_TTFB:
-        return f->ttfb;
-    case IMX_FIELD_BYTES_SENT:
-        return s->last->header_only ? 0 : s->last->bytes_sent;
-    case IMX_FIELD_BYTES_RECEIVED:
-        return f->bytes_received;
-    case IMX_FIELD_KEEPALIVE:
-        return keepalive(s->first->connection);
-    case IMX_FIELD_PID:
-        return this_pid;
-    case IMX_FIELD_THREAD:
-        return thread(s->first);
-    default:
-        return IMX_LINE_ABSENT;
-    }
-}
-
-static const char *builtin_string(imx_field_e field, const source_t *s)
-{
-    switch (field) {
-    case IMX_FIELD_CLIENT:
-        return s->first->useragent_ip;
-    case IMX_FIELD_CONNECTION_ID:
-        return connection_id(s->first);
-    case IMX_FIELD_QUERY: /* a RewriteRule changes first->args */
-        return s->first->parsed_uri.query;
-    case IMX_FIELD_REFERER:
-        return header(s->first, "Referer");
-    case IMX_FIELD_REQUEST_ID:
-        return apr_table_get(s->last->subprocess_env, "UNIQUE_ID");
-    case IMX_FIELD_TLS_VERSION:
-        return tls_version(s->first);
-    case IMX_FIELD_TRACE_ID:
-        return trace_id(s->first);
-    case IMX_FIELD_URI:
-        return path(s->first);
-    case IMX_FIELD_USER_AGENT:
-        return header(s->first, "User-Agent");
-    default:
-        return NULL;
-    }
-}
-
-/* ",key=12i" or ",key=0.000312" */
-static char *put_number(char *p, const source_t *s,
-                        const imx_plan_item_t *item)
-{
-    imx_field_e field = (imx_field_e)item->builtin;
-    apr_int64_t v = builtin_number(field, s);
-
-    if (v == IMX_LINE_ABSENT) {
-        return p;
-    }
-    if (room(p, s->end) < item->key.len + IMX_LINEPROTO_NUMBER_MAX) {
-        imx_values_left_out(values);
-        return p;
-    }
-    p = put_text(p, &item->key);
-    return IMX_BIT(field) & IMX_FIELDS_TIMES
-               ? imx_lineproto_write_seconds(p, v)
-               : imx_lineproto_write_int(p, v);
-}
-
-/* Behind the key, or nothing and counted. */
-static char *put_value(char *p, char *end, const imx_plan_item_t *item,
-                       imx_type_e type, const char *text)
-{
-    imx_lineproto_t lp;
-
-    imx_lineproto_init(&lp, p, room(p, end));
-    imx_lineproto_encoded_key(&lp, item->key.bytes, item->key.len);
-    if (!imx_schema_put_value(&lp, type, text)) {
-        imx_values_left_out(values);
-        return p;
-    }
-    return lp.pos;
-}
 
 /*
  * A string that does not fit is cut, so that the field is there: a byte needs
  * at most three.
  */
-static char *put_string(char *p, char *end, const imx_plan_item_t *item,
-                        const char *text)
+static char *put_string(char *p, char *end, const imx_facts_t *f,
+                        const imx_plan_item_t *item, const char *text)
 {
     apr_size_t most = room(p + item->key.len + 2, end) / 3;
     apr_size_t len = strlen(text);
     imx_lineproto_t lp;
 
     if (len > IMX_VALUE_MAX || len > most) {
-        len = imx_schema_cut(text, len,
-                             most < IMX_VALUE_MAX ? most : IMX_VALUE_MAX);
+        len = imx_typed_cut(text, len,
+                            most < IMX_VALUE_MAX ? most : IMX_VALUE_MAX);
     }
     if (most < IMX_PLAN_PAD || item->key.len > 3 * most) {
-        imx_values_left_out(values);
+        left_out(f, item, NO_ROOM);
         return p;
     }
     imx_lineproto_init(&lp, put_text(p, &item->key), 3 * most + 2);
@@ -491,22 +266,51 @@ static char *put_string(char *p, char *end, const imx_plan_item_t *item,
     return lp.pos;
 }
 
-static char *put_builtin(char *p, const source_t *s,
-                         const imx_plan_item_t *item)
+/* ",key=12i", ",key=0.000312" or ",key=true" */
+static inline char *put_number(char *p, char *end, const imx_facts_t *f,
+                               const imx_plan_item_t *item)
 {
-    imx_field_e field = (imx_field_e)item->builtin;
-    const char *text;
+    apr_int64_t v = item->getter.number(f);
 
-    if (IMX_BIT(field) & IMX_FIELDS_NUMBERS) {
-        return put_number(p, s, item);
+    if (v == IMX_ABSENT) {
+        return p;
     }
-    if (field == IMX_FIELD_ABORTED) {
-        return put_value(p, s->end, item, IMX_TYPE_BOOL,
-                         s->facts->is_aborted ? "1" : "0");
+    if (room(p, end) < item->key.len + NUMBER_ROOM) {
+        left_out(f, item, NO_ROOM);
+        return p;
     }
-    text = builtin_string(field, s);
-    return text != NULL && *text != '\0' ? put_string(p, s->end, item, text)
-                                         : p;
+    p = put_text(p, &item->key);
+    switch (item->kind) {
+    case IMX_KIND_SECONDS:
+        return imx_lineproto_write_seconds(p, v);
+    case IMX_KIND_INT:
+        return imx_lineproto_write_int(p, v);
+    default:
+        return v ? PUT(p, "true") : PUT(p, "false");
+    }
+}
+
+/* The plan's built-in fields besides the usual ones, each with a comma before
+ * it. */
+__attribute__((noinline)) static char *put_builtin_fields(
+    char *p, char *end, const imx_plan_t *plan, const imx_facts_t *f)
+{
+    const imx_plan_item_t *item = plan->fields;
+    const imx_plan_item_t *behind = item + plan->field_count;
+
+    for (; item < behind; item++) {
+        const char *text;
+
+        if (item->kind != IMX_KIND_STRING) {
+            p = put_number(p, end, f, item);
+            continue;
+        }
+        text = item->getter.text(f);
+        if (text != NULL && *text != '\0') {
+            p = put_string(p, end, f, item, text);
+        }
+    }
+    return p;
 }
 
 /*
@@ -537,23 +341,41 @@ static inline char *copy_number(char *p, const char *text, int is_int)
     return *text == '\0' ? p : NULL;
 }
 
-/* Not as simple as a number that can be copied. */
+/* A value that is not as simple as a number that can be copied. */
 __attribute__((noinline)) static char *put_own_other(
-    char *p, char *end, const imx_plan_item_t *item, const char *text)
+    char *p, char *end, const imx_facts_t *f, const imx_plan_item_t *item,
+    const char *text)
 {
-    return item->own->type == IMX_TYPE_STRING
-               ? put_string(p, end, item, text)
-               : put_value(p, end, item, item->own->type, text);
+    imx_type_e type = item->own->type;
+    imx_lineproto_t lp;
+
+    if (*text == '\0') {
+        return p; /* there is no value */
+    }
+    if (type == IMX_TYPE_STRING) {
+        return put_string(p, end, f, item, text);
+    }
+    imx_lineproto_init(&lp, p, room(p, end));
+    imx_lineproto_encoded_key(&lp, item->key.bytes, item->key.len);
+    if (!imx_typed_put(&lp, type, text)) {
+        left_out(f, item,
+                 imx_lineproto_error(&lp) == IMX_LINEPROTO_NO_ROOM
+                     ? NO_ROOM
+                     : why_not_type(type));
+        return p;
+    }
+    return lp.pos;
 }
 
-char *imx_line_put_own_fields(char *p, char *end, const imx_plan_t *plan,
-                              request_rec *last)
+/* The administrator's own fields that are not constant. */
+static char *put_own_fields(char *p, char *end, const imx_plan_t *plan,
+                            const imx_facts_t *f)
 {
     const imx_plan_item_t *item = plan->own_fields;
     const imx_plan_item_t *behind = item + plan->own_count;
 
     for (; item < behind; item++) {
-        const char *text = evaluate(item->own, last);
+        const char *text = evaluate(f, item);
         char *number = NULL;
 
         if (text == NULL) {
@@ -564,7 +386,7 @@ char *imx_line_put_own_fields(char *p, char *end, const imx_plan_t *plan,
             number = copy_number(p + item->key.len, text, item->is_int);
         }
         if (number == NULL) {
-            p = put_own_other(p, end, item, text);
+            p = put_own_other(p, end, f, item, text);
         }
         else {
             *number = 'i';
@@ -574,15 +396,97 @@ char *imx_line_put_own_fields(char *p, char *end, const imx_plan_t *plan,
     return p;
 }
 
-char *imx_line_put_fields(char *p, char *end, const imx_plan_t *plan,
-                          request_rec *first, request_rec *last,
-                          const imx_line_facts_t *facts)
+static inline char *put_more_fields(char *p, char *end, const imx_plan_t *plan,
+                                    const imx_facts_t *f)
 {
-    const source_t s = { end, first, last, facts };
-    int i;
-
-    for (i = 0; i < plan->field_count; i++) {
-        p = put_builtin(p, &s, &plan->fields[i]);
+    if (plan->field_count > 0) {
+        p = put_builtin_fields(p, end, plan, f);
+    }
+    if (plan->own_count > 0) {
+        p = put_own_fields(p, end, plan, f);
     }
     return p;
+}
+
+/* ---- the line ---- */
+
+/* Everything is absent: a line has to have a field. */
+static char *put_any_field(char *p, const imx_facts_t *f)
+{
+    p = PUT(p, ",request_time=");
+    return imx_lineproto_write_seconds(p, f->request_time);
+}
+
+/* A line with other tags or fields than the usual ones, or of a sample. */
+__attribute__((noinline)) static char *put_other(
+    char *p, const imx_plan_t *plan, const imx_facts_t *f,
+    const imx_plan_text_t *rate)
+{
+    char *end = p + LINE_LONG, *fields;
+
+    p = plan->has_usual_tags ? put_usual_tags(p, plan, f->first, f->last)
+                             : put_tags(p, end, plan, f);
+    fields = p + plan->lead_tags;
+    p = put(p, plan->lead.bytes, plan->lead.len);
+    if (plan->has_usual_fields) {
+        p = put_usual_fields(p, f);
+    }
+    p = put_more_fields(p, end, plan, f);
+    p = put(p, rate->bytes, rate->len);
+    if (p == fields) {
+        p = put_any_field(p, f);
+    }
+    *fields = ' ';
+    return p;
+}
+
+char *imx_line_put(char *p, const imx_plan_t *plan, const imx_facts_t *f,
+                   const imx_plan_text_t *rate)
+{
+    char *end = p + LINE_LONG;
+
+    if (!plan->is_usual) {
+        return put_other(p, plan, f, rate);
+    }
+    p = imx_line_put_plain(p, plan, f);
+    return put_more_fields(p, end, plan, f);
+}
+
+char *imx_line_put_plain(char *p, const imx_plan_t *plan, const imx_facts_t *f)
+{
+    return put_usual_fields(put_usual_beginning(p, plan, f), f);
+}
+
+/* A second from 2001 to 2286 has ten digits; a clock that is not set gives
+ * fewer, which are not kept. */
+__attribute__((noinline, cold)) static char *put_new_second(
+    char *p, imx_marks_t *m, apr_int64_t ns)
+{
+    char *end = imx_lineproto_write_time(p, ns);
+
+    if (m != NULL && ns >= IMX_SECOND * IMX_SECOND) {
+        memcpy(m->second_text, p, IMX_SECOND_LEN);
+        m->second = ns - ns % IMX_SECOND;
+    }
+    return end;
+}
+
+/* Requests of a connection come close together, so half of the digits are
+ * mostly those of the point before. */
+char *imx_line_put_time(char *p, const imx_facts_t *f, apr_int64_t ns)
+{
+    imx_marks_t *m = f->marks;
+    apr_uint64_t rest;
+
+    if (m == NULL) {
+        return put_new_second(p, m, ns);
+    }
+    rest = (apr_uint64_t)(ns - m->second);
+    if (rest >= IMX_SECOND) {
+        return put_new_second(p, m, ns);
+    }
+    memcpy(p, m->second_text, IMX_SECOND_LEN);
+    p = imx_lineproto_write_nine(p + IMX_SECOND_LEN, (apr_uint32_t)rest);
+    *p = '\n';
+    return p + 1;
 }

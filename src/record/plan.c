@@ -1,33 +1,40 @@
 /*
  * plan.c owns the working out of a line: which parts it has, in which order,
  * and the bytes of the constant ones.
- * Entered by the parent (check), a child's main thread (usual plans) and any
- * of its threads (others); none changes a plan that another can see.
+ * Entered by the parent (check), and by any thread of a child; none changes a
+ * plan that another one can see.
  * Nothing survives a child.
+ *
+ * A plan is made when the first request needs it: a server with a thousand
+ * virtual hosts has children that never see most of them.  The parent cannot
+ * make them for all, as the tag `process` is another in each child.
  */
 #include "record/plan.h"
 
 #include "apr_strings.h"
 #include "http_log.h"
 
-#include "lineproto.h"
 #include "base/log.h"
+#include "base/memo.h"
+#include "lineproto.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 APLOG_USE_MODULE(influx_metrics);
 
 #define BUILTIN_MAX 1600 /* bytes of the built-in constant tags, escaped */
+#define HOST_MAX 255     /* bytes of a name of this host */
 
-static const char *this_host, *this_process;
-static imx_schema_kept_t others; /* directory, server_rec => plan */
+static const char *this_host;
+static const char *this_process; /* behind the host's name; NULL: no tag */
 
 /* A tag on its way into a plan; text: the constant, NULL: the request's. */
 typedef struct {
     const char *name, *text;
     const imx_own_t *own;
     int builtin;
-    unsigned guard;
+    unsigned limited;
 } tag_t;
 
 /* What is being worked out. */
@@ -40,36 +47,62 @@ typedef struct {
     char text[IMX_PLAN_CONSTANT_MAX];
 } work_t;
 
-/* ---- which tags ---- */
+/* ---- constant tags: a getter for each such row of config/builtin.def ---- */
 
 static const char *server_name(const server_rec *s)
 {
     return s->server_hostname ? s->server_hostname : "";
 }
 
-static const char *constant_tag(const server_rec *s, imx_tag_e tag)
+static const char *get_hostname(const work_t *w)
 {
-    return tag == IMX_TAG_HOSTNAME  ? this_host
-           : tag == IMX_TAG_PROCESS ? this_process
-           : tag == IMX_TAG_SERVER  ? server_name(s)
-                                    : NULL;
+    (void)w;
+    return this_host;
 }
 
-static int has_own(const apr_array_header_t *own, const char *name)
+/* A constant tag `hostname` of the administrator's stands for the name of the
+ * host here, too: in a container that name is new with each start. */
+static const char *get_process(const work_t *w)
 {
-    int i;
+    const imx_own_t *own =
+        imx_own_find(w->plan->dir->own_tags,
+                     imx_builtin_tags[IMX_TAG_HOSTNAME].name);
+    int is_name = own != NULL && own->expr == NULL && *own->text != '\0'
+                  && strlen(own->text) <= HOST_MAX;
+    const char *host = is_name ? own->text : this_host;
 
-    for (i = 0; own != NULL && i < own->nelts; i++) {
-        if (strcmp(APR_ARRAY_IDX(own, i, imx_own_t *)->name, name) == 0) {
-            return 1;
-        }
-    }
-    return 0;
+    return apr_pstrcat(w->p, host, this_process, NULL);
 }
+
+static const char *get_server(const work_t *w)
+{
+    return server_name(w->s);
+}
+
+typedef const char *constant_t(const work_t *w);
+
+/* NULL: the tag has another value in each request. */
+static constant_t *const constants[IMX_TAGS] = {
+#define TAG(symbol, name, when, limited, getter, help) NULL,
+#define CONSTANT_TAG(symbol, name, when, getter, help) getter,
+#define FIELD(symbol, name, kind, unit, when, getter, help)
+#include "config/builtin.def"
+};
+
+/* ---- which tags ---- */
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const tag_t *)a)->name, ((const tag_t *)b)->name);
+}
+
+static tag_t builtin_tag(const work_t *w, imx_tag_e i)
+{
+    tag_t tag = { imx_builtin_tags[i].name,
+                  constants[i] != NULL ? constants[i](w) : NULL, NULL, (int)i,
+                  imx_own_limited_number(i) };
+
+    return tag;
 }
 
 /* Own ones take the place of built-in ones.  Returns how many, sorted. */
@@ -84,17 +117,16 @@ static size_t collect_tags(const work_t *w, tag_t *tags)
         bits &= ~IMX_BIT(IMX_TAG_PROCESS);
     }
     for (i = 0; i < IMX_TAGS; i++) {
-        const char *name = imx_schema_tag_name((imx_tag_e)i);
-
-        if (bits & IMX_BIT(i) && !has_own(own, name)) {
-            tags[n++] = (tag_t){ name, constant_tag(w->s, (imx_tag_e)i), NULL,
-                                 i, imx_schema_guard((imx_tag_e)i) };
+        if (bits & IMX_BIT(i)
+            && imx_own_find(own, imx_builtin_tags[i].name) == NULL) {
+            tags[n++] = builtin_tag(w, (imx_tag_e)i);
         }
     }
     for (i = 0; own != NULL && i < own->nelts; i++) {
         const imx_own_t *o = APR_ARRAY_IDX(own, i, const imx_own_t *);
 
-        tags[n++] = (tag_t){ o->name, o->text, o, IMX_TAGS, o->guard };
+        tags[n++] = (tag_t){ o->name, o->expr != NULL ? NULL : o->text, o,
+                             IMX_TAGS, o->limited };
     }
     qsort(tags, n, sizeof *tags, by_name);
     return n;
@@ -217,7 +249,7 @@ static apr_size_t add_usual_tags(work_t *w, const tag_t *tags, size_t count)
 
 static apr_size_t add_other_tags(work_t *w, const tag_t *tags, size_t count)
 {
-    imx_plan_item_t *items = apr_pcalloc(w->p, (count + 1) * sizeof *items);
+    imx_plan_item_t *items = apr_pcalloc(w->p, count * sizeof *items);
     apr_size_t from = 0;
     int n = 0;
     size_t i;
@@ -231,8 +263,10 @@ static apr_size_t add_other_tags(work_t *w, const tag_t *tags, size_t count)
             from += items[n].before.len;
             items[n].key = key_of(w, tags[i].name);
             items[n].own = tags[i].own;
-            items[n].builtin = tags[i].builtin;
-            items[n++].guard = tags[i].guard;
+            if (tags[i].own == NULL) {
+                items[n].getter.text = imx_source_tags[tags[i].builtin];
+            }
+            items[n++].limited = tags[i].limited;
         }
     }
     w->plan->tags = items;
@@ -250,7 +284,7 @@ static void add_constant_field(work_t *w, const imx_own_t *own)
     int is_first = w->lp.stage == IMX_LINEPROTO_IN_TAGS;
 
     imx_lineproto_encoded_key(&w->lp, key.bytes, key.len);
-    imx_schema_put_value(&w->lp, own->type, own->text);
+    (void)imx_typed_put(&w->lp, own->type, own->text);
     if (is_first && imx_lineproto_error(&w->lp) == IMX_LINEPROTO_OK) {
         *p = ' ';
     }
@@ -271,29 +305,41 @@ static void add_constant_fields(work_t *w, const apr_array_header_t *own)
     }
 }
 
+static int count_bits(unsigned bits)
+{
+    return __builtin_popcount(bits);
+}
+
 static void add_builtin_fields(work_t *w)
 {
-    imx_plan_item_t *items = apr_pcalloc(w->p, IMX_FIELDS * sizeof *items);
     unsigned bits = w->plan->dir->field_bits;
+    imx_plan_item_t *items;
     int n = 0, i;
 
     if (w->plan->has_usual_fields) {
-        bits &= ~IMX_FIELDS_USUAL;
+        bits &= ~(unsigned)IMX_FIELDS_USUAL;
     }
+    items = apr_pcalloc(w->p, (size_t)count_bits(bits) * sizeof *items);
     for (i = 0; i < IMX_FIELDS; i++) {
         if (bits & IMX_BIT(i)) {
-            items[n].key = key_of(w, imx_schema_field_name((imx_field_e)i));
-            items[n++].builtin = i;
+            items[n].key = key_of(w, imx_builtin_fields[i].name);
+            items[n].kind = imx_builtin_fields[i].kind;
+            items[n++].getter = imx_source_fields[i];
         }
     }
     w->plan->fields = items;
     w->plan->field_count = n;
 }
 
+static size_t list_length(const apr_array_header_t *list)
+{
+    return list != NULL ? (size_t)list->nelts : 0;
+}
+
 static void add_own_fields(work_t *w, const apr_array_header_t *own)
 {
-    size_t most = own != NULL ? (size_t)own->nelts : 0;
-    imx_plan_item_t *items = apr_pcalloc(w->p, (most + 1) * sizeof *items);
+    size_t most = list_length(own);
+    imx_plan_item_t *items = apr_pcalloc(w->p, most * sizeof *items);
     int n = 0;
     size_t i;
 
@@ -342,66 +388,99 @@ static void add_choice(work_t *w, const imx_schema_dir_t *dir)
 
 /* ---- plans ---- */
 
-/* NULL: the names of measurement, host or server do not make a line. */
+/* All from the measurement to what comes behind the last tag of a request;
+ * returns 0 if the names of measurement, host or server do not make a line. */
+static int work_out_beginning(work_t *w, tag_t *tags)
+{
+    imx_plan_t *plan = w->plan;
+    const char *measurement = plan->server->measurement
+                                  ? plan->server->measurement
+                                  : "raw-requests";
+    size_t count = collect_tags(w, tags);
+    apr_size_t from;
+
+    imx_lineproto_init(&w->lp, w->text, sizeof w->text);
+    imx_lineproto_begin(&w->lp, measurement, strlen(measurement));
+    plan->has_usual_tags = is_usual(tags, count);
+    from = plan->has_usual_tags ? add_usual_tags(w, tags, count)
+                                : add_other_tags(w, tags, count);
+    plan->lead_tags = imx_lineproto_length(&w->lp) - from;
+    add_constant_fields(w, plan->dir->own_fields);
+    if (plan->has_usual_fields) {
+        imx_lineproto_key(&w->lp, IMX_LINEPROTO_TEXT("request_time"));
+    }
+    if (imx_lineproto_error(&w->lp) != IMX_LINEPROTO_OK) {
+        return 0;
+    }
+    plan->lead = since(w, from);
+    if (plan->has_usual_tags) {
+        plan->get_ok = usual_beginning(w);
+    }
+    plan->constant_len = imx_lineproto_length(&w->lp);
+    return 1;
+}
+
+/* NULL: the names do not make a line. */
 static imx_plan_t *make(apr_pool_t *p, server_rec *s,
                         const imx_schema_dir_t *dir, int is_quiet)
 {
-    const imx_schema_server_t *server = imx_schema_server(s);
-    const char *measurement = server->measurement ? server->measurement
-                                                  : "raw-requests";
-    size_t most = IMX_TAGS
-                  + (dir->own_tags ? (size_t)dir->own_tags->nelts : 0);
-    tag_t *tags = apr_palloc(p, most * sizeof *tags);
+    tag_t *tags = malloc(
+        (IMX_TAGS + list_length(dir->own_tags)) * sizeof *tags);
     work_t w = { .p = p,
                  .s = s,
                  .plan = apr_pcalloc(p, sizeof *w.plan),
                  .is_quiet = is_quiet };
     imx_plan_t *plan = w.plan;
-    apr_size_t from;
-    size_t count;
+    int is_line;
 
     plan->dir = dir;
-    plan->server = server;
+    plan->server = imx_schema_server(s);
     plan->has_usual_fields = (dir->field_bits & IMX_FIELDS_USUAL)
                              == IMX_FIELDS_USUAL;
-    imx_lineproto_init(&w.lp, w.text, sizeof w.text);
-    imx_lineproto_begin(&w.lp, measurement, strlen(measurement));
-    count = collect_tags(&w, tags);
-    plan->has_usual_tags = is_usual(tags, count);
-    from = plan->has_usual_tags ? add_usual_tags(&w, tags, count)
-                                : add_other_tags(&w, tags, count);
-    plan->lead_tags = imx_lineproto_length(&w.lp) - from;
-    add_constant_fields(&w, dir->own_fields);
-    if (plan->has_usual_fields) {
-        imx_lineproto_key(&w.lp, IMX_LINEPROTO_TEXT("request_time"));
+    if (tags == NULL) {
+        abort(); /* as httpd's pools do */
     }
-    if (imx_lineproto_error(&w.lp) != IMX_LINEPROTO_OK) {
+    is_line = work_out_beginning(&w, tags);
+    free(tags);
+    if (!is_line) {
         return NULL;
-    }
-    plan->lead = since(&w, from);
-    if (plan->has_usual_tags) {
-        plan->get_ok = usual_beginning(&w);
     }
     add_builtin_fields(&w);
     add_own_fields(&w, dir->own_fields);
     add_choice(&w, dir);
-    plan->constant_len = imx_lineproto_length(&w.lp);
+    plan->has_expressions = dir->condition != NULL || dir->own_tags != NULL
+                            || dir->own_fields != NULL;
     plan->is_usual = plan->has_usual_tags && plan->has_usual_fields
                      && !plan->is_selective;
+    plan->is_plain = plan->is_usual && !plan->has_expressions
+                     && plan->field_count + plan->own_count == 0;
     return plan;
+}
+
+static int makes_line(apr_pool_t *pconf, server_rec *s)
+{
+    apr_pool_t *scratch;
+    int is_good;
+
+    if (apr_pool_create(&scratch, pconf) != APR_SUCCESS) {
+        return 0;
+    }
+    is_good = make(scratch, s, imx_schema_dir(s->lookup_defaults), 0) != NULL;
+    apr_pool_destroy(scratch);
+    return is_good;
 }
 
 apr_status_t imx_plan_check(apr_pool_t *pconf, server_rec *s,
                             const char *hostname)
 {
     this_host = hostname;
-    this_process = apr_pstrcat(pconf, hostname, ":4294967295", NULL);
+    this_process = ":4294967295"; /* as long as any */
     for (; s != NULL; s = s->next) {
         /* Hosts without a directive of their own share the main server's. */
         ap_set_module_config(s->module_config, &influx_metrics_module,
                              apr_pmemdup(pconf, imx_schema_server(s),
                                          sizeof(imx_schema_server_t)));
-        if (make(pconf, s, imx_schema_dir(s->lookup_defaults), 0) == NULL) {
+        if (!makes_line(pconf, s)) {
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(14) "the names "
                          "of server %s cannot be made into a point's tags",
                          server_name(s));
@@ -411,39 +490,73 @@ apr_status_t imx_plan_check(apr_pool_t *pconf, server_rec *s,
     return APR_SUCCESS;
 }
 
-void imx_plan_child_init(apr_pool_t *pchild, server_rec *s,
-                         const char *hostname, const char *process)
+/* ---- plans that a child keeps ---- */
+
+/* For each virtual host, with its own directory configuration; and for other
+ * combinations, of which clients can make as many as they like. */
+static imx_memo_t usual = IMX_MEMO_INIT(UINT_MAX);
+static imx_memo_t others = IMX_MEMO_INIT(IMX_SCHEMA_KEPT_MAX);
+static apr_pool_t *usual_pool, *other_pool; /* only with the memo's lock */
+
+void imx_plan_child_init(const char *hostname, const char *process)
 {
     this_host = hostname;
     this_process = process;
     imx_schema_keep_merges();
-    memset(&others, 0, sizeof others);
-    for (; s != NULL; s = s->next) {
-        imx_schema_server_t *server = imx_schema_server(s);
-
-        server->usual_dir = imx_schema_dir(s->lookup_defaults);
-        server->usual_plan = make(pchild, s, server->usual_dir, 1);
+    if (apr_pool_create_unmanaged_ex(&usual_pool, NULL, NULL) != APR_SUCCESS
+        || apr_pool_create_unmanaged_ex(&other_pool, NULL, NULL)
+               != APR_SUCCESS) {
+        usual.most = others.most = 0;
     }
 }
 
-static void *make_other(apr_pool_t *p, const void *dir, const void *server)
+static imx_memo_pair_t *make_kept(apr_pool_t *p, const void *dir,
+                                  const void *s, int is_quiet)
 {
-    server_rec *s = (server_rec *)server;
-    imx_plan_t *plan = make(p, s, dir, 0);
+    imx_memo_pair_t *pair = apr_palloc(p, sizeof *pair);
 
-    return plan != NULL ? plan : (void *)imx_schema_server(s)->usual_plan;
+    pair->made = make(p, (server_rec *)s, dir, is_quiet);
+    return pair->made != NULL ? pair : NULL;
+}
+
+/* What is left out of it was said at the start. */
+static imx_memo_pair_t *make_usual(const void *dir, const void *s)
+{
+    return make_kept(usual_pool, dir, s, 1);
+}
+
+static imx_memo_pair_t *make_other(const void *dir, const void *s)
+{
+    return make_kept(other_pool, dir, s, 0);
+}
+
+static const imx_plan_t *find_usual(const imx_schema_dir_t *dir, server_rec *s)
+{
+    const imx_plan_t *plan = imx_memo_get(&usual, dir, s, make_usual);
+
+    if (plan != NULL) {
+        atomic_store_explicit(&imx_schema_server(s)->usual_plan, plan,
+                              memory_order_release);
+    }
+    return plan;
 }
 
 const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
                                       server_rec *s, apr_pool_t *p)
 {
+    const imx_schema_dir_t *usual_dir = imx_schema_dir(s->lookup_defaults);
     const imx_plan_t *plan = NULL;
 
-    if (!dir->is_passing) {
-        plan = imx_schema_keep(&others, dir, s, make_other);
+    if (dir == usual_dir) {
+        plan = find_usual(dir, s);
+    }
+    else if (!dir->is_passing) {
+        plan = imx_memo_get(&others, dir, s, make_other);
     }
     if (plan == NULL) {
         plan = make(p, s, dir, 1);
     }
-    return plan != NULL ? plan : imx_schema_server(s)->usual_plan;
+    /* Here more tags are asked for than there is room for: those that were
+     * found to fit when the server started. */
+    return plan != NULL ? plan : make(p, s, usual_dir, 1);
 }

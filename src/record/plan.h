@@ -1,15 +1,17 @@
 /*
  * plan.h: the line of a virtual host and directory, worked out once: all that
  * is constant in it is encoded, what is left are the steps for each request.
- * Made by a child's main thread before its first request for what is usual, by
- * any thread when a request meets another combination for the first time; read
- * only after that.  Lives as long as the child, or, when there are too many,
- * as long as the request.
+ * Made by any thread of a child, when a request needs it for the first time;
+ * read only after that.  Lives as long as the child, or, when there are too
+ * many, as long as the request.
  */
 #ifndef IMX_PLAN_H
 #define IMX_PLAN_H
 
 #include "config/schema.h"
+#include "record/source.h"
+
+#include <stdatomic.h>
 
 #define IMX_PLAN_CONSTANT_MAX 4096 /* bytes of a line that are constant */
 
@@ -23,12 +25,13 @@ typedef struct {
 
 /* A tag or field that is not constant. */
 typedef struct {
-    imx_plan_text_t before; /* of tags: the constant ones in front of it */
-    imx_plan_text_t key;    /* ",name=" */
-    const imx_own_t *own;   /* NULL: built-in ... */
-    int builtin;            /* ... imx_tag_e or imx_field_e */
-    unsigned guard;
-    int is_number; /* of a field: int or float, and the key is short */
+    imx_plan_text_t before;     /* of tags: the constant ones in front of it */
+    imx_plan_text_t key;        /* ",name=" */
+    const imx_own_t *own;       /* NULL: built-in ... */
+    imx_source_getter_t getter; /* ... and this is its value */
+    imx_kind_e kind;            /* of a built-in field */
+    unsigned limited;           /* of a tag; IMX_NOT_LIMITED */
+    int is_number; /* of one's own field: int or float, and the key is short */
     int is_int;
 } imx_plan_item_t;
 
@@ -45,11 +48,13 @@ typedef struct imx_plan {
     apr_size_t constant_len; /* bytes of all that is constant */
     int has_usual_tags, has_usual_fields;
     int is_usual; /* both, and for every request */
+    int is_plain; /* usual, and nothing more is in it or to be done */
     int tag_count, field_count, own_count;
     const imx_plan_item_t *tags;       /* instead of the usual ones */
     const imx_plan_item_t *fields;     /* besides the usual ones */
     const imx_plan_item_t *own_fields; /* that are not constant */
     int is_selective;                  /* not every request has a point */
+    int has_expressions;               /* which may ask for any header */
     apr_uint32_t sample_below;         /* of 2^32: these are in the sample */
     imx_plan_text_t sampled, kept;     /* ",sample_rate=0.1", and with 1 */
     const imx_schema_dir_t *dir;
@@ -61,12 +66,12 @@ typedef struct imx_plan {
 apr_status_t imx_plan_check(apr_pool_t *pconf, server_rec *s,
                             const char *hostname);
 
-/* A child, before its first request: makes the usual plans.  process: the
- * value of that tag, NULL for none.  Both texts live as long as the child. */
-void imx_plan_child_init(apr_pool_t *pchild, server_rec *s,
-                         const char *hostname, const char *process);
+/* A child, before its first request.  process: what the tag has behind the name
+ * of the host, NULL for no such tag.  Both texts live as long as the child. */
+void imx_plan_child_init(const char *hostname, const char *process);
 
-/* For a combination that is not the virtual host's own. */
+/* For a combination that is not the virtual host's own, or is needed for the
+ * first time. */
 const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
                                       server_rec *s, apr_pool_t *p);
 
@@ -75,10 +80,12 @@ const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
 static inline const imx_plan_t *imx_plan_find(const imx_schema_dir_t *dir,
                                               server_rec *s, apr_pool_t *p)
 {
-    const imx_schema_server_t *server = imx_schema_server(s);
+    const imx_plan_t *plan =
+        atomic_load_explicit(&imx_schema_server(s)->usual_plan,
+                             memory_order_acquire);
 
-    return server->usual_dir == dir ? server->usual_plan
-                                    : imx_plan_find_other(dir, s, p);
+    return plan != NULL && plan->dir == dir ? plan
+                                            : imx_plan_find_other(dir, s, p);
 }
 
 #endif

@@ -9,19 +9,15 @@
 #include "shared/batch.h"
 #include "shared/values.h"
 
-/* Registers the filters.  Parent, when hooks are registered. */
-void imx_request_register_filters(void);
-
 /* A child, before its first request: where its points go, and the values that
  * tags have.  Both are borrowed for the child's life. */
 void imx_request_use(imx_batch_child_t *child, const imx_values_t *values);
 
-/* Hook child_init, after the runtime's: completes the beginnings of the lines
- * with the child's own tag. */
+/* Hook child_init, after that. */
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s);
 
 /* Hooks of a request, on the thread that works on it. */
-void imx_request_insert_filter(request_rec *r);
+int imx_request_post_read(request_rec *r);
 int imx_request_log(request_rec *r);
 
 #endif

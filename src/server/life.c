@@ -24,7 +24,7 @@
 #include "server/helper.h"
 #include "server/options.h"
 #include "server/runtime.h"
-#include "server/spool_dir.h"
+#include "server/spool_place.h"
 #include "show/status.h"
 
 #include <curl/curl.h>
@@ -114,8 +114,8 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (imx_schema_is_used()) {
         say_what_runs(ptemp, s);
     }
-    imx_spool_dir_prepare(ptemp, s);
-    imx_spool_dir_remember();
+    imx_spool_place_prepare(ptemp, s);
+    imx_spool_place_remember();
     imx_children_new_epoch(&imx_runtime_arena()->children);
     parent_pid = getpid();
     /* Before httpd's own, which forgets all hooks: drop_privileges. */

@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 #include "server/runtime.h"
-#include "server/spool_dir.h"
+#include "server/spool_place.h"
 
 APLOG_USE_MODULE(influx_metrics);
 
@@ -41,6 +41,6 @@ imx_monitor_options_t imx_options_get(server_rec *s, imx_batch_child_t *child)
         .log_context = s
     };
 
-    imx_spool_dir_before(o.spool_before);
+    imx_spool_place_before(o.spool_before);
     return o;
 }

@@ -132,8 +132,19 @@ static judge_text_t expected_text(const char *bytes, size_t len)
     return t;
 }
 
-/* "invalid UTF-8: each bad byte becomes U+FFFD"; "LF [...]: a space". */
-static char *mend_bytes(const text_t *t, size_t *len)
+typedef enum { MEASUREMENT, KEY, VALUE, STRING } place_e;
+
+/* "a control byte [...] in a key or tag value: a space"; "LF in a string field:
+ * a space". */
+static int is_made_space(char c, place_e place)
+{
+    return c == '\n'
+           || (((unsigned char)c < 32 || c == 127)
+               && (place == KEY || place == VALUE));
+}
+
+/* "invalid UTF-8: each bad byte becomes U+FFFD". */
+static char *mend_bytes(const text_t *t, size_t *len, place_e place)
 {
     char *to = malloc(3 * t->len + 1);
     size_t at = 0;
@@ -153,7 +164,7 @@ static char *mend_bytes(const text_t *t, size_t *len)
         at += n;
     }
     for (at = 0; at < *len; at++) {
-        to[at] = to[at] == '\n' ? ' ' : to[at];
+        to[at] = is_made_space(to[at], place) ? ' ' : to[at];
     }
     return to;
 }
@@ -181,12 +192,10 @@ static size_t leave_off_backslashes(char *s, size_t len, const char *escaped)
     return to;
 }
 
-typedef enum { MEASUREMENT, KEY, VALUE, STRING } place_e;
-
 static judge_text_t repaired(const text_t *t, place_e place)
 {
     size_t len;
-    char *s = mend_bytes(t, &len);
+    char *s = mend_bytes(t, &len, place);
     judge_text_t result;
 
     if (place != STRING) {
@@ -198,9 +207,9 @@ static judge_text_t repaired(const text_t *t, place_e place)
     return result;
 }
 
-/* "a measurement or key that is empty, longer than [...], has a control byte,
- * begins with '_', is a key named "time", or is a measurement that begins with
- * '#'".  How long is what was handed in without the backslashes at its end. */
+/* "a measurement or key that is empty, longer than [...], or begins with '_', a
+ * key named "time", a measurement that has a control byte or begins with '#'".
+ * How long is what was handed in without the backslashes at its end. */
 static int is_bad_name(const text_t *t, const judge_text_t *name,
                        place_e place)
 {
@@ -209,7 +218,7 @@ static int is_bad_name(const text_t *t, const judge_text_t *name,
     while (len > 0 && t->bytes[len - 1] == '\\') {
         len--;
     }
-    for (i = 0; i < len; i++) {
+    for (i = 0; i < len && place == MEASUREMENT; i++) {
         if ((unsigned char)t->bytes[i] < 32 || t->bytes[i] == 127) {
             return 1;
         }

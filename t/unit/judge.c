@@ -91,17 +91,25 @@ static int read_text(judge_t *j, judge_text_t *text, const char *ends,
     return text->len > 0 || fail(j, if_empty);
 }
 
-static int is_name(judge_t *j, const judge_text_t *text)
+static int has_control(const judge_text_t *text)
 {
     size_t i;
 
+    for (i = 0; i < text->len; i++) {
+        if ((unsigned char)text->bytes[i] < 32 || text->bytes[i] == 127) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int is_name(judge_t *j, const judge_text_t *text)
+{
     if (text->bytes[0] == '_') {
         return fail(j, "a name begins with '_'");
     }
-    for (i = 0; i < text->len; i++) {
-        if ((unsigned char)text->bytes[i] < 32 || text->bytes[i] == 127) {
-            return fail(j, "a control byte in a name");
-        }
+    if (has_control(text)) {
+        return fail(j, "a control byte in a name");
     }
     return text->len <= 65535 || fail(j, "a name over 64 KB");
 }
@@ -121,6 +129,8 @@ static int read_tag(judge_t *j, judge_tag_t *tag)
 {
     return read_key(j, &tag->key)
            && read_text(j, &tag->value, ",= ", "an empty tag value")
+           && (!has_control(&tag->value)
+               || fail(j, "a control byte in a tag value"))
            && (tag->value.len <= 65535 || fail(j, "a tag value over 64 KB"));
 }
 

@@ -267,7 +267,7 @@ static void test_bad_names(void **state)
         check_bad_name(names[i], T("_"));
         for (c = 0; c < 128; c++) {
             text[1] = (char)c;
-            if (c < 32 || c == 127) {
+            if (names[i] == MEASUREMENT && (c < 32 || c == 127)) {
                 check_bad_name(names[i], text, 2);
                 check_bad_name(names[i], text + 1, 1);
             }
@@ -320,6 +320,47 @@ static void test_backslashes_before_an_escape_are_left_off(void **state)
     check_place(STRING, T("a\\ b\\=\\"), "a\\\\ b\\\\=\\\\");
 }
 
+/* InfluxDB 3 and InfluxData's decoder refuse a line with one in a tag. */
+static void test_control_bytes_in_tags_are_spaces(void **state)
+{
+    static const place_e places[] = { TAG_KEY, TAG_VALUE, FIELD_KEY };
+    char text[] = "a-b=c", alone[] = "-", slash[] = "a\\-b";
+    int c;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        for (c = 0; c < 128; c++) {
+            if (c < 32 || c == 127) {
+                text[1] = alone[0] = slash[2] = (char)c;
+                check_place(places[i], text, 5, "a\\ b\\=c");
+                check_place(places[i], alone, 1, "\\ ");
+                check_place(places[i], slash, 4, "a\\ b");
+            }
+        }
+    }
+    for (c = 0; c < 32; c++) { /* where a whole word has nothing else */
+        char word[] = "abcdefgh-ijklmnop";
+
+        word[8] = (char)c;
+        check_place(TAG_VALUE, word, 17, "abcdefgh\\ ijklmnop");
+    }
+}
+
+static void test_control_bytes_in_strings_stay(void **state)
+{
+    char text[] = "a-b";
+    int c;
+
+    (void)state;
+    for (c = 1; c < 128; c++) {
+        if ((c < 32 && c != '\n') || c == 127) {
+            text[1] = (char)c;
+            check_place(STRING, text, 3, text);
+        }
+    }
+}
+
 static void test_lf_in_a_value_is_a_space(void **state)
 {
     (void)state;
@@ -327,7 +368,7 @@ static void test_lf_in_a_value_is_a_space(void **state)
     check_place(TAG_VALUE, T("\n"), "\\ ");
     check_place(STRING, T("a\nb"), "a b");
     check_place(STRING, T("\n\n"), "  ");
-    check_place(TAG_VALUE, T("a\r\tb"), "a\r\tb");
+    check_place(TAG_VALUE, T("a\r\tb"), "a\\ \\ b");
     check_place(STRING, T("a\r\tb\x7F"), "a\r\tb\x7F");
 }
 
@@ -349,7 +390,7 @@ static void test_tags_without_a_value_are_left_out(void **state)
     holds("m f=\"\" 1\n");
 }
 
-static void test_nul_is_a_byte_like_another(void **state)
+static void test_nul_is_a_control_byte_like_another(void **state)
 {
     (void)state;
     start();
@@ -357,7 +398,7 @@ static void test_nul_is_a_byte_like_another(void **state)
     imx_lineproto_tag(&lp, T("k"), T("a\0b"));
     imx_lineproto_field_string(&lp, T("f"), T("\0\0"));
     finish(IMX_LINEPROTO_OK);
-    holds_bytes(T("m,k=a\0b f=\"\0\0\" 1\n"));
+    holds_bytes(T("m,k=a\\ b f=\"\0\0\" 1\n"));
 }
 
 static void test_longest_parts(void **state)
@@ -1178,7 +1219,11 @@ static int repaired(text_t *to, const text_t *from, place_e place)
 
     to->len = repaired_utf8(to->bytes, from->bytes, from->len);
     for (i = 0; i < to->len; i++) {
-        if (to->bytes[i] == '\n') {
+        unsigned char c = (unsigned char)to->bytes[i];
+
+        if (c == '\n'
+            || ((c < 32 || c == 127) && place != STRING
+                && place != MEASUREMENT)) {
             to->bytes[i] = ' ';
         }
     }
@@ -1436,9 +1481,11 @@ int main(void)
         cmocka_unit_test(test_names_that_a_repair_makes_bad),
         cmocka_unit_test(test_trailing_backslashes_are_left_off),
         cmocka_unit_test(test_backslashes_before_an_escape_are_left_off),
+        cmocka_unit_test(test_control_bytes_in_tags_are_spaces),
+        cmocka_unit_test(test_control_bytes_in_strings_stay),
         cmocka_unit_test(test_lf_in_a_value_is_a_space),
         cmocka_unit_test(test_tags_without_a_value_are_left_out),
-        cmocka_unit_test(test_nul_is_a_byte_like_another),
+        cmocka_unit_test(test_nul_is_a_control_byte_like_another),
         cmocka_unit_test(test_longest_parts),
         cmocka_unit_test(test_values_that_are_no_numbers),
         cmocka_unit_test(test_the_first_error_is_told),

@@ -1,6 +1,6 @@
 /*
- * t/unit/values.c: the sets of tag values and the map of pairs, with threads,
- * processes, kill -9 and memory full of nonsense.
+ * t/unit/values.c: the sets of tag values, with threads, processes,
+ * kill -9 and memory full of nonsense.
  *
  * What each call said is counted by value in memory that outlives the processes
  * (lab), so that a value that is refused though there is room, one too many, or
@@ -15,7 +15,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/pairs.h"
 #include "shared/fault.h"
 #include "shared/values.h"
 
@@ -696,62 +695,6 @@ static void test_nonsense(void **state)
     }
 }
 
-/* ---- pairs ---- */
-
-enum { PAIRS = 3000 }; /* more than there are buckets */
-
-static imx_pairs_t pairs;
-static char sides[PAIRS];
-static imx_pair_t made[THREADS][PAIRS];
-
-/* Finds, or makes what follows from both sides; so two that are made at once
- * say the same. */
-static void *pair_work(void *data)
-{
-    imx_pair_t *mine = data;
-    uint32_t i, k = (uint32_t)(mine - made[0]) / PAIRS * 37;
-
-    wait_for_go();
-    for (i = 0; i < 20 * PAIRS; i++) {
-        uint32_t n = (i * 7919 + k) % PAIRS;
-        const char *first = &sides[n], *second = &sides[n * 31 % PAIRS];
-        void *found = imx_pairs_find(&pairs, first, second);
-
-        if (found == NULL && mine[n].made == NULL) {
-            mine[n].first = first;
-            mine[n].second = second;
-            mine[n].made = &sides[n];
-            imx_pairs_add(&pairs, &mine[n]);
-            found = imx_pairs_find(&pairs, first, second);
-        }
-        if (found != &sides[n]) {
-            atomic_fetch_add(&lab->no[0], 1);
-        }
-    }
-    return NULL;
-}
-
-static void test_pairs(void **state)
-{
-    pthread_t threads[THREADS];
-    int i;
-
-    (void)state;
-    for (i = 0; i < THREADS; i++) {
-        assert_int_equal(
-            pthread_create(&threads[i], NULL, pair_work, made[i]), 0);
-    }
-    start_together(THREADS);
-    join_threads(threads);
-    assert_int_equal(lab->no[0], 0);
-    for (i = 0; i < PAIRS; i++) {
-        assert_ptr_equal(imx_pairs_find(&pairs, &sides[i],
-                                        &sides[i * 31 % PAIRS]),
-                         &sides[i]);
-    }
-    assert_null(imx_pairs_find(&pairs, &sides[1], &sides[0]));
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -769,7 +712,6 @@ int main(void)
         TEST(test_the_same_value_at_the_limit),
         TEST(test_threads_race),
         TEST(test_threads_race_for_many),
-        TEST(test_pairs),
         /* with processes */
         TEST(test_processes_race),
         TEST(test_news_are_told_once),

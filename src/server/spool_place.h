@@ -1,10 +1,10 @@
 /*
- * spool_dir.h: the directory of InfluxMetricsSpool at a start or restart, and
+ * spool_place.h: the directory of InfluxMetricsSpool at a start or restart, and
  * which directories it was before.
  * The parent's only thread; the names are read by any process.
  */
-#ifndef IMX_SPOOL_DIR_H
-#define IMX_SPOOL_DIR_H
+#ifndef IMX_SPOOL_PLACE_H
+#define IMX_SPOOL_PLACE_H
 
 #include "httpd.h"
 
@@ -13,12 +13,12 @@
 /* Parent, in post_config: makes the directory if it is not there.  What is
  * wrong with it is logged, and keeps nobody from serving.  Waits for the disk
  * for at most a second. */
-void imx_spool_dir_prepare(apr_pool_t *p, server_rec *s);
+void imx_spool_place_prepare(apr_pool_t *p, server_rec *s);
 
 /* Parent, in post_config: from now on the spool is the configured one. */
-void imx_spool_dir_remember(void);
+void imx_spool_place_remember(void);
 
 /* The directories that were the spool before, NULL where there is none. */
-void imx_spool_dir_before(const char *dirs[IMX_MONITOR_SPOOLS_BEFORE]);
+void imx_spool_place_before(const char *dirs[IMX_MONITOR_SPOOLS_BEFORE]);
 
 #endif

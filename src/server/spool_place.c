@@ -1,10 +1,10 @@
 /*
- * spool_dir.c owns the directory of InfluxMetricsSpool at a start or restart,
+ * spool_place.c owns the directory of InfluxMetricsSpool at a start or restart,
  * and the list of those that it was before.
  * Entered by the parent's only thread; the list is read by any process.
  * The list outlives graceful restarts, the directories everything.
  */
-#include "server/spool_dir.h"
+#include "server/spool_place.h"
 
 #include "apr_strings.h"
 #include "http_config.h"
@@ -65,7 +65,7 @@ static const char *fault_of(const wanted_t *w, apr_pool_t *p)
  * a disk was not mounted or hangs, serves all the same, also after a graceful
  * restart; the children look for the directory again and again.
  */
-void imx_spool_dir_prepare(apr_pool_t *p, server_rec *s)
+void imx_spool_place_prepare(apr_pool_t *p, server_rec *s)
 {
     const char *dir = imx_config_global()->spool_dir;
     int is_root = geteuid() == 0;
@@ -99,7 +99,7 @@ static names_t *names;
 
 /* What was the spool, or no longer is, stays known until the parent ends:
  * children may be writing there still. */
-void imx_spool_dir_remember(void)
+void imx_spool_place_remember(void)
 {
     const char *dir = imx_config_global()->spool_dir;
     int i = 0;
@@ -118,7 +118,7 @@ void imx_spool_dir_remember(void)
     apr_cpystrn((*names)[0], dir, PATH_MAX);
 }
 
-void imx_spool_dir_before(const char *dirs[IMX_MONITOR_SPOOLS_BEFORE])
+void imx_spool_place_before(const char *dirs[IMX_MONITOR_SPOOLS_BEFORE])
 {
     int i;
 

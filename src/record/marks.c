@@ -1,0 +1,559 @@
+/*
+ * marks.c owns when what happened to a request: its marks, the filters that set
+ * them, and the facts that come of them.
+ * Entered by any thread of a child; HTTP/2 logs on another thread than the one
+ * that ran the handler, so nothing here is kept by thread.
+ * A request that is under way when its child dies leaves nothing.
+ *
+ * Clock reads, three for a response that is passed on in one piece, all of the
+ * monotonic clock: handler called, end of stream, logged.  Every 10 ms one
+ * request of the child reads the real clock besides: four.
+ * A request that no handler saw reads both clocks when it is logged.  A
+ * response in pieces, or a body that is read, adds two reads for each piece:
+ * the time blocked there is the client's.
+ */
+#include "record/marks.h"
+
+#include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
+
+#include "base/log.h"
+#include "config/schema.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+APLOG_USE_MODULE(influx_metrics);
+
+#define FILTER_NAME "INFLUX_METRICS"
+#define WAITING_MAX 65536 /* bytes read before they are passed on */
+
+#if MODULE_MAGIC_NUMBER_MAJOR != 20120211
+#error "ap_filter_t is filled in here as httpd 2.4 has it"
+#endif
+
+static ap_filter_rec_t *output_filter, *input_filter;
+
+/* ---- clocks ---- */
+
+/* When this child began to serve: no request of it can be older. */
+static apr_int64_t child_began;
+
+/*
+ * Real minus monotonic clock in this process, looked at again after
+ * OFFSET_LASTS: so most requests read the monotonic clock alone.  A clock that
+ * is slewed drifts by less than a microsecond until then; one that is stepped
+ * is noticed by the first request after it.
+ */
+#define OFFSET_LASTS APR_INT64_C(10000000) /* ns */
+static _Atomic apr_int64_t clock_offset, offset_until;
+
+static apr_int64_t read_clock(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return t.tv_sec * IMX_SECOND + t.tv_nsec;
+}
+
+__attribute__((noinline, cold)) static void look_at_real_clock(apr_int64_t now)
+{
+    atomic_store_explicit(&clock_offset, read_clock(CLOCK_REALTIME) - now,
+                          memory_order_relaxed);
+    atomic_store_explicit(&offset_until, now + OFFSET_LASTS,
+                          memory_order_relaxed);
+}
+
+static apr_int64_t offset_at(apr_int64_t now)
+{
+    if (now >= atomic_load_explicit(&offset_until, memory_order_relaxed)) {
+        look_at_real_clock(now);
+    }
+    return atomic_load_explicit(&clock_offset, memory_order_relaxed);
+}
+
+/*
+ * ns from the request line to `now` (monotonic; real: the same moment).  httpd
+ * gives the time of the request line on the real clock alone.  When that was
+ * stepped in between, the difference can be negative or longer than the child
+ * lives; then it says nothing and counts as nothing.
+ */
+static apr_int64_t since_request_line(const request_rec *first,
+                                      apr_int64_t now, apr_int64_t real)
+{
+    apr_int64_t ns = real - first->request_time * 1000;
+
+    return (apr_uint64_t)ns <= (apr_uint64_t)(now - child_began) ? ns : 0;
+}
+
+void imx_marks_child_init(void)
+{
+    child_began = read_clock(CLOCK_MONOTONIC);
+}
+
+/* ---- marks ---- */
+
+__attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
+                                                              int is_kept)
+{
+    conn_rec *c = r->connection;
+    imx_marks_t *m = apr_pcalloc(is_kept ? c->pool : r->pool, sizeof *m);
+
+    m->filter.frec = output_filter;
+    m->in_filter.frec = input_filter;
+    m->second = -2 * IMX_SECOND; /* none that comes */
+    m->filter.ctx = m->in_filter.ctx = m;
+    m->filter.c = m->in_filter.c = c;
+    if (is_kept) {
+        ap_set_module_config(c->conn_config, &influx_metrics_module, m);
+    }
+    return m;
+}
+
+static inline imx_marks_t *take_marks(request_rec *first)
+{
+    const conn_rec *c = first->connection;
+    imx_marks_t *m = ap_get_module_config(c->conn_config,
+                                          &influx_metrics_module);
+
+    if (m == NULL || m->in_use) {
+        m = new_marks(first, m == NULL && c->master == NULL);
+    }
+    m->in_use = 1;
+    memset(&m->seen, 0, sizeof m->seen);
+    ap_set_module_config(first->request_config, &influx_metrics_module, m);
+    return m;
+}
+
+/*
+ * Puts a filter on top of the protocol filters: below DEFLATE, above all that
+ * makes the bytes of HTTP.  That is a place that ap_add_output_filter() cannot
+ * name, and costs a tenth of it.  Redirects and ErrorDocument keep the protocol
+ * filters.  The filter is never removed, as r->prev keeps a pointer to it;
+ * `end` makes it pass things through.
+ */
+static void add_filter(ap_filter_t *filter, request_rec *r, ap_filter_t **link,
+                       ap_filter_t **protocol)
+{
+    while (*link != NULL && *link != *protocol) {
+        link = &(*link)->next;
+    }
+    filter->r = r;
+    filter->next = *link;
+    *link = *protocol = filter;
+}
+
+/* What only some requests have. */
+imx_rare_t *imx_marks_rare(imx_marks_t *m, const request_rec *r)
+{
+    if (m->seen.rare == NULL) {
+        m->seen.rare = apr_pcalloc(r->pool, sizeof *m->seen.rare);
+    }
+    return m->seen.rare;
+}
+
+imx_marks_t *imx_marks_begin_early(request_rec *r)
+{
+    imx_marks_t *m = take_marks(r);
+
+    m->handler = 0;
+    if (imx_marks_has_body(r)) {
+        imx_marks_rare(m, r)->has_body = 1;
+        add_filter(&m->in_filter, r, &r->input_filters,
+                   &r->proto_input_filters);
+    }
+    return m;
+}
+
+/* The handler of r is called, a redirect of `first` or that itself. */
+static inline void mark_handler(imx_marks_t *m, const request_rec *first,
+                                request_rec *r)
+{
+    add_filter(&m->filter, r, &r->output_filters, &r->proto_output_filters);
+    m->handler = read_clock(CLOCK_MONOTONIC);
+    m->waited = since_request_line(first, m->handler,
+                                   m->handler + offset_at(m->handler));
+}
+
+/* Its body, if it was read up to here, was read by an access checker, or by
+ * who looks through it for attacks, and not by the handler. */
+__attribute__((noinline, cold)) static void mark_handler_late(
+    imx_marks_t *m, const request_rec *first, request_rec *r)
+{
+    imx_marks_rare(m, first)->before = m->seen.blocked_in;
+    m->seen.blocked_in = 0;
+    mark_handler(m, first, r);
+}
+
+__attribute__((noinline, cold)) static request_rec *first_of(request_rec *r)
+{
+    while (r->prev != NULL) {
+        r = r->prev;
+    }
+    return r;
+}
+
+/* A redirected request comes here again: the first call counts, but what is
+ * taken away is for the last one to say. */
+void imx_marks_insert_filter(request_rec *r)
+{
+    const imx_schema_dir_t *dir = imx_schema_dir(r->per_dir_config);
+    request_rec *first;
+    imx_marks_t *m;
+
+    if (r->main != NULL || dir->enabled != 1) {
+        return;
+    }
+    first = r->prev == NULL ? r : first_of(r);
+    m = imx_marks_of(first);
+    if (m == NULL) {
+        m = take_marks(first);
+        mark_handler(m, first, r);
+    }
+    else if (m->handler == 0) {
+        mark_handler_late(m, first, r);
+    }
+    m->unset = dir->unset_headers;
+}
+
+/* ---- the output filter ---- */
+
+static inline int has_end(const apr_bucket_brigade *bb)
+{
+    const apr_bucket *e = APR_BRIGADE_LAST(bb);
+
+    while (!APR_BUCKET_IS_EOS(e)) {
+        if (e == APR_BRIGADE_SENTINEL(bb) || !APR_BUCKET_IS_METADATA(e)) {
+            return 0;
+        }
+        e = APR_BUCKET_PREV(e);
+    }
+    return 1;
+}
+
+/* Errors of a client that went away; what is wrong in its body, too large or
+ * too late is for the server to refuse. */
+static int is_gone(apr_status_t rv)
+{
+    return APR_STATUS_IS_EOF(rv) || rv == APR_INCOMPLETE
+           || APR_STATUS_IS_EPIPE(rv) || APR_STATUS_IS_ECONNRESET(rv)
+           || APR_STATUS_IS_ECONNABORTED(rv);
+}
+
+/* A piece was not taken, or a part of the body did not come. */
+__attribute__((noinline, cold)) static apr_status_t failed(imx_marks_t *m,
+                                                           apr_status_t rv)
+{
+    m->seen.is_broken_off |= is_gone(rv);
+    return rv;
+}
+
+/* The next filter, as ap_pass_brigade() calls it; what that does besides, note
+ * the end of the stream in r, it has done when it called this one. */
+static inline apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    apr_status_t rv = f->next->frec->filter_func.out_func(f->next, bb);
+
+    return rv == APR_SUCCESS ? rv : failed(f->ctx, rv);
+}
+
+/* A piece with more to come: what it waits for below is the client's time. */
+__attribute__((noinline)) static apr_status_t pass_piece(
+    ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t before)
+{
+    imx_marks_t *m = f->ctx;
+    apr_int64_t after;
+    apr_status_t rv;
+
+    if (m->seen.first == 0) {
+        m->seen.first = before;
+    }
+    rv = ap_pass_brigade(f->next, bb);
+    after = read_clock(CLOCK_MONOTONIC);
+    /* When ap_die() made an answer below, that came here and ended. */
+    m->seen.blocked_out += (m->seen.end != 0 ? m->seen.end : after) - before;
+    return rv == APR_SUCCESS ? rv : failed(m, rv);
+}
+
+/* Is the end there, but bytes before it are yet to be made?  mod_cgi hands its
+ * pipe down so, as the last thing before the end. */
+static int has_unread(const apr_bucket_brigade *bb)
+{
+    const apr_bucket *e = APR_BUCKET_PREV(APR_BRIGADE_LAST(bb));
+
+    return e != APR_BRIGADE_SENTINEL(bb) && e->length == (apr_size_t)-1;
+}
+
+/* The same, where the end is not there yet: mod_include passes the pipes of its
+ * parts on so. */
+static int has_unread_piece(const apr_bucket_brigade *bb)
+{
+    const apr_bucket *e = APR_BRIGADE_FIRST(bb);
+
+    while (e != APR_BRIGADE_SENTINEL(bb) && e->length != (apr_size_t)-1) {
+        e = APR_BUCKET_NEXT(e);
+    }
+    return e != APR_BRIGADE_SENTINEL(bb);
+}
+
+/* An empty brigade, one for all pieces of a request: brigades stay in its pool
+ * until it ends.  It is in use when ap_die() makes an answer below, which comes
+ * through this filter while a piece is passed; that answer gets another one. */
+static apr_bucket_brigade *empty_brigade(const ap_filter_t *f,
+                                         const apr_bucket_brigade *bb)
+{
+    imx_rare_t *rare = imx_marks_rare(f->ctx, f->r);
+
+    if (rare->rest == NULL || !APR_BRIGADE_EMPTY(rare->rest)) {
+        rare->rest = apr_brigade_create(f->r->pool, bb->bucket_alloc);
+    }
+    return rare->rest;
+}
+
+/* Passes what is before e, with a flush; bb keeps e and what is behind it. */
+static apr_status_t pass_front(ap_filter_t *f, apr_bucket_brigade *bb,
+                               apr_bucket *e)
+{
+    apr_bucket_brigade *rest = apr_brigade_split_ex(bb, e,
+                                                    empty_brigade(f, bb));
+    apr_status_t rv;
+
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(bb->bucket_alloc));
+    rv = pass_piece(f, bb, read_clock(CLOCK_MONOTONIC));
+    apr_brigade_cleanup(bb);
+    APR_BRIGADE_CONCAT(bb, rest);
+    return rv;
+}
+
+/* Reads one bucket; what was read before goes out while it waits. */
+static apr_status_t read_bucket(ap_filter_t *f, apr_bucket_brigade *bb,
+                                apr_bucket *e, apr_size_t *len)
+{
+    const char *data;
+    apr_status_t rv = apr_bucket_read(e, &data, len, APR_NONBLOCK_READ);
+
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        rv = pass_front(f, bb, e);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        rv = apr_bucket_read(e, &data, len, APR_BLOCK_READ);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, f->r, IMX_LOGNO(92) "the "
+                      "response breaks off: its handler's output cannot be "
+                      "read any further");
+    }
+    return rv;
+}
+
+/*
+ * Reads what the application is still making, so that its time is not taken for
+ * the client's.  As httpd's content-length filter, which comes next, would do:
+ * what is there goes out before it waits for more, a short answer stays whole.
+ */
+static apr_status_t read_to_end(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    apr_bucket *e = APR_BRIGADE_FIRST(bb);
+    apr_status_t rv = APR_SUCCESS;
+    apr_size_t len, waiting = 0;
+
+    while (e != APR_BRIGADE_SENTINEL(bb) && rv == APR_SUCCESS) {
+        len = 0;
+        if (e->length == (apr_size_t)-1) {
+            rv = read_bucket(f, bb, e, &len);
+        }
+        waiting += len;
+        e = APR_BUCKET_NEXT(e);
+        if (rv == APR_SUCCESS && waiting > WAITING_MAX) {
+            rv = pass_front(f, bb, e);
+            e = APR_BRIGADE_FIRST(bb);
+            waiting = 0;
+        }
+    }
+    return rv;
+}
+
+__attribute__((noinline, cold)) static apr_status_t pass_unread(
+    ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    imx_marks_t *m = f->ctx;
+    apr_status_t rv = read_to_end(f, bb);
+
+    m->seen.end = read_clock(CLOCK_MONOTONIC);
+    return rv == APR_SUCCESS ? pass(f, bb) : rv;
+}
+
+__attribute__((noinline)) static apr_status_t on_piece(
+    ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t now)
+{
+    if (has_unread_piece(bb)) {
+        apr_status_t rv = read_to_end(f, bb);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        now = read_clock(CLOCK_MONOTONIC);
+    }
+    return pass_piece(f, bb, now);
+}
+
+/* Takes a header of the application's away and keeps it until the request is
+ * logged: its value may be a field. */
+static void take_header(ap_filter_t *f, apr_table_t *headers, const char *name)
+{
+    const char *value = apr_table_get(headers, name);
+    imx_rare_t *rare;
+
+    if (value != NULL) {
+        rare = imx_marks_rare(f->ctx, f->r);
+        if (rare->taken == NULL) {
+            rare->taken = apr_table_make(f->r->pool, 4);
+        }
+        apr_table_setn(rare->taken, name, value);
+        apr_table_unset(headers, name);
+    }
+}
+
+__attribute__((noinline, cold)) static void take_headers(ap_filter_t *f)
+{
+    imx_marks_t *m = f->ctx;
+    int i;
+
+    for (i = 0; i < m->unset->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(m->unset, i, const char *);
+
+        take_header(f, f->r->headers_out, name);
+        take_header(f, f->r->err_headers_out, name);
+    }
+    m->unset = NULL;
+}
+
+void imx_marks_give_back(const imx_facts_t *f)
+{
+    const imx_rare_t *rare = f->marks != NULL ? f->marks->seen.rare : NULL;
+
+    if (rare != NULL && rare->taken != NULL) {
+        apr_table_overlap(f->last->headers_out, rare->taken,
+                          APR_OVERLAP_TABLES_SET);
+    }
+}
+
+static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    imx_marks_t *m = f->ctx;
+
+    if (m->seen.end == 0) {
+        apr_int64_t now = read_clock(CLOCK_MONOTONIC);
+
+        if (m->unset != NULL) {
+            take_headers(f);
+        }
+        if (!has_end(bb)) {
+            return on_piece(f, bb, now);
+        }
+        if (has_unread(bb)) {
+            return pass_unread(f, bb);
+        }
+        m->seen.end = now;
+    }
+    return pass(f, bb);
+}
+
+/* ---- the input filter ---- */
+
+static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
+                              ap_input_mode_t mode, apr_read_type_e block,
+                              apr_off_t readbytes)
+{
+    imx_marks_t *m = f->ctx;
+    apr_int64_t before = read_clock(CLOCK_MONOTONIC);
+    apr_off_t length;
+    apr_status_t rv;
+
+    m->seen.is_reading = 1;
+    rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
+    m->seen.is_reading = 0;
+    if (m->seen.end == 0) {
+        m->seen.blocked_in += read_clock(CLOCK_MONOTONIC) - before;
+    }
+    if (rv != APR_SUCCESS) {
+        return failed(m, rv);
+    }
+    if (mode != AP_MODE_SPECULATIVE
+        && apr_brigade_length(bb, 0, &length) == APR_SUCCESS && length > 0) {
+        m->seen.rare->received += length; /* there is one: has_body */
+    }
+    return rv;
+}
+
+/* Behind the last chunk httpd's filter, which comes next, reads the trailer
+ * through r's filters, and so through this one once more: that is no part of
+ * the body, and its time is being taken. */
+static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
+                             ap_input_mode_t mode, apr_read_type_e block,
+                             apr_off_t readbytes)
+{
+    imx_marks_t *m = f->ctx;
+
+    return m->seen.is_reading
+               ? ap_get_brigade(f->next, bb, mode, block, readbytes)
+               : read_body(f, bb, mode, block, readbytes);
+}
+
+void imx_marks_register_filters(void)
+{
+    output_filter = ap_register_output_filter(FILTER_NAME, on_output, NULL,
+                                              AP_FTYPE_PROTOCOL);
+    input_filter = ap_register_input_filter(FILTER_NAME, on_input, NULL,
+                                            AP_FTYPE_PROTOCOL);
+}
+
+/* ---- facts ---- */
+
+/* As %B has it; HTTP/2 counts the body of a response to HEAD. */
+static inline apr_int64_t bytes_sent(const request_rec *last)
+{
+    return last->sent_bodyct && !last->header_only ? last->bytes_sent : 0;
+}
+
+imx_facts_t imx_marks_unhandled(request_rec *first, request_rec *last,
+                                imx_marks_t *m)
+{
+    imx_facts_t f = { .first = first,
+                      .last = last,
+                      .marks = m,
+                      .met_handler = 0,
+                      .now = read_clock(CLOCK_MONOTONIC),
+                      .ended = read_clock(CLOCK_REALTIME),
+                      .application_time = IMX_ABSENT,
+                      .bytes_sent = bytes_sent(last) };
+
+    f.request_time = since_request_line(first, f.now, f.ended);
+    return f;
+}
+
+/* Without an end of the stream (a tunnel, a handler that gave up) all the time
+ * is the application's but what was spent on the client. */
+imx_facts_t imx_marks_handled(request_rec *first, request_rec *last,
+                              imx_marks_t *m)
+{
+    apr_int64_t now = read_clock(CLOCK_MONOTONIC);
+    apr_int64_t end = m->seen.end != 0 ? m->seen.end : now;
+    imx_facts_t f = {
+        .first = first,
+        .last = last,
+        .marks = m,
+        .met_handler = 1,
+        .now = now,
+        .ended = now
+                 + atomic_load_explicit(&clock_offset, memory_order_relaxed),
+        .request_time = now - m->handler + m->waited,
+        .application_time = end - m->handler - m->seen.blocked_in
+                            - m->seen.blocked_out,
+        .bytes_sent = bytes_sent(last)
+    };
+
+    return f;
+}

@@ -1,0 +1,53 @@
+/*
+ * source.h: where the values of tags and fields come from: a getter for each
+ * built-in one, and the evaluation of the administrator's own.
+ * Any thread of a child, for a request that has ended.  Texts that are returned
+ * are borrowed, and live as long as the request.
+ */
+#ifndef IMX_RECORD_SOURCE_H
+#define IMX_RECORD_SOURCE_H
+
+#include "ap_expr.h"
+
+#include "config/builtin.h"
+#include "config/own.h"
+#include "record/marks.h"
+
+/* The value for this request; NULL or "": there is none. */
+typedef const char *imx_source_text_t(const imx_facts_t *f);
+
+/* The same for times in ns, numbers, and 0 or 1; ABSENT: there is none. */
+typedef apr_int64_t imx_source_number_t(const imx_facts_t *f);
+
+/* Of a field: the number, or the text if its kind is STRING. */
+typedef struct {
+    imx_source_number_t *number;
+    imx_source_text_t *text;
+} imx_source_getter_t;
+
+/* The table; tags that are constant for a child have NULL (see plan.c). */
+extern imx_source_text_t *const imx_source_tags[IMX_TAGS];
+extern const imx_source_getter_t imx_source_fields[IMX_FIELDS];
+
+/* A child, before its first request. */
+void imx_source_child_init(void);
+
+/* "GET", a method that httpd knows, or "OTHER"; and "000" .. "999". */
+const char *imx_source_method(const request_rec *first);
+#define IMX_SOURCE_STATUS_MAX 999
+extern char imx_source_status[IMX_SOURCE_STATUS_MAX + 1][4];
+
+/* Before any handler or access checker of r: looks at what TLS knows now.  When
+ * a renegotiation is refused it knows nothing in the end. */
+void imx_source_look_at_tls(imx_marks_t *marks, request_rec *r);
+
+/* What one's own tag or field says for this request (the last one of its
+ * chain); NULL: its expression failed. */
+static inline const char *imx_source_own(const imx_own_t *own, request_rec *r)
+{
+    const char *err;
+
+    return ap_expr_str_exec(r, own->expr, &err);
+}
+
+#endif

@@ -1,0 +1,32 @@
+# A child that tells the parent by its exit status that the whole server must
+# end (APEXIT_CHILDFATAL) is heard, also when the monitor's thread hangs.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxTest;
+use Test::More;
+
+my $apxs = $ENV{APXS} || which_one('apxs') || which_one('apxs2')
+    or die 'apxs is not installed';
+my @include = map { "-isystem $_" } split /\n/,
+    `$apxs -q INCLUDEDIR; $apxs -q APR_INCLUDEDIR`;
+my $so = work_dir() . '/mod_fatal.so';
+is(system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
+    '-D_GNU_SOURCE', @include, '-o', $so, "$FindBin::Bin/lib/mod_fatal.c"), 0,
+    'the module for this test is made') or BAIL_OUT('no compiler');
+
+for my $mpm (qw(prefork event)) {
+    my $h = httpd(mpm => $mpm, module => 1, influx => 'http://127.0.0.1:9',
+        children => 2, conf => "LoadModule fatal_module $so");
+    is(get($h->url)->{status}, 200, "$mpm: serves");
+    $h->put('fatal', '');
+    my ($child) = $h->children;
+    $h->kill_child($child);     # the next one is fatal
+    ok(wait_until(20, sub { !$h->alive }), "$mpm: the server ends")
+        or diag join "\n", $h->error_log;
+    is(scalar(grep { /AH00050: Child \d+ returned a Fatal error/ }
+        $h->error_log), 1, "$mpm: as the child said");
+}
+
+finish();
