@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECONDS 60 /* for one seed: it takes milliseconds */
+#define SECONDS 300 /* for one seed: it takes milliseconds */
 
 static volatile uint64_t present;
 

@@ -24,7 +24,9 @@ static pid_t next_pid;
 static process_death_fn on_death;
 static const char *names[NAMES];
 static size_t name_count;
+static uint64_t seeds; /* that there were */
 static uint64_t switches, poor;
+static uint64_t until_switch; /* points */
 
 static struct {
     const char *name;
@@ -234,6 +236,8 @@ void process_reset(process_death_fn death)
     next_pid = 1000;
     on_death = death;
     name_count = 0;
+    seeds++;
+    until_switch = 0;
     switches = 50;
     poor = 0;
     trap.name = NULL;
@@ -364,8 +368,17 @@ void process_doom(sim_process_t *p, const char *name, int64_t points)
 
 static void note_name(const char *name)
 {
-    size_t i;
+    static struct {
+        const char *name;
+        uint64_t seed;
+    } seen[256]; /* most calls end here */
+    size_t i = ((uintptr_t)name >> 2 ^ (uintptr_t)name >> 10) % 256;
 
+    if (seen[i].name == name && seen[i].seed == seeds) {
+        return;
+    }
+    seen[i].name = name;
+    seen[i].seed = seeds;
     for (i = 0; i < name_count; i++) {
         if (names[i] == name) {
             return;
@@ -416,7 +429,8 @@ void process_point(const char *name)
     if (p->may_die && is_trapped(name)) {
         spring(p);
     }
-    if (chance_one_in(switches)) {
+    if (until_switch-- == 0) {
+        until_switch = chance_below(2 * switches);
         sched_sleep(chance_scale(SIM_US, 3 * SIM_MS));
     }
 }

@@ -591,7 +591,7 @@ static void check(void)
 {
     product_totals_t t;
 
-    if (product_has_arena() && sched_steps() % 4 == 0) {
+    if (product_has_arena() && sched_steps() % 16 == 0) {
         t = product_totals();
         ledger_check(&t);
     }
