@@ -25,6 +25,7 @@
 #define NOBODY 65534
 #define SMALL (16 * 1024)
 #define SOME (2 * 1024 * 1024)
+#define HUGE_SIZE (1UL << 28) /* a sanitizer's own memory is larger */
 
 static const char *root;
 static FILE *report;
@@ -74,6 +75,9 @@ static void look_at_memory(void)
             arena = (char *)begin;
             arena_size = end - begin;
             end = begin + (arena_size < 16 * SOME ? arena_size : 16 * SOME);
+        }
+        if (end - begin > HUGE_SIZE) {
+            continue;
         }
         found += holds_wanted((const unsigned char *)begin, end - begin);
         all += end - begin;
