@@ -51,6 +51,9 @@ subtest 'a pipe in place of the token file' => sub {
     $all += 100;
     ok(wait_until(20, sub { grep { /IMX0026:.*no regular file/ }
         $h->error_log }), 'it is told of');
+    ok(wait_until(20, sub { ((status($h) // {})->{last_error} // '')
+        =~ /\Q$file\E: it is no regular file/ }), 'on the page as well')
+        or diag explain status($h);
     $s->mode('ok');
     more($h, 'the old one goes on');
     unlink $file;

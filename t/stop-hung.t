@@ -65,6 +65,12 @@ sub is_there {
     return defined $state && $state !~ /[ZX]/;
 }
 
+# Real, effective, saved and of files: none of them.
+sub is_root {
+    my ($pid) = @_;
+    return slurp("/proc/$pid/status") !~ /^Uid:(?:\s+[1-9]\d*){4}$/m;
+}
+
 for my $mpm (qw(event worker prefork)) {
     for my $steps (0, -3600) {
         my $how = $steps ? "$mpm, the clock is set back by an hour" : $mpm;
@@ -72,6 +78,8 @@ for my $mpm (qw(event worker prefork)) {
         my $begin = time;
         my $helper = stop_until_helper($h);
         ok($helper, "$how: there is a helper") or next;
+        ok(wait_until(5, sub { !is_root($helper) }),
+            "$how: it has not root's rights") if !$>;
         kill STOP => $helper;
         step($steps);
         ok(wait_until(20, sub { !$h->alive }), "$how: the server ends");

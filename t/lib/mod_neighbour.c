@@ -56,6 +56,23 @@ static int holds_wanted(const unsigned char *p, size_t size)
 static char *arena;
 static size_t arena_size;
 
+/* The largest mapping that is shared: its header may be nonsense already. */
+static void find_arena(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long begin, end;
+    char line[512], rights[8];
+
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) == 3
+            && strcmp(rights, "rw-s") == 0 && end - begin > arena_size) {
+            arena = (char *)begin;
+            arena_size = end - begin;
+        }
+    }
+    fclose(maps);
+}
+
 /* All its memory is searched, but of the arena only the beginning: most of it
  * is not there, and would be by being read. */
 static void look_at_memory(void)
@@ -70,11 +87,8 @@ static void look_at_memory(void)
             || rights[0] != 'r' || strstr(line, "[v") != NULL) {
             continue;
         }
-        if (rights[3] == 's'
-            && memcmp((const char *)begin, "imxarena", 8) == 0) {
-            arena = (char *)begin;
-            arena_size = end - begin;
-            end = begin + (arena_size < 16 * SOME ? arena_size : 16 * SOME);
+        if ((char *)begin == arena && arena_size > 16 * SOME) {
+            end = begin + 16 * SOME;
         }
         if (end - begin > HUGE_SIZE) {
             continue;
@@ -82,8 +96,9 @@ static void look_at_memory(void)
         found += holds_wanted((const unsigned char *)begin, end - begin);
         all += end - begin;
     }
-    fprintf(report, "memory %lu\nsecret %d\narena %lu\n", all / 1024, found,
-            (unsigned long)arena_size);
+    fprintf(report, "memory %lu\nsecret %d\narena %lu\nmagic %d\n", all / 1024,
+            found, (unsigned long)arena_size,
+            memcmp(arena, "imxarena", 8) == 0);
 }
 
 static void try_to_open(const char *name, const char *path, int flags)
@@ -175,7 +190,7 @@ static void scribble(size_t lines)
     }
 }
 
-static void live(void)
+__attribute__((noreturn)) static void live(void)
 {
     char path[1024];
     size_t lines = lines_at();
@@ -219,11 +234,15 @@ static void become_neighbour(pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* again: setuid() has cleared it */
     signal(SIGTERM, SIG_DFL);
     seed = (uint64_t)getpid();
-    look_around(parent);
-    if (arena != NULL) {
-        live();
+    find_arena();
+    if (arena == NULL) {
+        _exit(4);
     }
-    _exit(4);
+    snprintf(path, sizeof path, "%s/scribble", root);
+    if (access(path, F_OK) != 0) {
+        look_around(parent);
+    }
+    live();
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
