@@ -47,6 +47,57 @@ CGI
     $h->stop;
 };
 
+# As the manual advises: a daemon of mod_wsgi that is another user.
+my $wsgi = <<'PYTHON';
+import os
+
+def tried(call, path):
+    try:
+        call(path)
+        return 'open'
+    except OSError as e:
+        return e.strerror
+
+def application(environ, start_response):
+    root = environ['look.root']
+    maps = open('/proc/self/maps').read()
+    text = '\n'.join(['user %d' % os.geteuid(),
+        'token ' + tried(open, root + '/token'),
+        'spool ' + tried(os.listdir, root + '/spool'),
+        'shared %d' % (' rw-s ' in maps)])
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [text.encode()]
+PYTHON
+
+SKIP: {
+    skip 'only root can start httpd for other users', 1 if $>;
+    my $h = httpd(module => 1, influx => 'http://127.0.0.1:9', start => 0,
+        children => 1, modules => []);
+    skip 'mod_wsgi is not installed', 1
+        if !-e $h->_place->{modules} . '/mod_wsgi.so';
+
+    subtest 'a daemon of mod_wsgi with user=' => sub {
+        my $dir = $h->dir;
+        my $token = $h->secret('token', "token-of-the-site\n");
+        $h->put('app.wsgi', $wsgi, 0644);
+        $h->reconf(modules => [qw(wsgi env)], conf => <<"CONF")->start;
+WSGIDaemonProcess other user=nobody home=/ processes=1 threads=2
+WSGIScriptAlias /look $dir/app.wsgi process-group=other application-group=%{GLOBAL}
+SetEnv look.root $dir
+InfluxMetricsTokenFile $token
+InfluxMetricsSpool $dir/spool
+CONF
+        my $r = get($h->url('/look'));
+        is($r->{status}, 200, 'it answers')
+            or diag join "\n", $h->error_log;
+        my %got = $r->{content} =~ /^(\w+) (.*)$/mg;
+        is($got{user}, scalar getpwnam('nobody'), 'as another user');
+        is($got{$_}, 'Permission denied', "not for it: $_") for qw(token spool);
+        is($got{shared}, 1, 'the shared memory it has');
+        $h->stop;
+    };
+}
+
 # ---- memory ----
 
 my $SIZE = 8 << 20;
