@@ -171,18 +171,12 @@ for my $api (v1 => v2 => 'v3') {
     }
 }
 
-<<<<<<< HEAD
 # A name with a dot is refused by httpd -t for API v3.
 for my $case (
     ['a sixth database', 'full', 'v3', 'metrics',
         qr/exceed limit of 5 databases/],
     ['a name with a dot', 'six', 'v1', 'my.metrics',
         qr/invalid character in database/],
-=======
-# (httpd -t refuses a name that InfluxDB 3 cannot have: config.t.)
-for my $case (
-    ['a sixth database', 'full', 'metrics', qr/exceed limit of 5 databases/],
->>>>>>> wt-deliver
 ) {
     my ($name, $mode, $api, $db, $words) = @$case;
     subtest "kept: $name" => sub {
