@@ -122,6 +122,33 @@ static void values_format(imx_arena_t *a, void *base,
     }
 }
 
+static uint32_t series_of(const imx_arena_spec_t *spec)
+{
+    return spec->series > 0 ? spec->series : 1;
+}
+
+static size_t series_size(const imx_arena_spec_t *spec)
+{
+    return imx_series_size(series_of(spec));
+}
+
+static void series_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    imx_series_format(&a->series, base, series_of(spec));
+}
+
+static size_t stats_size(const imx_arena_spec_t *spec)
+{
+    return imx_stats_size(series_of(spec));
+}
+
+static void stats_format(imx_arena_t *a, void *base,
+                         const imx_arena_spec_t *spec)
+{
+    imx_stats_format(&a->stats, base, series_of(spec));
+}
+
 static const part_t parts[] = {
     { "children", IMX_CHILDREN_VERSION, children_size, children_format },
     { "lease", IMX_LEASE_VERSION, lease_size, lease_format },
@@ -129,6 +156,8 @@ static const part_t parts[] = {
     { "batch", IMX_BATCH_VERSION, batch_size, batch_format },
     { "lines", IMX_BATCH_VERSION, lines_size, NULL },
     { "values", IMX_VALUES_VERSION, values_size, values_format },
+    { "series", IMX_SERIES_VERSION, series_size, series_format },
+    { "stats", IMX_STATS_VERSION, stats_size, stats_format },
 };
 
 #define PARTS (sizeof parts / sizeof *parts)

@@ -15,16 +15,15 @@ struct imx_stats_cell {
     _Alignas(64) _Atomic uint64_t request_ns;
     _Atomic uint64_t application_ns;
     _Atomic uint64_t bytes_sent;
-    _Atomic uint32_t classes[IMX_STATS_CLASSES];
-    _Atomic uint32_t max_us;
-    _Atomic uint32_t aborted;
-    _Alignas(64) _Atomic uint64_t server_ns;
-    _Atomic uint64_t input_ns, output_ns, bytes_received;
-    _Atomic uint32_t objective_total, objective_good;
-    _Atomic uint32_t buckets[2][IMX_STATS_BUCKETS];
+    _Atomic uint64_t classes[IMX_STATS_CLASSES];
+    _Atomic uint64_t max_ns;
+    _Atomic uint64_t server_ns, input_ns, output_ns, bytes_received;
+    _Atomic uint32_t aborted, objective_total, objective_good;
+    _Alignas(64) _Atomic uint32_t buckets[2][IMX_STATS_BUCKETS];
 };
 
-_Static_assert(offsetof(imx_stats_cell_t, server_ns) == 64,
+_Static_assert(offsetof(imx_stats_cell_t, classes[IMX_STATS_CLASSES - 1]) == 64
+                   && offsetof(imx_stats_cell_t, buckets) == 128,
                "a usual request writes to one line of these");
 
 /* ---- buckets ---- */
@@ -79,44 +78,48 @@ uint32_t imx_stats_bucket(uint64_t ns)
     return bucket_of(ns);
 }
 
+/* Powers of two, and 2^(1/8) to 2^(7/8), without the library of mathematics,
+ * which httpd may not have. */
 double imx_stats_bound(uint32_t bucket)
 {
+    static const double steps[IMX_STATS_OCTAVE] = {
+        1,
+        1.0905077326652577,
+        1.1892071150027210,
+        1.2968395546510096,
+        1.4142135623730951,
+        1.5422108254079408,
+        1.6817928305074290,
+        1.8340080864093424
+    };
+    const uint32_t least = IMX_STATS_BUCKET_1S / IMX_STATS_OCTAVE;
+
     return bucket >= IMX_STATS_BUCKETS - 1
-               ? INFINITY
-               : exp2(((int)bucket - IMX_STATS_BUCKET_1S)
-                      / (double)IMX_STATS_OCTAVE);
+               ? (double)INFINITY
+               : steps[bucket % IMX_STATS_OCTAVE]
+                     * (double)(1u << bucket / IMX_STATS_OCTAVE)
+                     / (double)(1u << least);
 }
 
 /* ---- the part ---- */
 
-static size_t cell_len(uint32_t histograms)
+size_t imx_stats_size(uint32_t series)
 {
-    size_t unused = (2 - histograms) * sizeof(uint32_t[IMX_STATS_BUCKETS]);
-
-    return (sizeof(imx_stats_cell_t) - unused + 63) & ~(size_t)63;
+    return (size_t)IMX_STATS_STRIPES * series * sizeof(imx_stats_cell_t);
 }
 
-size_t imx_stats_size(uint32_t series, uint32_t histograms)
-{
-    return (size_t)IMX_STATS_STRIPES * series * cell_len(histograms);
-}
-
-void imx_stats_attach(imx_stats_t *stats, void *base, uint32_t series,
-                      uint32_t histograms)
+void imx_stats_format(imx_stats_t *stats, void *base, uint32_t series)
 {
     stats->cells = base;
-    stats->cell_len = cell_len(histograms);
     stats->series = series;
-    stats->histograms = histograms;
+    stats->histograms = 1;
 }
 
 imx_stats_cell_t *imx_stats_cell(const imx_stats_t *stats, uint32_t stripe,
                                  uint32_t series)
 {
-    size_t i = (size_t)(stripe % IMX_STATS_STRIPES) * stats->series
-               + (series < stats->series ? series : 0);
-
-    return (imx_stats_cell_t *)(void *)(stats->cells + i * stats->cell_len);
+    return stats->cells + (size_t)(stripe % IMX_STATS_STRIPES) * stats->series
+           + (series < stats->series ? series : 0);
 }
 
 /* ---- counting ---- */
@@ -131,34 +134,34 @@ static inline void add_small(_Atomic uint32_t *counter, uint32_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static inline void raise_max(_Atomic uint32_t *max, uint64_t ns)
+static inline void raise_max(_Atomic uint64_t *max, uint64_t ns)
 {
-    uint64_t us = ns / 1000;
-    uint32_t mine = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
-    uint32_t seen = atomic_load_explicit(max, memory_order_relaxed);
+    uint64_t seen = atomic_load_explicit(max, memory_order_relaxed);
 
-    while (mine > seen
-           && !atomic_compare_exchange_weak_explicit(max, &seen, mine,
+    while (ns > seen
+           && !atomic_compare_exchange_weak_explicit(max, &seen, ns,
                                                      memory_order_relaxed,
                                                      memory_order_relaxed)) {
     }
 }
 
-void imx_stats_count(const imx_stats_t *stats, imx_stats_cell_t *cell,
+void imx_stats_count(imx_stats_cell_t *cell, uint32_t histograms,
                      const imx_stats_request_t *request)
 {
-    uint32_t class = request->status / 100;
+    uint32_t class = request->status / 100 - 1;
 
     add(&cell->request_ns, request->request_ns);
     add(&cell->application_ns, request->application_ns);
     add(&cell->bytes_sent, request->bytes_sent);
-    add_small(&cell->classes[class < IMX_STATS_CLASSES ? class : 0], 1);
+    add(&cell->classes
+             [class < IMX_STATS_CLASSES ? class : IMX_STATS_CLASSES - 1],
+        1);
     add_small(&cell->buckets[0][bucket_of(request->request_ns)], 1);
-    raise_max(&cell->max_us, request->request_ns);
+    raise_max(&cell->max_ns, request->request_ns);
     if (request->aborted) {
         add_small(&cell->aborted, 1);
     }
-    if (stats->histograms > 1) {
+    if (histograms > 1) {
         add_small(&cell->buckets[1][bucket_of(request->application_ns)], 1);
     }
 }
@@ -201,7 +204,7 @@ static void add_cell(imx_stats_sum_t *sum, const imx_stats_cell_t *cell,
     sum->objective_total += get_small(&cell->objective_total);
     sum->objective_good += get_small(&cell->objective_good);
     for (i = 0; i < IMX_STATS_CLASSES; i++) {
-        sum->classes[i] += get_small(&cell->classes[i]);
+        sum->classes[i] += get(&cell->classes[i]);
     }
     for (h = 0; h < histograms; h++) {
         for (i = 0; i < IMX_STATS_BUCKETS; i++) {
@@ -222,13 +225,40 @@ void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
     }
 }
 
-uint32_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series)
+uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum)
 {
-    uint32_t max = 0, stripe;
+    uint64_t n = 0;
+    uint32_t i;
+
+    for (i = 0; i < IMX_STATS_CLASSES; i++) {
+        n += sum->classes[i];
+    }
+    return n;
+}
+
+uint64_t imx_stats_requests(const imx_stats_t *stats)
+{
+    const size_t cells = (size_t)IMX_STATS_STRIPES * stats->series;
+    uint64_t n = 0;
+    size_t i;
+    uint32_t class;
+
+    for (i = 0; i < cells; i++) {
+        for (class = 0; class < IMX_STATS_CLASSES; class ++) {
+            n += get(&stats->cells[i].classes[class]);
+        }
+    }
+    return n;
+}
+
+uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series)
+{
+    uint64_t max = 0;
+    uint32_t stripe;
 
     for (stripe = 0; stripe < IMX_STATS_STRIPES; stripe++) {
         imx_stats_cell_t *cell = imx_stats_cell(stats, stripe, series);
-        uint32_t one = atomic_exchange_explicit(&cell->max_us, 0,
+        uint64_t one = atomic_exchange_explicit(&cell->max_ns, 0,
                                                 memory_order_relaxed);
 
         max = one > max ? one : max;

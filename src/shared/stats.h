@@ -14,6 +14,10 @@
  * differences are right all the same.  The one exception is the maximum, which
  * the holder takes and sets to zero.
  *
+ * A cell has room for two histograms.  A process's view says how many of them
+ * are counted, so that a graceful restart can change it; memory that nobody
+ * writes to is free.
+ *
  * Each counter is exact.  Two counters that are read while requests end can
  * differ by the requests that end just then.
  *
@@ -27,8 +31,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define IMX_STATS_VERSION 1
 #define IMX_STATS_STRIPES 16
-#define IMX_STATS_CLASSES 6 /* 1xx .. 5xx at 1 .. 5, any other status at 0 */
+#define IMX_STATS_CLASSES 6 /* 1xx .. 5xx at 0 .. 4, any other status at 5 */
 
 /*
  * Buckets of a duration: base-2 exponential, eight an octave, as Prometheus'
@@ -46,8 +51,7 @@ typedef struct imx_stats_cell imx_stats_cell_t;
 
 /* The part as a process sees it, in private memory. */
 typedef struct {
-    char *cells;     /* 64 bytes aligned */
-    size_t cell_len; /* bytes of a cell */
+    imx_stats_cell_t *cells; /* 64 bytes aligned */
     uint32_t series;
     uint32_t histograms; /* 1: request_time; 2: application_time as well */
 } imx_stats_t;
@@ -69,19 +73,18 @@ typedef struct {
 /* The sum of a series over all stripes. */
 typedef struct {
     uint64_t request_ns, application_ns, bytes_sent;
+    uint64_t classes[IMX_STATS_CLASSES];
     uint64_t server_ns, input_ns, output_ns, bytes_received;
-    uint32_t classes[IMX_STATS_CLASSES];
     uint32_t aborted, objective_total, objective_good;
     uint32_t buckets[2][IMX_STATS_BUCKETS];
 } imx_stats_sum_t;
 
-/* Parent: bytes of memory for so many series, with 1 or 2 histograms each. */
-size_t imx_stats_size(uint32_t series, uint32_t histograms);
+/* Parent: bytes of memory for so many series. */
+size_t imx_stats_size(uint32_t series);
 
-/* Any process: the view of zeroed memory of that size at base, 64 bytes
- * aligned. */
-void imx_stats_attach(imx_stats_t *stats, void *base, uint32_t series,
-                      uint32_t histograms);
+/* Parent: the view of zeroed memory of that size at base, 64 bytes aligned;
+ * one histogram is counted. */
+void imx_stats_format(imx_stats_t *stats, void *base, uint32_t series);
 
 /* Any: the cell of a series in a stripe.  A number out of range is taken
  * modulo the number of stripes, and as series 0. */
@@ -90,7 +93,7 @@ imx_stats_cell_t *imx_stats_cell(const imx_stats_t *stats, uint32_t stripe,
 
 /* Any thread of a child: counts a request that has ended.  No lock, no system
  * call. */
-void imx_stats_count(const imx_stats_t *stats, imx_stats_cell_t *cell,
+void imx_stats_count(imx_stats_cell_t *cell, uint32_t histograms,
                      const imx_stats_request_t *request);
 void imx_stats_count_more(imx_stats_cell_t *cell,
                           const imx_stats_more_t *more);
@@ -99,9 +102,13 @@ void imx_stats_count_more(imx_stats_cell_t *cell,
 void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
                       imx_stats_sum_t *sum);
 
-/* Holder: the longest request_time since it last asked, in microseconds, at
- * most UINT32_MAX. */
-uint32_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series);
+/* Any: how many requests a sum has; how many all series have together, since
+ * the memory was made. */
+uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum);
+uint64_t imx_stats_requests(const imx_stats_t *stats);
+
+/* Holder: the longest request_time of a series since it last asked, ns. */
+uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series);
 
 /* Any: the bucket of a duration; the bound of a bucket in seconds (infinite for
  * the last one). */
