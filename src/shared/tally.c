@@ -7,17 +7,6 @@
 
 #include "shared/fault.h"
 
-uint64_t imx_tally_requests(const imx_stats_sum_t *sum)
-{
-    uint64_t n = 0;
-    uint32_t i;
-
-    for (i = 0; i < IMX_STATS_BUCKETS; i++) {
-        n += sum->buckets[0][i];
-    }
-    return n;
-}
-
 /* ---- differences ---- */
 
 /* Counters wrap around: differences of 32 bits, and of 64. */
@@ -93,7 +82,7 @@ static int waits(const imx_tally_fill_t *f, uint64_t requests, int64_t since)
  */
 static void keep_max(const imx_tally_fill_t *f, uint32_t i, imx_tally_t *row)
 {
-    uint64_t longest = imx_stats_take_max(f->stats, i);
+    uint64_t longest = imx_stats_take_max(&f->stats, i);
 
     if (row->number != f->number) {
         row->longest = 0;
@@ -111,7 +100,7 @@ void imx_tally_fill(void *context, uint32_t i, const void *old, void *row)
     int64_t since = before->since != 0 ? before->since : f->began;
     uint64_t requests;
 
-    imx_stats_add_up(f->stats, i, &after->sum);
+    imx_stats_add_up(&f->stats, i, &after->sum);
     after->since = f->now;
     requests = requests_between(&before->sum, &after->sum);
     if (waits(f, requests, since)) {

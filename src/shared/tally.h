@@ -17,27 +17,24 @@ typedef struct {
     imx_stats_sum_t sum;
     int64_t since;   /* ns, monotonic: when the sums were added up; 0: never */
     uint64_t number; /* of the interval that the maximum is of */
-    uint64_t longest; /* request_time of the interval, us; where it was asked */
+    uint64_t longest; /* request_time of the interval, ns; where it was asked */
 } imx_tally_t;
 
 _Static_assert(sizeof(imx_tally_t) % 8 == 0, "rows are put side by side");
 
 /* How rows are filled: the context of imx_tally_fill(). */
 typedef struct {
-    const imx_stats_t *stats;
-    uint64_t number;  /* of the interval that is closed */
-    int64_t began;    /* ns, monotonic: when that interval began */
-    int64_t now;      /* ns, monotonic */
-    int takes_max;    /* one schedule alone can take the maximum */
-    uint64_t least;   /* requests for which a row waits ... */
-    int64_t patience; /* ... for at most so many ns; 0: it does not wait */
+    imx_stats_t stats; /* a view of both histograms */
+    uint64_t number;   /* of the interval that is closed */
+    int64_t began;     /* ns, monotonic: when that interval began */
+    int64_t now;       /* ns, monotonic */
+    int takes_max;     /* one schedule alone can take the maximum */
+    uint64_t least;    /* requests for which a row waits ... */
+    int64_t patience;  /* ... for at most so many ns; 0: it does not wait */
 } imx_tally_fill_t;
 
 /* An imx_interval_fill_fn.  Row i is that of series i. */
 void imx_tally_fill(void *context, uint32_t i, const void *old, void *row);
-
-/* Requests counted in a sum. */
-uint64_t imx_tally_requests(const imx_stats_sum_t *sum);
 
 /* What happened between two rows of a series.  Returns the number of its
  * requests; *change is filled if it is not 0. */

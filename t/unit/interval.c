@@ -62,8 +62,8 @@ static int begin(void **state)
     (void)state;
     lab = shared_memory(sizeof *lab);
     lab->now = now;
-    imx_stats_attach(&stats, shared_memory(imx_stats_size(SERIES, 2)), SERIES,
-                     2);
+    imx_stats_format(&stats, shared_memory(imx_stats_size(SERIES)), SERIES);
+    stats.histograms = 2;
     imx_interval_format(&intervals,
                         shared_memory(imx_interval_size(spec, SCHEDULES)),
                         spec, SCHEDULES, &now, 4711);
@@ -74,7 +74,7 @@ static int end(void **state)
 {
     (void)state;
     munmap(lab, sizeof *lab);
-    munmap(stats.cells, imx_stats_size(SERIES, 2));
+    munmap(stats.cells, imx_stats_size(SERIES));
     munmap(intervals.part, imx_interval_size(spec, SCHEDULES));
     imx_fault = NULL;
     return 0;
@@ -93,7 +93,7 @@ static void count(uint32_t stripe, uint32_t series, uint64_t ns)
                               .bytes_sent = 100,
                               .status = 200 };
 
-    imx_stats_count(&stats, imx_stats_cell(&stats, stripe, series), &r);
+    imx_stats_count(imx_stats_cell(&stats, stripe, series), 2, &r);
     lab->counted++;
 }
 
@@ -160,7 +160,7 @@ static void close_one(uint32_t schedule, int64_t length)
 {
     imx_interval_closed_t c;
     imx_tally_fill_t fill = {
-        .stats = &stats, .now = lab->now.mono, .takes_max = schedule == 0
+        .stats = stats, .now = lab->now.mono, .takes_max = schedule == 0
     };
 
     if (schedule == 1 && length != 0) {
@@ -221,7 +221,7 @@ static void times_are_whole_intervals(void **state)
     assert_int_equal(lab->row[3].span, 10 * SECOND);
     assert_int_equal(lab->row[3].requests, 100);
     assert_int_equal(lab->row[3].change.bytes_sent, 10000);
-    assert_int_equal(lab->row[3].longest, 1000);
+    assert_int_equal(lab->row[3].longest, 1000000);
 }
 
 static void the_end_has_its_own_time(void **state)
@@ -426,11 +426,11 @@ static void the_maximum_survives(void **state)
     hold_and_be_killed("filled", 1);
     count(0, 0, SECOND);
     look(0);
-    assert_int_equal(lab->row[0].longest, 3000000);
+    assert_int_equal(lab->row[0].longest, 3 * SECOND);
     pass(10);
     count(0, 0, SECOND);
     look(0);
-    assert_int_equal(lab->row[1].longest, 1000000);
+    assert_int_equal(lab->row[1].longest, SECOND);
 }
 
 int main(void)
