@@ -250,6 +250,40 @@ CONF
     is($wrong, 0, 'below is the sum of the counts up to a row');
 }
 
+# ---- the manual ----
+
+# What it says of a measurement: { tags => [...], fields => { name => type } }
+# and which of the fields may be absent.
+sub manual {
+    my ($measurement) = @_;
+    my ($section) = slurp(top() . '/docs/measurements.md')
+        =~ /^## \Q$measurement\E$(.*?)(?=^## |\z)/ms;
+    my (@tags, %fields, %may);
+    for (split /\n/, $section) {
+        if (/^\| `(\w+)` \| (integer|float|string|boolean) \|.*?\|(.*)/) {
+            $fields{$1} = $2;
+            $may{$1} = $3 =~ /\*absent\*/;
+        }
+        elsif (/^\| `(\w+)` \|/) {
+            push @tags, $1;
+        }
+    }
+    return ([sort @tags], \%fields, \%may);
+}
+
+for my $case (['request-metrics', 'event'], ['request-buckets', 'event'],
+    ['influx-metrics', 'event']) {
+    my ($measurement, $base) = @$case;
+    my ($tags, $fields, $may) = manual($measurement);
+    is_deeply([sort map { $_->{tagKey} }
+        $db->query(qq{SHOW TAG KEYS FROM "$measurement"}, $base)], $tags,
+        "$measurement: tags as in docs/measurements.md");
+    my %written = map { ($_->{fieldKey} => $_->{fieldType}) }
+        $db->query(qq{SHOW FIELD KEYS FROM "$measurement"}, $base);
+    delete @$fields{ grep { $may->{$_} && !$written{$_} } keys %$fields };
+    is_deeply(\%written, $fields, "$measurement: and its fields");
+}
+
 # ---- the directives ----
 
 {
