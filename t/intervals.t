@@ -51,15 +51,15 @@ sub some_requests {
     return;
 }
 
-sub holder {
+# At any moment of a second, also while lines are written.
+sub kill_holder {
     my ($h) = @_;
-    my $pid;
-    wait_until(20, sub {
+    nap(rand);
+    return wait_until(30, sub {
         my $s = status($h);
-        ($pid) = grep { $s && $_ == $s->{lease_holder} } $h->children;
-        return $pid;
+        my ($pid) = grep { $s && $_ == $s->{lease_holder} } $h->children;
+        return $pid && $h->kill_child($pid);
     });
-    return $pid;
 }
 
 # ---- nothing is lost, nothing doubled ----
@@ -75,14 +75,10 @@ for my $mpm (qw(event worker prefork)) {
             'sample.test' => 'InfluxMetricsSample 0.1'
         ]);
     $h->put('htdocs/shop.html', "shop\n");
-    my ($kills, $pid, %n) = (0);
+    my ($kills, %n) = (0);
     for my $round (1 .. $times) {
         some_requests($h, \%n);
-        # At any moment of a second, also while lines are written.
-        if (defined($pid = holder($h))) {
-            nap(rand);
-            $kills += $h->kill_child($pid);
-        }
+        $kills++ if kill_holder($h);
         wait_until(20, sub { get($h->url('/', 'figures'))->{success} });
         some_requests($h, \%n);
         $h->graceful(gone => 1) if $round % 2;
@@ -261,8 +257,9 @@ sub manual {
     my (@tags, %fields, %may);
     for (split /\n/, $section) {
         if (/^\| `(\w+)` \| (integer|float|string|boolean) \|.*?\|(.*)/) {
-            $fields{$1} = $2;
-            $may{$1} = $3 =~ /\*absent\*/;
+            my ($name, $type, $text) = ($1, $2, $3);
+            $fields{$name} = $type;
+            $may{$name} = $text =~ /\*absent\*/;
         }
         elsif (/^\| `(\w+)` \|/) {
             push @tags, $1;
