@@ -3,6 +3,7 @@
  * at the same address in every process, made of named, versioned parts.
  *
  *   header | children | lease | board | batch | lines | values | series | stats
+ *   | intervals
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -20,6 +21,7 @@
 #include "shared/batch.h"
 #include "shared/board.h"
 #include "shared/children.h"
+#include "shared/interval.h"
 #include "shared/lease.h"
 #include "shared/series.h"
 #include "shared/stats.h"
@@ -44,7 +46,8 @@ typedef struct {
     imx_values_t values;
     imx_series_t series;
     imx_stats_t stats;
-    void *own_values; /* NULL, or a mapping of its own */
+    imx_interval_t intervals; /* of measured.h */
+    void *own_values;         /* NULL, or a mapping of its own */
     size_t own_values_size;
 } imx_arena_t;
 
