@@ -2,7 +2,8 @@
  * arena.h: the memory that httpd's parent and all children share: one mapping,
  * at the same address in every process, made of named, versioned parts.
  *
- *   header | children | lease | board | batch | lines | values
+ *   header | children | lease | board | batch | lines | values | processes
+ *   | events
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -20,7 +21,9 @@
 #include "shared/batch.h"
 #include "shared/board.h"
 #include "shared/children.h"
+#include "shared/events.h"
 #include "shared/lease.h"
+#include "shared/processes.h"
 #include "shared/values.h"
 
 /* What it is to be made for. */
@@ -39,6 +42,8 @@ typedef struct {
     imx_board_view_t board;
     imx_batch_t batch;
     imx_values_t values;
+    imx_processes_t processes;
+    imx_events_t events;
     void *own_values; /* NULL, or a mapping of its own */
     size_t own_values_size;
 } imx_arena_t;
