@@ -41,8 +41,9 @@ int imx_proc_number(const char *path, int64_t *number)
     }
     errno = 0;
     *number = strtoll(text, &end, 10);
-    return end == text || errno != 0 || (*end != '\n' && *end != '\0') ? -1
-                                                                       : 0;
+    return end == text || errno != 0 || (*end != '\n' && *end != '\0')
+               ? -1
+               : 0;
 }
 
 /* ---- processes ---- */
@@ -51,8 +52,8 @@ static int64_t ticks_to_ns(unsigned long long ticks)
 {
     long hz = sysconf(_SC_CLK_TCK);
 
-    return (int64_t)(ticks
-                     * (unsigned long long)(SECOND / (hz > 0 ? hz : 100)));
+    return (
+        int64_t)(ticks * (unsigned long long)(SECOND / (hz > 0 ? hz : 100)));
 }
 
 static int64_t pages_to_bytes(long pages)
@@ -90,8 +91,9 @@ int imx_proc_stat(pid_t pid, imx_proc_stat_t *s)
     char path[32], text[1024];
 
     snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    return imx_proc_read(path, text, sizeof text) > 0 ? parse_stat(text, s)
-                                                      : -1;
+    return imx_proc_read(path, text, sizeof text) > 0
+               ? parse_stat(text, s)
+               : -1;
 }
 
 int64_t imx_proc_fds(void)

@@ -24,6 +24,8 @@ enum { EMPTY = 0, JOINING, LIVING, LEAVING };
 typedef struct {
     _Alignas(64) _Atomic imx_children_who_t who; /* 0: the row is free */
     _Atomic imx_children_who_t reaped; /* equal to who: the parent saw it die */
+    _Atomic imx_children_who_t left; /* who of this row last ended as it is to;
+                                          stays when the row is free */
     _Atomic uint32_t state;
     _Atomic uint32_t epoch;
 } row_t;
@@ -190,6 +192,26 @@ int imx_children_leave(const imx_children_t *c,
     return imx_children_is_last(c);
 }
 
+void imx_children_ends(const imx_children_t *c,
+                       const imx_children_self_t *self)
+{
+    if (self->slot < c->rows) {
+        atomic_store(&row(c, self->slot)->left, self->who);
+    }
+}
+
+int imx_children_has_ended(const imx_children_t *c, pid_t pid)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->rows; i++) {
+        if (imx_children_pid(atomic_load(&row(c, i)->left)) == pid) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* A row that was taken and says no state yet is of one that joins. */
 int imx_children_is_last(const imx_children_t *c)
 {
@@ -260,6 +282,11 @@ void imx_children_remove(const imx_children_t *c, uint32_t slot,
 int imx_children_is_taken(const imx_children_t *c, uint32_t slot)
 {
     return slot < c->rows && atomic_load(&row(c, slot)->who) != 0;
+}
+
+imx_children_who_t imx_children_in(const imx_children_t *c, uint32_t slot)
+{
+    return slot < c->rows ? atomic_load(&row(c, slot)->who) : 0;
 }
 
 /* ---- configurations ---- */

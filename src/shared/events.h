@@ -38,8 +38,8 @@ typedef enum {
 typedef struct {
     int64_t time; /* ns since 1970 */
     imx_event_e kind;
-    pid_t pid;        /* of whom it happened to */
-    int32_t number;   /* KILLED: the signal, 0: not known; HOLDER: its slot */
+    pid_t pid;      /* of whom it happened to */
+    int32_t number; /* KILLED: the signal, 0: not known; HOLDER: its slot */
     int32_t generation; /* as httpd counts */
 } imx_event_t;
 

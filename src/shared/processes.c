@@ -137,9 +137,8 @@ imx_process_t imx_processes_measure(imx_children_who_t who,
     return p;
 }
 
-imx_process_t imx_processes_measure_other(imx_children_who_t who,
-                                          const imx_process_t *before,
-                                          int64_t now)
+imx_process_t imx_processes_measure_other(
+    imx_children_who_t who, const imx_process_t *before, int64_t now)
 {
     imx_process_t p = begin(who, before, now);
     imx_proc_stat_t s;

@@ -29,7 +29,7 @@ typedef struct {
 
 /* A number that there is none of is -1.  All fields are of 64 bits. */
 typedef struct {
-    imx_children_who_t who; /* 0: nothing was published */
+    imx_children_who_t who;        /* 0: nothing was published */
     imx_process_use_t use, before; /* now, and at the measurement before */
     int64_t rss, max_rss;          /* bytes */
     int64_t threads, fds;
@@ -60,8 +60,7 @@ imx_process_t imx_processes_measure(imx_children_who_t who,
                                     const imx_process_t *before, int64_t now);
 
 /* Holder: measures another process, httpd's parent. */
-imx_process_t imx_processes_measure_other(imx_children_who_t who,
-                                          const imx_process_t *before,
-                                          int64_t now);
+imx_process_t imx_processes_measure_other(
+    imx_children_who_t who, const imx_process_t *before, int64_t now);
 
 #endif
