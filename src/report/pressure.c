@@ -184,3 +184,15 @@ unsigned imx_pressure_put(imx_lineproto_t *lp, const char *root)
     }
     return fields;
 }
+
+/* Where none of it is known there is no line. */
+static int write_pressure(imx_output_t *out,
+                          const imx_interval_closed_t *closed)
+{
+    imx_output_begin(out, "resource-pressure");
+    imx_pressure_put(&out->lp, "");
+    return imx_output_end(out, closed->time);
+}
+
+const imx_measurement_t imx_pressure = { IMX_MEASURED_PRESSURE, NULL,
+                                         write_pressure };

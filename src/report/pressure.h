@@ -6,7 +6,9 @@
 #ifndef IMX_PRESSURE_H
 #define IMX_PRESSURE_H
 
-#include "lineproto.h"
+#include "report/measurement.h"
+
+extern const imx_measurement_t imx_pressure;
 
 /* Puts the fields of resource-pressure into a line that has its tags.  root: ""
  * (in tests the directory with proc/ and sys/).  A file that is not there, or

@@ -9,25 +9,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "lineproto.h"
-#include "shared/arena.h"
+#include "report/measurement.h"
 
-/* Each child's monitor: measures its own process. */
+extern const imx_measurement_t imx_process_info;
+
+/* A child, before its monitor: which process is httpd's parent; 0: this one
+ * (httpd -X). */
+void imx_process_info_child_init(pid_t parent);
+
+/* Each child's monitor: measures its own process, and publishes that. */
 void imx_process_info_measure(const imx_arena_t *a,
                               const imx_children_self_t *self, int64_t now);
-
-/* Holder: measures httpd's parent. */
-void imx_process_info_measure_parent(const imx_arena_t *a, pid_t parent,
-                                     int64_t now);
-
-/* What was last published of the process in slot (a->processes.children: the
- * parent), if it lives and that is not older than `oldest` ns.  Returns 0 when
- * there is nothing. */
-int imx_process_info_get(const imx_arena_t *a, uint32_t slot, int64_t now,
-                         int64_t oldest, imx_process_t *p);
-
-/* Puts the fields of process-info into a line that has its tags. */
-void imx_process_info_put(imx_lineproto_t *lp, const imx_process_t *p,
-                          int64_t now, int is_child);
 
 #endif

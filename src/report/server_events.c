@@ -114,7 +114,7 @@ void imx_server_events_look(const imx_arena_t *a,
 
 /* ---- the measurement ---- */
 
-const char *imx_server_events_kind(const imx_event_t *event)
+static const char *kind_of(const imx_event_t *event)
 {
     static const char *const kinds[] = {
         [IMX_EVENT_START] = "start",       [IMX_EVENT_RESTART] = "restart",
@@ -145,18 +145,46 @@ static int write_text(const imx_event_t *event, char *text, size_t size)
     }
 }
 
-void imx_server_events_put(imx_lineproto_t *lp, const imx_event_t *event)
+static int write_event(imx_output_t *out, const imx_event_t *event)
 {
     char text[80];
     int length = write_text(event, text, sizeof text);
 
-    imx_lineproto_field_string(lp, IMX_LINEPROTO_TEXT("text"), text,
+    imx_output_begin(out, "server-events");
+    imx_output_tag(out, "kind", kind_of(event));
+    imx_lineproto_field_string(&out->lp, IMX_LINEPROTO_TEXT("text"), text,
                                (size_t)length);
-    imx_lineproto_field_int(lp, IMX_LINEPROTO_TEXT("pid"), event->pid);
-    imx_lineproto_field_int(lp, IMX_LINEPROTO_TEXT("generation"),
-                            event->generation);
+    imx_output_int(out, "pid", event->pid);
+    imx_output_int(out, "generation", event->generation);
     if (event->kind == IMX_EVENT_KILLED) {
-        imx_lineproto_field_int(lp, IMX_LINEPROTO_TEXT("signal"),
-                                event->number);
+        imx_output_int(out, "signal", event->number);
     }
+    return imx_output_end(out, event->time);
 }
+
+/*
+ * Each event has its own time, whenever it is written.  One that is being
+ * written is waited for until this is called again, some 100 ms later; then its
+ * writer is dead.
+ */
+static int write_events(imx_output_t *out,
+                        const imx_interval_closed_t *closed)
+{
+    static uint64_t waited_for; /* the number behind which it is */
+    const imx_events_t *events = &out->arena->events;
+    uint64_t last = imx_events_last(events), n;
+    imx_event_t event;
+
+    (void)closed;
+    while ((n = imx_events_next(events, &event, waited_for != last)) != 0) {
+        if (!write_event(out, &event)) {
+            return 0;
+        }
+        imx_events_done(events, n);
+    }
+    waited_for = last;
+    return 1;
+}
+
+const imx_measurement_t imx_server_events = { IMX_MEASURED_EVENTS, NULL,
+                                              write_events };

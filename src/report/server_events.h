@@ -9,8 +9,9 @@
 #include "httpd.h"
 #include "http_core.h"
 
-#include "lineproto.h"
-#include "shared/arena.h"
+#include "report/measurement.h"
+
+extern const imx_measurement_t imx_server_events;
 
 /* Parent, in post_config: was started, or restarted.  is_first: the arena was
  * just made. */
@@ -34,11 +35,5 @@ void imx_server_events_child_init(void);
 /* Holder, each time it looks: at the first one it says that it is the holder. */
 void imx_server_events_look(const imx_arena_t *a,
                             const imx_children_self_t *self);
-
-/* The tag `kind` of an event. */
-const char *imx_server_events_kind(const imx_event_t *event);
-
-/* Puts the fields of server-events into a line that has its tags. */
-void imx_server_events_put(imx_lineproto_t *lp, const imx_event_t *event);
 
 #endif

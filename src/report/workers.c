@@ -232,55 +232,66 @@ int imx_workers_queue(int64_t *waiting, int64_t *limit)
 
 /* ---- the measurement ---- */
 
-#define PUT(lp, name, value) \
-    imx_lineproto_field_int(lp, IMX_LINEPROTO_TEXT(name), value)
-
-static void put_states(imx_lineproto_t *lp, const imx_workers_count_t *c)
+static void put_states(imx_output_t *out, const imx_workers_count_t *c)
 {
-    PUT(lp, "dead", c->state[SERVER_DEAD]);
-    PUT(lp, "starting", c->state[SERVER_STARTING]);
-    PUT(lp, "ready", c->state[SERVER_READY]);
-    PUT(lp, "reading", c->state[SERVER_BUSY_READ]);
-    PUT(lp, "writing", c->state[SERVER_BUSY_WRITE]);
-    PUT(lp, "keepalive", c->state[SERVER_BUSY_KEEPALIVE]);
-    PUT(lp, "logging", c->state[SERVER_BUSY_LOG]);
-    PUT(lp, "dns", c->state[SERVER_BUSY_DNS]);
-    PUT(lp, "closing", c->state[SERVER_CLOSING]);
-    PUT(lp, "graceful", c->state[SERVER_GRACEFUL]);
-    PUT(lp, "idle_kill", c->state[SERVER_IDLE_KILL]);
+    imx_output_int(out, "dead", c->state[SERVER_DEAD]);
+    imx_output_int(out, "starting", c->state[SERVER_STARTING]);
+    imx_output_int(out, "ready", c->state[SERVER_READY]);
+    imx_output_int(out, "reading", c->state[SERVER_BUSY_READ]);
+    imx_output_int(out, "writing", c->state[SERVER_BUSY_WRITE]);
+    imx_output_int(out, "keepalive", c->state[SERVER_BUSY_KEEPALIVE]);
+    imx_output_int(out, "logging", c->state[SERVER_BUSY_LOG]);
+    imx_output_int(out, "dns", c->state[SERVER_BUSY_DNS]);
+    imx_output_int(out, "closing", c->state[SERVER_CLOSING]);
+    imx_output_int(out, "graceful", c->state[SERVER_GRACEFUL]);
+    imx_output_int(out, "idle_kill", c->state[SERVER_IDLE_KILL]);
 }
 
 /* Only event knows of connections that hold no worker. */
-static void put_connections(imx_lineproto_t *lp, const imx_workers_count_t *c)
+static void put_connections(imx_output_t *out, const imx_workers_count_t *c)
 {
     if (ask(AP_MPMQ_IS_ASYNC, 0)) {
-        PUT(lp, "connections", c->connections);
-        PUT(lp, "async_keepalive", c->keepalive);
-        PUT(lp, "async_writing", c->writing);
-        PUT(lp, "async_closing", c->closing);
-        PUT(lp, "async_wait_io", c->wait_io);
+        imx_output_int(out, "connections", c->connections);
+        imx_output_int(out, "async_keepalive", c->keepalive);
+        imx_output_int(out, "async_writing", c->writing);
+        imx_output_int(out, "async_closing", c->closing);
+        imx_output_int(out, "async_wait_io", c->wait_io);
     }
 }
 
-void imx_workers_put(imx_lineproto_t *lp)
+static void put_queue(imx_output_t *out)
 {
-    imx_workers_count_t c = imx_workers_count();
-    double utilization = imx_workers_utilization(1);
     int64_t waiting, limit;
 
-    put_states(lp, &c);
-    PUT(lp, "busy", c.busy);
-    PUT(lp, "workers_max", most);
-    if (utilization >= 0) {
-        imx_lineproto_field_float(lp,
-                                  IMX_LINEPROTO_TEXT("capacity_utilization"),
-                                  utilization);
-    }
-    put_connections(lp, &c);
     if (imx_workers_queue(&waiting, &limit) == 0) {
-        PUT(lp, "listen_queue", waiting);
-        PUT(lp, "listen_limit", limit);
+        imx_output_int(out, "listen_queue", waiting);
+        imx_output_int(out, "listen_limit", limit);
     }
-    PUT(lp, "children", c.children);
-    PUT(lp, "generation", generation);
 }
+
+static int write_workers(imx_output_t *out,
+                         const imx_interval_closed_t *closed)
+{
+    imx_workers_count_t c = imx_workers_count();
+    double utilization = imx_workers_utilization(0);
+
+    imx_output_begin(out, "worker-states");
+    put_states(out, &c);
+    imx_output_int(out, "busy", c.busy);
+    imx_output_int(out, "workers_max", most);
+    if (utilization >= 0) {
+        imx_output_float(out, "capacity_utilization", utilization);
+    }
+    put_connections(out, &c);
+    put_queue(out);
+    imx_output_int(out, "children", c.children);
+    imx_output_int(out, "generation", generation);
+    if (!imx_output_end(out, closed->time)) {
+        return 0;
+    }
+    imx_workers_utilization(1);
+    return 1;
+}
+
+const imx_measurement_t imx_workers = { IMX_MEASURED_WORKERS, NULL,
+                                        write_workers };

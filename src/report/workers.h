@@ -10,7 +10,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "lineproto.h"
+#include "report/measurement.h"
+
+extern const imx_measurement_t imx_workers;
 
 #define IMX_WORKERS_STATES 11 /* as mod_status has them */
 
@@ -47,8 +49,5 @@ int imx_workers_queue(int64_t *waiting, int64_t *limit);
  * has served (-1: with ExtendedStatus Off that is not counted).  Returns 0 when
  * the scoreboard has no such process. */
 int imx_workers_of(pid_t pid, int64_t *busy, int64_t *requests);
-
-/* Puts the fields of worker-states into a line that has its tags. */
-void imx_workers_put(imx_lineproto_t *lp);
 
 #endif

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-/* It knows no httpd, but stands in a room that does. */
+/* They know no httpd, but stand in a room that does. */
+#include "report/output.c"
 #include "report/pressure.c"
 
 #include "base/clock.h"
