@@ -116,6 +116,7 @@ static void deliver(ending_t *e)
     imx_board_pace_t *pace = &news->board.pace;
     int64_t before = pace->not_before;
 
+    imx_holder_report(e->h);
     imx_holder_seal(e->h);
     imx_pace_try_now(pace);
     send_all(e);

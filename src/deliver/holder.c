@@ -294,9 +294,6 @@ static void tick(imx_holder_t *h)
     h->next_tick += (now - h->next_tick) / interval * interval + interval;
     h->news.board.next_tick = h->next_tick;
     imx_news_publish(&h->news);
-    if (h->o.report != NULL) {
-        h->o.report(h->o.report_context);
-    }
     imx_batch_seal_all(&h->o.arena->batch);
     h->to_drain = imx_batch_level(&h->o.arena->batch).sealed_lines
                   + imx_sender_left(h->senders[0])
@@ -437,6 +434,9 @@ int imx_holder_step(imx_holder_t *h)
         }
         return LOOK_MS;
     }
+    if (h->o.report != NULL) {
+        h->o.report(h->o.report_context);
+    }
     tick(h);
     is_busy = send_due(h, &level) ? imx_holder_advance(h) : 1;
     ms = is_busy ? pause_of(h, &level) : 0;
@@ -465,6 +465,13 @@ imx_news_t *imx_holder_news(imx_holder_t *h)
 uint32_t imx_holder_random_below(imx_holder_t *h, uint32_t bound)
 {
     return imx_random_below(&h->random, bound);
+}
+
+void imx_holder_report(imx_holder_t *h)
+{
+    if (h->o.report_end != NULL) {
+        h->o.report_end(h->o.report_context);
+    }
 }
 
 void imx_holder_seal(imx_holder_t *h)

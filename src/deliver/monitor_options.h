@@ -29,9 +29,11 @@ typedef struct {
     uint64_t spool_max; /* bytes, 0: no limit */
     imx_log_fn log;     /* also called by the thread of the spool's disk */
     void *log_context;
-    /* The holder, at each tick before it sends: adds lines to the batch.  NULL:
-     * there is nothing to report. */
+    /* The holder, in each step: adds lines of what is measured to the batch,
+     * and waits for nothing; and at the end, for the last time.  NULL: there is
+     * nothing to report. */
     void (*report)(void *context);
+    void (*report_end)(void *context);
     void *report_context;
     /* The holder, about every 100 ms: looks at what the server does.  now: ns of
      * the monotonic clock.  NULL: there is nothing to look at. */

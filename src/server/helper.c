@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "deliver/monitor.h"
+#include "report/schedule.h"
 #include "server/options.h"
 #include "server/runtime.h"
 
@@ -67,10 +68,11 @@ static void help(server_rec *s)
 {
     static imx_batch_child_t child;
     imx_monitor_options_t o = imx_options_get(s, &child);
-    imx_children_self_t self = imx_children_outsider(&o.arena->children,
-                                                     getpid());
+    imx_children_self_t self;
     imx_monitor_t *m = NULL;
 
+    /* It appends the last lines of what is measured, and so it needs a row. */
+    (void)imx_children_join(&o.arena->children, &self, getpid());
     imx_batch_open(&child, &o.arena->batch, &self);
     if (drop_privileges(s)) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -132,7 +134,7 @@ static void deliver_rest(server_rec *s, const imx_arena_t *a)
 {
     pid_t helper;
 
-    if (imx_batch_totals(&a->batch).pending == 0) {
+    if (imx_batch_totals(&a->batch).pending == 0 && !imx_schedule_is_open(a)) {
         return;
     }
     ap_close_listeners();

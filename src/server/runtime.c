@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "config/reporting.h"
 #include "config/schema.h"
 
 APLOG_USE_MODULE(influx_metrics);
@@ -190,6 +191,8 @@ int imx_runtime_prepare(server_rec *s)
         resize_arena(s, wanted);
     }
     if (rv == OK) {
+        kept->arena.stats.histograms =
+            imx_reporting()->phases[IMX_REPORTING_APPLICATION] ? 2 : 1;
         kept->wanted = wanted;
         rv = keep_values(s);
     }

@@ -3,7 +3,7 @@
  * at the same address in every process, made of named, versioned parts.
  *
  *   header | children | lease | board | batch | lines | values | processes
- *   | events
+ *   | events | series | stats | intervals
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -22,8 +22,11 @@
 #include "shared/board.h"
 #include "shared/children.h"
 #include "shared/events.h"
+#include "shared/interval.h"
 #include "shared/lease.h"
 #include "shared/processes.h"
+#include "shared/series.h"
+#include "shared/stats.h"
 #include "shared/values.h"
 
 /* What it is to be made for. */
@@ -31,6 +34,7 @@ typedef struct {
     imx_batch_geometry_t batch; /* by imx_batch_plan() */
     uint32_t tags, tag_limit;   /* tags whose values are counted; 0: none */
     const void *key;            /* IMX_VALUES_KEY_LEN random bytes */
+    uint32_t series; /* by imx_series_plan(); 0: for "other" alone */
 } imx_arena_spec_t;
 
 /* A process's own view.  Not to be copied: the parts point to each other. */
@@ -44,7 +48,10 @@ typedef struct {
     imx_values_t values;
     imx_processes_t processes;
     imx_events_t events;
-    void *own_values; /* NULL, or a mapping of its own */
+    imx_series_t series;
+    imx_stats_t stats;
+    imx_interval_t intervals; /* of measured.h */
+    void *own_values;         /* NULL, or a mapping of its own */
     size_t own_values_size;
 } imx_arena_t;
 
