@@ -10,7 +10,6 @@
 #include "shared/quantile.h"
 #include "shared/tally.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #define SECOND 1e9
@@ -285,7 +284,7 @@ static void put_bound(char text[16], const imx_quantile_row_t *row)
         memcpy(text, "+Inf", 5);
         return;
     }
-    us = (unsigned)lround(row->upper * 1e6);
+    us = (unsigned)(row->upper * 1e6 + 0.5);
     snprintf(text, 16, "%03u.%06u", us / 1000000 % 1000, us % 1000000);
 }
 

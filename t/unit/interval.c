@@ -447,5 +447,6 @@ int main(void)
         TEST(killed_at_each_point),
     };
 
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
