@@ -65,7 +65,7 @@ for my $mpm (qw(event worker prefork)) {
         "$mpm: none of them does anything");
     cmp_ok($p->{capacity_utilization}, '<=', 0.02, "$mpm: nothing is used");
     is($p->{listen_queue}, 0, "$mpm: nobody waits");
-    is($p->{listen_limit}, 511, "$mpm: 511 can");
+    is($p->{listen_limit}, 2 * 511, "$mpm: 511 can, for each of two ports");
     is(exists $p->{async_wait_io}, $mpm eq 'event',
         "$mpm: connections without a worker, if there are such");
 

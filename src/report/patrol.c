@@ -32,8 +32,8 @@ static int patrol(void *context, int64_t now)
 {
     (void)context;
     imx_process_info_measure(child.arena, &child.self, now);
-    return (int)(imx_reporting()->interval[IMX_MEASURED_PROCESSES]
-                 / IMX_CLOCK_MS);
+    return (
+        int)(imx_reporting()->interval[IMX_MEASURED_PROCESSES] / IMX_CLOCK_MS);
 }
 
 static void look(void *context, int64_t now)
@@ -45,7 +45,8 @@ static void look(void *context, int64_t now)
 
 void imx_patrol_use(imx_monitor_options_t *o)
 {
-    o->patrol = imx_reporting()->interval[IMX_MEASURED_PROCESSES] > 0 ? patrol
-                                                                      : NULL;
+    o->patrol = imx_reporting()->interval[IMX_MEASURED_PROCESSES] > 0
+                    ? patrol
+                    : NULL;
     o->look = look;
 }

@@ -47,8 +47,8 @@ static void measure_parent(const imx_arena_t *a, int64_t now)
     imx_process_t before = imx_processes_told(&a->processes, slot), p;
 
     if (parent != 0) {
-        p = imx_processes_measure_other(
-            imx_children_who(&a->children, parent), &before, now);
+        p = imx_processes_measure_other(imx_children_who(&a->children, parent),
+                                        &before, now);
         imx_processes_tell(&a->processes, slot, &p);
     }
 }
@@ -71,12 +71,12 @@ static void put_cores(imx_output_t *out, const imx_process_t *p)
     double time = (double)(p->use.at - since);
 
     if (time > 0) {
-        imx_output_float(
-            out, "cpu_user",
-            (double)(p->use.cpu_user - p->before.cpu_user) / time);
-        imx_output_float(
-            out, "cpu_system",
-            (double)(p->use.cpu_system - p->before.cpu_system) / time);
+        imx_output_float(out, "cpu_user",
+                         (double)(p->use.cpu_user - p->before.cpu_user)
+                             / time);
+        imx_output_float(out, "cpu_system",
+                         (double)(p->use.cpu_system - p->before.cpu_system)
+                             / time);
     }
 }
 
@@ -88,6 +88,13 @@ static void put_work(imx_output_t *out, pid_t pid)
         imx_output_int(out, "busy", busy);
         put_known(out, IMX_LINEPROTO_TEXT("requests"), requests);
     }
+}
+
+/* The sum stands beside the means, which cannot be put together. */
+static void put_cpu(imx_output_t *out, const imx_process_t *p)
+{
+    put_cores(out, p);
+    imx_output_seconds(out, "cpu_time", p->use.cpu_user + p->use.cpu_system);
 }
 
 /* As the points of requests name a process; the slot, where they do not. */
@@ -117,7 +124,7 @@ static int write_process(imx_output_t *out, const imx_process_t *p,
     put_name(out, p, slot);
     imx_output_tag(out, "process_type", is_child ? "child" : "parent");
     imx_output_int(out, "pid", pid);
-    put_cores(out, p);
+    put_cpu(out, p);
     put_known(out, IMX_LINEPROTO_TEXT("memory_rss"), p->rss);
     put_known(out, IMX_LINEPROTO_TEXT("memory_max_rss"), p->max_rss);
     put_known(out, IMX_LINEPROTO_TEXT("threads"), p->threads);

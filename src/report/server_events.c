@@ -37,9 +37,9 @@ static int generation_now(void)
 void imx_server_events_began(const imx_arena_t *a, int is_first)
 {
     imx_event_e kind = is_first ? IMX_EVENT_START
-                       : ap_unixd_mpm_get_retained_data()->is_ungraceful
-                           ? IMX_EVENT_RESTART
-                           : IMX_EVENT_GRACEFUL;
+                       : ap_unixd_mpm_get_retained_data()->was_graceful
+                           ? IMX_EVENT_GRACEFUL
+                           : IMX_EVENT_RESTART;
 
     parent = getpid();
     imx_events_add(&a->events, kind, parent, 0, generation_now());
@@ -167,8 +167,7 @@ static int write_event(imx_output_t *out, const imx_event_t *event)
  * written is waited for until this is called again, some 100 ms later; then its
  * writer is dead.
  */
-static int write_events(imx_output_t *out,
-                        const imx_interval_closed_t *closed)
+static int write_events(imx_output_t *out, const imx_interval_closed_t *closed)
 {
     static uint64_t waited_for; /* the number behind which it is */
     const imx_events_t *events = &out->arena->events;
