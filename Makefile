@@ -20,7 +20,8 @@
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make bench         throughput with and without; bench-instructions,
-#                      bench-fields, bench-encoder, bench-flusher, bench-hung:
+#                      bench-fields, bench-vhosts, bench-encoder,
+#                      bench-flusher, bench-hung:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -296,6 +297,11 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
+bench-vhosts:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
+
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
 $(BUILD)/bench-flusher: bench/sink.c
@@ -366,6 +372,6 @@ clean:
 
 .PHONY: all needs deps units replays test test-asan test-tsan run-tests soak \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
+    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -30,7 +30,7 @@ is_deeply([sort grep { $used{$_} > 1 } keys %used], [],
 is_deeply(\@bare, [], 'no message without an id');
 cmp_ok($calls{$_} // 0, '>=', 3, "$_ was looked at")
     for qw(src/config/check.c src/server/life.c src/server/helper.c
-        src/deliver/monitor.c src/deliver/spool.c);
+        src/deliver/news.c src/deliver/spool.c);
 
 my @explained = slurp('docs/messages.md')
     =~ /^(?:#+ |\| *|[-*] +)[`*]*(IMX\d{4})/mg;

@@ -25,7 +25,7 @@ CONF
 
 sub request { load(url => $_[0]->url, n => $_[1], c => 4) }
 
-sub ours { grep { /IMX00(?!29)\d\d:/ } $_[0]->error_log }
+sub ours { grep { /IMX00(?!17|29)\d\d:/ } $_[0]->error_log }
 
 sub one_line {
     my ($h, $id, $pattern, $name) = @_;

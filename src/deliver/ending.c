@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define MS IMX_CLOCK_MS
-#define LEAVE_MS 200 /* for an answer, where it is not known to take longer */
+#define LEAVE_MS 120 /* for an answer, where it is not known to take longer */
 #define LOOK_MS 10
 
 typedef struct {

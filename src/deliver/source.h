@@ -8,8 +8,8 @@
  * Call order:  next, { done }*, [ put_back ]; a source is through when done has
  * accounted for all lines that next had returned.
  */
-#ifndef IMX_SOURCE_H
-#define IMX_SOURCE_H
+#ifndef IMX_DELIVER_SOURCE_H
+#define IMX_DELIVER_SOURCE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -349,9 +349,6 @@ __attribute__((noinline)) static char *put_own_other(
     imx_type_e type = item->own->type;
     imx_lineproto_t lp;
 
-    if (*text == '\0') {
-        return p; /* there is no value */
-    }
     if (type == IMX_TYPE_STRING) {
         return put_string(p, end, f, item, text);
     }
@@ -378,7 +375,7 @@ static char *put_own_fields(char *p, char *end, const imx_plan_t *plan,
         const char *text = evaluate(f, item);
         char *number = NULL;
 
-        if (text == NULL) {
+        if (text == NULL || *text == '\0') {
             continue;
         }
         if (item->is_number && end - p > IMX_PLAN_PAD + NUMBER_ROOM) {

@@ -132,12 +132,14 @@ static const char *tls_version(request_rec *r)
                : NULL;
 }
 
-void imx_source_look_at_tls(imx_marks_t *marks, request_rec *r)
+void imx_source_keep_scheme(imx_marks_t *marks, request_rec *r)
 {
-    imx_rare_t *rare = imx_marks_rare(marks, r);
+    imx_marks_rare(marks, r)->scheme = ap_http_scheme(r);
+}
 
-    rare->scheme = ap_http_scheme(r);
-    rare->tls_version = tls_version(r);
+void imx_source_keep_tls_version(imx_marks_t *marks, request_rec *r)
+{
+    imx_marks_rare(marks, r)->tls_version = tls_version(r);
 }
 
 static const char *get_scheme(const imx_facts_t *f)

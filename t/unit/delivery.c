@@ -148,6 +148,11 @@ static const char *scripted(store_t *s, standin_how_e *how)
 static const char *judge_create(store_t *s, const char *head)
 {
     s->creates++;
+    while (s->holds_creation) {
+        pthread_mutex_unlock(&s->lock);
+        poll(NULL, 0, 1);
+        pthread_mutex_lock(&s->lock);
+    }
     if (!strstr(head, "q=CREATE%20DATABASE%20%22httpd%22 ")) {
         s->wrong++;
     }
@@ -182,6 +187,19 @@ static const char *judge_write(store_t *s, const char *head, const char *body,
     return OK_204;
 }
 
+/* The body is here, and its answer takes a while. */
+static void hold(store_t *s)
+{
+    s->held++;
+    s->held_most = s->held > s->held_most ? s->held : s->held_most;
+    while (s->holds) {
+        pthread_mutex_unlock(&s->lock);
+        poll(NULL, 0, 1);
+        pthread_mutex_lock(&s->lock);
+    }
+    s->held--;
+}
+
 static const char *judge(void *context, const char *head, const char *body,
                          size_t len, standin_how_e *how)
 {
@@ -194,6 +212,7 @@ static const char *judge(void *context, const char *head, const char *body,
     }
     else {
         remember_body(s, body, len);
+        hold(s);
         text = scripted(s, how);
         if (text == NULL) {
             text = judge_write(s, head, body, len);
@@ -221,6 +240,8 @@ static const char *judge(void *context, const char *head, const char *body,
 
 LOOK(int, writes, writes)
 LOOK(int, creates, creates)
+LOOK(int, held, held)
+LOOK(int, held_most, held_most)
 LOOK(uint64_t, stored, lines - f->store.again)  /* different lines */
 LOOK(uint64_t, stored_again, again)
 
@@ -528,6 +549,8 @@ int teardown(void **state)
     fixture_t *f = *state;
     const char *wrong;
 
+    SET(f, holds, 0);
+    SET(f, holds_creation, 0);
     end_monitor(f);
     standin_stop(f->server);
     wrong = check(f);

@@ -66,8 +66,11 @@ typedef struct {
     int partial;                        /* stores the others: 1 as InfluxDB 1
                                            and 2, 3 as InfluxDB 3 tells it */
     char told[16384];                   /* its answer then */
+    int holds_creation;                 /* of a database */
+    int holds;                          /* its answers, until this is 0 */
     /* what it saw */
-    int writes, creates;
+    int held;                           /* bodies that wait for an answer now */
+    int writes, creates, held_most;
     body_t bodies[BODIES];
     unsigned char stored[LINES];        /* how often, by the line's number */
     uint64_t lines, again, wrong;       /* stored ones */
@@ -134,6 +137,8 @@ void append(fixture_t *f, int count);
 
 int writes(fixture_t *f);
 int creates(fixture_t *f);
+int held(fixture_t *f);                /* bodies without an answer */
+int held_most(fixture_t *f);
 uint64_t stored(fixture_t *f);         /* different lines */
 uint64_t stored_again(fixture_t *f);
 

@@ -501,9 +501,127 @@ static void test_spools_by_hand(void **state)
     assert_int_equal(rmdir(new), 0);
 }
 
+/* ---- bodies where answers are slow ---- */
+
+/* A body is under way, and lines come meanwhile. */
+static void answer_slowly(fixture_t *f, int lines, int ms)
+{
+    int before = writes(f);
+
+    SET(f, holds, 1);
+    later(f, 1000);
+    UNTIL(writes(f) > before);
+    append(f, lines);
+    later(f, ms);
+    imx_monitor_step(f->m);
+    SET(f, holds, 0);
+    UNTIL(held(f) == 0 && writes(f) > before);
+}
+
+/* An answer can take a second, so what is left of a load goes together with
+ * what came since, never alone. */
+static void test_no_rest_alone(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    f->o.max_lines = 1000;              /* segments have 256 */
+    f->o.interval_ms = 10000;           /* no answer takes as long */
+    begin(f);
+    append(f, 1100);
+    for (i = 0; i < 5; i++) {
+        answer_slowly(f, 1100, 500);
+    }
+    deliver(f);
+    assert_int_equal(stored(f), 6600);
+    assert_int_equal(stored_again(f), 0);
+    for (i = 0; i + 1 < writes(f); i++) {
+        assert_int_equal(body(f, i).lines, 1000);
+    }
+    assert_int_equal(writes(f), 7);
+}
+
+/* Where answers take as long as an interval, a second body is on its way
+ * meanwhile, if there is a whole one; each has its own account. */
+static void test_two_bodies(void **state)
+{
+    fixture_t *f = *state;
+    standin_t *second = standin_beside(f->server);
+    int i;
+
+    f->o.max_lines = 1000;
+    begin(f);
+    append(f, 900);
+    for (i = 0; i < 4; i++) {           /* learns that they do */
+        answer_slowly(f, 900, 900);
+    }
+    UNTIL(!is_sending(f));
+    assert_int_equal(held_most(f), 1);
+    SET(f, holds, 1);
+    append(f, 4000);
+    later(f, 1000);
+    UNTIL(held(f) == 2);
+    assert_true(imx_board_told(&f->arena.board).under_way == 2000);
+    SET(f, holds, 0);
+    UNTIL(pending(f) < 1000);
+    deliver(f);
+    assert_int_equal(held_most(f), 2);
+    assert_int_equal(stored(f), 900 * 5 + 4000);
+    assert_int_equal(stored_again(f), 0);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 900 * 5 + 4000);
+
+    /* One of the two fails: nothing goes twice, nothing is lost. */
+    for (i = 0; i < 4; i++) {
+        append(f, 500);
+        answer_slowly(f, 100, 900);
+    }
+    SET(f, holds, 1);
+    then(f, 1, STANDIN_ANSWER, http(f, 503, "", "busy"));
+    append(f, 3000);
+    later(f, 1000);
+    UNTIL(held(f) == 2);
+    SET(f, holds, 0);
+    UNTIL(held(f) == 0 && logged(f, "IMX0020") == 1);
+    later(f, 31000);
+    UNTIL(pending(f) == 0 || (later(f, 1000), 0));
+    assert_int_equal(stored_again(f), 0);
+    assert_int_equal(stored(f), atomic_load(&f->shared->next));
+    end_monitor(f);
+    standin_stop(second);
+}
+
+static int reports;
+
+static void report(void *context)
+{
+    fixture_t *f = context;
+
+    reports++;
+    append(f, 1);
+}
+
+/* What is reported at a tick goes with it. */
+static void test_report(void **state)
+{
+    fixture_t *f = *state;
+
+    f->o.report = report;
+    f->o.report_context = f;
+    reports = 0;
+    begin(f);
+    tick(f);
+    UNTIL(stored(f) == 1);
+    tick(f);
+    UNTIL(stored(f) == 2);
+    assert_int_equal(reports, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_no_rest_alone),
+        TEST(test_two_bodies),
+        TEST(test_report),
         TEST(test_tick),
         TEST(test_phase),
         TEST(test_order),

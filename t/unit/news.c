@@ -5,7 +5,7 @@
 #define _GNU_SOURCE
 #include "delivery.h"
 
-#include "shared/fault.h"
+#include "deliver/news.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -230,9 +230,68 @@ static void test_log_lost_between(void **state)
     assert_int_equal(sum, atomic_load(&f->shared->refused));
 }
 
+/* A holder that is stopped: another child says so, once a minute for all. */
+static void test_silent_holder(void **state)
+{
+    fixture_t *f = *state;
+    imx_monitor_t *others[2];
+    int i, child = second_child(f);
+
+    begin(f);
+    f->o.child = &f->child[child];
+    others[0] = make_monitor(f);
+    others[1] = make_monitor(f);
+    for (i = 0; i < 20; i++) {
+        later(f, 1000);
+        imx_monitor_step(f->m);
+        imx_monitor_step(others[i % 2]);
+    }
+    assert_int_equal(logged(f, "IMX0080"), 0);
+    for (i = 0; i < 100; i++) {
+        later(f, 1000);
+        imx_monitor_step(others[0]);
+        imx_monitor_step(others[1]);
+    }
+    assert_int_equal(logged(f, "IMX0080"), 2);
+    assert_says(f, "IMX0080", IMX_LOG_ERROR, "nobody delivers: child ");
+    imx_monitor_step(f->m);
+    for (i = 0; i < 8; i++) {
+        later(f, 1000);
+        imx_monitor_step(others[0]);
+    }
+    assert_int_equal(logged(f, "IMX0080"), 2);
+    imx_monitor_destroy(others[0]);
+    imx_monitor_destroy(others[1]);
+}
+
+/* A job of the spool that hangs is said once a minute, and is on the board. */
+static void test_spool_hangs(void **state)
+{
+    fixture_t *f = *state;
+    imx_news_t n = { .arena = &f->arena, .where = "x", .log = f->o.log,
+                     .log_context = f, .now = f->o.now, .now_context = f };
+    int64_t since = f->now;
+    int i;
+
+    for (i = 0; i < 100; i++) {
+        imx_news_spool_busy(&n, "/spool", since);
+        later(f, 1000);
+        if (i == 5) {
+            assert_int_equal(logged(f, "IMX0081"), 0);
+        }
+    }
+    assert_int_equal(logged(f, "IMX0081"), 2);
+    assert_says(f, "IMX0081", IMX_LOG_ERROR, "/spool");
+    assert_int_equal(imx_board_told(&f->arena.board).spool_hangs, since);
+    imx_news_spool_busy(&n, NULL, 0);
+    assert_int_equal(imx_board_told(&f->arena.board).spool_hangs, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_silent_holder),
+        TEST(test_spool_hangs),
         TEST(test_log_outage),
         TEST(test_log_hours),
         TEST(test_log_quiet_for_all),

@@ -633,9 +633,241 @@ static void test_fail_in_the_middle(void **state)
     assert_int_equal(stored_again(f), 0);
 }
 
+/* ---- what a holder has learned ---- */
+
+static imx_board_t board(fixture_t *f)
+{
+    return imx_board_told(&f->arena.board);
+}
+
+/* Asked to come back in an hour, the server does, whoever delivers. */
+static void test_retry_after_for_all(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    refuse(f, 503, "Retry-After: 3600\r\n", "later");
+    append(f, 10);
+    for (i = 0; i < 5; i++) {
+        begin(f);
+        later(f, 60000);
+        imx_monitor_step(f->m);
+        UNTIL(!is_sending(f));
+        end_monitor(f);
+    }
+    assert_int_equal(writes(f), 1);
+    later(f, 3600000);
+    heal(f);
+    begin(f);
+    deliver(f);
+    assert_int_equal(writes(f), 2);
+}
+
+/* The same for the wait that doubles, and for the size of a body. */
+static void test_learned_for_all(void **state)
+{
+    fixture_t *f = *state;
+    int i, n;
+
+    refuse(f, 503, "", "later");
+    append(f, 10);
+    for (i = 0; i < 6; i++) {
+        begin(f);
+        later(f, 1000);
+        UNTIL(writes(f) == i + 1 && sealed(f) == 10);
+        assert_int_equal(board(f).pace.backoff_ms,
+                         i < 4 ? 2000 << i : 30000);
+        end_monitor(f);
+        later(f, 30000);
+    }
+    heal(f);
+    SET(f, limit, 50000);
+    append(f, 2000);
+    begin(f);
+    deliver(f);
+    end_monitor(f);
+    append(f, 2000);
+    n = writes(f);
+    begin(f);
+    deliver(f);
+    for (i = n; i < writes(f); i++) {
+        assert_in_range(body(f, i).bytes, 1, 50000);
+    }
+    assert_int_equal(logged(f, "IMX0024"), 1);
+}
+
+/* Answers of every kind at random, four of ten of them bad: no line that was
+ * acknowledged goes again, and each refused line is counted once. */
+static void test_no_line_twice(void **state)
+{
+    static const char *const bad[] = {
+        "HTTP/1.1 413 x\r\nContent-Length: 4\r\n\r\nlong",
+        "HTTP/1.1 429 x\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nbusy",
+        "HTTP/1.1 503 x\r\nContent-Length: 4\r\n\r\nbusy",
+        "HTTP/1.1 503 x\r\nRetry-After: 9\r\nContent-Length: 4\r\n\r\noops",
+        "HTTP/1.1 401 x\r\nContent-Length: 2\r\n\r\nno",
+    };
+    fixture_t *f = *state;
+    standin_t *second = standin_beside(f->server);
+    uint64_t seed = 88172645463325252u;
+    int i, holders = 1, waits;
+
+    f->o.max_lines = 100;
+    f->poison = 1000;
+    f->poison_count = 30;
+    SET(f, picky, 1);
+    append(f, 4000);
+    begin(f);
+    tick(f);
+    for (i = 0; i < 2000 && pending(f) > 0; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        waits = 0;
+        if ((seed >> 33) % 10 < 4) {
+            waits = (seed >> 40) % 5 > 0;
+            say(f, STANDIN_ANSWER, bad[(seed >> 40) % 5]);
+        }
+        else {
+            heal(f);
+        }
+        later(f, 31000);
+        for (int n = writes(f); writes(f) == n && pending(f) > 0;) {
+            later(f, 500);
+            imx_monitor_wait(f->m, imx_monitor_step(f->m) > 0 ? 1 : 0);
+        }
+        if (waits && i % 3 == 0) {      /* and whoever delivers */
+            UNTIL(board(f).under_way == 0);
+            holders++;
+            end_monitor(f);
+            begin(f);
+        }
+    }
+    heal(f);
+    later(f, 31000);
+    UNTIL(pending(f) == 0 || (later(f, 100), 0));
+    assert_true(holders > 5);
+    assert_int_equal(stored_again(f), 0);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), stored(f));
+    /* A 413 for a line that went alone refuses it, too. */
+    assert_in_range(fate(f, IMX_BATCH_REJECTED), 30, 300);
+    assert_int_equal(stored(f) + fate(f, IMX_BATCH_REJECTED), 4000);
+    assert_int_equal(board(f).repeated, 0);
+    end_monitor(f);
+    standin_stop(second);
+}
+
+/* Nobody knows whether InfluxDB has them: whoever stores lines twice has at
+ * most so many. */
+static void test_repeated(void **state)
+{
+    fixture_t *f = *state;
+
+    say(f, STANDIN_CLOSE, "");
+    begin(f);
+    append(f, 120);
+    tick(f);
+    UNTIL(sealed(f) == 120 && writes(f) > 0);
+    heal(f);
+    later(f, 31000);
+    UNTIL(pending(f) == 0);
+    assert_in_range(board(f).repeated, 120, 120 * (uint64_t)writes(f));
+    assert_int_equal(board(f).repeated % 120, 0);
+    assert_int_equal(board(f).under_way, 0);
+}
+
+/* A database that is created is no delivery, and one that is not created in
+ * time says nothing of the size of bodies. */
+static void test_create_hanging(void **state)
+{
+    fixture_t *f = *state;
+    imx_board_t b;
+
+    f->o.influx.total_timeout_ms = 300;
+    SET(f, no_database, 1);
+    SET(f, holds_creation, 1);
+    begin(f);
+    append(f, 2000);
+    tick(f);
+    UNTIL(creates(f) == 1 && logged(f, "IMX0020") == 1);
+    b = board(f);
+    assert_int_equal(b.last_flush, 0);
+    assert_int_equal(b.pace.passes, 0);
+    SET(f, holds_creation, 0);
+    then(f, 1, STANDIN_ANSWER, http(f, 404, "", NO_DATABASE));
+    then(f, 1, STANDIN_ANSWER, http(f, 503, "", "not yet"));
+    later(f, 31000);
+    UNTIL(creates(f) == 2 && strstr(board(f).last_error, "not yet"));
+    assert_int_equal(logged(f, "IMX0025"), 1);
+    assert_int_equal(board(f).last_flush, 0);
+    later(f, 31000);
+    UNTIL(pending(f) == 0);
+    assert_true(board(f).last_flush > 0);
+}
+
+/* Two servers behind one address, one without the database. */
+static void test_create_all_the_time(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    begin(f);
+    for (i = 0; i < 40; i++) {
+        SET(f, no_database, 1);
+        append(f, 10);
+        later(f, 1500);
+        UNTIL(pending(f) == 0);
+    }
+    assert_int_equal(creates(f), 40);
+    assert_in_range(logged(f, "IMX0025"), 1, 2);
+}
+
+/* Why nothing is delivered is on the page, also when InfluxDB was not asked. */
+static void test_why_not(void **state)
+{
+    fixture_t *f = *state;
+
+    f->o.influx.api = IMX_INFLUX_V2;
+    f->o.influx.org = "o";
+    f->o.influx.bucket = "b";
+    f->o.influx.token_file = f->path;   /* there is none */
+    begin(f);
+    append(f, 10);
+    tick(f);
+    UNTIL(logged(f, "IMX0020") == 1);
+    assert_non_null(strstr(board(f).last_error, "token"));
+    assert_int_equal(board(f).last_flush, 0);
+    assert_int_equal(writes(f), 0);
+}
+
+/* InfluxDB has the points, and something to say. */
+static void test_remark(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    refuse(f, 500, "", "{\"error\":\"hinted handoff queue not empty\"}");
+    begin(f);
+    for (i = 0; i < 10; i++) {
+        append(f, 10);
+        deliver(f);
+    }
+    assert_int_equal(writes(f), 10);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 100);
+    assert_int_equal(logged(f, "IMX0082"), 1);
+    assert_says(f, "IMX0082", IMX_LOG_WARNING, "hinted handoff");
+    assert_int_equal(logged(f, "IMX0020"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_retry_after_for_all),
+        TEST(test_learned_for_all),
+        TEST(test_no_line_twice),
+        TEST(test_repeated),
+        TEST(test_create_hanging),
+        TEST(test_create_all_the_time),
+        TEST(test_why_not),
+        TEST(test_remark),
         TEST(test_sent),
         TEST(test_partial),
         TEST(test_partial_uncounted),

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -366,6 +367,23 @@ standin_t *standin_start(const char *socket_path)
     s->path = socket_path ? strdup(socket_path) : NULL;
     s->listener = s->path ? listen_unix(s->path) : listen_tcp(&s->port);
     pthread_mutex_init(&s->lock, NULL);
+    standin_say(s, STANDIN_ANSWER, "HTTP/1.1 204 No Content\r\n\r\n");
+    if (pipe(s->stop) || pthread_create(&s->thread, NULL, serve, s)) {
+        abort();
+    }
+    return s;
+}
+
+standin_t *standin_beside(const standin_t *first)
+{
+    standin_t *s = calloc(1, sizeof(*s));
+
+    s->port = first->port;
+    s->listener = fcntl(first->listener, F_DUPFD_CLOEXEC, 0);
+    fcntl(s->listener, F_SETFL, O_NONBLOCK);    /* whoever comes first */
+    pthread_mutex_init(&s->lock, NULL);
+    s->judge = first->judge;
+    s->context = first->context;
     standin_say(s, STANDIN_ANSWER, "HTTP/1.1 204 No Content\r\n\r\n");
     if (pipe(s->stop) || pthread_create(&s->thread, NULL, serve, s)) {
         abort();

@@ -27,6 +27,10 @@ typedef struct standin standin_t;
 /* Listens on 127.0.0.1 and a free port, or on a unix socket. */
 standin_t *standin_start(const char *socket_path);
 
+/* Another thread that accepts connections on the same port (TCP only), so that
+ * two can be open at once.  Has the first one's judge; stopped before it. */
+standin_t *standin_beside(const standin_t *first);
+
 /* Ends the thread and every connection; removes the socket. */
 void standin_stop(standin_t *s);
 

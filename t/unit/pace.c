@@ -1,0 +1,243 @@
+/*
+ * t/unit/pace.c: when the next body may be sent and how large it may be.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "deliver/pace.h"
+
+#include <string.h>
+
+#define MS INT64_C(1000000)
+#define HOUR (3600 * 1000 * MS)
+#define MINUTE (60 * 1000 * MS)
+#define NOW (100 * HOUR)
+
+static const imx_pace_limits_t limits = { 4 << 20, 1000, 10000 };
+
+static uint64_t size(const imx_board_pace_t *p)
+{
+    return imx_pace_size(p, &limits);
+}
+
+static imx_board_pace_t fresh(void)
+{
+    imx_board_pace_t p;
+
+    memset(&p, 0, sizeof p);
+    imx_pace_take_over(&p, &limits, 1, NOW);
+    return p;
+}
+
+static void test_fresh(void **state)
+{
+    imx_board_pace_t p = fresh();
+
+    (void)state;
+    assert_true(imx_pace_is_due(&p, NOW));
+    assert_int_equal(size(&p), limits.max_bytes);
+    assert_int_equal(imx_pace_body(&p, &limits, NOW), limits.max_bytes);
+    assert_false(imx_pace_wants_two(&p));
+    assert_int_equal(imx_pace_news(&p), 0);
+}
+
+/* A second to 2, 4, 8, 16, then always 30, and spread over all of that. */
+static void test_back_off(void **state)
+{
+    static const int64_t most[] = { 2000, 4000, 8000, 16000, 30000, 30000 };
+    imx_board_pace_t p = fresh();
+    int64_t least = INT64_MAX, longest = 0, now = NOW;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof most / sizeof *most; i++) {
+        imx_pace_back_off(&p, now, now, -1, (uint32_t)(i * 0x9E3779B9u));
+        assert_in_range(p.not_before - now, 1000 * MS, most[i] * MS);
+        assert_false(imx_pace_is_due(&p, p.not_before - 1));
+        assert_true(imx_pace_is_due(&p, p.not_before));
+        now = p.not_before;
+    }
+    for (i = 0; i < 1000; i++) {
+        imx_pace_back_off(&p, now, now, -1, (uint32_t)(i * 0x9E3779B9u));
+        least = p.not_before < least ? p.not_before : least;
+        longest = p.not_before > longest ? p.not_before : longest;
+    }
+    assert_in_range(least - now, 1000 * MS, 1500 * MS);
+    assert_in_range(longest - now, 29500 * MS, 30000 * MS);
+    assert_true(imx_pace_taken(&p, &limits, longest, longest));
+    imx_pace_back_off(&p, longest, longest, -1, 0xFFFFFFFFu);
+    assert_in_range(p.not_before - longest, 1000 * MS, 2000 * MS);
+}
+
+static void test_asked(void **state)
+{
+    imx_board_pace_t p = fresh();
+
+    (void)state;
+    imx_pace_back_off(&p, NOW, NOW, 7000, 99);
+    assert_int_equal(p.not_before, NOW + 7000 * MS);
+    imx_pace_back_off(&p, NOW, NOW, 0, 99);
+    assert_int_equal(p.not_before, NOW);
+    imx_pace_back_off(&p, NOW, NOW, INT64_C(86400000), 99);
+    assert_int_equal(p.not_before, NOW + HOUR);
+    imx_pace_try_now(&p);
+    assert_true(imx_pace_is_due(&p, NOW));
+}
+
+/* A new holder goes on where the last one was, ... */
+static void test_take_over(void **state)
+{
+    imx_board_pace_t p = fresh(), same;
+
+    (void)state;
+    imx_pace_back_off(&p, NOW, NOW, 3600000, 99);
+    imx_pace_too_large(&p, NOW, 1 << 20);
+    imx_pace_too_slow(&p, 1 << 19);
+    p.created = 1;
+    same = p;
+    imx_pace_take_over(&same, &limits, 1, NOW + MINUTE);
+    assert_memory_equal(&same, &p, sizeof p);
+    /* ... but what was learned of another InfluxDB says nothing. */
+    imx_pace_take_over(&p, &limits, 2, NOW + MINUTE);
+    assert_true(imx_pace_is_due(&p, NOW + MINUTE));
+    assert_int_equal(size(&p), limits.max_bytes);
+    assert_int_equal(p.created, 0);
+}
+
+/* Other processes can write to the board. */
+static void test_nonsense(void **state)
+{
+    static const unsigned char bytes[] = { 0xFF, 0x80, 0x7F, 0x01, 0xAA };
+    imx_board_pace_t p;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof bytes; i++) {
+        memset(&p, bytes[i], sizeof p);
+        p.target = 1;
+        imx_pace_take_over(&p, &limits, 1, NOW);
+        assert_true(imx_pace_is_due(&p, NOW + HOUR));
+        assert_in_range(size(&p), 1, limits.max_bytes);
+        assert_in_range(imx_pace_body(&p, &limits, NOW + 2 * HOUR), 1,
+                        limits.max_bytes);
+        imx_pace_back_off(&p, NOW + HOUR, NOW + HOUR, -1, 12345);
+        assert_in_range(p.not_before - NOW - HOUR, 1000 * MS, 30000 * MS);
+        assert_true(imx_pace_taken(&p, &limits, NOW + 3 * HOUR,
+                                   NOW + 3 * HOUR));
+    }
+    memset(&p, 0, sizeof p);
+    p.target = 1;
+    p.not_before = NOW + HOUR + 1;      /* longer than anybody may ask for */
+    p.failed_at = NOW + 1;
+    imx_pace_take_over(&p, &limits, 1, NOW);
+    assert_true(imx_pace_is_due(&p, NOW));
+    assert_true(imx_pace_taken(&p, &limits, NOW, NOW));
+}
+
+/* A limit that stays is tried less and less often; one that goes is gone. */
+static void test_too_large(void **state)
+{
+    imx_board_pace_t p = fresh();
+    int64_t now = NOW;
+    int tried = 0;
+
+    (void)state;
+    imx_pace_too_large(&p, now, 1 << 20);
+    assert_int_equal(size(&p), 1 << 19);
+    assert_int_equal(imx_pace_news(&p), 1 << 20);
+    imx_pace_told(&p, 1);
+    assert_int_equal(imx_pace_news(&p), 0);
+    for (; now < NOW + 10 * HOUR; now += 1000 * MS) {
+        uint64_t bytes = imx_pace_body(&p, &limits, now);
+
+        if (bytes > 1 << 19) {
+            imx_pace_too_large(&p, now, bytes);
+            tried++;
+        }
+    }
+    assert_in_range(tried, 8, 20);
+    for (; size(&p) < limits.max_bytes && now < NOW + 24 * HOUR;
+         now += 1000 * MS) {
+        imx_pace_body(&p, &limits, now);
+    }
+    assert_int_equal(size(&p), limits.max_bytes);
+}
+
+static void test_too_slow(void **state)
+{
+    imx_board_pace_t p = fresh();
+    uint64_t bytes;
+    int i;
+
+    (void)state;
+    for (bytes = limits.max_bytes, i = 0; i < 20; i++, bytes = size(&p)) {
+        imx_pace_too_slow(&p, bytes);
+    }
+    assert_int_equal(size(&p), IMX_PACE_LEAST);
+    imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW);
+    assert_int_equal(size(&p), IMX_PACE_LEAST);
+    for (i = 0; i < 7; i++) {
+        imx_pace_taken(&p, &limits, NOW + 2499 * MS, NOW);
+    }
+    assert_int_equal(size(&p), limits.max_bytes);
+}
+
+/* One answer that is late does not make InfluxDB slow. */
+static void test_two(void **state)
+{
+    imx_board_pace_t p = fresh();
+    int i;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        imx_pace_taken(&p, &limits, NOW + (i % 3 ? 990 : 100) * MS, NOW);
+        assert_false(imx_pace_wants_two(&p));
+    }
+    for (i = 0; i < 4; i++) {
+        imx_pace_taken(&p, &limits, NOW + 990 * MS, NOW);
+    }
+    assert_true(imx_pace_wants_two(&p));
+    imx_pace_taken(&p, &limits, NOW + 100 * MS, NOW);
+    assert_false(imx_pace_wants_two(&p));
+}
+
+/* Of two bodies that are under way when InfluxDB goes, one failure counts, and
+ * the one that was taken all the same is no end of it. */
+static void test_at_once(void **state)
+{
+    imx_board_pace_t p = fresh();
+    int64_t before;
+
+    (void)state;
+    imx_pace_back_off(&p, NOW + 10, NOW, -1, 7);
+    before = p.not_before;
+    imx_pace_back_off(&p, NOW + 20, NOW + 1, -1, 7);
+    assert_int_equal(p.not_before, before);
+    assert_int_equal(p.backoff_ms, 2000);
+    assert_false(imx_pace_taken(&p, &limits, NOW + 30, NOW + 2));
+    assert_int_equal(p.backoff_ms, 2000);
+    assert_false(imx_pace_is_due(&p, NOW + 40));
+    imx_pace_back_off(&p, NOW + 40, NOW + 3, 60000, 7);     /* it was asked */
+    assert_int_equal(p.not_before, NOW + 40 + 60000 * MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fresh),
+        cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_asked),
+        cmocka_unit_test(test_take_over),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_too_slow),
+        cmocka_unit_test(test_two),
+        cmocka_unit_test(test_at_once),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}
