@@ -75,16 +75,17 @@ void imx_server_events_read_log(const ap_errorlog_info *info, const char *text)
 }
 
 /*
- * A child that ends as httpd wants it says so first.  One that did not, and of
- * which the log says nothing, was killed by SIGKILL: its own handlers see to the
- * other signals that are not logged.  (Or its code called _exit() or exit(),
- * which looks the same from here.)
+ * A child that ends as httpd wants it says so first, or had not yet started when
+ * it was told to.  One that did neither, and of which the log says nothing, was
+ * killed by SIGKILL: its own handlers see to the other signals that are not
+ * logged.  (Or its code called _exit() or exit(), which looks the same from
+ * here.)
  */
 void imx_server_events_reaped(const imx_arena_t *a, pid_t pid, int generation)
 {
     int is_told = killed.pid == pid;
 
-    if (is_told || !imx_children_has_ended(&a->children, pid)) {
+    if (imx_children_ran(&a->children, pid) || is_told) {
         imx_events_add(&a->events, IMX_EVENT_KILLED, pid,
                        is_told ? killed.signal : SIGKILL, generation);
     }

@@ -178,7 +178,7 @@ static void leave_without_destructors(int status, void *data)
  */
 static apr_status_t child_ends(void *data)
 {
-    imx_children_ends(&imx_runtime_arena()->children, &child.self);
+    imx_children_runs(&imx_runtime_arena()->children, &child.self, 0);
     if (!is_ours_to_deliver()) {
         imx_monitor_leave(monitor);
     }
@@ -258,4 +258,5 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
         return;
     }
     prepare_end(pchild);
+    imx_children_runs(&a->children, &self, 1);
 }

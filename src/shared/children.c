@@ -24,8 +24,8 @@ enum { EMPTY = 0, JOINING, LIVING, LEAVING };
 typedef struct {
     _Alignas(64) _Atomic imx_children_who_t who; /* 0: the row is free */
     _Atomic imx_children_who_t reaped; /* equal to who: the parent saw it die */
-    _Atomic imx_children_who_t left; /* who of this row last ended as it is to;
-                                          stays when the row is free */
+    _Atomic imx_children_who_t runs; /* who of this row has started and was not
+                             told to end; stays when the row is free */
     _Atomic uint32_t state;
     _Atomic uint32_t epoch;
 } row_t;
@@ -192,21 +192,23 @@ int imx_children_leave(const imx_children_t *c,
     return imx_children_is_last(c);
 }
 
-void imx_children_ends(const imx_children_t *c,
-                       const imx_children_self_t *self)
+void imx_children_runs(const imx_children_t *c,
+                       const imx_children_self_t *self, int runs)
 {
     if (self->slot < c->rows) {
-        atomic_store(&row(c, self->slot)->left, self->who);
+        atomic_store(&row(c, self->slot)->runs, runs ? self->who : 0);
     }
 }
 
-int imx_children_has_ended(const imx_children_t *c, pid_t pid)
+int imx_children_ran(const imx_children_t *c, pid_t pid)
 {
     uint32_t i;
 
     for (i = 0; i < c->rows; i++) {
-        if (imx_children_pid(atomic_load(&row(c, i)->left)) == pid) {
-            return 1;
+        imx_children_who_t who = atomic_load(&row(c, i)->runs);
+
+        if (who != 0 && imx_children_pid(who) == pid) {
+            return atomic_compare_exchange_strong(&row(c, i)->runs, &who, 0);
         }
     }
     return 0;

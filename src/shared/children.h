@@ -65,12 +65,14 @@ int imx_children_join(const imx_children_t *c, imx_children_self_t *self,
 /* A process without a row (the parent's helper at a stop). */
 imx_children_self_t imx_children_outsider(const imx_children_t *c, pid_t pid);
 
-/* A child: its end was begun by httpd, as it is to be.  Async-signal-safe.
- * Parent: did the child with this pid, which was reaped, say so?  If not, it was
- * killed. */
-void imx_children_ends(const imx_children_t *c,
-                       const imx_children_self_t *self);
-int imx_children_has_ended(const imx_children_t *c, pid_t pid);
+/* A child: its start is done (1), or httpd has told it to end (0).
+ * Async-signal-safe. */
+void imx_children_runs(const imx_children_t *c,
+                       const imx_children_self_t *self, int runs);
+
+/* Parent: had the child with this pid, which was reaped, started, and was it not
+ * told to end?  Then it was killed.  Says so once. */
+int imx_children_ran(const imx_children_t *c, pid_t pid);
 
 /* A child: says that it is ending.  Returns whether it is the last one. */
 int imx_children_leave(const imx_children_t *c,

@@ -130,9 +130,9 @@ static void test_leave(void **state)
     assert_int_equal(imx_children_leave(&children, &c), 1);
 }
 
-/* Who ended as it is to stays known until the next one of its row does, also
- * when the row is free or has another child. */
-static void test_ends(void **state)
+/* Who had started and was not told to end is known once, also when the row is
+ * free or has a child that is just starting. */
+static void test_ran(void **state)
 {
     imx_children_self_t a, b, outsider = { 5, IMX_CHILDREN_NOBODY };
 
@@ -142,17 +142,19 @@ static void test_ends(void **state)
     b = join(8);
     assert_int_equal(imx_children_in(&children, b.slot), b.who);
     assert_int_equal(imx_children_in(&children, ROWS), 0);
-    imx_children_ends(&children, &a);
-    imx_children_ends(&children, &outsider);
-    assert_true(imx_children_has_ended(&children, 7));
-    assert_false(imx_children_has_ended(&children, 8));
+    assert_false(imx_children_ran(&children, 7));
+    imx_children_runs(&children, &a, 1);
+    imx_children_runs(&children, &b, 1);
+    imx_children_runs(&children, &outsider, 1);
+    imx_children_runs(&children, &b, 0);
+    assert_false(imx_children_ran(&children, 8));
+    assert_false(imx_children_ran(&children, 0));
     imx_children_remove(&children, a.slot, a.who);
     assert_int_equal(imx_children_in(&children, a.slot), 0);
-    a = join(9);
-    assert_true(imx_children_has_ended(&children, 7));
-    imx_children_ends(&children, &a);
-    assert_true(imx_children_has_ended(&children, 9));
-    assert_false(imx_children_has_ended(&children, 7));
+    join(9);
+    assert_true(imx_children_ran(&children, 7));
+    assert_false(imx_children_ran(&children, 7));
+    assert_false(imx_children_ran(&children, 9));
 }
 
 static int end_at_once(void *arg)
@@ -357,7 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_the_table_is_full),
         TEST(test_leave),
-        TEST(test_ends),
+        TEST(test_ran),
         TEST(test_leave_together),
         TEST(test_epochs),
         TEST(test_died),
