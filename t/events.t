@@ -75,7 +75,7 @@ for my $mpm (qw(event worker prefork)) {
 
     @e = await($mpm, 'child_killed', scalar @killed);
     is_deeply([map { [@$_{qw(pid signal)}] } @e], \@killed,
-        "$mpm: nobody else was killed");
+        "$mpm: nobody else was killed") || diag(explain(\@e));
     my %times = map { ("$_->{kind} $_->{time}" => 1) } events($mpm);
     is(scalar keys %times, scalar events($mpm), "$mpm: each has its time");
     accounts_ok($h, $mpm);
