@@ -51,15 +51,15 @@ sub some_requests {
     return;
 }
 
-sub holder {
+# At any moment of a second, also while lines are written.
+sub kill_holder {
     my ($h) = @_;
-    my $pid;
-    wait_until(20, sub {
+    nap(rand);
+    return wait_until(30, sub {
         my $s = status($h);
-        ($pid) = grep { $s && $_ == $s->{lease_holder} } $h->children;
-        return $pid;
+        my ($pid) = grep { $s && $_ == $s->{lease_holder} } $h->children;
+        return $pid && $h->kill_child($pid);
     });
-    return $pid;
 }
 
 # ---- nothing is lost, nothing doubled ----
@@ -75,14 +75,10 @@ for my $mpm (qw(event worker prefork)) {
             'sample.test' => 'InfluxMetricsSample 0.1'
         ]);
     $h->put('htdocs/shop.html', "shop\n");
-    my ($kills, $pid, %n) = (0);
+    my ($kills, %n) = (0);
     for my $round (1 .. $times) {
         some_requests($h, \%n);
-        # At any moment of a second, also while lines are written.
-        if (defined($pid = holder($h))) {
-            nap(rand);
-            $kills += $h->kill_child($pid);
-        }
+        $kills++ if kill_holder($h);
         wait_until(20, sub { get($h->url('/', 'figures'))->{success} });
         some_requests($h, \%n);
         $h->graceful(gone => 1) if $round % 2;
@@ -248,6 +244,41 @@ CONF
         $wrong++ if $row->{below} != $below;
     }
     is($wrong, 0, 'below is the sum of the counts up to a row');
+}
+
+# ---- the manual ----
+
+# What it says of a measurement: { tags => [...], fields => { name => type } }
+# and which of the fields may be absent.
+sub manual {
+    my ($measurement) = @_;
+    my ($section) = slurp(top() . '/docs/measurements.md')
+        =~ /^## \Q$measurement\E$(.*?)(?=^## |\z)/ms;
+    my (@tags, %fields, %may);
+    for (split /\n/, $section) {
+        if (/^\| `(\w+)` \| (integer|float|string|boolean) \|.*?\|(.*)/) {
+            my ($name, $type, $text) = ($1, $2, $3);
+            $fields{$name} = $type;
+            $may{$name} = $text =~ /\*absent\*/;
+        }
+        elsif (/^\| `(\w+)` \|/) {
+            push @tags, $1;
+        }
+    }
+    return ([sort @tags], \%fields, \%may);
+}
+
+for my $case (['request-metrics', 'event'], ['request-buckets', 'event'],
+    ['influx-metrics', 'event']) {
+    my ($measurement, $base) = @$case;
+    my ($tags, $fields, $may) = manual($measurement);
+    is_deeply([sort map { $_->{tagKey} }
+        $db->query(qq{SHOW TAG KEYS FROM "$measurement"}, $base)], $tags,
+        "$measurement: tags as in docs/measurements.md");
+    my %written = map { ($_->{fieldKey} => $_->{fieldType}) }
+        $db->query(qq{SHOW FIELD KEYS FROM "$measurement"}, $base);
+    delete @$fields{ grep { $may->{$_} && !$written{$_} } keys %$fields };
+    is_deeply(\%written, $fields, "$measurement: and its fields");
 }
 
 # ---- the directives ----

@@ -485,6 +485,10 @@ const command_rec imx_config_commands[] = {
                     ANYWHERE,
                     "the part of the requests that is recorded, from 0 to "
                     "1; slow=TIME and errors: these always"),
+    AP_INIT_TAKE12("InfluxMetricsObjective", imx_schema_set_objective, NULL,
+                   ANYWHERE,
+                   "a time, and the percentage of requests that are to be "
+                   "answered in it"),
     AP_INIT_ITERATE("InfluxMetricsUnsetHeader", imx_schema_set_unset_header,
                     NULL, ANYWHERE,
                     "headers of the response that are for points only"),

@@ -19,6 +19,7 @@
 #include "config/listener.h"
 #include "config/schema.h"
 #include "deliver/monitor.h"
+#include "record/counted.h"
 #include "record/plan.h"
 #include "record/request.h"
 #include "report/patrol.h"
@@ -92,6 +93,19 @@ static void say_what_runs(apr_pool_t *p, server_rec *s)
     }
 }
 
+static void name_series(apr_pool_t *pconf, server_rec *s)
+{
+    unsigned others = imx_counted_prepare(pconf, s,
+                                          &imx_runtime_arena()->series);
+
+    if (others > 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, IMX_LOGNO(97) "%u "
+                     "virtual hosts and routes are counted together, as "
+                     "\"other\", until the next full restart: the shared "
+                     "memory has no place for more names", others);
+    }
+}
+
 int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *s)
 {
@@ -115,6 +129,7 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (rv != OK) {
         return rv;
     }
+    name_series(pconf, s);
     if (imx_schema_is_used()) {
         say_what_runs(ptemp, s);
     }
@@ -246,7 +261,7 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
                      "child are not recorded, only counted as dropped");
     }
     imx_batch_open(&child, &a->batch, &self);
-    imx_request_use(&child, &a->values);
+    imx_request_use(&child, &a->values, &a->stats);
     imx_status_use(a);
     imx_patrol_child_init(a, &self, parent_pid);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);

@@ -46,12 +46,12 @@ static const uint64_t bounds[IMX_STATS_OCTAVE + 1] = {
     UINT64_MAX
 };
 
-/* How many of them lie below a mantissa with these six bits behind the first
- * one: at most one more lies in between, as they are 9 % apart. */
-static const uint8_t bounds_below[64] = {
-    0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 4,
-    4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6,
-    6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8
+/* How many of them lie below a mantissa with these seven bits first, of which
+ * the first is set: at most one more lies in between, as they are 9 % apart. */
+static const uint8_t bounds_below[128] = {
+    [64] = 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 4,
+    4,        4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6,
+    6,        6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8
 };
 
 /* The bound 2^((i - 128)/8) s of bucket i lies in the octave from 2^e ns on
@@ -60,22 +60,24 @@ static const uint8_t bounds_below[64] = {
 
 static inline uint32_t bucket_of(uint64_t ns)
 {
-    int zeros = __builtin_clzll(ns | 1);
-    uint64_t mantissa = ns << zeros;
-    uint32_t below = bounds_below[mantissa >> 57 & 63];
-    int bucket = IMX_STATS_OCTAVE * (63 - zeros) + FIRST + (int)below
-                 + (mantissa > bounds[below]);
+    uint32_t e = 63 ^ (uint32_t)__builtin_clzll(ns | 1);
+    uint64_t mantissa = ns << (63 ^ e);
+    uint32_t below = bounds_below[mantissa >> 57];
 
-    if (bucket < 0) {
-        return 0;
-    }
-    return bucket < IMX_STATS_BUCKETS ? (uint32_t)bucket
-                                      : IMX_STATS_BUCKETS - 1;
+    return IMX_STATS_OCTAVE * e + (uint32_t)FIRST + below
+           + (mantissa > bounds[below]);
+}
+
+__attribute__((noinline, cold)) static uint32_t limited(uint32_t bucket)
+{
+    return (int32_t)bucket < 0 ? 0 : IMX_STATS_BUCKETS - 1;
 }
 
 uint32_t imx_stats_bucket(uint64_t ns)
 {
-    return bucket_of(ns);
+    uint32_t bucket = bucket_of(ns);
+
+    return bucket < IMX_STATS_BUCKETS ? bucket : limited(bucket);
 }
 
 /* Powers of two, and 2^(1/8) to 2^(7/8), without the library of mathematics,
@@ -134,8 +136,10 @@ static inline void add_small(_Atomic uint32_t *counter, uint32_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static inline void raise_max(_Atomic uint64_t *max, uint64_t ns)
+__attribute__((noinline, cold)) static void raise_max(imx_stats_cell_t *cell,
+                                                      uint64_t ns)
 {
+    _Atomic uint64_t *max = &cell->max_ns;
     uint64_t seen = atomic_load_explicit(max, memory_order_relaxed);
 
     while (ns > seen
@@ -145,25 +149,57 @@ static inline void raise_max(_Atomic uint64_t *max, uint64_t ns)
     }
 }
 
-void imx_stats_count(imx_stats_cell_t *cell, uint32_t histograms,
-                     const imx_stats_request_t *request)
+__attribute__((noinline)) static void add_class(imx_stats_cell_t *cell,
+                                                uint32_t status)
 {
-    uint32_t class = request->status / 100 - 1;
+    uint32_t class = status / 100 - 1;
 
-    add(&cell->request_ns, request->request_ns);
-    add(&cell->application_ns, request->application_ns);
-    add(&cell->bytes_sent, request->bytes_sent);
     add(&cell->classes
              [class < IMX_STATS_CLASSES ? class : IMX_STATS_CLASSES - 1],
         1);
-    add_small(&cell->buckets[0][bucket_of(request->request_ns)], 1);
-    raise_max(&cell->max_ns, request->request_ns);
-    if (request->aborted) {
-        add_small(&cell->aborted, 1);
+}
+
+/* In a bucket that there is, whatever bucket_of() says. */
+static inline void add_bucket(imx_stats_cell_t *cell, int histogram,
+                              uint64_t ns)
+{
+    uint32_t bucket = bucket_of(ns);
+
+    if (__builtin_expect(bucket >= IMX_STATS_BUCKETS, 0)) {
+        bucket = limited(bucket);
     }
-    if (histograms > 1) {
-        add_small(&cell->buckets[1][bucket_of(request->application_ns)], 1);
+    add_small(&cell->buckets[histogram][bucket], 1);
+}
+
+void imx_stats_count(imx_stats_cell_t *cell,
+                     const imx_stats_request_t *request)
+{
+    add(&cell->request_ns, request->request_ns);
+    add(&cell->application_ns, request->application_ns);
+    add(&cell->bytes_sent, request->bytes_sent);
+    if (request->status == 200) {
+        add(&cell->classes[1], 1);
     }
+    else {
+        add_class(cell, request->status);
+    }
+    add_bucket(cell, 0, request->request_ns);
+    if (__builtin_expect(request->request_ns
+                             > atomic_load_explicit(&cell->max_ns,
+                                                    memory_order_relaxed),
+                         0)) {
+        raise_max(cell, request->request_ns);
+    }
+}
+
+void imx_stats_count_aborted(imx_stats_cell_t *cell)
+{
+    add_small(&cell->aborted, 1);
+}
+
+void imx_stats_count_application(imx_stats_cell_t *cell, uint64_t ns)
+{
+    add_bucket(cell, 1, ns);
 }
 
 void imx_stats_count_more(imx_stats_cell_t *cell, const imx_stats_more_t *more)

@@ -61,7 +61,6 @@ typedef struct {
     uint64_t request_ns, application_ns;
     uint64_t bytes_sent;
     uint32_t status;
-    uint32_t aborted; /* 0 or 1 */
 } imx_stats_request_t;
 
 /* What is counted besides, where somebody asked for it. */
@@ -92,9 +91,12 @@ imx_stats_cell_t *imx_stats_cell(const imx_stats_t *stats, uint32_t stripe,
                                  uint32_t series);
 
 /* Any thread of a child: counts a request that has ended.  No lock, no system
- * call. */
-void imx_stats_count(imx_stats_cell_t *cell, uint32_t histograms,
+ * call.  Besides: its client went away; its application_time, for a second
+ * histogram; what somebody asked for. */
+void imx_stats_count(imx_stats_cell_t *cell,
                      const imx_stats_request_t *request);
+void imx_stats_count_aborted(imx_stats_cell_t *cell);
+void imx_stats_count_application(imx_stats_cell_t *cell, uint64_t ns);
 void imx_stats_count_more(imx_stats_cell_t *cell,
                           const imx_stats_more_t *more);
 

@@ -249,7 +249,8 @@ static void count_request(random_t *r)
     imx_stats_cell_t *cell = imx_stats_cell(&arena.stats, below(r, 99),
                                             below(r, SERIES + 1));
 
-    imx_stats_count(cell, 1 + below(r, 2), &request);
+    imx_stats_count(cell, &request);
+    imx_stats_count_application(cell, request.request_ns / 2);
 }
 
 /* A child's request thread. */

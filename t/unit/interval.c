@@ -251,7 +251,7 @@ static void a_clock_set_back_overwrites_nothing(void **state)
         pass(0.1);
         look(0);
         if (i == 1000) {
-            lab->now.wall -= 3600 * SECOND;
+            lab->now.wall -= 60 * SECOND; /* the same times once more */
         }
         if (i == 2000) {
             lab->now.wall += 3600 * SECOND;
@@ -305,13 +305,13 @@ static void a_schedule_without_rows_has_times(void **state)
     pass(1);
     assert_true(imx_interval_is_due(&intervals, 2, SECOND, &lab->now));
     imx_interval_close(&intervals, 2, SECOND, &lab->now, 0, NULL, NULL);
+    pass(5); /* it is not written yet */
     assert_false(imx_interval_is_due(&intervals, 2, SECOND, &lab->now));
     assert_true(imx_interval_closed(&intervals, 2, &c));
     assert_int_equal(c.time, 1000004 * SECOND + 4711);
     imx_interval_written(&intervals, 2, &c);
     assert_false(imx_interval_closed(&intervals, 2, &c));
-    pass(0.1);
-    assert_false(imx_interval_is_due(&intervals, 2, SECOND, &lab->now));
+    assert_true(imx_interval_is_due(&intervals, 2, SECOND, &lab->now));
 }
 
 /* ---- killed ---- */

@@ -111,12 +111,14 @@ static void a_request_is_in_each_counter(void **state)
 {
     imx_stats_t stats = make(2);
     imx_stats_sum_t sum;
-    const imx_stats_request_t request = { 2000000, 500000, 12, 404, 1 };
+    const imx_stats_request_t request = { 2000000, 500000, 12, 404 };
     const imx_stats_more_t more = { 1, 2, 3, 4, 1, 1 };
     imx_stats_cell_t *cell = imx_stats_cell(&stats, 5, 1);
 
     (void)state;
-    imx_stats_count(cell, 2, &request);
+    imx_stats_count(cell, &request);
+    imx_stats_count_aborted(cell);
+    imx_stats_count_application(cell, request.application_ns);
     imx_stats_count_more(cell, &more);
     imx_stats_add_up(&stats, 1, &sum);
     assert_int_equal(sum.request_ns, 2000000);
@@ -142,13 +144,13 @@ static void odd_numbers_stay_inside(void **state)
 {
     imx_stats_t stats = make(1);
     imx_stats_sum_t sum;
-    imx_stats_request_t request = { UINT64_MAX, 0, 0, 0, 0 };
+    imx_stats_request_t request = { UINT64_MAX, 0, 0, 0 };
     uint32_t status;
 
     (void)state;
     for (status = 0; status < 3000; status += 100) {
         request.status = status;
-        imx_stats_count(imx_stats_cell(&stats, 16 + 3, 77), 1, &request);
+        imx_stats_count(imx_stats_cell(&stats, 16 + 3, 77), &request);
     }
     imx_stats_add_up(&stats, 0, &sum);
     assert_int_equal(sum.classes[5], 25);
@@ -169,9 +171,9 @@ static void *count_many(void *data)
     uint64_t n = (uint64_t)(uintptr_t)data, i;
 
     for (i = 0; i < REQUESTS; i++) {
-        imx_stats_request_t request = { 1000 * (i + 1), i, 1, 200, 0 };
+        imx_stats_request_t request = { 1000 * (i + 1), i, 1, 200 };
 
-        imx_stats_count(imx_stats_cell(&together, (uint32_t)n % 2, 2), 1,
+        imx_stats_count(imx_stats_cell(&together, (uint32_t)n % 2, 2),
                         &request);
     }
     return NULL;
@@ -208,7 +210,7 @@ static void threads_lose_nothing(void **state)
 static void a_killed_child_leaves_its_counts(void **state)
 {
     imx_stats_t stats = make(1);
-    const imx_stats_request_t request = { 1000, 0, 1, 200, 0 };
+    const imx_stats_request_t request = { 1000, 0, 1, 200 };
     imx_stats_sum_t sum;
     int i, status;
 
@@ -217,7 +219,7 @@ static void a_killed_child_leaves_its_counts(void **state)
         pid_t pid = fork();
 
         if (pid == 0) {
-            imx_stats_count(imx_stats_cell(&stats, 0, 0), 1, &request);
+            imx_stats_count(imx_stats_cell(&stats, 0, 0), &request);
             raise(SIGKILL);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
