@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
+use ImxMeasured;
 use Test::More;
 
 my $db = influxd();
@@ -78,6 +79,7 @@ for my $mpm (qw(event worker prefork)) {
         "$mpm: nobody else was killed") || diag(explain(\@e));
     my %times = map { ("$_->{kind} $_->{time}" => 1) } events($mpm);
     is(scalar keys %times, scalar events($mpm), "$mpm: each has its time");
+    manual_ok($db, 'server-events', $mpm);
     accounts_ok($h, $mpm);
 
     # When there is something to deliver at the end.

@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
+use ImxMeasured;
 use Test::More;
 
 my $db = influxd();
@@ -58,6 +59,7 @@ my %file = (memory_current => 'memory.current', memory_max => 'memory.max',
 is_deeply([grep { !$file{$_} || !$dir || !-e "$dir/$file{$_}" } keys %other],
     [], 'no field without a file');
 
+manual_ok($db, 'resource-pressure');
 ok($h->stop, 'stops');
 is_deeply([$h->complaints], [], 'no complaints');
 finish();

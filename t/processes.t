@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
+use ImxMeasured;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -109,6 +110,7 @@ for my $mpm (qw(event prefork)) {
     kill CONT => $stopped;
     ok(wait_until(20, sub { my %now = figures_now($mpm); $now{$stopped} }),
         "$mpm: when it goes on, it has");
+    manual_ok($db, 'process-info', $mpm);
     accounts_ok($h, $mpm);
     ok($h->stop, "$mpm: stops");
     is_deeply([$h->complaints], [], "$mpm: no complaints");

@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
+use ImxMeasured;
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time);
@@ -105,6 +106,7 @@ for my $mpm (qw(event worker prefork)) {
     # A mean of what was: half of the workers for a part of the time.
     is(scalar(grep { $_->{capacity_utilization} > 1 } points($mpm, 0)), 0,
         "$mpm: it is never more than all");
+    manual_ok($db, 'worker-states', $mpm);
     accounts_ok($h, $mpm);
     ok($h->stop, "$mpm: stops");
     is_deeply([$h->complaints], [], "$mpm: no complaints");
