@@ -23,8 +23,9 @@ sub _manual {
     my (@tags, %fields, %may);
     for (split /\n/, $section // '') {
         if (/^\| `(\w+)` \| (integer|float|string|boolean) \|.*?\|(.*)/) {
-            $fields{$1} = $2;
-            $may{$1} = 1 if $3 =~ /\*absent\*/;
+            my ($name, $type, $text) = ($1, $2, $3);
+            $fields{$name} = $type;
+            $may{$name} = $text =~ /\*absent\*/;
         }
         elsif (/^\| `(\w+)` \|/) {
             push @tags, $1;
