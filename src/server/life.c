@@ -95,14 +95,14 @@ static void say_what_runs(apr_pool_t *p, server_rec *s)
 
 static void name_series(apr_pool_t *pconf, server_rec *s)
 {
-    unsigned others = imx_counted_prepare(pconf, s,
-                                          &imx_runtime_arena()->series);
+    const imx_series_t *series = &imx_runtime_arena()->series;
+    unsigned others = imx_counted_prepare(pconf, s, series);
 
     if (others > 0) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, IMX_LOGNO(97) "%u "
                      "virtual hosts and routes are counted together, as "
-                     "\"other\", until the next full restart: the shared "
-                     "memory has no place for more names", others);
+                     "\"other\": there is memory for %u names until the next "
+                     "full restart", others, series->capacity);
     }
 }
 

@@ -30,8 +30,9 @@ uint32_t imx_quantile_rows(const uint32_t buckets[IMX_STATS_BUCKETS],
 
 /*
  * The duration in ns that a share (0.99) of the durations does not exceed, by
- * the bucket it lies in: at most 4.33 % wrong between 15 us and 128 s.  longest:
- * the longest of the durations in ns, 0: it is not known.  0 without any.
+ * the bucket it lies in: at most 4.33 % wrong between 15 us and 128 s.
+ * longest: the longest of the durations in ns, 0: it is not known.  0 without
+ * any.
  */
 int64_t imx_quantile_ns(const uint32_t buckets[IMX_STATS_BUCKETS],
                         double share, int64_t longest);

@@ -93,7 +93,7 @@ static void count(uint32_t stripe, uint32_t series, uint64_t ns)
                               .bytes_sent = 100,
                               .status = 200 };
 
-    imx_stats_count(imx_stats_cell(&stats, stripe, series), 2, &r);
+    imx_stats_count(imx_stats_cell(&stats, stripe, series), &r);
     lab->counted++;
 }
 
