@@ -47,7 +47,7 @@ static int teardown(void **state)
 static imx_process_t all_of(int64_t n)
 {
     imx_process_t p;
-    int64_t words[sizeof p / sizeof n];
+    int64_t words[sizeof p / sizeof n] = { 0 };
     size_t i;
 
     for (i = 0; i < sizeof words / sizeof *words; i++) {
@@ -203,6 +203,29 @@ static void test_measure_other(void **state)
     assert_int_equal(p.who, 0);
 }
 
+static int measure_in_chroot(void *arg)
+{
+    imx_process_t none = { 0 }, p;
+
+    (void)arg;
+    if (chroot("/proc/self/fdinfo") != 0) { /* any without a /proc in it */
+        return 3;
+    }
+    p = imx_processes_measure(7, &none, 5);
+    return !(p.who == 7 && p.fds == -1 && p.rss == -1 && p.threads == -1
+             && p.max_rss > 1 << 18 && p.started == 5);
+}
+
+/* As with ChrootDir: what the system call gives. */
+static void test_without_proc(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(wait_for(spawn(measure_in_chroot, NULL)), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -214,8 +237,9 @@ int main(void)
         TEST(test_measure_other),
         /* from here on with processes */
         TEST(test_killed_while_telling),
+        TEST(test_without_proc),
     };
-    const size_t all = sizeof tests / sizeof *tests, with_processes = 1;
+    const size_t all = sizeof tests / sizeof *tests, with_processes = 2;
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return _cmocka_run_group_tests("processes", tests,
