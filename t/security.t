@@ -84,7 +84,9 @@ SKIP: {
         $h->put('app.wsgi', $wsgi, 0644);
         $h->reconf(modules => [qw(wsgi env)], conf => <<"CONF")->start;
 WSGIDaemonProcess other user=nobody home=/ processes=1 threads=2
-WSGIScriptAlias /look $dir/app.wsgi process-group=other application-group=%{GLOBAL}
+WSGIScriptAlias /look $dir/app.wsgi
+WSGIProcessGroup other
+WSGIApplicationGroup %{GLOBAL}
 SetEnv look.root $dir
 InfluxMetricsTokenFile $token
 InfluxMetricsSpool $dir/spool
