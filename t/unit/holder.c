@@ -1,6 +1,7 @@
 /*
- * t/unit/holder.c: the holder's duties: tick, order, room, spool; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/holder.c: the holder's duties: tick, order, room, spool, two
+ * bodies; step by step with a clock of our own, against the stand-in server
+ * (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"

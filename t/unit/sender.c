@@ -1,6 +1,7 @@
 /*
- * t/unit/sender.c: one load on its way: each answer, and what becomes of each line; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/sender.c: one load on its way: each answer, and what becomes
+ * of each line; step by step with a clock of our own, against the stand-in
+ * server (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
