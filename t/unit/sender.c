@@ -628,7 +628,7 @@ static void test_unknown(void **state)
     assert_int_equal(stored(f), 600);
 }
 
-/* A failure in the middle of a segment repeats nothing that was acknowledged. */
+/* A failure in the middle of a segment repeats nothing that InfluxDB has. */
 static void test_fail_in_the_middle(void **state)
 {
     fixture_t *f = *state;
