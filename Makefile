@@ -13,13 +13,15 @@
 #   make test-tsan     units and storms under ThreadSanitizer
 #   make soak          ten minutes of all that can go wrong (tools/soak.pl)
 #   make test-restarts, test-holders     a hundred of each
+#   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make bench         throughput with and without; bench-instructions,
-#                      bench-fields, bench-encoder, bench-flusher, bench-hung:
+#                      bench-fields, bench-vhosts, bench-encoder,
+#                      bench-flusher, bench-hung:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -238,6 +240,14 @@ soak:
 	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
 
+# Real engines beside Debian's, which it builds or fetches: minutes, once.
+ENGINES ?= questdb victoria-metrics vmagent telegraf kafka influxd1
+
+test-engines:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory all
+	IMX_ENGINES="$(ENGINES)" $(PROVE) -v t/engines.t
+
 # A hundred graceful restarts under load, a hundred holders killed.
 test-restarts test-holders:
 	$(DEPS) build test
@@ -286,6 +296,11 @@ bench-fields:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
+
+bench-vhosts:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
@@ -356,7 +371,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all needs deps units replays test test-asan test-tsan run-tests soak \
-    test-restarts test-holders httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-encoder bench-flusher bench-hung bench-cardinality \
+    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
+    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -14,9 +14,9 @@ enum {
     KEY = 2,         /* escaped in keys and tag values: , = space */
     STRING = 4,      /* escaped in string fields: " \ */
     FEED = 8,        /* LF: a space in string fields */
-    CONTROL = 16,    /* a space in keys and tag values, refused in measurements */
-    HIGH = 32,       /* not ASCII: must be valid UTF-8 */
-    SLASH = 64       /* left off before an escape */
+    CONTROL = 16, /* a space in keys and tag values, refused in measurements */
+    HIGH = 32,    /* not ASCII: must be valid UTF-8 */
+    SLASH = 64    /* left off before an escape */
 };
 
 #define IN_MEASUREMENT (MEASUREMENT | CONTROL | HIGH | SLASH)
@@ -100,7 +100,8 @@ static size_t put_slashes(imx_lineproto_t *lp, const unsigned char *s,
     while (run < n && s[run] == '\\') {
         run++;
     }
-    if (run == n || !(class_of[s[run]] & mask & (MEASUREMENT | KEY | CONTROL))) {
+    if (run == n
+        || !(class_of[s[run]] & mask & (MEASUREMENT | KEY | CONTROL))) {
         put_bytes(lp, (const char *)s, run);
     }
     return run;

@@ -20,6 +20,7 @@ my @SECTIONS = (
     [encoder      => 'The line encoder'],
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
+    [vhosts       => 'Virtual hosts'],
 );
 
 sub skeleton {

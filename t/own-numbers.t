@@ -138,4 +138,31 @@ CONF
     is(scalar(grep { ($_->{items} // 0) != 7 } @points), 0, 'points have it');
 };
 
+# A name loses a value: the log tells which one, once, and never the value.
+subtest 'values that are left out' => sub {
+    my ($c, $name) = server($db, figures => 1, modules => ['setenvif'],
+        conf => <<'CONF');
+SetEnvIf X-Number "(.*)" number=$1
+InfluxMetricsField whole int "%{reqenv:number}"
+InfluxMetricsField half float "%{reqenv:number}"
+InfluxMetricsField yes bool "%{reqenv:number}"
+InfluxMetricsField text string "%{reqenv:number}"
+InfluxMetricsField nothing int "%{reqenv:none}"
+CONF
+    my %names = (whole => 'whole number', half => 'number', yes => 'bool');
+    http('GET', $c->url, { headers => { 'X-Number' => 'secret words' } })
+        for 1 .. 5;
+    my @points = points($db, $name, 5);
+    is(scalar(grep { $_->{text} eq 'secret words' && !defined $_->{whole} }
+        @points), 5, 'the points are there without them');
+    my @said = grep { /IMX0090/ } $c->error_log;
+    is(scalar @said, 3, 'three messages') or diag @said;
+    for my $field (sort keys %names) {
+        is(scalar(grep { /field $field is missing .* is no $names{$field}/ }
+            @said), 1, "$field is named once");
+    }
+    is(scalar(grep { /secret/ } $c->error_log), 0, 'not the value');
+    is(figures($c)->{values_left_out}, 15, 'each is counted');
+};
+
 finish();

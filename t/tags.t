@@ -125,4 +125,27 @@ subtest 'measurement' => sub {
     is($db->count('raw-requests', 'measurement'), 0, 'not the default');
 };
 
+# In a container the system's name is new with each start, and so would be the
+# series.
+subtest 'process follows a hostname of one\'s own' => sub {
+    my $h = httpd(module => 1, influx => $db, modules => ['setenvif'],
+        vhosts => ['named.test' => "InfluxMetricsTag hostname web-prod",
+            'odd.test' => 'InfluxMetricsTag hostname "a b,c"',
+            'dynamic.test' => 'InfluxMetricsTag hostname %{HTTP_HOST}',
+            'gone.test' => 'InfluxMetricsTag hostname',
+            'pid.test' => 'InfluxMetricsTag hostname web-pid'],
+        conf => "InfluxMetricsDatabase process");
+    get($h->url);
+    get($h->url('/', $_))
+        for qw(named.test odd.test dynamic.test gone.test pid.test);
+    count_is($db, 6, 'points', database => 'process');
+    my %process = map { $_->{server} => $_->{process} =~ s/:\d+\z//r }
+        $db->query('SELECT * FROM "raw-requests"', 'process');
+    is_deeply(\%process, { 'imx.test' => $hostname,
+        'named.test' => 'web-prod', 'odd.test' => 'a b,c',
+        'dynamic.test' => $hostname, 'gone.test' => $hostname,
+        'pid.test' => 'web-pid' }, 'a constant one, and no other')
+        or diag explain \%process;
+};
+
 finish();

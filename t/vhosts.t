@@ -34,8 +34,8 @@ sub own_memory {
 # it is there.
 sub of_a_child {
     my ($on) = @_;
-    my $h = httpd(mpm => 'prefork', module => 1, influx => $db,
-        children => $children, conf => sub {
+    my $h = httpd(mpm => 'prefork', module => 1, children => $children,
+        $on eq 'On' ? (influx => $db) : (), conf => sub {
             "InfluxMetrics $on\nInfluxMetricsDatabase memory\n" . vhosts(@_) });
     my @pids = $h->children;
     is(scalar @pids, $children, "$on: the children are there");

@@ -36,7 +36,9 @@ typedef struct {
 } imx_memo_t;
 
 #define IMX_MEMO_INIT(most_pairs) \
-    { .most = (most_pairs), .lock = PTHREAD_MUTEX_INITIALIZER }
+    { \
+        .most = (most_pairs), .lock = PTHREAD_MUTEX_INITIALIZER \
+    }
 
 /* Makes what belongs to both, and a pair with `made` set (the memo fills in the
  * rest); NULL: it cannot.  Called with the memo's lock held, one thread at a

@@ -19,8 +19,7 @@ typedef enum {
 typedef enum {
 #define TAG(symbol, name, when, limited, getter, help)
 #define CONSTANT_TAG(symbol, name, when, getter, help)
-#define FIELD(symbol, name, kind, unit, when, getter, help) \
-    IMX_FIELD_##symbol,
+#define FIELD(symbol, name, kind, unit, when, getter, help) IMX_FIELD_##symbol,
 #include "config/builtin.def"
     IMX_FIELDS
 } imx_field_e;

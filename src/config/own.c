@@ -230,8 +230,9 @@ static const char *set_value(cmd_parms *cmd, imx_own_t *own, const char *text)
         return check_constant(cmd, own);
     }
     err = imx_own_compile(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &own->expr);
-    return err == NULL && own->type == IMX_TYPE_TAG ? limit_tag(cmd, own)
-                                                    : err;
+    return err == NULL && own->type == IMX_TYPE_TAG
+               ? limit_tag(cmd, own)
+               : err;
 }
 
 /* ---- lists ---- */

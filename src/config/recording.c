@@ -224,7 +224,8 @@ const char *imx_schema_set_condition(cmd_parms *cmd, void *dir,
     if (*expr == '\0') {
         return imx_directive_wrong(cmd, expr, "an expression");
     }
-    return imx_own_compile(cmd, expr, 0, &((imx_schema_dir_t *)dir)->condition);
+    return imx_own_compile(cmd, expr, 0,
+                           &((imx_schema_dir_t *)dir)->condition);
 }
 
 static const char *set_sample_word(cmd_parms *cmd, imx_sample_t *sample,
@@ -243,8 +244,9 @@ static const char *set_sample_word(cmd_parms *cmd, imx_sample_t *sample,
     if (ap_cstr_casecmpn(word, "slow=", 5) != 0) {
         return imx_directive_wrong(cmd, word, "slow=TIME or errors");
     }
-    allowed = "slow=TIME with a time from 1ms to 24h and its unit, such as "
-              "slow=500ms or slow=2s";
+    allowed =
+        "slow=TIME with a time from 1ms to 24h and its unit, such as "
+        "slow=500ms or slow=2s";
     /* A number alone would be seconds, and who writes 500 means ms. */
     err = apr_isdigit(word[strlen(word) - 1])
               ? allowed
@@ -307,4 +309,3 @@ const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
     APR_ARRAY_PUSH(d->unset_headers, const char *) = name;
     return NULL;
 }
-

@@ -81,7 +81,8 @@ static void merge_dir(apr_pool_t *p, const imx_schema_dir_t *outer,
     merged->tags = imx_choice_merge(&outer->tags, &inner->tags);
     merged->fields = imx_choice_merge(&outer->fields, &inner->fields);
     merged->own_tags = imx_own_merge(p, outer->own_tags, inner->own_tags);
-    merged->own_fields = imx_own_merge(p, outer->own_fields, inner->own_fields);
+    merged->own_fields = imx_own_merge(p, outer->own_fields,
+                                       inner->own_fields);
     merged->condition = inner->condition ? inner->condition : outer->condition;
     merged->sample = inner->sample.rate >= 0 ? inner->sample : outer->sample;
     merged->unset_headers = append_lists(p, outer->unset_headers,

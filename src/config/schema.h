@@ -1,6 +1,6 @@
 /*
- * schema.h: the settings of what is recorded of a request: which requests, which
- * tags, which fields; by server, virtual host and directory.
+ * schema.h: the settings of what is recorded of a request: which requests,
+ * which tags, which fields; by server, virtual host and directory.
  * Setters, creation and merging: the parent's only thread, in pconf; merging
  * also any thread of a child.  Read only after that, by any thread.
  */

@@ -196,10 +196,9 @@ static char *put_tags(char *p, char *end, const imx_plan_t *plan,
 
 /* ---- the usual tags and fields ---- */
 
-__attribute__((noinline)) static char *put_usual_tags(char *p,
-                                                      const imx_plan_t *plan,
-                                                      const request_rec *first,
-                                                      const request_rec *last)
+__attribute__((noinline)) static char *put_usual_tags(
+    char *p, const imx_plan_t *plan, const request_rec *first,
+    const request_rec *last)
 {
     const char *method = imx_source_method(first);
     unsigned status = (unsigned)last->status;
@@ -207,8 +206,9 @@ __attribute__((noinline)) static char *put_usual_tags(char *p,
     p = put(p, plan->head.bytes, plan->head.len);
     p = put(p, method, strlen(method));
     p = put(p, plan->tail.bytes, plan->tail.len);
-    return put(
-        p, imx_source_status[status <= IMX_SOURCE_STATUS_MAX ? status : 0], 3);
+    return put(p,
+               imx_source_status[status <= IMX_SOURCE_STATUS_MAX ? status : 0],
+               3);
 }
 
 /* All up to the value of request_time; most requests are a GET with 200. */
@@ -349,9 +349,6 @@ __attribute__((noinline)) static char *put_own_other(
     imx_type_e type = item->own->type;
     imx_lineproto_t lp;
 
-    if (*text == '\0') {
-        return p; /* there is no value */
-    }
     if (type == IMX_TYPE_STRING) {
         return put_string(p, end, f, item, text);
     }
@@ -378,7 +375,7 @@ static char *put_own_fields(char *p, char *end, const imx_plan_t *plan,
         const char *text = evaluate(f, item);
         char *number = NULL;
 
-        if (text == NULL) {
+        if (text == NULL || *text == '\0') {
             continue;
         }
         if (item->is_number && end - p > IMX_PLAN_PAD + NUMBER_ROOM) {
@@ -418,10 +415,9 @@ static char *put_any_field(char *p, const imx_facts_t *f)
 }
 
 /* A line with other tags or fields than the usual ones, or of a sample. */
-__attribute__((noinline)) static char *put_other(char *p,
-                                                 const imx_plan_t *plan,
-                                                 const imx_facts_t *f,
-                                                 const imx_plan_text_t *rate)
+__attribute__((noinline)) static char *put_other(
+    char *p, const imx_plan_t *plan, const imx_facts_t *f,
+    const imx_plan_text_t *rate)
 {
     char *end = p + LINE_LONG, *fields;
 
@@ -453,17 +449,15 @@ char *imx_line_put(char *p, const imx_plan_t *plan, const imx_facts_t *f,
     return put_more_fields(p, end, plan, f);
 }
 
-char *imx_line_put_plain(char *p, const imx_plan_t *plan,
-                         const imx_facts_t *f)
+char *imx_line_put_plain(char *p, const imx_plan_t *plan, const imx_facts_t *f)
 {
     return put_usual_fields(put_usual_beginning(p, plan, f), f);
 }
 
 /* A second from 2001 to 2286 has ten digits; a clock that is not set gives
  * fewer, which are not kept. */
-__attribute__((noinline, cold)) static char *put_new_second(char *p,
-                                                            imx_marks_t *m,
-                                                            apr_int64_t ns)
+__attribute__((noinline, cold)) static char *put_new_second(
+    char *p, imx_marks_t *m, apr_int64_t ns)
 {
     char *end = imx_lineproto_write_time(p, ns);
 

@@ -8,9 +8,9 @@
  * Clock reads, three for a response that is passed on in one piece, all of the
  * monotonic clock: handler called, end of stream, logged.  Every 10 ms one
  * request of the child reads the real clock besides: four.
- * A request that no handler saw reads both clocks when it is logged.  A response
- * in pieces, or a body that is read, adds two reads for each piece: the time
- * blocked there is the client's.
+ * A request that no handler saw reads both clocks when it is logged.  A
+ * response in pieces, or a body that is read, adds two reads for each piece:
+ * the time blocked there is the client's.
  */
 #include "record/marks.h"
 
@@ -541,19 +541,19 @@ imx_facts_t imx_marks_handled(request_rec *first, request_rec *last,
 {
     apr_int64_t now = read_clock(CLOCK_MONOTONIC);
     apr_int64_t end = m->seen.end != 0 ? m->seen.end : now;
-    imx_facts_t f = { .first = first,
-                      .last = last,
-                      .marks = m,
-                      .met_handler = 1,
-                      .now = now,
-                      .ended = now
-                               + atomic_load_explicit(&clock_offset,
-                                                      memory_order_relaxed),
-                      .request_time = now - m->handler + m->waited,
-                      .application_time = end - m->handler
-                                          - m->seen.blocked_in
-                                          - m->seen.blocked_out,
-                      .bytes_sent = bytes_sent(last) };
+    imx_facts_t f = {
+        .first = first,
+        .last = last,
+        .marks = m,
+        .met_handler = 1,
+        .now = now,
+        .ended = now
+                 + atomic_load_explicit(&clock_offset, memory_order_relaxed),
+        .request_time = now - m->handler + m->waited,
+        .application_time = end - m->handler - m->seen.blocked_in
+                            - m->seen.blocked_out,
+        .bytes_sent = bytes_sent(last)
+    };
 
     return f;
 }

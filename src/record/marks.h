@@ -11,18 +11,18 @@
 #include "http_config.h"
 #include "util_filter.h"
 
-#define IMX_ABSENT (-1)    /* a time or number that there is none of */
-#define IMX_SECOND_LEN 11  /* bytes of " 1763961600" */
+#define IMX_ABSENT (-1)   /* a time or number that there is none of */
+#define IMX_SECOND_LEN 11 /* bytes of " 1763961600" */
 #define IMX_SECOND APR_INT64_C(1000000000) /* ns */
 
 /* What only some requests have; in r->pool. */
 typedef struct {
-    int has_body;            /* the input filter is in the chain */
-    apr_int64_t received;    /* bytes of the body */
-    apr_int64_t before;      /* ns blocked reading it before the handler */
-    const char *scheme;      /* what TLS knew before the handler, where a ... */
-    const char *tls_version; /* ... point needs it; NULL: not looked at */
-    apr_table_t *taken;      /* headers that were taken away; NULL: none */
+    int has_body;         /* the input filter is in the chain */
+    apr_int64_t received; /* bytes of the body */
+    apr_int64_t before;   /* ns blocked reading it before the handler */
+    const char *scheme;   /* what TLS knew before the handler, where a ... */
+    const char *tls_version;  /* ... point needs it; NULL: not looked at */
+    apr_table_t *taken;       /* headers that were taken away; NULL: none */
     apr_bucket_brigade *rest; /* kept for splitting; NULL: not needed yet */
 } imx_rare_t;
 
@@ -48,10 +48,10 @@ typedef struct {
 typedef struct {
     ap_filter_t filter, in_filter; /* their context is this struct */
     int in_use;                    /* until its request is logged */
-    apr_int64_t waited;            /* ns from the request line to the handler */
-    apr_int64_t handler;           /* the handler was called; 0: not yet */
+    apr_int64_t waited;  /* ns from the request line to the handler */
+    apr_int64_t handler; /* the handler was called; 0: not yet */
     imx_seen_t seen;
-    const apr_array_header_t *unset;  /* headers to take away; NULL: none */
+    const apr_array_header_t *unset; /* headers to take away; NULL: none */
     /* line.c: when the second of the connection's last point began (ns since
      * 1970; before 1970: none yet), and how that stands in a line. */
     apr_int64_t second;
@@ -87,7 +87,8 @@ imx_rare_t *imx_marks_rare(imx_marks_t *m, const request_rec *r);
 void imx_marks_insert_filter(request_rec *r);
 
 /* "Content-Length" or "Transfer-Encoding", not "Connection" or "Cookie". */
-static inline __attribute__((always_inline)) int imx_marks_is_of_body(const char *name)
+static inline __attribute__((always_inline)) int imx_marks_is_of_body(
+    const char *name)
 {
     switch (*name | 0x20) {
     case 'c':
@@ -104,7 +105,8 @@ static inline __attribute__((always_inline)) int imx_marks_is_of_body(const char
 /* Does the request have a body, as its header says?  mod_http2 sets
  * Transfer-Encoding for a stream whose header does not end it.  (APR's macro
  * apr_is_empty_table() looks into a table in the same way.) */
-static inline __attribute__((always_inline)) int imx_marks_has_body(const request_rec *r)
+static inline __attribute__((always_inline)) int imx_marks_has_body(
+    const request_rec *r)
 {
     const apr_array_header_t *headers =
         (const apr_array_header_t *)r->headers_in;

@@ -99,7 +99,7 @@ static int by_name(const void *a, const void *b)
 static tag_t builtin_tag(const work_t *w, imx_tag_e i)
 {
     tag_t tag = { imx_builtin_tags[i].name,
-                  constants[i] != NULL ? constants[i](w) : NULL, NULL, i,
+                  constants[i] != NULL ? constants[i](w) : NULL, NULL, (int)i,
                   imx_own_limited_number(i) };
 
     return tag;
@@ -424,8 +424,8 @@ static int work_out_beginning(work_t *w, tag_t *tags)
 static imx_plan_t *make(apr_pool_t *p, server_rec *s,
                         const imx_schema_dir_t *dir, int is_quiet)
 {
-    tag_t *tags = malloc((IMX_TAGS + list_length(dir->own_tags))
-                         * sizeof *tags);
+    tag_t *tags = malloc(
+        (IMX_TAGS + list_length(dir->own_tags)) * sizeof *tags);
     work_t w = { .p = p,
                  .s = s,
                  .plan = apr_pcalloc(p, sizeof *w.plan),

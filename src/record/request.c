@@ -24,7 +24,7 @@ static imx_batch_child_t *recorder; /* NULL: nothing is recorded */
 static const imx_values_t *tag_values;
 /* Somewhere a point says what TLS knows, and so it is looked at early; or what
  * was seen of a body, and so GET requests are looked at, too. */
-static int wants_tls, wants_bodies;
+static int wants_scheme, wants_tls_version, wants_bodies;
 static _Atomic apr_uint64_t draws; /* for samples; begins at the child's slot */
 
 /* ---- the child ---- */
@@ -52,9 +52,9 @@ static void find_wishes(void)
 {
     unsigned fields = imx_choice_asked_fields();
 
-    wants_tls = (imx_choice_asked_tags() & IMX_BIT(IMX_TAG_SCHEME))
-                || (fields & IMX_BIT(IMX_FIELD_TLS_VERSION));
-    wants_bodies = wants_tls
+    wants_scheme = (imx_choice_asked_tags() & IMX_BIT(IMX_TAG_SCHEME)) != 0;
+    wants_tls_version = (fields & IMX_BIT(IMX_FIELD_TLS_VERSION)) != 0;
+    wants_bodies = wants_scheme || wants_tls_version
                    || (fields
                        & (IMX_BIT(IMX_FIELD_INPUT_TIME)
                           | IMX_BIT(IMX_FIELD_BYTES_RECEIVED)
@@ -79,8 +79,16 @@ void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 
 __attribute__((noinline)) static void begin_early(request_rec *r)
 {
-    if (wants_tls) {
-        imx_source_look_at_tls(imx_marks_begin_early(r), r);
+    imx_marks_t *m;
+
+    if (wants_scheme || wants_tls_version) {
+        m = imx_marks_begin_early(r);
+        if (wants_scheme) {
+            imx_source_keep_scheme(m, r);
+        }
+        if (wants_tls_version) {
+            imx_source_keep_tls_version(m, r);
+        }
     }
     else if (imx_marks_has_body(r)) {
         imx_marks_begin_early(r);
@@ -117,9 +125,8 @@ static apr_uint32_t draw(apr_int64_t time)
 }
 
 /* Is there to be a point?  *rate: what it says of the sample it is in. */
-__attribute__((noinline)) static int is_chosen(const imx_plan_t *plan,
-                                               const imx_facts_t *f,
-                                               const imx_plan_text_t **rate)
+__attribute__((noinline)) static int is_chosen(
+    const imx_plan_t *plan, const imx_facts_t *f, const imx_plan_text_t **rate)
 {
     const imx_sample_t *sample = &plan->dir->sample;
     const char *err = NULL;
@@ -174,10 +181,9 @@ static inline void log_plain(request_rec *first, request_rec *last,
 }
 
 /* All others. */
-__attribute__((noinline)) static void log_other(request_rec *first,
-                                                request_rec *last,
-                                                imx_marks_t *marks,
-                                                const imx_plan_t *plan)
+__attribute__((noinline, flatten)) static void log_other(
+    request_rec *first, request_rec *last, imx_marks_t *marks,
+    const imx_plan_t *plan)
 {
     imx_facts_t f = marks != NULL && marks->handler != 0
                         ? imx_marks_handled(first, last, marks)
@@ -194,8 +200,7 @@ __attribute__((noinline)) static void log_other(request_rec *first,
 }
 
 static inline void log_request(request_rec *first, request_rec *last,
-                               imx_marks_t *marks,
-                               const imx_schema_dir_t *dir)
+                               imx_marks_t *marks, const imx_schema_dir_t *dir)
 {
     const imx_plan_t *plan = imx_plan_find(dir, first->server, first->pool);
 

@@ -31,8 +31,8 @@ void imx_source_child_init(void)
     this_pid = getpid();
     ssl_lookup = APR_RETRIEVE_OPTIONAL_FN(ssl_var_lookup);
     for (i = 0; i <= IMX_SOURCE_STATUS_MAX; i++) {
-        apr_snprintf(imx_source_status[i], sizeof imx_source_status[i],
-                     "%03d", i);
+        apr_snprintf(imx_source_status[i], sizeof imx_source_status[i], "%03d",
+                     i);
     }
 }
 
@@ -132,12 +132,14 @@ static const char *tls_version(request_rec *r)
                : NULL;
 }
 
-void imx_source_look_at_tls(imx_marks_t *marks, request_rec *r)
+void imx_source_keep_scheme(imx_marks_t *marks, request_rec *r)
 {
-    imx_rare_t *rare = imx_marks_rare(marks, r);
+    imx_marks_rare(marks, r)->scheme = ap_http_scheme(r);
+}
 
-    rare->scheme = ap_http_scheme(r);
-    rare->tls_version = tls_version(r);
+void imx_source_keep_tls_version(imx_marks_t *marks, request_rec *r)
+{
+    imx_marks_rare(marks, r)->tls_version = tls_version(r);
 }
 
 static const char *get_scheme(const imx_facts_t *f)
@@ -384,8 +386,9 @@ static const char *get_tls_version(const imx_facts_t *f)
 {
     const imx_rare_t *rare = rare_of(f);
 
-    return rare != NULL && rare->tls_version != NULL ? rare->tls_version
-                                                     : tls_version(f->first);
+    return rare != NULL && rare->tls_version != NULL
+               ? rare->tls_version
+               : tls_version(f->first);
 }
 
 /* The second part of traceparent (https://www.w3.org/TR/trace-context/, 3.2):
@@ -418,15 +421,15 @@ imx_source_text_t *const imx_source_tags[IMX_TAGS] = {
 #include "config/builtin.def"
 };
 
-#define GETTER_SECONDS(getter) { getter, NULL }
-#define GETTER_INT(getter) { getter, NULL }
-#define GETTER_BOOL(getter) { getter, NULL }
-#define GETTER_STRING(getter) { NULL, getter }
+#define GETTER_SECONDS(getter) getter, NULL
+#define GETTER_INT(getter) getter, NULL
+#define GETTER_BOOL(getter) getter, NULL
+#define GETTER_STRING(getter) NULL, getter
 
 const imx_source_getter_t imx_source_fields[IMX_FIELDS] = {
 #define TAG(symbol, name, when, limited, getter, help)
 #define CONSTANT_TAG(symbol, name, when, getter, help)
 #define FIELD(symbol, name, kind, unit, when, getter, help) \
-    GETTER_##kind(getter),
+    { GETTER_##kind(getter) },
 #include "config/builtin.def"
 };

@@ -4,8 +4,8 @@
  * Any thread of a child, for a request that has ended.  Texts that are returned
  * are borrowed, and live as long as the request.
  */
-#ifndef IMX_SOURCE_H
-#define IMX_SOURCE_H
+#ifndef IMX_RECORD_SOURCE_H
+#define IMX_RECORD_SOURCE_H
 
 #include "ap_expr.h"
 
@@ -37,9 +37,10 @@ const char *imx_source_method(const request_rec *first);
 #define IMX_SOURCE_STATUS_MAX 999
 extern char imx_source_status[IMX_SOURCE_STATUS_MAX + 1][4];
 
-/* Before any handler or access checker of r: looks at what TLS knows now.  When
+/* Before any handler or access checker of r: keep what TLS knows now.  When
  * a renegotiation is refused it knows nothing in the end. */
-void imx_source_look_at_tls(imx_marks_t *marks, request_rec *r);
+void imx_source_keep_scheme(imx_marks_t *marks, request_rec *r);
+void imx_source_keep_tls_version(imx_marks_t *marks, request_rec *r);
 
 /* What one's own tag or field says for this request (the last one of its
  * chain); NULL: its expression failed. */

@@ -47,6 +47,7 @@ NUMBER(dropped_no_room, s->totals.no_room)
 NUMBER(dropped_oldest, s->totals.fate[IMX_BATCH_DROPPED])
 NUMBER(dropped_torn, s->totals.fate[IMX_BATCH_TORN])
 NUMBER(dropped_spool, s->told.spool_dropped)
+NUMBER(points_repeated, s->told.repeated)
 TEXT(state, imx_health_word(imx_health_of(s)))
 NUMBER(outage, s->told.down_since == 0
                    ? 0
@@ -56,8 +57,9 @@ NUMBER(last_flush, s->told.last_flush / SECOND)
 NUMBER(last_status, s->told.last_status)
 TEXT(last_error, s->told.last_error)
 NUMBER(lease_holder, s->holder)
-NUMBER(holder_silent, s->silent)
-NUMBER(points_repeated, s->told.repeated)
+NUMBER(holder_silent, s->holder == 0 || s->beaten == 0
+                          ? 0
+                          : imx_snapshot_seconds(s->beaten, s->tick))
 NUMBER(spool_hangs, s->told.spool_hangs == 0
                         ? 0
                         : imx_snapshot_seconds(s->told.spool_hangs, s->tick))
@@ -98,6 +100,9 @@ static const imx_figures_row_t table[] = {
         "Points that wait in memory."),
     ROW(points_spooled, "Points in the spool", G, POINTS, "points",
         "Points that wait on disk."),
+    ROW(points_repeated, "Points sent again", C, POINTS, "points",
+        "Points that were sent once more because InfluxDB did not say whether "
+        "it has them. InfluxDB stores them once."),
     ROW(dropped_no_room, "Lost: no free segment", C, LOST, "points",
         "Requests that found no room in the buffer."),
     ROW(dropped_oldest, "Lost: the oldest, buffer full", C, LOST, "points",
@@ -110,7 +115,8 @@ static const imx_figures_row_t table[] = {
     ROW(state, "State of delivery", T, DELIVERY, "",
         "ok, waiting (nothing was delivered yet), trouble (the last answer "
         "was not good), outage (InfluxDB takes no points) or nobody (no child "
-        "delivers)."),
+        "delivers) or silent (the child that does has done nothing for 10 "
+        "seconds)."),
     ROW(outage, "InfluxDB has taken no points for", G, DELIVERY, "seconds",
         "How long the outage has lasted, 0 when there is none."),
     ROW(server, "InfluxDB", T, DELIVERY, "",
@@ -124,21 +130,17 @@ static const imx_figures_row_t table[] = {
     ROW(lease_holder, "Process that delivers", G, DELIVERY, "",
         "The process id of the child that delivers for all, 0 when there is "
         "none at the moment."),
-    ROW(holder_silent, "It has done nothing for", G, DELIVERY, "seconds",
-        "How long ago the child that delivers was last at work. More than a "
-        "second or two: it is stopped, or hangs."),
-    ROW(points_repeated, "Points sent again", C, DELIVERY, "points",
-        "Points that were sent again, or will be, though InfluxDB may have "
-        "them: the answer did not come, or did not say which it has. InfluxDB "
-        "stores them once."),
+    ROW(holder_silent, "It last worked", G, DELIVERY, "seconds",
+        "For how long that child has done nothing. It works several times a "
+        "second."),
     ROW(buffer_size, "Buffer", G, ROOM, "bytes",
         "The memory for points that wait: InfluxMetricsBufferSize."),
     ROW(buffer_used, "Buffer in use", G, ROOM, "bytes",
         "How much of it is taken."),
     ROW(spool_bytes, "Spool", G, ROOM, "bytes",
         "The size of the files of the spool."),
-    ROW(spool_hangs, "The spool's disk has not answered for", G, ROOM,
-        "seconds", "How long a disk of the spool has hung, 0 when it works."),
+    ROW(spool_hangs, "The disk of the spool has not answered for", G, ROOM,
+        "seconds", "For how long that disk has not answered, 0 when it does."),
     ROW(values_left_out, "Values left out", C, VALUES, "",
         "Values that are missing in their points because they were not of "
         "their type or too long, or their expression failed."),

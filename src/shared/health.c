@@ -7,15 +7,21 @@
 #include "shared/health.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/words.h"
 
-#define SILENT 10 /* seconds without a step of the child that delivers */
+/* It works several times a second, whatever InfluxDB does: when it has not for
+ * so many seconds, it is stopped, or a call does not come back. */
+#define SILENT 10
 
 imx_health_e imx_health_of(const imx_snapshot_t *s)
 {
-    if (s->holder == 0 || s->silent >= SILENT) {
+    if (s->holder == 0) {
         return IMX_HEALTH_NOBODY;
+    }
+    if (s->beaten != 0 && imx_snapshot_seconds(s->beaten, s->tick) >= SILENT) {
+        return IMX_HEALTH_SILENT;
     }
     if (s->told.down_since != 0) {
         return IMX_HEALTH_OUTAGE;
@@ -28,8 +34,8 @@ imx_health_e imx_health_of(const imx_snapshot_t *s)
 
 const char *imx_health_word(imx_health_e health)
 {
-    static const char *const words[] = { "nobody", "outage", "trouble",
-                                         "waiting", "ok" };
+    static const char *const words[] = { "nobody",  "silent",  "outage",
+                                         "trouble", "waiting", "ok" };
 
     return words[health];
 }
@@ -86,21 +92,32 @@ static void say_outage(char *to, size_t size, const imx_snapshot_t *s)
     }
 }
 
-static void say_nobody(char *to, size_t size, const imx_snapshot_t *s,
-                       const char *waits)
+static void say_silent(char *to, size_t size, const imx_snapshot_t *s)
 {
-    char since[IMX_WORDS_SHORT];
+    char since[IMX_WORDS_SHORT], waits[256];
 
-    if (s->holder == 0) {
-        snprintf(to, size, "Nobody delivers: no child has the lease. %s.",
-                 waits);
-        return;
-    }
-    imx_words_duration(since, sizeof since, s->silent);
+    imx_words_duration(since, sizeof since,
+                       imx_snapshot_seconds(s->beaten, s->tick));
+    say_what_waits(waits, sizeof waits, s);
     snprintf(to, size,
-             "Nobody delivers: the process %ld holds the lease and has done "
-             "nothing for %s. %s.",
+             "Nobody delivers: the child that has the lease, process %ld, has "
+             "done nothing for %s. %s.",
              (long)s->holder, since, waits);
+}
+
+/* When the next body is tried, if that is to come. */
+static void say_next(char *to, size_t size, const imx_snapshot_t *s)
+{
+    int64_t left = imx_snapshot_seconds(s->tick, s->told.pace.not_before);
+    char words[IMX_WORDS_SHORT];
+
+    if (left > 0) {
+        imx_words_duration(words, sizeof words, left);
+        snprintf(to, size, " The next try is in %s.", words);
+    }
+    else if (size > 0) {
+        to[0] = '\0';
+    }
 }
 
 static void say_ok(char *to, size_t size, const imx_snapshot_t *s)
@@ -116,14 +133,21 @@ static void say_ok(char *to, size_t size, const imx_snapshot_t *s)
 void imx_health_sentence(char *to, size_t size, const imx_snapshot_t *s)
 {
     char waits[256];
+    size_t said;
 
     switch (imx_health_of(s)) {
     case IMX_HEALTH_NOBODY:
         say_what_waits(waits, sizeof waits, s);
-        say_nobody(to, size, s, waits);
+        snprintf(to, size, "Nobody delivers: no child has the lease. %s.",
+                 waits);
+        break;
+    case IMX_HEALTH_SILENT:
+        say_silent(to, size, s);
         break;
     case IMX_HEALTH_OUTAGE:
         say_outage(to, size, s);
+        said = strlen(to);
+        say_next(to + said, size - said, s);
         break;
     case IMX_HEALTH_TROUBLE:
         snprintf(to, size,

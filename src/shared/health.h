@@ -11,6 +11,7 @@
 /* The worst first. */
 typedef enum {
     IMX_HEALTH_NOBODY = 0, /* no child has the lease */
+    IMX_HEALTH_SILENT,     /* the holder has done nothing for a while */
     IMX_HEALTH_OUTAGE,     /* InfluxDB takes no points */
     IMX_HEALTH_TROUBLE,    /* the last answer was not good */
     IMX_HEALTH_WAITING,    /* nothing was delivered yet */
@@ -21,7 +22,7 @@ typedef enum {
 
 imx_health_e imx_health_of(const imx_snapshot_t *s);
 
-/* The word for programs: "nobody", "outage", "trouble", "waiting", "ok". */
+/* The word for programs: "nobody", "silent", "outage", "trouble", "waiting", "ok". */
 const char *imx_health_word(imx_health_e health);
 
 /* Sentences for people: what is wrong, since when, why, and what becomes of

@@ -55,11 +55,8 @@ void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_source_t *from)
     s->told = imx_board_told(&arena->board);
     s->totals = imx_batch_totals(&arena->batch);
     s->values = imx_values_totals(&arena->values);
+    s->beaten = imx_board_beaten(&arena->board);
     s->holder = imx_lease_holder_pid(&arena->lease);
-    s->silent = s->holder == 0
-                    ? 0
-                    : imx_snapshot_seconds(imx_board_beaten(&arena->board),
-                                           s->tick);
     s->buffer_size = (uint64_t)s->totals.segments * segment;
     s->buffer_used = (uint64_t)(s->totals.segments - s->totals.segments_free)
                      * segment;

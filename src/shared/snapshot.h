@@ -27,8 +27,8 @@ typedef struct {
     imx_board_t told;
     imx_batch_totals_t totals;
     imx_values_totals_t values;
-    pid_t holder;                      /* 0: no child has the lease */
-    int64_t silent;                    /* s: how long it has done nothing */
+    int64_t beaten; /* ns, monotonic: when the holder last worked, 0: never */
+    pid_t holder;   /* 0: no child has the lease */
     uint64_t buffer_size, buffer_used; /* bytes */
     /* Tags with values that became "other", with spaces between them. */
     char tags_at_limit[IMX_VALUES_TAGS_MAX * (IMX_VALUES_NAME_MAX + 1) + 1];

@@ -115,6 +115,13 @@ static void others(void **state)
     s.tick = 10 * 1000000000LL;
     s.told.down_since = 1;
     assert_int_equal(number(&s, "outage"), 9);
+    assert_int_equal(number(&s, "holder_silent"), 0);
+    s.beaten = s.tick - 3 * 1000000000LL;
+    assert_int_equal(number(&s, "holder_silent"), 3);
+    s.told.repeated = 17;
+    assert_int_equal(number(&s, "points_repeated"), 17);
+    s.told.spool_hangs = s.tick - 4 * 1000000000LL;
+    assert_int_equal(number(&s, "spool_hangs"), 4);
     s.made = s.now + 1; /* the clock was set back */
     assert_int_equal(number(&s, "uptime"), 0);
 }

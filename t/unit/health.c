@@ -99,6 +99,33 @@ static void nobody(void **state)
        "and 0 points in the spool.");
 }
 
+/* A holder that is stopped says nothing of the outage that it may have seen. */
+static void silent(void **state)
+{
+    (void)state;
+    s.told.last_flush = s.now;
+    s.beaten = s.tick - 9 * SECOND;
+    assert_int_equal(imx_health_of(&s), IMX_HEALTH_OK);
+    s.beaten = s.tick - 12 * SECOND;
+    s.told.down_since = 1;
+    is(IMX_HEALTH_SILENT, "silent",
+       "Nobody delivers: the child that has the lease, process 4711, has done "
+       "nothing for 12 seconds. 0 points wait in the buffer and 0 points in "
+       "the spool.");
+}
+
+static void next_try(void **state)
+{
+    (void)state;
+    s.told.down_since = s.tick - SECOND;
+    strcpy(s.told.last_error, "connection refused");
+    s.told.pace.not_before = s.tick + 20 * SECOND;
+    is(IMX_HEALTH_OUTAGE, "outage",
+       "InfluxDB has taken no points for 1 second: connection refused. "
+       "Nothing is lost: 0 points wait in the buffer and 0 points in the "
+       "spool. The next try is in 20 seconds.");
+}
+
 /* Whatever a process wrote into the memory: a sentence that ends. */
 static void hostile(void **state)
 {
@@ -114,6 +141,11 @@ static void hostile(void **state)
         imx_health_sentence(sentence, sizeof sentence, &s);
         assert_true(strlen(sentence) < sizeof sentence);
         assert_int_equal(sentence[strlen(sentence) - 1], '.');
+        s.told.pace.not_before = times[i];
+        s.beaten = times[i];
+        imx_health_sentence(sentence, sizeof sentence, &s);
+        assert_int_equal(sentence[strlen(sentence) - 1], '.');
+        s.beaten = 0;
         s.told.last_flush = times[i];
         s.told.down_since = 0;
         imx_health_sentence(sentence, sizeof sentence, &s);
@@ -126,8 +158,8 @@ static void hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(at_first), TEST(well),   TEST(trouble),
-        TEST(outage),   TEST(nobody), TEST(hostile),
+        TEST(at_first), TEST(well),   TEST(trouble),  TEST(outage),
+        TEST(nobody),   TEST(silent), TEST(next_try), TEST(hostile),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

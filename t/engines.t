@@ -1,0 +1,242 @@
+# Other engines, the real ones: N requests are N points, with the values that
+# were sent, also when every second answer is lost on its way (the engine has
+# the body then, and gets it again).  docs/engines.md says what each does; what
+# it says is tested here.
+#
+# IMX_ENGINES: names of those to try, which are built if need be: that is what
+# `make test-engines` does.  Else those are tried that are there.  What cannot be
+# had is skipped and says why.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxEngines;
+use ImxForward;
+use ImxTest;
+use JSON::PP ();
+use Test::More;
+
+my @all = qw(questdb victoria-metrics vmagent telegraf kafka influxd1);
+my %wanted = map { $_ => 1 } $ENV{IMX_ENGINES} ? split ' ', $ENV{IMX_ENGINES}
+    : @all;
+
+# Runs the part if its engines are there.
+sub part {
+    my ($name, $engines, $test) = @_;
+    return if grep { !$wanted{$_} } @$engines;
+    subtest $name => sub {
+        for my $engine (@$engines) {
+            my ($program, $why) = engine($engine);
+            plan skip_all => $why if !$program;
+        }
+        $test->();
+    };
+}
+
+# Nobody but InfluxDB 1 makes a database.
+sub server {
+    my ($to, $conf) = @_;
+    return httpd(module => 1, influx => ref $to ? $to->url : $to, children => 2,
+        threads => 8, figures => 1, conf => "InfluxMetricsCreateDatabase Off\n"
+            . "InfluxMetricsField n int \"%{req:N}\"\n" . ($conf // ''));
+}
+
+# Requests with the numbers in their header N.
+sub requests {
+    my ($h, $first, $last) = @_;
+    my @text = map { "GET /index.html HTTP/1.1\r\nHost: x\r\nN: $_\r\n" }
+        $first .. $last;
+    $text[-1] .= "Connection: close\r\n";
+    my $got = raw($h->port, join('', map { "$_\r\n" } @text), timeout => 60);
+    my $n = () = $got =~ m{^HTTP/1\.1 200 }mg;
+    is($n, $last - $first + 1, "$n requests are answered");
+}
+
+# Every second body arrives, and its answer does not.
+sub loses_answers {
+    my ($engine) = @_;
+    return ImxForward->new($engine, answer => sub {
+        my ($number, $forward) = @_;
+        return undef if $number % 2 == 0;
+        $forward->();
+        return '';
+    });
+}
+
+# Two thousand requests in four loads, each delivered before the next begins.
+sub in_four_loads {
+    my ($h) = @_;
+    for my $load (0 .. 3) {
+        requests($h, 500 * $load + 1, 500 * $load + 500);
+        figures_are($h, { points_sent => 500 * $load + 500 },
+            'all are acknowledged', seconds => 30);
+    }
+    return status($h)->{points_repeated};
+}
+
+# Which numbers are there, and how often.
+sub numbers_are {
+    my ($numbers, $copies, $name) = @_;
+    my %seen;
+    $seen{$_}++ for @$numbers;
+    is_deeply([grep { !$seen{$_} } 1 .. 2000], [], "$name: none is missing");
+    is(scalar(grep { !/^\d+$/ || $_ < 1 || $_ > 2000 } keys %seen), 0,
+        "$name: there are no others");
+    is(scalar @$numbers, 2000 + $copies, "$name: $copies are there twice");
+}
+
+my $no_gzip = "InfluxMetricsGzip off\n";
+my $fast = "InfluxMetricsTimeout 2s 10s\n$no_gzip";
+
+# Its documentation's table for at-least-once delivery.
+my $dedup = 'CREATE TABLE "raw-requests" (hostname SYMBOL, method SYMBOL, '
+    . 'process SYMBOL, server SYMBOL, status SYMBOL, request_time DOUBLE, '
+    . 'application_time DOUBLE, bytes_sent LONG, n LONG, timestamp '
+    . 'TIMESTAMP_NS) TIMESTAMP(timestamp) PARTITION BY DAY WAL DEDUP UPSERT '
+    . 'KEYS(timestamp, hostname, process)';
+
+sub questdb_numbers {
+    my ($q) = @_;
+    return map { $_->{n} } $q->query('SELECT n FROM "raw-requests"');
+}
+
+part('QuestDB', ['questdb'] => sub {
+    my $q = questdb();
+    my $h = server($q);
+    requests($h, 1, 2000);
+    ok(wait_until(30, sub { $q->count == 2000 }), '2,000 points')
+        or diag $q->count;
+    numbers_are([questdb_numbers($q)], 0, 'values');
+    my ($row) = $q->query('SELECT min(bytes_sent) a, max(bytes_sent) b, '
+        . 'count_distinct(server) c FROM "raw-requests"');
+    is_deeply($row, { a => 12, b => 12, c => 1 }, 'and the other values');
+    $h->stop;
+
+    # A field of another type: the good ones are in, the others are refused.
+    $q->query('CREATE TABLE other (timestamp TIMESTAMP, bytes_sent BOOLEAN) '
+        . 'TIMESTAMP(timestamp) PARTITION BY DAY WAL');
+    $h = server($q, "InfluxMetricsMeasurement other\n");
+    requests($h, 1, 20);
+    my $s = figures_are($h, { points_pending => 0 }, 'nothing is stuck',
+        seconds => 30);
+    is($s->{points_rejected}, 20, 'points of another type are refused')
+        or diag $s->{last_error};
+    like(join("\n", $h->error_log), qr/IMX0022: .*bytes_sent/,
+        'and the log says so in its words');
+    $h->stop;
+
+    $q->query('DROP TABLE "raw-requests"');
+    $q->query($dedup);
+    $h = server(loses_answers($q), $fast);
+    my $repeated = in_four_loads($h);
+    ok(wait_until(30, sub { $q->count >= 2000 }), 'they are there');
+    numbers_are([questdb_numbers($q)], 0, 'answers lost, a table with DEDUP');
+    cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
+});
+
+part('VictoriaMetrics' => ['victoria-metrics'], sub {
+    my $v = victoria_new();
+    my $h = server($v);
+    requests($h, 1, 2000);
+    my @n;
+    wait_until(30, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
+    numbers_are([map { $_->{value} } @n], 0, 'values');
+    $h->stop;
+
+    $v = victoria_new();
+    $h = server(loses_answers($v), $fast);
+    my $repeated = in_four_loads($h);
+    cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
+    wait_until(30,
+        sub { (@n = $v->samples('raw-requests_n')) >= 2000 + $repeated });
+    numbers_are([map { $_->{value} } @n], $repeated, 'answers lost');
+});
+
+part('vmagent before VictoriaMetrics', ['victoria-metrics', 'vmagent'] => sub {
+    my $v = victoria_new();
+    my $h = server(vmagent(to => $v->url));
+    requests($h, 1, 2000);
+    my @n;
+    wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
+    numbers_are([map { $_->{value} } @n], 0, 'values');
+});
+
+# Lines of a file that Telegraf writes.
+sub file_numbers {
+    my ($file) = @_;
+    return -e $file ? slurp($file) =~ /^raw-requests,.*?\bn=(\d+)i/mg : ();
+}
+
+my $v2 = <<'CONF';
+InfluxMetricsBucket organization bucket
+InfluxMetricsGzip off
+CONF
+
+part('Telegraf', ['telegraf'] => sub {
+    my $file = work_dir() . '/telegraf.out';
+    my $output = <<"CONF";
+[[outputs.file]]
+files = ["$file"]
+data_format = "influx"
+CONF
+    my $t = telegraf(conf => $output, limit => 300);
+    my $h = server($t, $v2 . "InfluxMetricsMaxBody 4M 200\n");
+    requests($h, 1, 2000);
+    figures_are($h, { points_sent => 2000, points_rejected => 0,
+        points_dropped => 0 }, 'all are taken, with its limit of 300',
+        seconds => 60);
+    my @n;
+    wait_until(30, sub { (@n = file_numbers($file)) >= 2000 });
+    numbers_are(\@n, 0, 'values');
+    $h->stop;
+    $t->stop;
+
+    unlink $file;
+    $t = telegraf(conf => $output);
+    $h = server(loses_answers($t), $v2);
+    my $repeated = in_four_loads($h);
+    cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
+    wait_until(30, sub { (@n = file_numbers($file)) >= 2000 + $repeated });
+    numbers_are(\@n, $repeated, 'answers lost');
+});
+
+part('Kafka between two Telegrafs', ['kafka', 'telegraf'] => sub {
+    my $k = kafka();
+    my $file = work_dir() . '/kafka.out';
+    my $in = telegraf(conf => <<"CONF");
+[[outputs.kafka]]
+brokers = ["@{[$k->broker]}"]
+topic = "httpd"
+version = "2.8.0"
+data_format = "influx"
+CONF
+    my $out = telegraf(listens => 0, conf => <<"CONF");
+[[inputs.kafka_consumer]]
+brokers = ["@{[$k->broker]}"]
+topics = ["httpd"]
+version = "2.8.0"
+offset = "oldest"
+data_format = "influx"
+[[outputs.file]]
+files = ["$file"]
+data_format = "influx"
+CONF
+    my $h = server($in, $v2);
+    requests($h, 1, 2000);
+    my @n;
+    wait_until(90, sub { (@n = file_numbers($file)) >= 2000 })
+        or diag slurp($in->log), slurp($out->log);
+    numbers_are(\@n, 0, 'values');
+});
+
+part('InfluxDB 1.13', ['influxd1'] => sub {
+    my $db = influxd_new();
+    $db->query('CREATE DATABASE httpd');
+    my $h = server(loses_answers($db), $fast);
+    my $repeated = in_four_loads($h);
+    cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
+    numbers_are([map { $_->{n} } $db->query('SELECT n FROM "raw-requests"')],
+        0, 'answers lost');
+});
+
+finish();

@@ -1,0 +1,50 @@
+#!/bin/sh
+#
+# build-judges.sh rust|go: builds a judge of t/judges, from crates.io or the Go
+# module proxy, for t/judge.t.  Prints the program's path; when there can be
+# none, the reason in one line, and exits with 1.  It takes half a minute the
+# first time; the program stays in ~/.cache/imx-judges.
+#
+set -eu
+
+name=${1:?usage: build-judges.sh rust|go}
+top=$(cd "$(dirname "$0")/.." && pwd)
+source=$top/t/judges/$name
+dir=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-judges
+limit=${IMX_BUILD_LIMIT:-300}
+
+die() {
+    echo "build-judges.sh: $*"
+    exit 1
+}
+
+case $name in
+rust) tool=cargo ;;
+go) tool=go ;;
+*) die "no judge '$name'" ;;
+esac
+for command in $tool timeout flock cksum; do
+    command -v $command >/dev/null ||
+        die "there is no '$command', which the judge $name is built with"
+done
+mkdir -p "$dir" || die "cannot write to $dir"
+
+# Another source is another program.
+sum=$(find "$source" -type f | sort | xargs cat | cksum | cut -d' ' -f1)
+program=$dir/$name-$sum
+exec 9>"$dir/$name.lock"
+flock -w "$limit" 9 || die "another build of $name does not end"
+if [ ! -x "$program" ]; then
+    cd "$source"
+    case $name in
+    rust)
+        timeout "$limit" cargo build --quiet --locked --release \
+            --target-dir "$dir/target" >"$dir/$name.log" 2>&1 &&
+            cp "$dir/target/release/judge" "$program.new" ;;
+    go)
+        timeout "$limit" go build -trimpath -o "$program.new" . \
+            >"$dir/$name.log" 2>&1 ;;
+    esac || die "cannot build the judge $name: $(tail -n 1 "$dir/$name.log")"
+    mv "$program.new" "$program"
+fi
+echo "$program"
