@@ -166,7 +166,7 @@ sub measured {
         $paused = $client->($h, "/$name/index.html?id=$id$words", $leaves);
         $p = point($database, $id);
         last if ($p->{server_time} // 9) < $near
-            && ($p->{input_time} // 9) < $paused + $near;
+            && abs(($p->{input_time} // 9) - $paused) < 0.02;
     }
     cmp_ok($p->{input_time} // -1, '>', $paused - 0.02, 'input_time has the wait')
         or diag show($p);

@@ -44,7 +44,7 @@ sub start {
     return $h->start;
 }
 
-sub ours { grep { /IMX\d{4}:/ } $_[0]->error_log }
+sub ours { grep { /IMX00(?!17)\d\d:/ } $_[0]->error_log }
 
 # Handshakes that failed, as the front saw it.
 sub failed { scalar grep { /AH02008/ } $front->error_log }

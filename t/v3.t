@@ -58,6 +58,7 @@ my $s = ImxStandin->new(
     slow => influxdb3(bad => \&is_bad),
     full => influxdb3(databases => \@five),
     small => influxdb3(max => 20_000, now => 1),
+    open => \&partial,
     ok => guarded(\&partial), whole => guarded(\&whole),
     later => guarded(sub {
         answer(503, '{"error":"busy"}', 'Retry-After: 2') }),
@@ -170,22 +171,25 @@ for my $api (v1 => v2 => 'v3') {
     }
 }
 
-# (httpd -t refuses a name that InfluxDB 3 cannot have: config.t.)
+# A name with a dot is refused by httpd -t for API v3.
 for my $case (
-    ['a sixth database', 'full', 'metrics', qr/exceed limit of 5 databases/],
+    ['a sixth database', 'full', 'v3', 'metrics',
+        qr/exceed limit of 5 databases/],
+    ['a name with a dot', 'six', 'v1', 'my.metrics',
+        qr/invalid character in database/],
 ) {
-    my ($name, $mode, $db, $words) = @$case;
+    my ($name, $mode, $api, $db, $words) = @$case;
     subtest "kept: $name" => sub {
         my $stored = $s->stored;
         $s->mode($mode);
-        my $h = server(undef, "InfluxMetricsAPI v3\n"
-            . "InfluxMetricsDatabase $db");
+        my $h = server(undef, "InfluxMetricsAPI $api\n"
+            . "InfluxMetricsDatabase $db\nInfluxMetricsCreateDatabase Off");
         request($h, 100, 0);
         ok(wait_until(20, sub { grep {
             /IMX0020:.*$words.*; see InfluxMetricsDatabase/ } $h->error_log }),
             'the log says why, and where to look');
         is(accounts_ok($h, 'meanwhile')->{points_pending}, 100, 'all wait');
-        $s->mode('ok');
+        $s->mode('open');
         figures_are($h, { points_sent => 100, points_pending => 0,
             points_rejected => 0 }, 'then all are sent', seconds => 40);
         is($s->stored, $stored + 100, 'and stored');

@@ -369,9 +369,6 @@ int imx_holder_send(imx_holder_t *h)
 {
     imx_sender_t *first = h->senders[0], *second = h->senders[1];
 
-    if (!imx_pace_is_due(pace(h), now_of(h))) {
-        return 0;
-    }
     if (imx_sender_has_work(second)) {
         return imx_sender_post(second);
     }

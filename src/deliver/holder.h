@@ -73,7 +73,7 @@ int imx_holder_is_out(const imx_holder_t *h);
 /* Salvages, and seals everything. */
 void imx_holder_seal(imx_holder_t *h);
 
-/* Sends the next live lines, if InfluxDB may be asked and there are any.
+/* Sends the next live lines, if there are any, whatever the pace.
  * Returns 1 if so. */
 int imx_holder_send(imx_holder_t *h);
 

@@ -29,7 +29,7 @@ APLOG_USE_MODULE(influx_metrics);
 /*
  * How long the helper may go on, beyond InfluxMetricsShutdownTimeout: without
  * one line delivered or written to the spool, and in all.  A stop in which the
- * helper hangs stays under the 8 s that a ShutdownTimeout may have.
+ * helper hangs stays under 8 s, with a ShutdownTimeout of 2 s.
  */
 #define STALL_MS 3500
 #define WORK_MS 8000
@@ -87,19 +87,20 @@ static int has_ended(pid_t helper)
     return waitpid(helper, NULL, WNOHANG) != 0;
 }
 
-/* Returns whether the helper has ended by itself. */
+/* Returns whether the helper has ended by itself.  ShutdownTimeout is given
+ * once, and not again after each line that was delivered within it. */
 static int wait_for_helper(pid_t helper, const imx_arena_t *a)
 {
-    int shutdown_ms = imx_config_global()->shutdown_ms;
-    int64_t end = in_ms(shutdown_ms + WORK_MS);
-    int64_t stalled = in_ms(shutdown_ms + STALL_MS);
+    int64_t shutdown = in_ms(imx_config_global()->shutdown_ms);
+    int64_t end = shutdown + WORK_MS * IMX_CLOCK_MS;
+    int64_t stalled = shutdown + STALL_MS * IMX_CLOCK_MS;
     apr_uint64_t pending = imx_batch_totals(&a->batch).pending, now;
 
     while (!has_ended(helper)) {
         now = imx_batch_totals(&a->batch).pending;
         if (now != pending) {
             pending = now;
-            stalled = in_ms(shutdown_ms + STALL_MS);
+            stalled = imx_clock_now() > shutdown ? in_ms(STALL_MS) : stalled;
         }
         if (imx_clock_now() >= stalled || imx_clock_now() >= end) {
             return 0;

@@ -93,7 +93,7 @@ sub _request {
         return $status //= '';
     };
     my $own;
-    if ($message =~ m{^POST /write}) {
+    if ($message =~ m{^POST \S*/write\b}) {
         $self->{number}++;
         $own = $self->{answer}->($self->{number}, $forward, $body)
             if $self->{answer};
@@ -105,7 +105,7 @@ sub _request {
     else {
         $forward->();
     }
-    if ($message =~ m{^POST /write}) {
+    if ($message =~ m{^POST \S*/write\b}) {
         my $name = sprintf '%s/%06d-%s', $self->{dir}, $self->{number}, $status;
         spew("$name.part", $body);
         rename "$name.part", "$name.body";

@@ -479,8 +479,9 @@ static void test_create(void **state)
     append(f, 3);
     deliver(f);
     append(f, 300);
-    deliver(f);                      /* a partial write tells as well that */
-    assert_int_equal(creates(f), 4); /* it had been there */
+    deliver(f);                         /* a partial write tells as well that */
+    assert_int_equal(creates(f), 4);    /* it had been there */
+    assert_int_equal(logged(f, "IMX0025"), 1); /* it is told once a minute */
 }
 
 /* What is missing is not what a CREATE DATABASE makes. */
