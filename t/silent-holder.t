@@ -20,7 +20,9 @@ sub said {
 sub page { return get('http://127.0.0.1:' . $_[0]->port('figures') . '/')
     ->{content} // '' }
 
-for my $mpm (split ' ', $ENV{MPMS} || 'event prefork') {
+# In worker and prefork the stopped child may hold the mutex with which one child
+# at a time accepts connections: then httpd itself serves nobody.
+for my $mpm ('event') {
     for my $end (qw(CONT KILL)) {
         subtest "$mpm, then $end" => sub {
             my $database = lc "$mpm$end";
