@@ -87,8 +87,8 @@ static void good_line(void)
     "server=www.example.org,status=200"
 #define FULL_LINE \
     PREFIX \
-        " request_time=0.000312,application_time=0.000251," \
-        "bytes_sent=12i 1763961600123456789\n"
+    " request_time=0.000312,application_time=0.000251," \
+    "bytes_sent=12i 1763961600123456789\n"
 
 static void put_prefix(imx_lineproto_t *l)
 {
