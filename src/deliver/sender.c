@@ -546,6 +546,9 @@ void imx_sender_abort(imx_sender_t *s)
         set_under_way(s, 0);
     }
     s->is_creating = 0;
+    if (s->search.count > 0) {
+        end_search(s, NULL); /* InfluxDB has said what became of the window */
+    }
     put_back(s);
 }
 

@@ -139,7 +139,13 @@ static void test_search_disturbed(void **state)
         case 1: refuse(f, 503, "", "busy"); break;
         case 2: refuse(f, 405, "", "not here"); break;
         case 3: refuse(f, 413, "", "long"); break;
-        case 4: end_monitor(f); begin(f); tick(f); break;
+        case 4:                         /* the window was accounted for */
+            end_monitor(f);
+            assert_int_equal(fate(f, IMX_BATCH_REJECTED), i + 1);
+            assert_int_equal(pending(f), 0);
+            begin(f);
+            tick(f);
+            break;
         }
         later(f, 1);
         UNTIL(pending(f) == 0 || i == 4);
