@@ -149,8 +149,10 @@ static void test_search_disturbed(void **state)
         case 3:
             refuse(f, 413, "", "long");
             break;
-        case 4:
+        case 4: /* the window was accounted for */
             end_monitor(f);
+            assert_int_equal(fate(f, IMX_BATCH_REJECTED), i + 1);
+            assert_int_equal(pending(f), 0);
             begin(f);
             tick(f);
             break;
@@ -479,8 +481,8 @@ static void test_create(void **state)
     append(f, 3);
     deliver(f);
     append(f, 300);
-    deliver(f);                         /* a partial write tells as well that */
-    assert_int_equal(creates(f), 4);    /* it had been there */
+    deliver(f);                      /* a partial write tells as well that */
+    assert_int_equal(creates(f), 4); /* it had been there */
     assert_int_equal(logged(f, "IMX0025"), 1); /* it is told once a minute */
 }
 
