@@ -172,6 +172,32 @@ static void test_search_disturbed(void **state)
     }
 }
 
+/* What InfluxDB asks for meanwhile holds for the next body, too. */
+static void test_search_asked_to_wait(void **state)
+{
+    fixture_t *f = *state;
+    int before;
+
+    begin(f);
+    SET(f, partial, 1);
+    poison_some(f, 900, 1, 1000);
+    tick(f);
+    UNTIL(writes(f) >= 1);
+    refuse(f, 503, "Retry-After: 100\r\n", "busy");
+    UNTIL(fate(f, IMX_BATCH_REJECTED) == 1);
+    heal(f);
+    before = writes(f);
+    append(f, 10);
+    for (int i = 0; i < 20; i++) {
+        tick(f);
+        imx_monitor_step(f->m);
+    }
+    assert_int_equal(writes(f), before);
+    later(f, 101000);
+    UNTIL(pending(f) == 0);
+    assert_int_equal(stored(f), 1009);
+}
+
 /* InfluxDB 3 names lines by number, and no more than 100 of them. */
 static void test_v3_partial(void **state)
 {
@@ -891,6 +917,7 @@ int main(void)
         TEST(test_partial_uncounted),
         TEST_LARGE(test_search),
         TEST(test_search_disturbed),
+        TEST(test_search_asked_to_wait),
         TEST_LARGE(test_v3_partial),
         TEST(test_rejected),
         TEST_LARGE(test_malformed),

@@ -1866,13 +1866,36 @@ static void test_an_abandoned_put_stores_nothing(void **state)
     assert_int_equal(count_names(""), 0);
 }
 
-static void open_unbelieving(void)
+static void open_unbelieving_up_to(uint64_t max_bytes)
 {
     char reason[IMX_SPOOL_REASON_MAX];
 
     memset(&sum, 0, sizeof sum);
-    assert_int_equal(imx_spool_open(&spool, dir, 0, 0, note_log, &said,
+    assert_int_equal(imx_spool_open(&spool, dir, max_bytes, 0, note_log, &said,
                                     reason), 0);
+}
+
+static void open_unbelieving(void)
+{
+    open_unbelieving_up_to(0);
+}
+
+/* Before it is removed to make room, as nobody can count it afterwards. */
+static void test_what_is_given_up_is_counted(void **state)
+{
+    imx_spool_totals_t t;
+
+    (void)state;
+    make_lines_file(name_of(1, 0, 999999, ".lp"), 20, 2);
+    open_unbelieving();
+    t = imx_spool_totals(spool);
+    close_spool();
+    open_unbelieving_up_to(t.bytes + 1);
+    assert_int_equal(imx_spool_totals(spool).lines, 0);
+    assert_int_equal(put(10, 2), 0);
+    assert_int_equal(dropped, 2);
+    assert_int_equal(imx_spool_totals(spool).found, 2);
+    assert_int_equal(imx_spool_totals(spool).lines, 2);
 }
 
 /* A name is no proof: such a file was a million points "found" and "lost". */
@@ -1962,6 +1985,31 @@ static void test_a_scan_that_failed_is_made_again(void **state)
     world.fail_call = world.fail_name = NULL;
     imx_spool_look(spool);
     assert_int_equal(imx_spool_totals(spool).files, 2);
+}
+
+/* Also when the directory had been away, and its time stamp is the same. */
+static void test_a_scan_that_failed_at_its_return(void **state)
+{
+    char away[PATH_MAX];
+
+    (void)state;
+    open_spool(0);
+    assert_int_equal(put(10, 2), 0);
+    snprintf(away, sizeof away, "%s.away", dir);
+    assert_int_equal(rename(dir, away), 0);
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 0);
+    assert_int_equal(rename(away, dir), 0);
+    world.armed = 1;
+    world.fail_call = "openat";
+    world.fail_name = ".";
+    world.err = EMFILE;
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 0);
+    world.fail_call = world.fail_name = NULL;
+    world.armed = 0;
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 1);
 }
 
 /* What is in all *.bad. */
@@ -3060,9 +3108,11 @@ int main(void)
         TEST(test_it_is_back_but_in_use),
         TEST(test_an_abandoned_put_stores_nothing),
         TEST(test_a_name_is_not_believed),
+        TEST(test_what_is_given_up_is_counted),
         TEST(test_lines_are_known_when_they_are_read),
         TEST(test_counting_in_steps),
         TEST(test_a_scan_that_failed_is_made_again),
+        TEST(test_a_scan_that_failed_at_its_return),
         TEST(test_no_line_is_set_aside_twice_in_one_place),
         TEST(test_tmp_of_dead_writers),
         TEST(test_tmp_of_a_living_writer),
