@@ -34,7 +34,7 @@ struct imx_holder {
     imx_backlog_t *backlog; /* NULL until this child is the holder */
     uint32_t epoch;         /* of the configuration */
     int is_holder, hangs;
-    int64_t next_tick, next_watch;
+    int64_t next_tick, next_watch, next_look;
     uint64_t to_drain; /* a tick's lines that are not yet out */
     uint64_t random;
 };
@@ -403,12 +403,24 @@ static int pause_of(imx_holder_t *h, const imx_batch_level_t *level)
     return is_short || two ? LOOK_SOON_MS : LOOK_MS;
 }
 
+/* What the server does is to be seen at even distances. */
+static void look(imx_holder_t *h)
+{
+    int64_t now = now_of(h);
+
+    if (h->o.look != NULL && now >= h->next_look) {
+        h->next_look = now + LOOK_MS / 2 * MS;
+        h->o.look(h->o.look_context, now);
+    }
+}
+
 int imx_holder_step(imx_holder_t *h)
 {
     imx_batch_level_t level;
     int ms, was_busy, is_busy;
 
     imx_news_beat(&h->news);
+    look(h);
     salvage(h);
     level = imx_batch_level(&h->o.arena->batch);
     make_room(h, &level);

@@ -7,8 +7,12 @@
 #include "report/schedule.h"
 
 #include "config/reporting.h"
+#include "report/pressure.h"
+#include "report/process_info.h"
 #include "report/requests.h"
 #include "report/self.h"
+#include "report/server_events.h"
+#include "report/workers.h"
 
 #define LINES_A_STEP 1000 /* about a millisecond; ten times a second */
 /* A measurement that is off still closes intervals, and writes none: so when it
@@ -19,6 +23,10 @@ static const imx_measurement_t *const measurements[] = {
     &imx_requests_metrics,
     &imx_requests_buckets,
     &imx_self,
+    &imx_workers,
+    &imx_process_info,
+    &imx_pressure,
+    &imx_server_events,
 };
 
 #define MEASUREMENTS (sizeof measurements / sizeof *measurements)

@@ -124,6 +124,30 @@ static void values_format(imx_arena_t *a, void *base,
     }
 }
 
+static size_t processes_size(const imx_arena_spec_t *spec)
+{
+    return imx_processes_size(spec->batch.children);
+}
+
+static void processes_format(imx_arena_t *a, void *base,
+                             const imx_arena_spec_t *spec)
+{
+    imx_processes_format(&a->processes, base, spec->batch.children);
+}
+
+static size_t events_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_events_size();
+}
+
+static void events_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_events_format(&a->events, base);
+}
+
 static uint32_t series_of(const imx_arena_spec_t *spec)
 {
     return spec->series > 0 ? spec->series : 1;
@@ -187,6 +211,8 @@ static const part_t parts[] = {
     { "batch", IMX_BATCH_VERSION, batch_size, batch_format },
     { "lines", IMX_BATCH_VERSION, lines_size, NULL },
     { "values", IMX_VALUES_VERSION, values_size, values_format },
+    { "processes", IMX_PROCESSES_VERSION, processes_size, processes_format },
+    { "events", IMX_EVENTS_VERSION, events_size, events_format },
     { "series", IMX_SERIES_VERSION, series_size, series_format },
     { "stats", IMX_STATS_VERSION, stats_size, stats_format },
     { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },

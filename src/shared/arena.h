@@ -2,8 +2,8 @@
  * arena.h: the memory that httpd's parent and all children share: one mapping,
  * at the same address in every process, made of named, versioned parts.
  *
- *   header | children | lease | board | batch | lines | values | series | stats
- *   | intervals
+ *   header | children | lease | board | batch | lines | values | processes
+ *   | events | series | stats | intervals
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -21,8 +21,10 @@
 #include "shared/batch.h"
 #include "shared/board.h"
 #include "shared/children.h"
+#include "shared/events.h"
 #include "shared/interval.h"
 #include "shared/lease.h"
+#include "shared/processes.h"
 #include "shared/series.h"
 #include "shared/stats.h"
 #include "shared/values.h"
@@ -44,6 +46,8 @@ typedef struct {
     imx_board_view_t board;
     imx_batch_t batch;
     imx_values_t values;
+    imx_processes_t processes;
+    imx_events_t events;
     imx_series_t series;
     imx_stats_t stats;
     imx_interval_t intervals; /* of measured.h */

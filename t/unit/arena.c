@@ -338,6 +338,8 @@ static void hold(const imx_children_self_t *self, random_t *r)
 {
     char name[IMX_VALUES_NAME_MAX + 1];
     imx_board_t board;
+    imx_process_t process;
+    imx_event_t event;
 
     if (imx_lease_take(&arena.lease, self)) {
         imx_batch_recover(&arena.batch);
@@ -354,6 +356,10 @@ static void hold(const imx_children_self_t *self, random_t *r)
     while (imx_values_news(&arena.values, name) && below(r, 4)) {
         lab->outside += strlen(name) > IMX_VALUES_NAME_MAX;
     }
+    process = imx_processes_told(&arena.processes, below(r, 6));
+    imx_processes_tell(&arena.processes, self->slot, &process);
+    imx_events_next(&arena.events, &event, (int)below(r, 2));
+    imx_events_done(&arena.events, random64(r));
     imx_lease_is_mine(&arena.lease, self);
     if (below(r, 4) == 0) {
         imx_lease_give(&arena.lease, self);
@@ -397,6 +403,8 @@ static void be_the_parent(random_t *r)
 
     imx_arena_died(&arena, (pid_t)below(r, 70000));
     imx_arena_died(&arena, getpid());
+    imx_children_ran(&arena.children, (pid_t)below(r, 70000));
+    imx_events_add(&arena.events, IMX_EVENT_GRACEFUL, getpid(), 1, 2);
     imx_children_count(&arena.children);
     imx_children_is_last(&arena.children);
     imx_children_has_since(&arena.children, below(r, 5));

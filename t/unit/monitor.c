@@ -1,6 +1,6 @@
 /*
- * t/unit/monitor.c: the lease, threads, and processes that are killed; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/monitor.c: the lease, threads, and processes that are
+ * killed; against the stand-in server (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
@@ -242,6 +242,57 @@ static void test_wait_for_lease(void **state)
     imx_monitor_step(f->m);
     assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
     deliver(f);
+}
+
+static int patrols, looks;
+
+static int count_patrol(void *context, int64_t now)
+{
+    fixture_t *f = context;
+
+    assert_int_equal(now, clock_ns(f));
+    patrols++;
+    return 1000;
+}
+
+static void count_look(void *context, int64_t now)
+{
+    (void)context;
+    (void)now;
+    looks++;
+}
+
+/* Each child's monitor goes on patrol, the holder's too; only the holder
+ * looks. */
+static void test_patrol_and_look(void **state)
+{
+    fixture_t *f = *state;
+    int i, most = 0;
+
+    patrols = looks = 0;
+    f->o.patrol = count_patrol;
+    f->o.look = count_look;
+    f->o.patrol_context = f;
+    f->m = make_monitor(f);
+    assert_true(take_lease(f));
+    for (i = 0; i < 50; i++) {
+        int ms = imx_monitor_step(f->m);
+
+        most = ms > most ? ms : most;
+        later(f, 100);
+    }
+    assert_int_equal(patrols, 5);
+    assert_int_equal(looks, 0);
+    assert_in_range(most, 500, 1001);
+    give_lease(f);
+    UNTIL((later(f, 100), looks > 0));
+    patrols = looks = 0;
+    for (i = 0; i < 50; i++) {
+        imx_monitor_step(f->m);
+        later(f, 100);
+    }
+    assert_int_equal(patrols, 5);
+    assert_int_equal(looks, 50);
 }
 
 static void test_superseded(void **state)
@@ -587,6 +638,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_wait_for_lease),
+        TEST(test_patrol_and_look),
         TEST(test_handover),
         TEST(test_start_stop),
         TEST(test_writers),
