@@ -12,13 +12,17 @@ my $db = influxd();
 my $stopped;
 END { kill CONT => $stopped if $stopped }
 
-sub said { return scalar grep { /:error\].*IMX0080: nobody delivers: child \d+ holds/ }
-    $_[0]->error_log }
+sub said {
+    return scalar grep { /:error\].*IMX0080: nobody delivers: child \d+ holds/ }
+        $_[0]->error_log;
+}
 
 sub page { return get('http://127.0.0.1:' . $_[0]->port('figures') . '/')
     ->{content} // '' }
 
-for my $mpm (split ' ', $ENV{MPMS} || 'event prefork') {
+# In worker and prefork the stopped child may hold the mutex with which one child
+# at a time accepts connections: then httpd itself serves nobody.
+for my $mpm ('event') {
     for my $end (qw(CONT KILL)) {
         subtest "$mpm, then $end" => sub {
             my $database = lc "$mpm$end";
@@ -38,8 +42,9 @@ for my $mpm (split ' ', $ENV{MPMS} || 'event prefork') {
                 timeout => 60);
             ok(wait_until(40, sub { said($h) }), 'the log says it')
                 or diag join "\n", $h->error_log;
-            ok(wait_until(20, sub { page($h) =~ /Nobody delivers: the child that/ }),
-                'so does the page');
+            ok(wait_until(20, sub {
+                page($h) =~ /Nobody delivers: the child that/
+            }), 'so does the page');
             cmp_ok(figures($h)->{holder_silent}, '>=', 10, 'and a figure');
             kill $end => $stopped;
             $stopped = undef;

@@ -1,6 +1,6 @@
 /*
- * t/unit/monitor.c: the lease, threads, and processes that are killed; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/monitor.c: the lease, threads, and processes that are
+ * killed; against the stand-in server (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"

@@ -1,6 +1,7 @@
 /*
- * t/unit/sender.c: one load on its way: each answer, and what becomes of each line; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/sender.c: one load on its way: each answer, and what becomes
+ * of each line; step by step with a clock of our own, against the stand-in
+ * server (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
@@ -628,7 +629,7 @@ static void test_unknown(void **state)
     assert_int_equal(stored(f), 600);
 }
 
-/* A failure in the middle of a segment repeats nothing that was acknowledged. */
+/* A failure in the middle of a segment repeats nothing that InfluxDB has. */
 static void test_fail_in_the_middle(void **state)
 {
     fixture_t *f = *state;

@@ -5,6 +5,7 @@ package ImxTest::Arena;
 #
 use strict;
 use warnings;
+no warnings 'portable';      # addresses have more than 32 bits
 use Exporter qw(import);
 
 our @EXPORT = qw(series series_sum);
