@@ -188,8 +188,10 @@ static const char *judge_write(store_t *s, const char *head, const char *body,
     }
     if (s->picky && memmem(body, len, "poison", 6)) {
         return s->picky > 1
-                   ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nI do not fancy it"
-                   : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nunable to parse";
+                   ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
+                      "I do not fancy it"
+                   : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
+                      "unable to parse";
     }
     return OK_204;
 }

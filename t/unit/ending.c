@@ -1,6 +1,7 @@
 /*
- * t/unit/ending.c: the end of a child, of the last one, and of the server; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/ending.c: the end of a child, of the last one, and of the
+ * server; step by step with a clock of our own, against the stand-in server
+ * (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"

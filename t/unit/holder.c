@@ -1,6 +1,7 @@
 /*
- * t/unit/holder.c: the holder's duties: tick, order, room, spool; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/holder.c: the holder's duties: tick, order, room, spool, two
+ * bodies; step by step with a clock of our own, against the stand-in server
+ * (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
@@ -465,8 +466,8 @@ static void test_small_spool(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
-/* The spool of before is removed when it is empty: nobody complains.  A file
- * that somebody brings to the one in use is delivered, though nothing else is. */
+/* A former spool is removed when it is empty: nobody complains.  A file that
+ * somebody brings to the one in use is delivered, though nothing else is. */
 static void test_spools_by_hand(void **state)
 {
     fixture_t *f = *state;
