@@ -63,7 +63,10 @@ static void find_arena(void)
     unsigned long begin, end;
     char line[512], rights[8];
 
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    if (maps == NULL) {
+        return;
+    }
+    while (fgets(line, sizeof line, maps) != NULL) {
         if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) == 3
             && strcmp(rights, "rw-s") == 0 && end - begin > arena_size) {
             arena = (char *)begin;
@@ -82,7 +85,10 @@ static void look_at_memory(void)
     char line[512], rights[8];
     int found = 0;
 
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    if (maps == NULL) {
+        return;
+    }
+    while (fgets(line, sizeof line, maps) != NULL) {
         if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) != 3
             || rights[0] != 'r' || strstr(line, "[v") != NULL) {
             continue;
