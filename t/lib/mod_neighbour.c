@@ -102,6 +102,7 @@ static void look_at_memory(void)
         found += holds_wanted((const unsigned char *)begin, end - begin);
         all += end - begin;
     }
+    fclose(maps);
     fprintf(report, "memory %lu\nsecret %d\narena %lu\nmagic %d\n", all / 1024,
             found, (unsigned long)arena_size,
             memcmp(arena, "imxarena", 8) == 0);
@@ -112,6 +113,9 @@ static void try_to_open(const char *name, const char *path, int flags)
     int fd = open(path, flags);
 
     fprintf(report, "%s %s\n", name, fd >= 0 ? "open" : strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 static void look_around(pid_t parent)

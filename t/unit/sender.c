@@ -333,6 +333,26 @@ static void test_refused_somehow(void **state)
     assert_int_equal(stored(f), 9999 + 10);
 }
 
+/* InfluxDB 3 behind an older API refuses a whole body for one line, in words
+ * that change.  Each part that is taken says that it was not the request. */
+static void test_refused_here_and_there(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    SET(f, picky, 2);
+    begin(f);
+    for (i = 0; i < 200; i++) {
+        poison_some(f, 7, 1, 15);
+    }
+    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 200);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 2800);
+    assert_int_equal(stored(f), 2800);
+    assert_int_equal(stored_again(f), 0);
+    assert_in_range(writes(f), 600, 2400);
+}
+
 /* The way is so slow that a whole body cannot pass within the time limit. */
 static void test_slow_way(void **state)
 {
@@ -943,6 +963,7 @@ int main(void)
         TEST(test_rejected),
         TEST_LARGE(test_malformed),
         TEST_LARGE(test_refused_somehow),
+        TEST(test_refused_here_and_there),
         TEST_LARGE(test_slow_way),
         TEST(test_too_large),
         TEST(test_too_large_for_a_while),
