@@ -2014,6 +2014,7 @@ static void test_a_scan_that_failed_at_its_return(void **state)
     (void)state;
     open_spool(0);
     assert_int_equal(put(10, 2), 0);
+    imx_spool_look(spool);
     snprintf(away, sizeof away, "%s.away", dir);
     assert_int_equal(rename(dir, away), 0);
     imx_spool_look(spool);
