@@ -83,8 +83,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* ---- jobs ---- */
 
-/* The helper of a server that ends may work beside the next server.  It cannot
- * tell whose changes it sees, and books none. */
+/* Beside the next server, the helper of one that ends cannot tell whose changes
+ * it sees, and books none. */
 static void book_totals(imx_backlog_t *b, const imx_spool_job_t *r)
 {
     if (r->totals.is_ours) {
@@ -140,8 +140,7 @@ static void begin_put_back(imx_backlog_t *b)
 
 /* ---- opening ---- */
 
-/* The names of its files are believed if they promise as many lines as the
- * account does. */
+/* Its files' names are true if they promise as many lines as the account. */
 static void begin_open(imx_backlog_t *b, int dir)
 {
     imx_spool_job_t job = { .kind = IMX_SPOOL_JOB_OPEN,
@@ -556,8 +555,7 @@ static void free_stuck(imx_backlog_t *b)
     }
 }
 
-/* As long as an earlier thread hangs, it has the lock on the directory, so a
- * new one could not open it. */
+/* An earlier thread that still hangs has the lock on the directory. */
 static void try_start(imx_backlog_t *b)
 {
     free_stuck(b);

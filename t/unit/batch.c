@@ -1024,6 +1024,30 @@ static void test_generations_wrap(void **state)
     assert_books(2);
 }
 
+/* The same in a segment that is no longer in use, and whose memory the system
+ * does not take back, as a page is larger than it. */
+static void test_a_generation_wraps_behind_the_end(void **state)
+{
+    imx_batch_claim_t claim;
+    const char *line;
+
+    (void)state;
+    make_area(2, 512, 2);
+    atomic_store((_Atomic uint64_t *)(batch.data + 2 * 512) - 1,
+                 make_extent(make_word(FILLING, 0, 0), 2));
+    atomic_store(&batch.segments[1].word,
+                 make_word(SEALED, IMX_BATCH_NOBODY, GENERATION_MASK)
+                     | 1u << LINES_SHIFT | 2);
+    atomic_store(&batch.part->in_use, 1);
+    assert_int_equal(claim_all(&claim, 1), 1);
+    settle_as(&claim, IMX_BATCH_SENT, 0);
+    claim.word = atomic_load(&batch.segments[1].word);
+    assert_int_equal(state_of(claim.word), FREE);
+    assert_int_equal(generation_of(claim.word), 0);
+    claim.word |= 1u << LINES_SHIFT | 2;
+    assert_int_equal(imx_batch_line(&batch, &claim, 0, &line), 0);
+}
+
 /* ---- the table of children ---- */
 
 static int end_at_once(void *arg)
@@ -2487,6 +2511,7 @@ int main(void)
         TEST(test_an_unused_segment_keeps_its_counts),
         TEST(test_low_segments_are_used_again),
         TEST(test_generations_wrap),
+        TEST(test_a_generation_wraps_behind_the_end),
         TEST(test_the_table_is_full),
         TEST(test_a_segment_of_an_entry_used_again),
         TEST(test_a_claim_begins_at_its_cursor),
