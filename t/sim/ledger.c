@@ -512,6 +512,9 @@ void ledger_file_named(sim_process_t *p, const disk_node_t *dir,
     uint64_t bytes = disk_bytes(dir, ".lp") + disk_bytes(dir, ".bad");
 
     ledger_tell("file %s (%zu bytes)", name, node->size);
+    if (has_failed_to_read && strstr(name, ".bad") != NULL) {
+        excuse_file(node); /* its lines could not be counted, perhaps */
+    }
     if (dir == quota_dir && node == last_of(p)->file && quota > 0
         && bytes > quota && brought == 0 && !disk_fails_to_read()) {
         ledger_wrong("the spool has %" PRIu64 " bytes, %" PRIu64
