@@ -73,6 +73,22 @@ part('QuestDB', ['questdb'] => sub {
         'and the log says so in its words');
     $h->stop;
 
+    # In a body with others: those are stored, once.
+    $h = httpd(module => 1, influx => $q->url, children => 1, threads => 8,
+        figures => 1, conf => "InfluxMetricsCreateDatabase Off\n"
+            . "InfluxMetricsMeasurement good\nInfluxMetricsInterval 2s\n",
+        vhosts => ['odd.test' => "InfluxMetricsMeasurement other\n"]);
+    load(url => $h->url, n => 100, c => 2);
+    get($h->url('/', 'odd.test'));
+    load(url => $h->url, n => 100, c => 2);
+    figures_are($h, { points_sent => 200, points_rejected => 1,
+        points_pending => 0 }, 'only that one is refused', seconds => 30);
+    ok(wait_until(20, sub {
+        my ($row) = eval { $q->query('SELECT count() n FROM good') };
+        return $row && $row->{n} == 200;
+    }), 'and the others are there, once');
+    $h->stop;
+
     $q->query('DROP TABLE "raw-requests"');
     $q->query($dedup);
     $h = numbered(loses_answers($q), $fast);

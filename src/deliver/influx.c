@@ -328,7 +328,8 @@ static void start(imx_influx_t *in)
     in->error[0] = '\0';
     in->stage = MOVING;
     if ((in->stale && renew_connection(in)) || imx_wire_renew(&in->easy)
-        || lend_files(in) || set_request(in) || curl_multi_add_handle(in->multi, in->easy)) {
+        || lend_files(in) || set_request(in)
+        || curl_multi_add_handle(in->multi, in->easy)) {
         fail(in, CURLE_OUT_OF_MEMORY, "");
     }
 }
