@@ -73,6 +73,22 @@ part('QuestDB', ['questdb'] => sub {
         'and the log says so in its words');
     $h->stop;
 
+    # In a body with others: those are stored, once.
+    $h = httpd(module => 1, influx => $q->url, children => 1, threads => 8,
+        figures => 1, conf => "InfluxMetricsCreateDatabase Off\n"
+            . "InfluxMetricsMeasurement good\nInfluxMetricsInterval 2s\n",
+        vhosts => ['odd.test' => "InfluxMetricsMeasurement other\n"]);
+    load(url => $h->url, n => 100, c => 2);
+    get($h->url('/', 'odd.test'));
+    load(url => $h->url, n => 100, c => 2);
+    figures_are($h, { points_sent => 200, points_rejected => 1,
+        points_pending => 0 }, 'only that one is refused', seconds => 30);
+    ok(wait_until(20, sub {
+        my ($row) = eval { $q->query('SELECT count() n FROM good') };
+        return $row && $row->{n} == 200;
+    }), 'and the others are there, once');
+    $h->stop;
+
     $q->query('DROP TABLE "raw-requests"');
     $q->query($dedup);
     $h = numbered(loses_answers($q), $fast);
@@ -107,6 +123,43 @@ part('vmagent before VictoriaMetrics', ['victoria-metrics', 'vmagent'] => sub {
     my @n;
     wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
     numbers_are([map { $_->{value} } @n], 0, 'values');
+});
+
+# A cluster's vminsert has its tenants in the path; vmagent understands the same.
+part('the path of a cluster, by vmagent', ['victoria-metrics', 'vmagent'] => sub {
+    my $v = victoria_new();
+    my $to = vmagent(to => $v->url, flags => ['-enableMultitenantHandlers'])
+        ->url('/insert/7/influx');
+    my $h = numbered($to);
+    requests($h, 1, 1000);
+    figures_are($h, { points_sent => 1000 }, 'API v1: all are taken');
+    $h->stop;
+    $h = numbered($to, 'InfluxMetricsBucket organization bucket');
+    requests($h, 1001, 2000);
+    figures_are($h, { points_sent => 1000 }, 'API v2: all are taken');
+    my @n;
+    wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
+    numbers_are([map { $_->{value} } @n], 0, 'values');
+    is(scalar(grep { ($_->{labels}{vm_account_id} // '') ne '7' } @n), 0,
+        'all of the tenant');
+});
+
+# A path that nobody has is a mistake of the configuration's, not of the lines.
+part('a path that VictoriaMetrics does not have', ['victoria-metrics'] => sub {
+    my $v = victoria_new();
+    my $h = numbered($v->url('/nowhere'));
+    requests($h, 1, 100);
+    ok(wait_until(20, sub { grep {
+        /IMX0020: .*unsupported path.*; see InfluxMetricsServer/ }
+        $h->error_log }), 'the log says so, and where to look')
+        or diag $h->error_log;
+    figures_are($h, { points_pending => 100, points_rejected => 0,
+        points_dropped => 0 }, 'all are kept');
+    $h->reconf(influx => $v->url);
+    $h->graceful(gone => 1);
+    my @n;
+    ok(wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 100 }),
+        'and go to the right one');
 });
 
 # Lines of a file that Telegraf writes.
