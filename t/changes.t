@@ -44,7 +44,8 @@ for my $mpm (qw(event prefork)) {
     # So small that the spool is needed soon.
     my $small = "ServerLimit 12\nInfluxMetricsBufferSize 1M\n";
     my $h = httpd(mpm => $mpm, module => 1, figures => 1, influx => $db,
-        children => $mpm eq 'prefork' ? 10 : 2, conf => $small);
+        children => $mpm eq 'prefork' ? 10 : 2,
+        conf => "${small}InfluxMetricsDatabase ${mpm}a\n");
     my $change = sub {
         my ($conf, %o) = @_;
         $h->reconf(influx => $o{influx} // $server, conf => sub {
