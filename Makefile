@@ -13,6 +13,8 @@
 #   make test-tsan     units and storms under ThreadSanitizer
 #   make soak          ten minutes of all that can go wrong (tools/soak.pl)
 #   make test-restarts, test-holders     a hundred of each
+#   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
+#                      FIRST=n on; SEED=n V=1 tells what happens in one
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
@@ -48,12 +50,12 @@ LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     -Isrc
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
-LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
+LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
 # as what they do.  (gcc's way; clang's needs its own linker.)
-HOT = lineproto src/shared/batch src/record/line src/record/marks \
-    src/record/request src/record/source
+HOT = lineproto src/shared/batch src/shared/stats src/record/counted \
+    src/record/line src/record/marks src/record/request src/record/source
 LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
@@ -134,7 +136,7 @@ $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
 
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
-    $(BUILD)/unit/clock.so $(BUILD)/bench-flusher
+    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 
@@ -313,6 +315,38 @@ bench-encoder bench-flusher: bench-%:
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
 
+# ---- simulation: delivery in a world of its own (t/sim) ----
+
+# The rooms below httpd as one object whose system calls are the simulation's:
+# of all but what talks to InfluxDB, what is needed.
+SIM_LIB = $(filter-out %/influx.o,$(UNIT_LIB))
+SIM_OBJECTS = $(patsubst t/sim/%.c,$(BUILD)/sim/%.o,$(wildcard t/sim/*.c))
+SEEDS ?= 1000
+FIRST ?= 1
+
+$(BUILD)/sim/%.o: t/sim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CFLAGS) -DIMX_FAULTS -MMD -c -o $@ $<
+
+SIM_USES = $(BUILD)/sim/product.o $(BUILD)/sim/client.o
+
+$(BUILD)/sim/product-under-test.o: $(SIM_LIB) $(SIM_USES) t/sim/calls.txt
+	@mkdir -p $(@D)
+	rm -f $@.a
+	$(AR) rcs $@.a $(SIM_LIB)
+	$(LD) -r -o $@.all \
+	    $$(nm -u $(SIM_USES) | sed -n 's/ *U \(imx_\)/-u \1/p') $@.a
+	sed 's/.*/& sim_&/' t/sim/calls.txt >$@.names
+	objcopy --redefine-syms=$@.names $@.all $@
+
+$(BUILD)/sim/simulate: $(SIM_OBJECTS) $(BUILD)/sim/product-under-test.o
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -pthread
+
+simulate:
+	$(DEPS) build
+	@$(MAKE) --no-print-directory $(BUILD)/sim/simulate
+	$(BUILD)/sim/simulate $(if $(V),-v) $(if $(SEED),$(SEED) 1,$(FIRST) $(SEEDS))
+
 # ---- fuzzing: t/fuzz/NAME.c attacks NAME.c ----
 
 FUZZERS = $(patsubst t/fuzz/%.c,%,$(wildcard t/fuzz/*.c))
@@ -370,7 +404,7 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all needs deps units replays test test-asan test-tsan run-tests soak \
+.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \

@@ -218,10 +218,11 @@ static void book_put(imx_backlog_t *b, const imx_spool_job_t *r)
     else {
         imx_backlog_claims_put_back(&b->claims);
     }
+    /* First: what was given up may have been counted just before. */
+    book_totals(b, r);
     dropped = imx_backlog_account_out(&b->account, 0,
                                       &b->o.news->board.spool_dropped,
                                       r->dropped);
-    book_totals(b, r);
     imx_news_publish(b->o.news);
     imx_backlog_news_full(b->o.news, dropped);
     if (r->err == 0) {

@@ -112,17 +112,23 @@ static void send_all(ending_t *e)
  * for still holds for whoever comes next. */
 static void deliver(ending_t *e)
 {
-    imx_news_t *news = imx_holder_news(e->h);
-    imx_board_pace_t *pace = &news->board.pace;
-    int64_t before = pace->not_before;
-
+    imx_holder_report(e->h);
     imx_holder_seal(e->h);
-    imx_pace_try_now(pace);
     send_all(e);
-    if (imx_news_is_down(news) && pace->not_before < before) {
-        pace->not_before = before;
-        imx_news_publish(news);
+}
+
+/* What was asked for before the last attempt still holds when that failed. */
+static void wait_as_before(ending_t *e, int64_t before)
+{
+    imx_news_t *news = imx_holder_news(e->h);
+
+    if (!imx_news_is_down(news)) {
+        imx_pace_try_now(&news->board.pace);
     }
+    else if (news->board.pace.not_before < before) {
+        news->board.pace.not_before = before;
+    }
+    imx_news_publish(news);
 }
 
 static void spool_rest(ending_t *e)
@@ -134,8 +140,11 @@ static void spool_rest(ending_t *e)
 
 static void end(ending_t *e, int shutdown_ms)
 {
+    int64_t before;
+
     e->deadline = now_of(e) + shutdown_ms * MS;
     if (get_lease(e)) {
+        before = imx_holder_news(e->h)->board.pace.not_before;
         deliver(e);
         if (is_relieved(e)) {
             take_answers(e->h);
@@ -143,6 +152,7 @@ static void end(ending_t *e, int shutdown_ms)
         else {
             spool_rest(e);
         }
+        wait_as_before(e, before);
     }
     imx_holder_give(e->h);
 }

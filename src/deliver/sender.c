@@ -271,28 +271,6 @@ static void end_search(imx_sender_t *s, const imx_influx_line_t *line)
     refuse(s, h->bad, h->reason, line);
 }
 
-/* A failure ends the search without a name: the next body has the same
- * trouble, and acts on it. */
-static void search_on(imx_sender_t *s, const imx_influx_result_t *r)
-{
-    search_t *h = &s->search;
-
-    if (r->answer == IMX_INFLUX_SENT && h->count > 1) {
-        h->first += h->asked;
-        h->count -= h->asked;
-    }
-    else if (r->answer == IMX_INFLUX_PARTIAL && h->asked > 1) {
-        h->count = h->asked;
-    }
-    else if (r->answer == IMX_INFLUX_PARTIAL) {
-        snprintf(h->reason, sizeof h->reason, "%s", r->reason);
-        end_search(s, &s->load.lines[h->first]);
-    }
-    else {
-        end_search(s, NULL);
-    }
-}
-
 /* The line that was refused, if the answer tells; NULL: it does not. */
 static const imx_influx_line_t *named_line(const imx_sender_t *s,
                                            const imx_influx_result_t *r)
@@ -395,6 +373,31 @@ static void retry(imx_sender_t *s, const imx_influx_result_t *r)
     imx_pace_back_off(pace(s), now_of(s), s->began, r->retry_after_ms,
                       imx_random(s->o.random));
     imx_news_down(s->o.news, r->reason, r->public_reason);
+}
+
+/* Another answer ends the search without a name.  If it is a failure, it holds
+ * for the next body, too. */
+static void search_on(imx_sender_t *s, const imx_influx_result_t *r)
+{
+    search_t *h = &s->search;
+
+    if (r->answer == IMX_INFLUX_SENT && h->count > 1) {
+        h->first += h->asked;
+        h->count -= h->asked;
+    }
+    else if (r->answer == IMX_INFLUX_PARTIAL && h->asked > 1) {
+        h->count = h->asked;
+    }
+    else if (r->answer == IMX_INFLUX_PARTIAL) {
+        snprintf(h->reason, sizeof h->reason, "%s", r->reason);
+        end_search(s, &s->load.lines[h->first]);
+    }
+    else {
+        end_search(s, NULL);
+        if (r->answer == IMX_INFLUX_RETRY || r->answer == IMX_INFLUX_UNKNOWN) {
+            retry(s, r);
+        }
+    }
 }
 
 static void retry_slower(imx_sender_t *s, const imx_influx_result_t *r)

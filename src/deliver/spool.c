@@ -133,7 +133,8 @@ static void learn(imx_spool_t *s, imx_spool_name_t *n,
 
 /* ---- room ---- */
 
-/* Removes it, if it is of that kind; returns 1 when it is gone. */
+/* Removes it, if it is of that kind; returns 1 when it is gone.  Its lines are
+ * counted before, as nobody can do that afterwards. */
 static int give_up(imx_spool_t *s, size_t i, int ready, uint64_t *dropped)
 {
     imx_spool_name_t *n = at(s, i);
@@ -141,6 +142,8 @@ static int give_up(imx_spool_t *s, size_t i, int ready, uint64_t *dropped)
 
     if ((n->kind == IMX_SPOOL_READY) != ready || is_held(s, n)) {
         return 0;
+    }
+    while (ready && !is_counted(n) && count_some(s, n) != SIZE_MAX) {
     }
     err = imx_spool_file_remove(s->dir.fd, n);
     if (err != 0 && err != ENOENT) {
@@ -368,7 +371,18 @@ static int look_again(imx_spool_t *s, size_t max_bytes, size_t max_lines)
 
 void imx_spool_look(imx_spool_t *s)
 {
-    imx_spool_dir_enter(&s->dir);
+    size_t i = 0;
+
+    /* Somebody may have brought a file in the instant of our last change. */
+    if (imx_spool_dir_enter(&s->dir) != 0
+        || (s->dir.blind && imx_spool_dir_scan(&s->dir) != 0)) {
+        return;
+    }
+    while (i < s->dir.names.count) {
+        if (at(s, i)->kind != IMX_SPOOL_DELIVERED || !is_swept(s, i)) {
+            i++;
+        }
+    }
 }
 
 int imx_spool_next(imx_spool_t *s, size_t max_bytes, size_t max_lines,
@@ -522,6 +536,18 @@ static void finish(imx_spool_t *s, size_t i)
     s->dir.trouble = 0;
 }
 
+/* Somebody removed the file: what was read of it is delivered all the same, and
+ * the rest is lost. */
+static void keep_what_was_read(imx_spool_t *s, imx_spool_name_t *n)
+{
+    size_t read = s->content.lines - s->finished;
+
+    if (n->lines > read) {
+        s->dir.lost += n->lines - read;
+        n->lines = (uint32_t)read;
+    }
+}
+
 /* The next lines of the file are done, and others are behind them. */
 static void move_on(imx_spool_t *s, size_t i, size_t count, uint64_t to)
 {
@@ -538,7 +564,7 @@ static void move_on(imx_spool_t *s, size_t i, size_t count, uint64_t to)
               ? imx_spool_file_rename(s->dir.fd, n, &next)
               : EFBIG;
     if (err == ENOENT) {
-        forget(s, i);
+        keep_what_was_read(s, n);
     }
     else if (err != 0) {
         say_not_renamed(s, n, err);

@@ -369,6 +369,7 @@ static int attach(imx_spool_dir_t *d, char *reason)
         return err;
     }
     d->fd = fd;
+    memset(&d->seen, 0, sizeof d->seen); /* not known until it was looked at */
     return 0;
 }
 

@@ -1496,11 +1496,28 @@ static void test_a_part_of_a_file_that_is_gone(void **state)
     check_oldest(10, 10);
     unlink(path_of((count_names(".lp"), last_name)));
     done_some(0, 4);
-    assert_int_equal(imx_spool_totals(spool).lost, 6);
+    assert_int_equal(imx_spool_totals(spool).lost, 0); /* they were read */
     imx_spool_put_back(spool);
     assert_int_equal(oldest(), 0);
+    assert_int_equal(imx_spool_totals(spool).lost, 6);
     check_totals(0, 0);
     assert_int_equal(said.count, 0);
+}
+
+/* What was read of it is delivered: no line counts twice. */
+static void test_a_part_of_a_file_that_is_gone_is_sent(void **state)
+{
+    (void)state;
+    open_spool(0);
+    assert_int_equal(put(10, 10), 0);
+    check_oldest(10, 10);
+    unlink(path_of((count_names(".lp"), last_name)));
+    done_some(0, 4);
+    done_some(4, 3);
+    done_some(7, 3);
+    assert_int_equal(imx_spool_totals(spool).lost, 0);
+    assert_int_equal(oldest(), 0);
+    check_totals(0, 0);
 }
 
 /* In each piece something that is no line: every byte of it once, one line in
@@ -3027,6 +3044,7 @@ int main(void)
         TEST(test_telegraf_16500_part_resent),
         TEST(test_a_part_that_cannot_be_noted),
         TEST(test_a_part_of_a_file_that_is_gone),
+        TEST(test_a_part_of_a_file_that_is_gone_is_sent),
         TEST(test_no_lines_in_pieces),
         TEST(test_no_lines_in_a_part),
         TEST(test_an_endless_line),
