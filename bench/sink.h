@@ -18,7 +18,6 @@ int sink_listen(unsigned *port);
  * whole second, and notes there how many bodies waited at once.  Does not
  * return.
  */
-void sink_serve(int listener, _Atomic uint64_t *lines,
-                _Atomic uint64_t *most);
+void sink_serve(int listener, _Atomic uint64_t *lines, _Atomic uint64_t *most);
 
 #endif
