@@ -34,6 +34,7 @@ struct imx_spool {
     size_t copied;   /* bad spans of it that are in *.bad */
     imx_spool_content_t content;
 
+    int told_empty;     /* that there were empty files */
     uint64_t told_time; /* of the file whose bad bytes the log tells of */
     uint32_t told_number;
 };
@@ -257,19 +258,23 @@ void imx_spool_abandon(imx_spool_t *s)
 
 /* ---- next ---- */
 
-/* It is gone, with what was to be delivered of it. */
+/* The file is gone, and the lines that were not yet delivered with it. */
 static void forget(imx_spool_t *s, size_t i)
 {
     s->dir.lost += at(s, i)->lines;
     imx_spool_names_remove(&s->dir.names, i);
 }
 
+/* A disk that let us empty files, but not remove them, leaves many: one of them
+ * is enough for the log. */
 static void discard_empty(imx_spool_t *s, size_t i)
 {
     char name[IMX_SPOOL_NAME_SIZE];
 
     imx_spool_names_print(at(s, i), name);
-    if (imx_spool_file_remove(s->dir.fd, at(s, i)) == 0 && at(s, i)->at == 0) {
+    if (imx_spool_file_remove(s->dir.fd, at(s, i)) == 0 && at(s, i)->at == 0
+        && !s->told_empty) {
+        s->told_empty = 1;
         imx_spool_dir_say(&s->dir, IMX_LOG_NOTICE, 0,
                           IMX_LOGNO(44) "spool %s: removed %s, which was empty",
                           s->dir.path, name);
@@ -322,7 +327,7 @@ static int take(imx_spool_t *s, size_t i, size_t max_bytes, size_t max_lines)
     return 0;
 }
 
-/* It could not be removed when it was delivered: perhaps now. */
+/* A delivered file that could not be removed at first: perhaps now. */
 static int is_swept(imx_spool_t *s, size_t i)
 {
     int err = imx_spool_file_remove(s->dir.fd, at(s, i));
@@ -357,7 +362,7 @@ static int take_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines)
     return 0;
 }
 
-/* Before it is said that there is nothing. */
+/* Looks into the directory before the answer is that there is nothing. */
 static int look_again(imx_spool_t *s, size_t max_bytes, size_t max_lines)
 {
     int err = imx_spool_dir_scan(&s->dir);

@@ -133,7 +133,7 @@ static int all_numbers(void)
     return limit.rlim_cur < ALL ? (int)limit.rlim_cur : ALL;
 }
 
-/* An eventfd has no other end, so that nothing is found. */
+/* An eventfd has no other end: then nothing is found. */
 static void protect_other_end(CURLM *multi, int end)
 {
     char mark[64];
@@ -175,6 +175,7 @@ static int lowest_free(void)
     if (fd >= 0) {
         close(fd);
     }
+    /* cppcheck-suppress deallocret ; the number alone is wanted */
     return fd;
 }
 

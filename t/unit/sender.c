@@ -170,6 +170,49 @@ static void test_search_disturbed(void **state)
     }
 }
 
+/* What InfluxDB asks for meanwhile holds for the next body, too. */
+static void test_search_asked_to_wait(void **state)
+{
+    fixture_t *f = *state;
+
+    then(f, 1, STANDIN_ANSWER,
+         http(f, 422, "", "field type conflict dropped=1"));
+    then(f, 1, STANDIN_ANSWER, http(f, 503, "Retry-After: 100\r\n", "busy"));
+    begin(f);
+    append(f, 4);
+    tick(f);
+    UNTIL(fate(f, IMX_BATCH_REJECTED) == 1);
+    assert_int_equal(writes(f), 2);
+    assert_in_range(imx_board_told(&f->arena.board).pace.not_before,
+                    f->now + 90000 * MS, f->now + 100000 * MS);
+    append(f, 10);
+    later(f, 101000);
+    UNTIL(pending(f) == 0);
+    assert_int_equal(writes(f), 3);
+}
+
+/* The lease is given up while it looks: InfluxDB has said what became of the
+ * lines, so none of them goes again. */
+static void test_search_cut_off(void **state)
+{
+    fixture_t *f = *state;
+    int n;
+
+    SET(f, partial, 1);
+    begin(f);
+    poison_some(f, 900, 1, 1000);
+    tick(f);
+    UNTIL(writes(f) >= 2); /* all of them, and a half */
+    end_monitor(f);
+    assert_int_equal(pending(f), 0);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 1);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 999);
+    n = writes(f);
+    begin(f);
+    tick(f);
+    assert_int_equal(writes(f), n);
+}
+
 /* InfluxDB 3 names lines by number, and no more than 100 of them. */
 static void test_v3_partial(void **state)
 {
@@ -499,8 +542,8 @@ static void test_create(void **state)
     append(f, 3);
     deliver(f);
     append(f, 300);
-    deliver(f);                         /* a partial write tells as well that */
-    assert_int_equal(creates(f), 4);    /* it had been there */
+    deliver(f);                      /* a partial write tells as well that */
+    assert_int_equal(creates(f), 4); /* it had been there */
     assert_int_equal(logged(f, "IMX0025"), 1); /* it is told once a minute */
 }
 
@@ -909,6 +952,8 @@ int main(void)
         TEST(test_partial_uncounted),
         TEST_LARGE(test_search),
         TEST(test_search_disturbed),
+        TEST(test_search_asked_to_wait),
+        TEST(test_search_cut_off),
         TEST_LARGE(test_v3_partial),
         TEST(test_rejected),
         TEST_LARGE(test_malformed),
