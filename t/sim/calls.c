@@ -179,7 +179,7 @@ int sim_kill(pid_t pid, int signal)
 {
     process_point("kill");
     if (signal != 0) {
-        ledger_wrong("a signal is sent");
+        trace_wrong("a signal is sent");
     }
     if (process_find(pid) == NULL) {
         errno = ESRCH;
@@ -253,15 +253,15 @@ void *sim_mmap(void *at, size_t size, int access, int flags, int fd,
     (void)at;
     (void)access;
     (void)flags;
-    ledger_wrong("memory is mapped: %zu bytes of %d from %lld", size, fd,
-                 (long long)from);
+    trace_wrong("memory is mapped: %zu bytes of %d from %lld", size, fd,
+                (long long)from);
     errno = ENOMEM;
     return MAP_FAILED;
 }
 
 int sim_munmap(void *at, size_t size)
 {
-    ledger_wrong("memory is unmapped: %zu bytes at %p", size, at);
+    trace_wrong("memory is unmapped: %zu bytes at %p", size, at);
     return 0;
 }
 

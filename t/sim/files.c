@@ -142,7 +142,7 @@ int sim_close(int fd)
         d = &process_self()->fds[fd];
     }
     if (d == NULL || d->kind == SIM_FD_FREE) {
-        ledger_wrong("descriptor %d is closed, which is not open", fd);
+        trace_wrong("descriptor %d is closed, which is not open", fd);
         return fail(EBADF);
     }
     process_close(d);
@@ -166,7 +166,7 @@ static process_fd_t *any_fd(int fd)
         d = &process_self()->fds[fd];
     }
     if (d == NULL || d->kind == SIM_FD_FREE) {
-        ledger_wrong("descriptor %d is used, which is not open", fd);
+        trace_wrong("descriptor %d is used, which is not open", fd);
         errno = EBADF;
         return NULL;
     }
@@ -451,7 +451,7 @@ int sim_flock(int fd, int how)
 int sim_mkdirat(int dir, const char *path, mode_t mode)
 {
     (void)mode;
-    ledger_wrong("a child makes a directory, %d %s", dir, path);
+    trace_wrong("a child makes a directory, %d %s", dir, path);
     return fail(EACCES);
 }
 
