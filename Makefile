@@ -50,12 +50,12 @@ LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     -Isrc
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
-LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -pthread
+LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
 # as what they do.  (gcc's way; clang's needs its own linker.)
-HOT = lineproto src/shared/batch src/record/line src/record/marks \
-    src/record/request src/record/source
+HOT = lineproto src/shared/batch src/shared/stats src/record/counted \
+    src/record/line src/record/marks src/record/request src/record/source
 LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "record/marks.h"
 #include "record/request.h"
+#include "report/server_events.h"
 #include "server/life.h"
 #include "config/schema.h"
 #include "show/status.h"
@@ -34,6 +35,9 @@ static void register_hooks(apr_pool_t *p)
     /* Any time after it: it needs the child's slot. */
     ap_hook_child_init(imx_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(imx_life_child_status, NULL, NULL, APR_HOOK_MIDDLE);
+
+    /* Any time: it only reads by which signal a child was killed. */
+    ap_hook_error_log(imx_server_events_read_log, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* First: the next one may already read the body. */
     ap_hook_post_read_request(imx_request_post_read, NULL, NULL,

@@ -12,7 +12,9 @@ chdir top() or die top() . ": $!";
 
 my @allowed = (
     [qr{^src/shared/(?:arena|batch|snapshot)\.c$}, 'when the arena was made'],
+    [qr{^src/shared/events\.c$}, 'when an event happened'],
     [qr{^src/record/(?:request|marks)\.c$}, 'the time of a point'],
+    [qr{^src/shared/interval\.c$}, 'the time of an interval'],
     [qr{^src/deliver/(?:influx|reply|headers)\.c$},
         'Retry-After can be a date'],
     [qr{^src/deliver/(?:monitor|news)\.c$}, 'last_flush of the status page'],

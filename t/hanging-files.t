@@ -51,6 +51,9 @@ subtest 'a pipe in place of the token file' => sub {
     $all += 100;
     ok(wait_until(20, sub { grep { /IMX0026:.*no regular file/ }
         $h->error_log }), 'it is told of');
+    ok(wait_until(20, sub { ((status($h) // {})->{last_error} // '')
+        =~ /\Q$file\E: it is no regular file/ }), 'on the page as well')
+        or diag explain status($h);
     $s->mode('ok');
     more($h, 'the old one goes on');
     unlink $file;
@@ -97,12 +100,14 @@ sub mount {
 
 sub WNOHANG { return POSIX::WNOHANG() }
 
-SKIP: {
-    my ($real, $dir) = map { work_dir() . "/$_" } qw(real hangs);
+my @mpms = split ' ', $ENV{MPMS} || 'event worker prefork';
+my $ca = ImxTls->new;
+
+for my $mpm (@mpms) { SKIP: {
+    my ($real, $dir) = map { work_dir() . "/$_$mpm" } qw(real hangs);
     my $why = mount($real, $dir);
     skip $why, 1 if $why;
 
-    my $ca = ImxTls->new;
     my $front = httpd(modules => [qw(ssl proxy proxy_http)], vhosts => [
         good => join "\n", 'SSLEngine on', do {
             my ($cert, $key) = $ca->issue('IP:127.0.0.1');
@@ -113,13 +118,15 @@ SKIP: {
     chown((getpwnam 'www-data')[2, 3], "$real/token");
     chmod 0400, "$real/token";
     chmod 0444, "$real/ca.pem";
-    my $h = httpd(module => 1, figures => 1, start => 0, children => 2,
+    $s->mode('ok');
+    my $h = httpd(mpm => $mpm, module => 1, figures => 1, start => 0,
+        children => $mpm eq 'prefork' ? 4 : 2,
         influx => ImxTls::url($front, 'good'));
     $h->reconf(conf => conf("$dir/token")
         . "\nInfluxMetricsTLSCAFile $dir/ca.pem")->start;
     $all = 0;
 
-    subtest 'a disk that hangs: live points' => sub {
+    subtest "$mpm: a disk that hangs: live points" => sub {
         more($h, 'before');
         kill STOP => $daemon;
         my $begin = time;
@@ -128,7 +135,7 @@ SKIP: {
         is(figures($h)->{last_error}, '', 'nothing is said');
     };
 
-    subtest 'a child that could not read the secret' => sub {
+    subtest "$mpm: a child that could not read the secret" => sub {
         my ($holder) = map { m{child (\d+) delivers} ? $1 : () } $h->error_log;
         $h->kill_child($_) for $h->children;
         load(url => $h->url, n => 100, c => 2);
@@ -148,7 +155,7 @@ SKIP: {
             'all is delivered when the disk is back', seconds => 60);
     };
 
-    subtest 'a stop while it hangs' => sub {
+    subtest "$mpm: a stop while it hangs" => sub {
         kill STOP => $daemon;
         load(url => $h->url, n => 100, c => 2);
         my $begin = time;
@@ -160,6 +167,6 @@ SKIP: {
     waitpid $daemon, 0;
     $daemon = undef;
     system("umount $dir 2>/dev/null");
-}
+} }
 
 finish();

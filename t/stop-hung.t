@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use ImxStandin;
 use ImxTest;
 use Test::More;
 use Time::HiRes qw(time);
@@ -64,6 +65,12 @@ sub is_there {
     return defined $state && $state !~ /[ZX]/;
 }
 
+# Real, effective, saved and of files: none of them.
+sub is_root {
+    my ($pid) = @_;
+    return slurp("/proc/$pid/status") !~ /^Uid:(?:\s+[1-9]\d*){4}$/m;
+}
+
 for my $mpm (qw(event worker prefork)) {
     for my $steps (0, -3600) {
         my $how = $steps ? "$mpm, the clock is set back by an hour" : $mpm;
@@ -71,6 +78,8 @@ for my $mpm (qw(event worker prefork)) {
         my $begin = time;
         my $helper = stop_until_helper($h);
         ok($helper, "$how: there is a helper") or next;
+        ok(wait_until(5, sub { !is_root($helper) }),
+            "$how: it has not root's rights") if !$>;
         kill STOP => $helper;
         step($steps);
         ok(wait_until(20, sub { !$h->alive }), "$how: the server ends");
@@ -101,5 +110,34 @@ for my $mpm (qw(event worker prefork)) {
     is($lines, 50, "$mpm, forward: the points are in the spool");
 }
 $db->resume;
+
+# One body after the other arrives, slowly, and then the helper hangs: the time
+# of ShutdownTimeout does not begin again with each of them.
+my $standin = ImxStandin->new(slow => sub {
+    return { %{ answer(204) }, store => 1, at => time + 0.5 };
+});
+
+sub was_asked { return scalar $standin->requests }
+
+for my $mpm (qw(event prefork)) {
+    $standin->mode('slow');
+    my $h = httpd(mpm => $mpm, module => 1, influx => $standin, figures => 1,
+        children => 2, conf => "InfluxMetricsShutdownTimeout 4s\n"
+            . "InfluxMetricsInterval 60s\nInfluxMetricsMaxBody 64K\n"
+            . 'InfluxMetricsMeasurement ' . 'x' x 300 . "\n");
+    load(url => $h->url, n => 1500, c => 2);
+    my $before = was_asked();
+    my $helper = stop_until_helper($h);
+    my $begin = time;
+    ok($helper, "$mpm, slow: there is a helper") or next;
+    ok(wait_until(20, sub { time - $begin > 2.5 && was_asked() >= $before + 2 }),
+        "$mpm, slow: it delivers");
+    kill STOP => $helper;
+    ok(wait_until(20, sub { !$h->alive }), "$mpm, slow: the server ends");
+    my $seconds = time - $begin;
+    cmp_ok($seconds, '<', 9.2 * slow(), sprintf '%s, slow: after %.2f s',
+        $mpm, $seconds);
+    kill KILL => $helper if is_there($helper);
+}
 
 finish();

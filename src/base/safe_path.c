@@ -177,19 +177,58 @@ static int give(walk_t *w, gid_t group)
     return 0;
 }
 
+/* Is it root who makes it, in a directory of the user? */
+static int is_in_users(const walk_t *w)
+{
+    struct stat st;
+
+    return geteuid() == 0 && w->user != 0 && fstat(w->fd, &st) == 0
+           && st.st_uid == w->user;
+}
+
+/* The user makes it, and nobody has to give it away. */
+static int make_as_user(const walk_t *w, gid_t group)
+{
+    gid_t before = getegid();
+    int err = 0;
+
+    if (setegid(group) != 0 || seteuid(w->user) != 0
+        || mkdirat(w->fd, w->name, 0700) != 0) {
+        err = errno;
+    }
+    if (seteuid(0) != 0 || setegid(before) != 0) {
+        err = errno;
+    }
+    return err;
+}
+
+/*
+ * Makes the last component.  In a directory of the user, the user could put
+ * another one of root's in the place of what root has just made, and would be
+ * given that.  Returns 0 or an errno value; *is_to_give: root has made it.
+ */
+static int make(walk_t *w, gid_t group, int *is_to_give)
+{
+    int err;
+
+    if (is_in_users(w)) {
+        err = make_as_user(w, group);
+    }
+    else {
+        err = mkdirat(w->fd, w->name, 0700) == 0 ? 0 : errno;
+        *is_to_give = err == 0;
+    }
+    return err == 0 || err == EEXIST ? 0 : refuse(w, err, "%m");
+}
+
 int imx_safe_path_make(const char *path, uid_t user, gid_t group, char *reason)
 {
     walk_t w = { .path = path, .user = user, .fd = -1, .reason = reason };
-    int err = walk(&w), is_new = 0;
+    int is_to_give = 0, err = walk(&w);
 
-    if (err == 0) {
-        is_new = mkdirat(w.fd, w.name, 0700) == 0;
-        if (!is_new && errno != EEXIST) {
-            err = refuse(&w, errno, "%m");
-        }
-    }
+    err = err ? err : make(&w, group, &is_to_give);
     err = err ? err : step(&w, 1, O_RDONLY);
-    err = err || !is_new ? err : give(&w, group);
+    err = err || !is_to_give ? err : give(&w, group);
     err = err ? err : check_itself(&w);
     return end_walk(&w, err);
 }

@@ -34,7 +34,9 @@ int imx_safe_path_open(const char *path, uid_t user, char *reason);
 /*
  * The same, but makes the directory (mode 0700) if it is not there; the
  * directories above it must be.  When the caller is root, a directory that was
- * made is given to the user and group.
+ * made is given to the user and group; in a directory that belongs to the user,
+ * it is made with the user's rights.  Only for a process with one thread: for a
+ * moment all of it may have these rights.
  */
 int imx_safe_path_make(const char *path, uid_t user, gid_t group,
                        char *reason);

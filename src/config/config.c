@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "config/directive.h"
 #include "config/handler.h"
+#include "config/reporting.h"
 #include "config/schema.h"
 
 /* httpd fixes the parameters of hooks and setters. */
@@ -46,6 +47,7 @@ int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 
     global = defaults;
     imx_schema_reset(pconf);
+    imx_reporting_reset();
     return OK;
 }
 
@@ -450,6 +452,14 @@ const command_rec imx_config_commands[] = {
     AP_INIT_TAKE12("InfluxMetricsSpool", set_spool, NULL, RSRC_CONF,
                    "a directory for points that InfluxDB does not take, and "
                    "its size"),
+    AP_INIT_TAKE_ARGV("InfluxMetricsReport", imx_reporting_set_report, NULL,
+                      RSRC_CONF,
+                      "none, or which measurements of intervals are written, "
+                      "and how often: requests=10s ..."),
+    AP_INIT_TAKE_ARGV("InfluxMetricsBuckets", imx_reporting_set_buckets, NULL,
+                      RSRC_CONF,
+                      "8, 4, 2 or off: rows an octave of the histograms, and "
+                      "their phases"),
     AP_INIT_TAKE1("InfluxMetricsMeasurement", imx_schema_set_measurement, NULL,
                   RSRC_CONF, "the measurement of the requests' points"),
     AP_INIT_TAKE_ARGV("InfluxMetricsTags", imx_schema_set_tags, NULL, ANYWHERE,
@@ -475,6 +485,10 @@ const command_rec imx_config_commands[] = {
                     ANYWHERE,
                     "the part of the requests that is recorded, from 0 to "
                     "1; slow=TIME and errors: these always"),
+    AP_INIT_TAKE12("InfluxMetricsObjective", imx_schema_set_objective, NULL,
+                   ANYWHERE,
+                   "a time, and the percentage of requests that are to be "
+                   "answered in it"),
     AP_INIT_ITERATE("InfluxMetricsUnsetHeader", imx_schema_set_unset_header,
                     NULL, ANYWHERE,
                     "headers of the response that are for points only"),

@@ -14,8 +14,6 @@
 #include "http_log.h"
 
 #include "base/log.h"
-#include "config/schema.h"
-
 #include <stdatomic.h>
 
 APLOG_USE_MODULE(influx_metrics);
@@ -37,6 +35,11 @@ const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler)
         }
     }
     return NULL;
+}
+
+int imx_handler_is_ours(const imx_schema_dir_t *dir)
+{
+    return dir->handler != NULL && *dir->handler != '\0';
 }
 
 int imx_handler_is_set(request_rec *r)

@@ -8,6 +8,8 @@
 #include "httpd.h"
 #include "http_config.h"
 
+#include "config/schema.h"
+
 /* Setter of SetHandler, which the core carries out: notes in dir, a directory's
  * imx_schema_dir_t, that the handler stands in the configuration.  The parent
  * while it reads the configuration; any thread of a child for .htaccess. */
@@ -16,5 +18,9 @@ const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler);
 /* Does SetHandler in the configuration give this request its handler, one of
  * this module?  Logs the first one of a child that it does not.  Any thread. */
 int imx_handler_is_set(request_rec *r);
+
+/* Does SetHandler in the configuration name one of this module for requests
+ * that end in dir? */
+int imx_handler_is_ours(const imx_schema_dir_t *dir);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * recording.c owns the directives about which requests are recorded, and into
- * what: On, Measurement, Route, TagLimit, If, Sample, UnsetHeader, and the
+ * what: On, Measurement, Route, TagLimit, If, Sample, Objective, UnsetHeader, and the
  * entrances to the lists of tags and fields.
  * Entered by the parent's only thread while it reads the configuration.
  * Nothing survives a restart; httpd reads the files again.
@@ -274,6 +274,59 @@ const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
         err = set_sample_word(cmd, &sample, yet_more);
     }
     ((imx_schema_dir_t *)dir)->sample = sample;
+    return err;
+}
+
+/* "99.9" or "99.9%" */
+static const char *set_percent(cmd_parms *cmd, const char *text,
+                               double *percent)
+{
+    apr_size_t len = strlen(text);
+    const char *number =
+        apr_pstrmemdup(cmd->temp_pool, text,
+                       len - (len > 0 && text[len - 1] == '%'));
+
+    if (!imx_typed_is_float(number, percent) || !(*percent > 0)
+        || *percent >= 100) {
+        return imx_directive_wrong(cmd, text,
+                                   "a percentage above 0 and below 100, such "
+                                   "as 99.9");
+    }
+    return NULL;
+}
+
+const char *imx_schema_set_objective(cmd_parms *cmd, void *dir,
+                                     const char *time, const char *percent)
+{
+    static const char allowed[] =
+        "a time from 1ms to 24h and its unit, such as 500ms, or none";
+    const char *err = imx_directive_not_htaccess(cmd);
+    imx_objective_t objective = { 0, 0 };
+    int ms = 0;
+
+    if (err != NULL) {
+        return err;
+    }
+    if (percent == NULL) {
+        err = ap_cstr_casecmp(time, "none") == 0
+                  ? NULL
+                  : apr_psprintf(cmd->pool,
+                                 "%s: a time and a percentage are "
+                                 "needed, or none",
+                                 cmd->cmd->name);
+    }
+    else {
+        /* A number alone would be seconds, and who writes 500 means ms. */
+        err = *time != '\0' && apr_isdigit(time[strlen(time) - 1])
+                  ? imx_directive_wrong(cmd, time, allowed)
+                  : imx_directive_time(cmd, time, 1, 24 * 3600 * 1000, allowed,
+                                       &ms);
+    }
+    if (err == NULL && percent != NULL) {
+        err = set_percent(cmd, percent, &objective.percent);
+    }
+    objective.ns = ms * APR_INT64_C(1000000);
+    ((imx_schema_dir_t *)dir)->objective = objective;
     return err;
 }
 

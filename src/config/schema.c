@@ -67,6 +67,7 @@ void *imx_schema_create_dir(apr_pool_t *p, char *path)
 
     dir->enabled = IMX_UNSET;
     dir->sample.rate = IMX_UNSET;
+    dir->objective.ns = IMX_UNSET;
     dir->field_bits = IMX_FIELDS_USUAL;
     dir->is_passing = keeps_merges;
     return dir;
@@ -85,6 +86,8 @@ static void merge_dir(apr_pool_t *p, const imx_schema_dir_t *outer,
                                        inner->own_fields);
     merged->condition = inner->condition ? inner->condition : outer->condition;
     merged->sample = inner->sample.rate >= 0 ? inner->sample : outer->sample;
+    merged->objective = inner->objective.ns >= 0 ? inner->objective
+                                                 : outer->objective;
     merged->unset_headers = append_lists(p, outer->unset_headers,
                                          inner->unset_headers);
     merged->handler = inner->handler ? inner->handler : outer->handler;

@@ -23,6 +23,13 @@ typedef struct {
     int errors;       /* also every status of 400 and more */
 } imx_sample_t;
 
+/* What requests are to keep: so many of a hundred are good, that is answered in
+ * this time and without an error of the server. */
+typedef struct {
+    apr_int64_t ns; /* IMX_UNSET: no directive; 0: there is none */
+    double percent;
+} imx_objective_t;
+
 /* For each directory. */
 typedef struct {
     int enabled; /* 1, 0, or IMX_UNSET */
@@ -31,6 +38,7 @@ typedef struct {
     apr_array_header_t *own_fields;
     const ap_expr_info_t *condition; /* NULL: all requests */
     imx_sample_t sample;
+    imx_objective_t objective;
     apr_array_header_t *unset_headers; /* of names; NULL: none */
     const char *handler; /* SetHandler in the configuration: of this module, or
                             "" for another; NULL: none is set here */
@@ -47,6 +55,9 @@ typedef struct {
 typedef struct {
     const char *measurement;    /* NULL: not set */
     apr_array_header_t *routes; /* of imx_route_t; NULL: none */
+    /* Numbers of series: of each route and, behind them, of what matches none;
+     * without routes only of the host.  See record/counted.h. */
+    const unsigned *series;
     /* The plan of its own directory configuration, a child's; NULL: no request
      * has needed it yet.  See record/plan.h. */
     _Atomic(const struct imx_plan *) usual_plan;
@@ -88,6 +99,8 @@ const char *imx_schema_set_condition(cmd_parms *cmd, void *dir,
                                      const char *args);
 const char *imx_schema_set_sample(cmd_parms *cmd, void *dir, const char *rate,
                                   const char *more, const char *yet_more);
+const char *imx_schema_set_objective(cmd_parms *cmd, void *dir,
+                                     const char *time, const char *percent);
 const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
                                         const char *name);
 

@@ -112,6 +112,7 @@ static void send_all(ending_t *e)
  * for still holds for whoever comes next. */
 static void deliver(ending_t *e)
 {
+    imx_holder_report(e->h);
     imx_holder_seal(e->h);
     send_all(e);
 }

@@ -34,7 +34,7 @@ struct imx_holder {
     imx_backlog_t *backlog; /* NULL until this child is the holder */
     uint32_t epoch;         /* of the configuration */
     int is_holder, hangs;
-    int64_t next_tick, next_watch;
+    int64_t next_tick, next_watch, next_look;
     uint64_t to_drain; /* a tick's lines that are not yet out */
     uint64_t random;
 };
@@ -294,9 +294,6 @@ static void tick(imx_holder_t *h)
     h->next_tick += (now - h->next_tick) / interval * interval + interval;
     h->news.board.next_tick = h->next_tick;
     imx_news_publish(&h->news);
-    if (h->o.report != NULL) {
-        h->o.report(h->o.report_context);
-    }
     imx_batch_seal_all(&h->o.arena->batch);
     h->to_drain = imx_batch_level(&h->o.arena->batch).sealed_lines
                   + imx_sender_left(h->senders[0])
@@ -406,12 +403,24 @@ static int pause_of(imx_holder_t *h, const imx_batch_level_t *level)
     return is_short || two ? LOOK_SOON_MS : LOOK_MS;
 }
 
+/* What the server does is to be seen at even distances. */
+static void look(imx_holder_t *h)
+{
+    int64_t now = now_of(h);
+
+    if (h->o.look != NULL && now >= h->next_look) {
+        h->next_look = now + LOOK_MS / 2 * MS;
+        h->o.look(h->o.look_context, now);
+    }
+}
+
 int imx_holder_step(imx_holder_t *h)
 {
     imx_batch_level_t level;
     int ms, was_busy, is_busy;
 
     imx_news_beat(&h->news);
+    look(h);
     salvage(h);
     level = imx_batch_level(&h->o.arena->batch);
     make_room(h, &level);
@@ -421,6 +430,9 @@ int imx_holder_step(imx_holder_t *h)
             imx_holder_give(h);
         }
         return LOOK_MS;
+    }
+    if (h->o.report != NULL) {
+        h->o.report(h->o.report_context);
     }
     tick(h);
     is_busy = send_due(h, &level) ? imx_holder_advance(h) : 1;
@@ -450,6 +462,13 @@ imx_news_t *imx_holder_news(imx_holder_t *h)
 uint32_t imx_holder_random_below(imx_holder_t *h, uint32_t bound)
 {
     return imx_random_below(&h->random, bound);
+}
+
+void imx_holder_report(imx_holder_t *h)
+{
+    if (h->o.report_end != NULL) {
+        h->o.report_end(h->o.report_context);
+    }
 }
 
 void imx_holder_seal(imx_holder_t *h)

@@ -13,6 +13,7 @@
 #include "deliver/holder.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define MS IMX_CLOCK_MS
@@ -27,7 +28,8 @@ struct imx_monitor {
     imx_monitor_options_t o;
     imx_holder_t *holder;
     imx_thread_t thread;
-    int64_t next_try; /* to get the lease */
+    int64_t next_try;    /* to get the lease */
+    int64_t next_patrol; /* of what runs in each child */
 };
 
 static int64_t now_of(const imx_monitor_t *m)
@@ -51,15 +53,36 @@ static void try_lease(imx_monitor_t *m)
     }
 }
 
+/* Returns for how many milliseconds no patrol is due. */
+static int patrol(imx_monitor_t *m)
+{
+    int64_t now = now_of(m);
+
+    if (m->o.patrol == NULL) {
+        return INT_MAX;
+    }
+    if (now >= m->next_patrol) {
+        m->next_patrol = now + m->o.patrol(m->o.patrol_context, now) * MS;
+    }
+    return (int)((m->next_patrol - now) / MS) + 1;
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 int imx_monitor_step(imx_monitor_t *m)
 {
+    int ms = patrol(m);
+
     if (!imx_holder_is_one(m->holder) && now_of(m) >= m->next_try) {
         try_lease(m);
     }
     if (imx_holder_is_one(m->holder)) {
-        return imx_holder_step(m->holder);
+        return least(ms, imx_holder_step(m->holder));
     }
-    return (int)((m->next_try - now_of(m)) / MS) + 1;
+    return least(ms, (int)((m->next_try - now_of(m)) / MS) + 1);
 }
 
 void imx_monitor_wait(imx_monitor_t *m, int ms)

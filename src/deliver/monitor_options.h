@@ -29,10 +29,20 @@ typedef struct {
     uint64_t spool_max; /* bytes, 0: no limit */
     imx_log_fn log;     /* also called by the thread of the spool's disk */
     void *log_context;
-    /* The holder, at each tick before it sends: adds lines to the batch.  NULL:
-     * there is nothing to report. */
+    /* The holder, in each step: adds lines of what is measured to the batch,
+     * and waits for nothing; and at the end, for the last time.  NULL: there is
+     * nothing to report. */
     void (*report)(void *context);
+    void (*report_end)(void *context);
     void *report_context;
+    /* The holder, about every 100 ms: looks at what the server does.  now: ns of
+     * the monotonic clock.  NULL: there is nothing to look at. */
+    void (*look)(void *context, int64_t now);
+    /* Each child's monitor, holder or not: looks after its own process.  Returns
+     * for how many milliseconds it need not be called again; it may be called
+     * some later.  NULL: there is nothing to look after. */
+    int (*patrol)(void *context, int64_t now);
+    void *look_context, *patrol_context;
     /* For tests.  ns, never goes back; NULL: the clock. */
     int64_t (*now)(void *context);
     void *now_context;

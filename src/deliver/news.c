@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "deliver/pace.h"
+#include "shared/snapshot.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,8 +17,8 @@
 #define MS IMX_CLOCK_MS
 #define QUIET (60000 * MS)          /* between two lines of one kind */
 #define REMINDER (3600 * 1000 * MS) /* between two lines on one outage */
-#define SILENT (10000 * MS) /* a holder that does no step for so long */
-#define HANGS_MS 10000      /* a disk that takes longer hangs */
+#define SILENT_S 10    /* a holder that does no step for so long */
+#define HANGS_MS 10000 /* a disk that takes longer hangs */
 #define TEXT_MAX 1024
 
 int64_t imx_news_now(const imx_news_t *n)
@@ -36,7 +37,12 @@ void imx_news_publish(imx_news_t *n)
  */
 void imx_news_take_over(imx_news_t *n)
 {
+    int64_t now = imx_news_now(n);
+
     n->board = imx_board_told(&n->arena->board);
+    if (n->board.down_since < 0 || n->board.down_since > now) {
+        n->board.down_since = now; /* somebody wrote nonsense there */
+    }
     n->board.repeated += n->board.under_way;
     n->board.under_way = 0;
 }
@@ -321,15 +327,16 @@ void imx_news_beat(imx_news_t *n)
 void imx_news_watch_holder(imx_news_t *n)
 {
     int64_t now = imx_news_now(n), beat = imx_board_beaten(&n->arena->board);
+    int64_t seconds = imx_snapshot_seconds(beat, now);
     pid_t holder = imx_lease_holder_pid(&n->arena->lease);
 
-    if (holder == 0 || beat == 0 || now - beat < SILENT) {
+    if (holder == 0 || beat == 0 || seconds < SILENT_S) {
         return;
     }
     if (imx_board_may_say_silent(&n->arena->board, now, QUIET)) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(80) "nobody delivers: child "
             "%ld holds the lease and has done nothing for %lld s",
-            (long)holder, (long long)((now - beat) / (1000 * MS)));
+            (long)holder, (long long)seconds);
     }
 }
 

@@ -63,7 +63,8 @@ void imx_news_refused(imx_news_t *n, uint64_t count, const char *reason,
 /* A body that fits was found after some that were too large. */
 void imx_news_body_fits(imx_news_t *n);
 
-/* InfluxDB took lines, and said something that the administrator should know. */
+/* InfluxDB took lines, and said something that the administrator should know.
+ */
 void imx_news_remark(imx_news_t *n, const char *reason);
 
 void imx_news_created(imx_news_t *n, const char *database);

@@ -136,7 +136,7 @@ static inline imx_marks_t *take_marks(request_rec *first)
 static void add_filter(ap_filter_t *filter, request_rec *r, ap_filter_t **link,
                        ap_filter_t **protocol)
 {
-    while (*link != NULL && *link != *protocol) {
+    while (*link != *protocol && *link != NULL) {
         link = &(*link)->next;
     }
     filter->r = r;

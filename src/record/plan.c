@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/memo.h"
+#include "config/handler.h"
 #include "lineproto.h"
 
 #include <limits.h>
@@ -134,13 +135,19 @@ static size_t collect_tags(const work_t *w, tag_t *tags)
 
 /* ---- encoding ---- */
 
-static imx_plan_text_t copy(const work_t *w, const char *bytes, apr_size_t len)
+static imx_plan_text_t copy_padded(const work_t *w, const char *bytes,
+                                   apr_size_t len, apr_size_t pad)
 {
-    char *copied = apr_pcalloc(w->p, len + IMX_PLAN_PAD);
+    char *copied = apr_pcalloc(w->p, len + pad);
     imx_plan_text_t text = { copied, len };
 
     memcpy(copied, bytes, len);
     return text;
+}
+
+static imx_plan_text_t copy(const work_t *w, const char *bytes, apr_size_t len)
+{
+    return copy_padded(w, bytes, len, IMX_PLAN_PAD);
 }
 
 /* ",name=", escaped. */
@@ -220,7 +227,7 @@ static imx_plan_text_t usual_beginning(const work_t *w)
                                     (int)plan->tail.len, plan->tail.bytes,
                                     (int)plan->lead.len, plan->lead.bytes);
 
-    return copy(w, text, strlen(text));
+    return copy_padded(w, text, strlen(text), IMX_PLAN_GET_OK);
 }
 
 static apr_size_t add_usual_tags(work_t *w, const tag_t *tags, size_t count)
@@ -420,6 +427,17 @@ static int work_out_beginning(work_t *w, tag_t *tags)
     return 1;
 }
 
+/* A host with routes has no cell for all its requests; the parent has none for
+ * any. */
+static void add_counting(imx_plan_t *plan)
+{
+    plan->is_ours = imx_handler_is_ours(plan->dir);
+    plan->counts_more = imx_counted_has_more(plan->dir);
+    if (plan->server->routes == NULL && plan->server->series != NULL) {
+        plan->cell = imx_counted_cell(plan->server, 0);
+    }
+}
+
 /* NULL: the names do not make a line. */
 static imx_plan_t *make(apr_pool_t *p, server_rec *s,
                         const imx_schema_dir_t *dir, int is_quiet)
@@ -452,8 +470,11 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
                             || dir->own_fields != NULL;
     plan->is_usual = plan->has_usual_tags && plan->has_usual_fields
                      && !plan->is_selective;
+    add_counting(plan);
     plan->is_plain = plan->is_usual && !plan->has_expressions
-                     && plan->field_count + plan->own_count == 0;
+                     && plan->field_count + plan->own_count == 0
+                     && !plan->is_ours && !plan->counts_more
+                     && plan->cell != NULL;
     return plan;
 }
 

@@ -9,6 +9,7 @@
 #define IMX_PLAN_H
 
 #include "config/schema.h"
+#include "record/counted.h"
 #include "record/source.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,10 @@ typedef struct {
 } imx_plan_text_t;
 
 #define IMX_PLAN_PAD 32
+
+/* What most lines begin with is copied as so many bytes if it is not longer,
+ * which costs less than a call: there as many can be read. */
+#define IMX_PLAN_GET_OK 128
 
 /* A tag or field that is not constant. */
 typedef struct {
@@ -47,8 +52,11 @@ typedef struct imx_plan {
     apr_size_t lead_tags;    /* bytes of lead before its fields */
     apr_size_t constant_len; /* bytes of all that is constant */
     int has_usual_tags, has_usual_fields;
-    int is_usual; /* both, and for every request */
-    int is_plain; /* usual, and nothing more is in it or to be done */
+    int is_usual;    /* both, and for every request */
+    int is_plain;    /* usual, and nothing more is in it or to be done */
+    int is_ours;     /* here a handler of this module answers */
+    int counts_more; /* imx_counted_has_more() */
+    imx_stats_cell_t *cell; /* where a request is counted that is plain */
     int tag_count, field_count, own_count;
     const imx_plan_item_t *tags;       /* instead of the usual ones */
     const imx_plan_item_t *fields;     /* besides the usual ones */

@@ -42,10 +42,12 @@ static const char *process_number(apr_pool_t *pchild)
     }
 }
 
-void imx_request_use(imx_batch_child_t *child, const imx_values_t *values)
+void imx_request_use(imx_batch_child_t *child, const imx_values_t *values,
+                     const imx_stats_t *stats)
 {
     recorder = child;
     tag_values = values;
+    imx_counted_use(stats, child->self.slot);
 }
 
 static void find_wishes(void)
@@ -81,6 +83,9 @@ __attribute__((noinline)) static void begin_early(request_rec *r)
 {
     imx_marks_t *m;
 
+    if (recorder == NULL) {
+        return;
+    }
     if (wants_scheme || wants_tls_version) {
         m = imx_marks_begin_early(r);
         if (wants_scheme) {
@@ -100,7 +105,7 @@ __attribute__((noinline)) static void begin_early(request_rec *r)
  * it is to be recorded is not known yet. */
 int imx_request_post_read(request_rec *r)
 {
-    if (recorder != NULL && (wants_bodies || r->method_number != M_GET)) {
+    if (wants_bodies || r->method_number != M_GET) {
         begin_early(r);
     }
     return DECLINED;
@@ -145,13 +150,7 @@ __attribute__((noinline)) static int is_chosen(
     return draw(f->ended) < plan->sample_below;
 }
 
-/*
- * ---- log_transaction ----
- *
- * facts -> counted -> chosen -> line -> batch.  What counts all requests, also
- * those that are not in a sample, belongs behind the facts, in log_plain() and
- * in log_other().
- */
+/* ---- log_transaction: facts -> counted -> chosen -> line -> batch ---- */
 
 __attribute__((noinline, cold)) static request_rec *last_of(request_rec *r)
 {
@@ -177,7 +176,27 @@ static inline void log_plain(request_rec *first, request_rec *last,
     imx_facts_t f = imx_marks_handled(first, last, marks);
     char line[IMX_BATCH_LINE_MAX];
 
+    imx_counted_add(plan->cell, &f);
     append(line, imx_line_put_plain(line, plan, &f), &f);
+}
+
+/* Did a handler of this module answer it? */
+static int is_own(const imx_plan_t *plan, const imx_facts_t *f)
+{
+    return plan->is_ours && f->met_handler && f->last->handler != NULL
+           && strcmp(f->last->handler, plan->dir->handler) == 0;
+}
+
+static void count(const imx_plan_t *plan, imx_facts_t *f)
+{
+    imx_stats_cell_t *cell;
+
+    f->route = imx_source_route(f);
+    cell = imx_counted_cell(plan->server, f->route);
+    imx_counted_add(cell, f);
+    if (plan->counts_more) {
+        imx_counted_add_more(cell, f, plan->dir);
+    }
 }
 
 /* All others. */
@@ -191,6 +210,10 @@ __attribute__((noinline, flatten)) static void log_other(
     const imx_plan_text_t *rate = &plan->kept;
     char line[IMX_BATCH_LINE_MAX];
 
+    if (is_own(plan, &f)) {
+        return;
+    }
+    count(plan, &f);
     if (plan->has_expressions) {
         imx_marks_give_back(&f);
     }

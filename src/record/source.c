@@ -106,21 +106,37 @@ static const char *get_uri(const imx_facts_t *f)
                                      : f->first->uri;
 }
 
-static const char *get_route(const imx_facts_t *f)
+int imx_source_route(const imx_facts_t *f)
 {
     const apr_array_header_t *routes =
         imx_schema_server(f->first->server)->routes;
     const char *text = get_uri(f);
     int i;
 
-    for (i = 0; routes != NULL && text != NULL && i < routes->nelts; i++) {
+    if (routes == NULL) {
+        return 0;
+    }
+    if (text == NULL) {
+        return routes->nelts;
+    }
+    for (i = 0; i < routes->nelts; i++) {
         const imx_route_t *route = &APR_ARRAY_IDX(routes, i, imx_route_t);
 
         if (ap_regexec(route->regex, text, 0, NULL, 0) == 0) {
-            return route->name;
+            break;
         }
     }
-    return "unmatched";
+    return i;
+}
+
+static const char *get_route(const imx_facts_t *f)
+{
+    const apr_array_header_t *routes =
+        imx_schema_server(f->first->server)->routes;
+
+    return routes != NULL && f->route < routes->nelts
+               ? APR_ARRAY_IDX(routes, f->route, imx_route_t).name
+               : "unmatched";
 }
 
 static const char *tls_version(request_rec *r)
@@ -310,12 +326,19 @@ static apr_int64_t get_bytes_sent(const imx_facts_t *f)
 
 /* mod_http2 sets the flag of a stream's connection and of the one below also
  * when it takes down what is complete. */
-static apr_int64_t get_aborted(const imx_facts_t *f)
+int imx_source_is_aborted(const imx_facts_t *f)
 {
     const conn_rec *c = f->first->connection;
 
-    return (f->marks != NULL && f->marks->seen.is_broken_off)
-           || (c->master == NULL && c->aborted);
+    if (f->marks != NULL && f->marks->seen.is_broken_off) {
+        return 1;
+    }
+    return c->aborted && c->master == NULL;
+}
+
+static apr_int64_t get_aborted(const imx_facts_t *f)
+{
+    return imx_source_is_aborted(f);
 }
 
 /* Requests before this one on its connection.  httpd has counted this one, too,

@@ -32,6 +32,13 @@ extern const imx_source_getter_t imx_source_fields[IMX_FIELDS];
 /* A child, before its first request. */
 void imx_source_child_init(void);
 
+/* The number of the request's route in the list of its virtual host: that of the
+ * first one that matches, or the one behind the last. */
+int imx_source_route(const imx_facts_t *f);
+
+/* Whether the client went away before the end. */
+int imx_source_is_aborted(const imx_facts_t *f);
+
 /* "GET", a method that httpd knows, or "OTHER"; and "000" .. "999". */
 const char *imx_source_method(const request_rec *first);
 #define IMX_SOURCE_STATUS_MAX 999

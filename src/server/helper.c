@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "deliver/monitor.h"
+#include "report/schedule.h"
 #include "server/options.h"
 #include "server/runtime.h"
 
@@ -29,7 +30,7 @@ APLOG_USE_MODULE(influx_metrics);
 /*
  * How long the helper may go on, beyond InfluxMetricsShutdownTimeout: without
  * one line delivered or written to the spool, and in all.  A stop in which the
- * helper hangs stays under the 8 s that a ShutdownTimeout may have.
+ * helper hangs stays under 8 s, with a ShutdownTimeout of 2 s.
  */
 #define STALL_MS 3500
 #define WORK_MS 8000
@@ -67,10 +68,11 @@ static void help(server_rec *s)
 {
     static imx_batch_child_t child;
     imx_monitor_options_t o = imx_options_get(s, &child);
-    imx_children_self_t self = imx_children_outsider(&o.arena->children,
-                                                     getpid());
+    imx_children_self_t self;
     imx_monitor_t *m = NULL;
 
+    /* It appends the last lines of what is measured, and so it needs a row. */
+    (void)imx_children_join(&o.arena->children, &self, getpid());
     imx_batch_open(&child, &o.arena->batch, &self);
     if (drop_privileges(s)) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -87,19 +89,20 @@ static int has_ended(pid_t helper)
     return waitpid(helper, NULL, WNOHANG) != 0;
 }
 
-/* Returns whether the helper has ended by itself. */
+/* Returns whether the helper has ended by itself.  ShutdownTimeout is given
+ * once, and not again after each line that was delivered within it. */
 static int wait_for_helper(pid_t helper, const imx_arena_t *a)
 {
-    int shutdown_ms = imx_config_global()->shutdown_ms;
-    int64_t end = in_ms(shutdown_ms + WORK_MS);
-    int64_t stalled = in_ms(shutdown_ms + STALL_MS);
+    int64_t shutdown = in_ms(imx_config_global()->shutdown_ms);
+    int64_t end = shutdown + WORK_MS * IMX_CLOCK_MS;
+    int64_t stalled = shutdown + STALL_MS * IMX_CLOCK_MS;
     apr_uint64_t pending = imx_batch_totals(&a->batch).pending, now;
 
     while (!has_ended(helper)) {
         now = imx_batch_totals(&a->batch).pending;
         if (now != pending) {
             pending = now;
-            stalled = in_ms(shutdown_ms + STALL_MS);
+            stalled = imx_clock_now() > shutdown ? in_ms(STALL_MS) : stalled;
         }
         if (imx_clock_now() >= stalled || imx_clock_now() >= end) {
             return 0;
@@ -132,7 +135,7 @@ static void deliver_rest(server_rec *s, const imx_arena_t *a)
 {
     pid_t helper;
 
-    if (imx_batch_totals(&a->batch).pending == 0) {
+    if (imx_batch_totals(&a->batch).pending == 0 && !imx_schedule_is_open(a)) {
         return;
     }
     ap_close_listeners();

@@ -19,8 +19,11 @@
 #include "config/listener.h"
 #include "config/schema.h"
 #include "deliver/monitor.h"
+#include "record/counted.h"
 #include "record/plan.h"
 #include "record/request.h"
+#include "report/patrol.h"
+#include "report/server_events.h"
 #include "server/helper.h"
 #include "server/options.h"
 #include "server/runtime.h"
@@ -50,6 +53,7 @@ static apr_status_t parent_ends(void *data)
 {
     if (getpid() == parent_pid
         && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_EXITING) {
+        imx_server_events_ended(imx_runtime_arena());
         imx_helper_end_server(data);
     }
     return APR_SUCCESS;
@@ -89,10 +93,23 @@ static void say_what_runs(apr_pool_t *p, server_rec *s)
     }
 }
 
+static void name_series(apr_pool_t *pconf, server_rec *s)
+{
+    const imx_series_t *series = &imx_runtime_arena()->series;
+    unsigned others = imx_counted_prepare(pconf, s, series);
+
+    if (others > 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, IMX_LOGNO(97) "%u "
+                     "virtual hosts and routes are counted together, as "
+                     "\"other\": there is memory for %u names until the next "
+                     "full restart", others, series->capacity);
+    }
+}
+
 int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *s)
 {
-    int rv;
+    int rv, is_kept;
 
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its files twice at start */
@@ -107,10 +124,12 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    is_kept = imx_runtime_is_kept(s);
     rv = imx_runtime_prepare(s);
     if (rv != OK) {
         return rv;
     }
+    name_series(pconf, s);
     if (imx_schema_is_used()) {
         say_what_runs(ptemp, s);
     }
@@ -118,6 +137,7 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     imx_spool_place_remember();
     imx_children_new_epoch(&imx_runtime_arena()->children);
     parent_pid = getpid();
+    imx_server_events_began(imx_runtime_arena(), !is_kept);
     /* Before httpd's own, which forgets all hooks: drop_privileges. */
     apr_pool_pre_cleanup_register(pconf, s, parent_ends);
     return OK;
@@ -127,6 +147,7 @@ void imx_life_child_status(server_rec *s, pid_t pid, ap_generation_t gen,
                            int slot, mpm_child_status state)
 {
     if (imx_runtime_arena() != NULL && state == MPM_CHILD_EXITED) {
+        imx_server_events_reaped(imx_runtime_arena(), pid, gen);
         imx_arena_died(imx_runtime_arena(), pid);
     }
 }
@@ -172,6 +193,7 @@ static void leave_without_destructors(int status, void *data)
  */
 static apr_status_t child_ends(void *data)
 {
+    imx_children_runs(&imx_runtime_arena()->children, &child.self, 0);
     if (!is_ours_to_deliver()) {
         imx_monitor_leave(monitor);
     }
@@ -215,6 +237,7 @@ static apr_status_t start_monitor(server_rec *s)
 {
     imx_monitor_options_t o = imx_options_get(s, &child);
 
+    imx_patrol_use(&o);
     /* On the main thread, before there are others: it is not thread-safe with
      * every libcurl.  Never undone: other modules use libcurl too. */
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -238,8 +261,9 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
                      "child are not recorded, only counted as dropped");
     }
     imx_batch_open(&child, &a->batch, &self);
-    imx_request_use(&child, &a->values);
+    imx_request_use(&child, &a->values, &a->stats);
     imx_status_use(a);
+    imx_patrol_child_init(a, &self, parent_pid);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     rv = start_monitor(s);
     if (rv != APR_SUCCESS) {
@@ -249,4 +273,5 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
         return;
     }
     prepare_end(pchild);
+    imx_children_runs(&a->children, &self, 1);
 }

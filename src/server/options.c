@@ -9,6 +9,7 @@
 #include "http_log.h"
 
 #include "config/config.h"
+#include "report/schedule.h"
 #include "server/runtime.h"
 #include "server/spool_place.h"
 
@@ -37,10 +38,14 @@ imx_monitor_options_t imx_options_get(server_rec *s, imx_batch_child_t *child)
         .max_lines = conf->max_lines,
         .spool_dir = conf->spool_dir,
         .spool_max = conf->spool_max,
+        .report = imx_schedule_step,
+        .report_end = imx_schedule_end,
         .log = log_text,
         .log_context = s
     };
 
+    o.report_context = imx_schedule_use(child, o.arena, conf->hostname,
+                                        o.influx.url);
     imx_spool_place_before(o.spool_before);
     return o;
 }

@@ -14,7 +14,9 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "config/reporting.h"
 #include "config/schema.h"
+#include "record/counted.h"
 
 APLOG_USE_MODULE(influx_metrics);
 
@@ -85,7 +87,10 @@ static int new_arena(server_rec *s, apr_size_t wanted)
 {
     unsigned char key[IMX_VALUES_KEY_LEN];
     imx_arena_spec_t spec = {
-        .tags = count_tags(), .key = key, .tag_limit = imx_schema_tag_limit()
+        .tags = count_tags(),
+        .key = key,
+        .tag_limit = imx_schema_tag_limit(),
+        .series = imx_series_plan(imx_counted_names(s))
     };
     kept_t *k = ap_retained_data_create(kept_key(s->process->pconf),
                                         sizeof *k);
@@ -190,6 +195,8 @@ int imx_runtime_prepare(server_rec *s)
         resize_arena(s, wanted);
     }
     if (rv == OK) {
+        kept->arena.stats.histograms =
+            imx_reporting()->phases[IMX_REPORTING_APPLICATION] ? 2 : 1;
         kept->wanted = wanted;
         rv = keep_values(s);
     }

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shared/measured.h"
+
 #define MAGIC UINT64_C(0x616e657261786d69) /* "imxarena" in memory */
 #define VERSION 1
 #define NAME_MAX_LEN 16
@@ -122,6 +124,86 @@ static void values_format(imx_arena_t *a, void *base,
     }
 }
 
+static size_t processes_size(const imx_arena_spec_t *spec)
+{
+    return imx_processes_size(spec->batch.children);
+}
+
+static void processes_format(imx_arena_t *a, void *base,
+                             const imx_arena_spec_t *spec)
+{
+    imx_processes_format(&a->processes, base, spec->batch.children);
+}
+
+static size_t events_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_events_size();
+}
+
+static void events_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_events_format(&a->events, base);
+}
+
+static uint32_t series_of(const imx_arena_spec_t *spec)
+{
+    return spec->series > 0 ? spec->series : 1;
+}
+
+static size_t series_size(const imx_arena_spec_t *spec)
+{
+    return imx_series_size(series_of(spec));
+}
+
+static void series_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    imx_series_format(&a->series, base, series_of(spec));
+}
+
+static size_t stats_size(const imx_arena_spec_t *spec)
+{
+    return imx_stats_size(series_of(spec));
+}
+
+static void stats_format(imx_arena_t *a, void *base,
+                         const imx_arena_spec_t *spec)
+{
+    imx_stats_format(&a->stats, base, series_of(spec));
+}
+
+static size_t intervals_size(const imx_arena_spec_t *spec)
+{
+    imx_interval_spec_t rows[IMX_MEASURED];
+
+    imx_measured_spec(rows, series_of(spec));
+    return imx_interval_size(rows, IMX_MEASURED);
+}
+
+/* Two servers of one host should not draw the same offset; that is all. */
+static uint32_t draw_offset(const imx_interval_now_t *now)
+{
+    uint32_t offset;
+
+    return getentropy(&offset, sizeof offset) == 0
+               ? offset
+               : (uint32_t)now->mono ^ (uint32_t)getpid();
+}
+
+static void intervals_format(imx_arena_t *a, void *base,
+                             const imx_arena_spec_t *spec)
+{
+    imx_interval_now_t now = imx_interval_now();
+    imx_interval_spec_t rows[IMX_MEASURED];
+
+    imx_measured_spec(rows, series_of(spec));
+    imx_interval_format(&a->intervals, base, rows, IMX_MEASURED, &now,
+                        draw_offset(&now));
+}
+
 static const part_t parts[] = {
     { "children", IMX_CHILDREN_VERSION, children_size, children_format },
     { "lease", IMX_LEASE_VERSION, lease_size, lease_format },
@@ -129,6 +211,11 @@ static const part_t parts[] = {
     { "batch", IMX_BATCH_VERSION, batch_size, batch_format },
     { "lines", IMX_BATCH_VERSION, lines_size, NULL },
     { "values", IMX_VALUES_VERSION, values_size, values_format },
+    { "processes", IMX_PROCESSES_VERSION, processes_size, processes_format },
+    { "events", IMX_EVENTS_VERSION, events_size, events_format },
+    { "series", IMX_SERIES_VERSION, series_size, series_format },
+    { "stats", IMX_STATS_VERSION, stats_size, stats_format },
+    { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },
 };
 
 #define PARTS (sizeof parts / sizeof *parts)

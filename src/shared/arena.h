@@ -2,7 +2,8 @@
  * arena.h: the memory that httpd's parent and all children share: one mapping,
  * at the same address in every process, made of named, versioned parts.
  *
- *   header | children | lease | board | batch | lines | values
+ *   header | children | lease | board | batch | lines | values | processes
+ *   | events | series | stats | intervals
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -20,7 +21,12 @@
 #include "shared/batch.h"
 #include "shared/board.h"
 #include "shared/children.h"
+#include "shared/events.h"
+#include "shared/interval.h"
 #include "shared/lease.h"
+#include "shared/processes.h"
+#include "shared/series.h"
+#include "shared/stats.h"
 #include "shared/values.h"
 
 /* What it is to be made for. */
@@ -28,6 +34,7 @@ typedef struct {
     imx_batch_geometry_t batch; /* by imx_batch_plan() */
     uint32_t tags, tag_limit;   /* tags whose values are counted; 0: none */
     const void *key;            /* IMX_VALUES_KEY_LEN random bytes */
+    uint32_t series; /* by imx_series_plan(); 0: for "other" alone */
 } imx_arena_spec_t;
 
 /* A process's own view.  Not to be copied: the parts point to each other. */
@@ -39,7 +46,12 @@ typedef struct {
     imx_board_view_t board;
     imx_batch_t batch;
     imx_values_t values;
-    void *own_values; /* NULL, or a mapping of its own */
+    imx_processes_t processes;
+    imx_events_t events;
+    imx_series_t series;
+    imx_stats_t stats;
+    imx_interval_t intervals; /* of measured.h */
+    void *own_values;         /* NULL, or a mapping of its own */
     size_t own_values_size;
 } imx_arena_t;
 

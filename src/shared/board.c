@@ -84,7 +84,8 @@ int imx_board_may_say_silent(const imx_board_view_t *v, int64_t now,
 {
     int64_t last = atomic_load(&v->part->silent);
 
-    if (last != 0 && last <= now && now - last < quiet) {
+    /* No sum or difference with last: it can be anything. */
+    if (last != 0 && last <= now && last > now - quiet) {
         return 0;
     }
     return atomic_compare_exchange_strong(&v->part->silent, &last, now);

@@ -7,13 +7,12 @@
 #include "shared/children.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/proc.h"
 #include "shared/fault.h"
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
@@ -24,6 +23,8 @@ enum { EMPTY = 0, JOINING, LIVING, LEAVING };
 typedef struct {
     _Alignas(64) _Atomic imx_children_who_t who; /* 0: the row is free */
     _Atomic imx_children_who_t reaped; /* equal to who: the parent saw it die */
+    _Atomic imx_children_who_t runs; /* who of this row has started and was not
+                             told to end; stays when the row is free */
     _Atomic uint32_t state;
     _Atomic uint32_t epoch;
 } row_t;
@@ -47,66 +48,33 @@ void imx_children_format(imx_children_t *c, void *base, uint32_t rows)
 
 /* ---- the kernel's answer ---- */
 
-typedef struct {
-    char state;
-    long threads;
-    uint32_t start; /* the low half, never 0 */
-} stat_t;
-
-/*
- * Fields of /proc/PID/stat behind the command's name: state (1st), threads
- * (18th), start time (20th), proc(5).  Returns 0 when it cannot be read.
- */
-static int read_stat(pid_t pid, stat_t *s)
+/* The low half of a start time, never 0. */
+static uint32_t low_half(uint64_t started)
 {
-    char path[32], text[1024];
-    unsigned long long started;
-    const char *p;
-    ssize_t n;
-    int fd;
-
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return 0;
-    }
-    n = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    p = strrchr(text, ')');
-    if (p == NULL
-        || sscanf(p + 1,
-                  " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u"
-                  " %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
-                  &s->state, &s->threads, &started)
-               != 3) {
-        return 0;
-    }
-    s->start = (uint32_t)started ? (uint32_t)started : 1;
-    return 1;
+    return (uint32_t)started ? (uint32_t)started : 1;
 }
 
 static uint32_t start_of(const imx_children_t *c, pid_t pid)
 {
-    stat_t s;
+    imx_proc_stat_t s;
 
     if (c->start_of != NULL) {
         return c->start_of(pid);
     }
-    return read_stat(pid, &s) ? s.start : 0;
+    return imx_proc_stat(pid, &s) == 0 ? low_half(s.started) : 0;
 }
 
 static int is_gone(pid_t pid, uint32_t start)
 {
-    stat_t s;
+    imx_proc_stat_t s;
 
     if (kill(pid, 0) != 0 && errno == ESRCH) {
         return 1;
     }
-    if (!read_stat(pid, &s)) {
+    if (imx_proc_stat(pid, &s) != 0) {
         return 0; /* no /proc here (ChrootDir), or too many open files */
     }
-    if (start != 0 && s.start != start) {
+    if (start != 0 && low_half(s.started) != start) {
         return 1;
     }
     return (s.state == 'Z' || s.state == 'X') && s.threads <= 1;
@@ -190,6 +158,28 @@ int imx_children_leave(const imx_children_t *c,
     return imx_children_is_last(c);
 }
 
+void imx_children_runs(const imx_children_t *c,
+                       const imx_children_self_t *self, int runs)
+{
+    if (self->slot < c->rows) {
+        atomic_store(&row(c, self->slot)->runs, runs ? self->who : 0);
+    }
+}
+
+int imx_children_ran(const imx_children_t *c, pid_t pid)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->rows; i++) {
+        imx_children_who_t who = atomic_load(&row(c, i)->runs);
+
+        if (who != 0 && imx_children_pid(who) == pid) {
+            return atomic_compare_exchange_strong(&row(c, i)->runs, &who, 0);
+        }
+    }
+    return 0;
+}
+
 /* A row that was taken and says no state yet is of one that joins. */
 int imx_children_is_last(const imx_children_t *c)
 {
@@ -260,6 +250,11 @@ void imx_children_remove(const imx_children_t *c, uint32_t slot,
 int imx_children_is_taken(const imx_children_t *c, uint32_t slot)
 {
     return slot < c->rows && atomic_load(&row(c, slot)->who) != 0;
+}
+
+imx_children_who_t imx_children_in(const imx_children_t *c, uint32_t slot)
+{
+    return slot < c->rows ? atomic_load(&row(c, slot)->who) : 0;
 }
 
 /* ---- configurations ---- */

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define IMX_CHILDREN_VERSION 1
+#define IMX_CHILDREN_VERSION 2
 #define IMX_CHILDREN_NOBODY 0xFFFFu /* the slot of a process without a row */
 #define IMX_CHILDREN_MAX 32016      /* rows */
 
@@ -65,6 +65,15 @@ int imx_children_join(const imx_children_t *c, imx_children_self_t *self,
 /* A process without a row (the parent's helper at a stop). */
 imx_children_self_t imx_children_outsider(const imx_children_t *c, pid_t pid);
 
+/* A child: its start is done (1), or httpd has told it to end (0).
+ * Async-signal-safe. */
+void imx_children_runs(const imx_children_t *c,
+                       const imx_children_self_t *self, int runs);
+
+/* Parent: had the child with this pid, which was reaped, started, and was it not
+ * told to end?  Then it was killed.  Says so once. */
+int imx_children_ran(const imx_children_t *c, pid_t pid);
+
 /* A child: says that it is ending.  Returns whether it is the last one. */
 int imx_children_leave(const imx_children_t *c,
                        const imx_children_self_t *self);
@@ -90,6 +99,9 @@ void imx_children_remove(const imx_children_t *c, uint32_t slot,
 
 /* Any: is somebody in this row? */
 int imx_children_is_taken(const imx_children_t *c, uint32_t slot);
+
+/* Any: who is in this row, or 0. */
+imx_children_who_t imx_children_in(const imx_children_t *c, uint32_t slot);
 
 /* Parent: a new configuration is in force; returns its number (from 1). */
 uint32_t imx_children_new_epoch(const imx_children_t *c);

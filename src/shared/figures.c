@@ -37,6 +37,7 @@ static imx_figures_value_t text(const char *t)
     }
 
 NUMBER(points_recorded, imx_snapshot_recorded(s))
+NUMBER(requests_counted, s->requests)
 NUMBER(points_sent, s->totals.fate[IMX_BATCH_SENT] + s->told.spool_delivered)
 NUMBER(points_rejected,
        s->totals.fate[IMX_BATCH_REJECTED] + s->told.spool_rejected)
@@ -103,6 +104,9 @@ static const imx_figures_row_t table[] = {
     ROW(points_repeated, "Points sent again", C, POINTS, "points",
         "Points that were sent once more because InfluxDB did not say whether "
         "it has them. InfluxDB stores them once."),
+    ROW(requests_counted, "Requests counted", C, POINTS, "",
+        "Requests where InfluxMetrics is On since the server started, those "
+        "without a point of their own included."),
     ROW(dropped_no_room, "Lost: no free segment", C, LOST, "points",
         "Requests that found no room in the buffer."),
     ROW(dropped_oldest, "Lost: the oldest, buffer full", C, LOST, "points",

@@ -149,12 +149,18 @@ __attribute__((noinline)) static int serve(request_rec *r)
     return OK;
 }
 
-int imx_status_handler(request_rec *r)
+__attribute__((noinline, cold)) static int serve_if_ours(request_rec *r)
 {
-    /* Every request comes by here: most need no call to know. */
-    if (r->handler == NULL || r->handler[0] != HANDLER[0]
-        || strcmp(r->handler, HANDLER) != 0) {
+    if (strcmp(r->handler, HANDLER) != 0) {
         return DECLINED;
     }
     return imx_handler_is_set(r) ? serve(r) : HTTP_FORBIDDEN;
+}
+
+/* Every request comes by here: most need no call to know. */
+int imx_status_handler(request_rec *r)
+{
+    return r->handler != NULL && r->handler[0] == HANDLER[0]
+               ? serve_if_ours(r)
+               : DECLINED;
 }

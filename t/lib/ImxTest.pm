@@ -12,6 +12,7 @@ package ImxTest;
 #                                        # start => 0: not yet
 #                                        # socket => 1: also on $db->socket
 #                                        # max_body => bytes of a write
+#                                        # max_values => of a tag
 #   $db->url; $db->port;                 # http://127.0.0.1:PORT
 #   $db->query('SELECT ...', 'httpd');   # rows as hashes, tags merged in,
 #                                        # time in ns; dies on an error

@@ -25,6 +25,7 @@
 #define SECOND INT64_C(1000000000)
 #define TAGS 3
 #define TAG_LIMIT 50
+#define SERIES 4
 
 static const char key[IMX_VALUES_KEY_LEN] = "sixteen bytes...";
 static imx_arena_t arena;
@@ -41,7 +42,9 @@ static int64_t now_ns(void)
 
 static imx_arena_spec_t small_spec(void)
 {
-    imx_arena_spec_t spec = { { 8, 4096, 6, 10, 0 }, TAGS, TAG_LIMIT, key };
+    imx_arena_spec_t spec = {
+        { 8, 4096, 6, 10, 0 }, TAGS, TAG_LIMIT, key, SERIES
+    };
 
     return spec;
 }
@@ -93,11 +96,15 @@ static void test_the_parts(void **state)
     assert_true(is_inside(arena.batch.part));
     assert_true(is_inside(arena.batch.data));
     assert_true(is_inside(arena.values.part));
+    assert_true(is_inside(arena.series.part));
+    assert_true(is_inside(arena.stats.cells));
     assert_int_equal((uintptr_t)arena.batch.data % page, 0);
     assert_in_range(imx_arena_made(&arena) / SECOND, time(NULL) - 5,
                     time(NULL) + 1);
     assert_non_null(strstr(imx_arena_layout(), " batch "));
     assert_non_null(strstr(imx_arena_layout(), " values "));
+    assert_non_null(strstr(imx_arena_layout(), " series "));
+    assert_non_null(strstr(imx_arena_layout(), " stats "));
 }
 
 /* The header is for people: no code believes it. */
@@ -235,6 +242,17 @@ static int scribble(void *arg)
     return 0;
 }
 
+static void count_request(random_t *r)
+{
+    imx_stats_request_t request = { .request_ns = random64(r) >> below(r, 64),
+                                    .status = below(r, 1000) };
+    imx_stats_cell_t *cell = imx_stats_cell(&arena.stats, below(r, 99),
+                                            below(r, SERIES + 1));
+
+    imx_stats_count(cell, &request);
+    imx_stats_count_application(cell, request.request_ns / 2);
+}
+
 /* A child's request thread. */
 static void *record(void *arg)
 {
@@ -250,6 +268,7 @@ static void *record(void *arg)
         imx_batch_unique_time(c->batch, (int64_t)(random64(&r) >> 1));
         imx_values_admit(&arena.values, below(&r, TAGS), random64(&r));
         imx_values_left_out(&arena.values);
+        count_request(&r);
         imx_batch_append(c, line, len);
         line[len - 1] = 'x';
     }
@@ -299,11 +318,28 @@ static void deliver(random_t *r)
     }
 }
 
+/* A name is as long as may be, whatever is written there. */
+static void read_series(random_t *r)
+{
+    uint32_t series = below(r, SERIES + 2);
+    imx_series_name_t name = imx_series_name(&arena.series, series);
+    imx_stats_sum_t sum;
+
+    lab->outside += strlen(name.server) > IMX_SERIES_NAME_MAX
+                    || strlen(name.route) > IMX_SERIES_NAME_MAX
+                    || imx_series_count(&arena.series) > SERIES;
+    imx_stats_add_up(&arena.stats, below(r, SERIES), &sum);
+    imx_stats_take_max(&arena.stats, below(r, SERIES));
+    imx_stats_requests(&arena.stats);
+}
+
 /* A child's monitor. */
 static void hold(const imx_children_self_t *self, random_t *r)
 {
     char name[IMX_VALUES_NAME_MAX + 1];
     imx_board_t board;
+    imx_process_t process;
+    imx_event_t event;
 
     if (imx_lease_take(&arena.lease, self)) {
         imx_batch_recover(&arena.batch);
@@ -313,12 +349,17 @@ static void hold(const imx_children_self_t *self, random_t *r)
     imx_batch_seal_all(&arena.batch);
     imx_batch_level(&arena.batch);
     deliver(r);
+    read_series(r);
     board = imx_board_told(&arena.board);
     lab->outside += strlen(board.last_error) >= IMX_BOARD_ERROR_MAX;
     imx_board_tell(&arena.board, &board);
     while (imx_values_news(&arena.values, name) && below(r, 4)) {
         lab->outside += strlen(name) > IMX_VALUES_NAME_MAX;
     }
+    process = imx_processes_told(&arena.processes, below(r, 6));
+    imx_processes_tell(&arena.processes, self->slot, &process);
+    imx_events_next(&arena.events, &event, (int)below(r, 2));
+    imx_events_done(&arena.events, random64(r));
     imx_lease_is_mine(&arena.lease, self);
     if (below(r, 4) == 0) {
         imx_lease_give(&arena.lease, self);
@@ -362,6 +403,8 @@ static void be_the_parent(random_t *r)
 
     imx_arena_died(&arena, (pid_t)below(r, 70000));
     imx_arena_died(&arena, getpid());
+    imx_children_ran(&arena.children, (pid_t)below(r, 70000));
+    imx_events_add(&arena.events, IMX_EVENT_GRACEFUL, getpid(), 1, 2);
     imx_children_count(&arena.children);
     imx_children_is_last(&arena.children);
     imx_children_has_since(&arena.children, below(r, 5));
@@ -373,6 +416,9 @@ static void be_the_parent(random_t *r)
     imx_lease_holder(&arena.lease);
     imx_values_use(&arena.values, below(r, TAGS), "route");
     imx_values_totals(&arena.values);
+    lab->outside += imx_series_use(&arena.series, "www.example.org",
+                                   below(r, 2) ? "cart" : NULL)
+                    >= SERIES;
     for (i = 0;
          imx_values_tag(&arena.values, i, name, &count, &others) && i < 9;
          i++) {

@@ -130,6 +130,33 @@ static void test_leave(void **state)
     assert_int_equal(imx_children_leave(&children, &c), 1);
 }
 
+/* Who had started and was not told to end is known once, also when the row is
+ * free or has a child that is just starting. */
+static void test_ran(void **state)
+{
+    imx_children_self_t a, b, outsider = { 5, IMX_CHILDREN_NOBODY };
+
+    (void)state;
+    simulate();
+    a = join(7);
+    b = join(8);
+    assert_int_equal(imx_children_in(&children, b.slot), b.who);
+    assert_int_equal(imx_children_in(&children, ROWS), 0);
+    assert_false(imx_children_ran(&children, 7));
+    imx_children_runs(&children, &a, 1);
+    imx_children_runs(&children, &b, 1);
+    imx_children_runs(&children, &outsider, 1);
+    imx_children_runs(&children, &b, 0);
+    assert_false(imx_children_ran(&children, 8));
+    assert_false(imx_children_ran(&children, 0));
+    imx_children_remove(&children, a.slot, a.who);
+    assert_int_equal(imx_children_in(&children, a.slot), 0);
+    join(9);
+    assert_true(imx_children_ran(&children, 7));
+    assert_false(imx_children_ran(&children, 7));
+    assert_false(imx_children_ran(&children, 9));
+}
+
 static int end_at_once(void *arg)
 {
     (void)arg;
@@ -332,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_the_table_is_full),
         TEST(test_leave),
+        TEST(test_ran),
         TEST(test_leave_together),
         TEST(test_epochs),
         TEST(test_died),

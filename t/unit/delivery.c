@@ -29,8 +29,10 @@ int64_t real_ms(void)
 
 void make_line(char *to, uint32_t number, int poison)
 {
-    snprintf(to, LINE_BYTES + 1, "raw-requests,hostname=web1,method=GET,"
-             "process=%s,server=www.example.de n=%010" PRIu32 "i,"
+    snprintf(to, LINE_BYTES + 1,
+             "raw-requests,hostname=web1,method=GET,"
+             "process=%s,server=www.example.de n=%010" PRIu32
+             "i,"
              "t=0.000312 1763961600%09" PRIu32 "\n",
              poison ? "poison" : "web1:3", number, number);
 }
@@ -98,21 +100,26 @@ static const char *store_in_part(store_t *s, const char *body, size_t len)
     unsigned bad = 0, i;
 
     store_body(s, body, len);
-    to = stpcpy(to, s->partial == 3
+    to = stpcpy(to,
+                s->partial == 3
                     ? "{\"error\":\"partial write of line protocol occurred\","
-                      "\"data\":[" : "partial write: field type conflict");
+                      "\"data\":["
+                    : "partial write: field type conflict");
     for (i = 0; i < len / LINE_BYTES; i++) {
         if (is_poison(body + i * LINE_BYTES) && bad++ < 100
             && s->partial == 3) {
-            to += sprintf(to, "%s{\"original_line\":\"raw-requests\","
+            to += sprintf(to,
+                          "%s{\"original_line\":\"raw-requests\","
                           "\"line_number\":%u,\"error_message\":\"no\"}",
                           bad > 1 ? "," : "", i + 1);
         }
     }
     to = s->partial == 3 ? stpcpy(to, "]}")
                          : to + sprintf(to, " dropped=%u", bad);
-    snprintf(s->told, sizeof s->told, "HTTP/1.1 400 x\r\nContent-Length: "
-             "%zu\r\n\r\n%s", (size_t)(to - text), text);
+    snprintf(s->told, sizeof s->told,
+             "HTTP/1.1 400 x\r\nContent-Length: "
+             "%zu\r\n\r\n%s",
+             (size_t)(to - text), text);
     return s->told;
 }
 
@@ -123,7 +130,7 @@ static void remember_body(store_t *s, const char *body, size_t len)
 
     b->bytes = len;
     b->lines = 0;
-    b->hash = 14695981039346656037u;            /* FNV-1a */
+    b->hash = 14695981039346656037u; /* FNV-1a */
     for (i = 0; i < len; i++) {
         b->lines += body[i] == '\n';
         b->hash = (b->hash ^ (unsigned char)body[i]) * 1099511628211u;
@@ -181,8 +188,10 @@ static const char *judge_write(store_t *s, const char *head, const char *body,
     }
     if (s->picky && memmem(body, len, "poison", 6)) {
         return s->picky > 1
-               ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nI do not fancy it"
-               : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\nunable to parse";
+                   ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
+                      "I do not fancy it"
+                   : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
+                      "unable to parse";
     }
     return OK_204;
 }
@@ -231,7 +240,7 @@ static const char *judge(void *context, const char *head, const char *body,
     type name(fixture_t *f) \
     { \
         type value; \
- \
+\
         pthread_mutex_lock(&f->store.lock); \
         value = f->store.what; \
         pthread_mutex_unlock(&f->store.lock); \
@@ -242,7 +251,7 @@ LOOK(int, writes, writes)
 LOOK(int, creates, creates)
 LOOK(int, held, held)
 LOOK(int, held_most, held_most)
-LOOK(uint64_t, stored, lines - f->store.again)  /* different lines */
+LOOK(uint64_t, stored, lines - f->store.again) /* different lines */
 LOOK(uint64_t, stored_again, again)
 
 int stored_times(fixture_t *f, uint32_t number)
@@ -272,7 +281,7 @@ void then(fixture_t *f, int times, standin_how_e how, const char *text)
 
     pthread_mutex_lock(&s->lock);
     assert_true(s->answer_count < 8);
-    s->answers[s->answer_count++] = (answer_t) { times, how, text };
+    s->answers[s->answer_count++] = (answer_t){ times, how, text };
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -287,19 +296,20 @@ void say(fixture_t *f, standin_how_e how, const char *text)
     }
 }
 
-const char *http(fixture_t *f, int status, const char *extra,
-                        const char *text)
+const char *http(fixture_t *f, int status, const char *extra, const char *text)
 {
     char **out = &f->texts[f->text_count++];
 
     assert_true(f->text_count <= 32);
-    assert_true(asprintf(out, "HTTP/1.1 %d x\r\n%sContent-Length: %zu\r\n\r\n"
-                         "%s", status, extra, strlen(text), text) > 0);
+    assert_true(asprintf(out,
+                         "HTTP/1.1 %d x\r\n%sContent-Length: %zu\r\n\r\n"
+                         "%s",
+                         status, extra, strlen(text), text)
+                > 0);
     return *out;
 }
 
-void refuse(fixture_t *f, int status, const char *extra,
-                   const char *text)
+void refuse(fixture_t *f, int status, const char *extra, const char *text)
 {
     say(f, STANDIN_ANSWER, http(f, status, extra, text));
 }
@@ -372,7 +382,7 @@ const log_line_t *last_log(fixture_t *f, const char *id)
 }
 
 void assert_says(fixture_t *f, const char *id, imx_log_level_e level,
-                        const char *part)
+                 const char *part)
 {
     const log_line_t *line = last_log(f, id);
 
@@ -389,7 +399,8 @@ int64_t clock_ns(void *context)
     fixture_t *f = context;
 
     atomic_fetch_add(&f->clock_calls, 1);
-    return atomic_load(&f->now) + (atomic_load(&f->clock_runs) ? real_ns() : 0);
+    return atomic_load(&f->now)
+           + (atomic_load(&f->clock_runs) ? real_ns() : 0);
 }
 
 void later(fixture_t *f, int64_t ms)
@@ -463,16 +474,24 @@ static void make_batch(fixture_t *f, size_t size)
 
 static void set_options(fixture_t *f)
 {
-    f->o = (imx_monitor_options_t) {
-        .arena = &f->arena, .child = &f->child[0],
-        .influx = {
-            .api = IMX_INFLUX_V1, .url = f->url, .database = "httpd",
-            .connect_timeout_ms = 2000, .total_timeout_ms = 20000
-        },
-        .create_database = 1, .interval_ms = 1000, .shutdown_ms = 2000,
-        .max_bytes = 4 << 20, .max_lines = 10000,
-        .log = log_text, .log_context = f,
-        .now = clock_ns, .now_context = f, .waits_for_disk = 1
+    f->o = (imx_monitor_options_t){
+        .arena = &f->arena,
+        .child = &f->child[0],
+        .influx = { .api = IMX_INFLUX_V1,
+                    .url = f->url,
+                    .database = "httpd",
+                    .connect_timeout_ms = 2000,
+                    .total_timeout_ms = 20000 },
+        .create_database = 1,
+        .interval_ms = 1000,
+        .shutdown_ms = 2000,
+        .max_bytes = 4 << 20,
+        .max_lines = 10000,
+        .log = log_text,
+        .log_context = f,
+        .now = clock_ns,
+        .now_context = f,
+        .waits_for_disk = 1
     };
 }
 
@@ -500,17 +519,17 @@ int setup_size(void **state, size_t size)
 
 int setup(void **state)
 {
-    return setup_size(state, 4 << 20);  /* 128 segments of 256 lines */
+    return setup_size(state, 4 << 20); /* 128 segments of 256 lines */
 }
 
 int setup_large(void **state)
 {
-    return setup_size(state, 8 << 20);  /* 128 segments of 512 lines */
+    return setup_size(state, 8 << 20); /* 128 segments of 512 lines */
 }
 
 int setup_small(void **state)
 {
-    return setup_size(state, 1 << 20);  /* 64 segments of 128 lines */
+    return setup_size(state, 1 << 20); /* 64 segments of 128 lines */
 }
 
 /* NULL, or what is wrong with the figures. */
@@ -528,9 +547,10 @@ static const char *check(fixture_t *f)
     if (t.no_room != atomic_load(&f->shared->refused)) {
         return "no_room is not what was refused";
     }
-    if (t.recorded != t.fate[IMX_BATCH_SENT] + t.fate[IMX_BATCH_REJECTED]
-                      + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_TORN]
-                      + t.fate[IMX_BATCH_SPOOLED] + t.no_room + t.pending) {
+    if (t.recorded
+        != t.fate[IMX_BATCH_SENT] + t.fate[IMX_BATCH_REJECTED]
+               + t.fate[IMX_BATCH_DROPPED] + t.fate[IMX_BATCH_TORN]
+               + t.fate[IMX_BATCH_SPOOLED] + t.no_room + t.pending) {
         return "the account does not balance";
     }
     return f->store.wrong ? "the server got what nobody had appended" : NULL;
@@ -679,13 +699,16 @@ int run_delivery_tests(const char *name, const struct CMUnitTest *tests,
     int failed;
 
     make_line(line, LINES, 0);
-    if (line[LINE_BYTES - 1] != '\n' || curl_global_init(CURL_GLOBAL_DEFAULT)) {
+    if (line[LINE_BYTES - 1] != '\n'
+        || curl_global_init(CURL_GLOBAL_DEFAULT)) {
         return 1;
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    failed = _cmocka_run_group_tests(
-        name, tests, getenv("IMX_THREADS_ONLY") != NULL ? all - forking : all,
-        NULL, NULL);
+    failed = _cmocka_run_group_tests(name, tests,
+                                     getenv("IMX_THREADS_ONLY") != NULL
+                                         ? all - forking
+                                         : all,
+                                     NULL, NULL);
     curl_global_cleanup();
     return failed;
 }

@@ -28,12 +28,12 @@
 
 #define MS INT64_C(1000000)
 #define LINE_BYTES 120
-#define LINES 40000                     /* that a test may append */
-#define BODIES 4096                     /* that the server remembers */
+#define LINES 40000 /* that a test may append */
+#define BODIES 4096 /* that the server remembers */
 #define LOGS 512
-#define SLACK_MS 1400                   /* that a busy machine may add */
-#define LIMIT_MS 15000                  /* for anything to happen */
-#define TEST_LIMIT 30                   /* seconds that a process may live */
+#define SLACK_MS 1400  /* that a busy machine may add */
+#define LIMIT_MS 15000 /* for anything to happen */
+#define TEST_LIMIT 30  /* seconds that a process may live */
 #define CHILDREN 4
 
 #define OK_204 "HTTP/1.1 204 No Content\r\n\r\n"
@@ -48,7 +48,7 @@ typedef struct {
 } body_t;
 
 typedef struct {
-    int times;                          /* 0: for ever */
+    int times; /* 0: for ever */
     standin_how_e how;
     const char *text;
 } answer_t;
@@ -58,23 +58,23 @@ typedef struct {
     /* what it does: the first of these that applies */
     answer_t answers[8];
     size_t answer_count, answer_at;
-    const char *token;                  /* that it wants, or NULL */
-    int no_database;                    /* until it is created */
+    const char *token; /* that it wants, or NULL */
+    int no_database;   /* until it is created */
     int may_create;
-    size_t limit;                       /* bytes of a body, 0: none */
-    int picky;                          /* refuses bodies with a poison line */
-    int partial;                        /* stores the others: 1 as InfluxDB 1
+    size_t limit;       /* bytes of a body, 0: none */
+    int picky;          /* refuses bodies with a poison line */
+    int partial;        /* stores the others: 1 as InfluxDB 1
                                            and 2, 3 as InfluxDB 3 tells it */
-    char told[16384];                   /* its answer then */
-    int holds_creation;                 /* of a database */
-    int holds;                          /* its answers, until this is 0 */
+    char told[16384];   /* its answer then */
+    int holds_creation; /* of a database */
+    int holds;          /* its answers, until this is 0 */
     /* what it saw */
-    int held;                           /* bodies that wait for an answer now */
+    int held; /* bodies that wait for an answer now */
     int writes, creates, held_most;
     body_t bodies[BODIES];
-    unsigned char stored[LINES];        /* how often, by the line's number */
-    uint64_t lines, again, wrong;       /* stored ones */
-    uint32_t last;                      /* number that was stored last */
+    unsigned char stored[LINES];  /* how often, by the line's number */
+    uint64_t lines, again, wrong; /* stored ones */
+    uint32_t last;                /* number that was stored last */
     int unordered;
 } store_t;
 
@@ -87,9 +87,9 @@ typedef struct {
 
 /* In memory that all processes of a test share. */
 typedef struct {
-    _Atomic uint32_t next;              /* number of the next line */
-    _Atomic uint32_t refused;           /* lines that append said no to */
-    _Atomic uint32_t slot[CHILDREN];    /* of a process, + 1, once it runs */
+    _Atomic uint32_t next;           /* number of the next line */
+    _Atomic uint32_t refused;        /* lines that append said no to */
+    _Atomic uint32_t slot[CHILDREN]; /* of a process, + 1, once it runs */
 } shared_t;
 
 typedef struct {
@@ -102,10 +102,10 @@ typedef struct {
     imx_batch_child_t child[CHILDREN];
     imx_monitor_options_t o;
     imx_monitor_t *m;
-    _Atomic int64_t now;                /* ns; plus real time when it runs */
+    _Atomic int64_t now; /* ns; plus real time when it runs */
     _Atomic int clock_runs, clock_calls;
-    uint32_t poison;                    /* number of the one bad line ... */
-    uint32_t poison_count;              /* ... and how many there are */
+    uint32_t poison;       /* number of the one bad line ... */
+    uint32_t poison_count; /* ... and how many there are */
     pthread_mutex_t log_lock;
     log_line_t log[LOGS];
     int log_count;
@@ -137,9 +137,9 @@ void append(fixture_t *f, int count);
 
 int writes(fixture_t *f);
 int creates(fixture_t *f);
-int held(fixture_t *f);                /* bodies without an answer */
+int held(fixture_t *f); /* bodies without an answer */
 int held_most(fixture_t *f);
-uint64_t stored(fixture_t *f);         /* different lines */
+uint64_t stored(fixture_t *f); /* different lines */
 uint64_t stored_again(fixture_t *f);
 
 int stored_times(fixture_t *f, uint32_t number);
@@ -153,10 +153,9 @@ void then(fixture_t *f, int times, standin_how_e how, const char *text);
 void say(fixture_t *f, standin_how_e how, const char *text);
 
 const char *http(fixture_t *f, int status, const char *extra,
-                        const char *text);
+                 const char *text);
 
-void refuse(fixture_t *f, int status, const char *extra,
-                   const char *text);
+void refuse(fixture_t *f, int status, const char *extra, const char *text);
 
 void hang(fixture_t *f);
 
@@ -175,7 +174,7 @@ int logged(fixture_t *f, const char *id);
 const log_line_t *last_log(fixture_t *f, const char *id);
 
 void assert_says(fixture_t *f, const char *id, imx_log_level_e level,
-                        const char *part);
+                 const char *part);
 
 /* ---- the clock ---- */
 

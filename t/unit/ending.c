@@ -1,6 +1,7 @@
 /*
- * t/unit/ending.c: the end of a child, of the last one, and of the server; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/ending.c: the end of a child, of the last one, and of the
+ * server; step by step with a clock of our own, against the stand-in server
+ * (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
@@ -85,15 +86,15 @@ static void test_finish_not_last(void **state)
     int i;
 
     second_child(f);
-    for (i = 1; i <= 5; i++) {          /* the machine may be busy */
+    for (i = 1; i <= 5; i++) { /* the machine may be busy */
         begin_hanging(f, 120);
         ms = finish_ms(f);
         least = ms < least ? ms : least;
         assert_int_equal(sealed(f), i * 120);
         end_monitor(f);
     }
-    assert_in_range(least, 110, 300);   /* for an answer */
-    append(f, 1);                       /* late ones still work */
+    assert_in_range(least, 110, 300); /* for an answer */
+    append(f, 1);                     /* late ones still work */
     heal(f);
     f->o.child = &f->child[1];
     begin(f);
@@ -127,7 +128,7 @@ static void test_finish_last(void **state)
     begin(f);
     tick(f);
     UNTIL(logged(f, "IMX0020") == 1);
-    append(f, 1000);                    /* not sealed, and no tick is due */
+    append(f, 1000); /* not sealed, and no tick is due */
     heal(f);
     assert_true(finish_ms(f) < 1500);
     assert_int_equal(pending(f), 0);
@@ -242,7 +243,7 @@ static void test_finish_relieved(void **state)
     finish_relieved(f);
     assert_true(real_ms() - begun < 4000);
     assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
-    assert_int_equal(sealed(f), 10);    /* all of it is the other one's */
+    assert_int_equal(sealed(f), 10); /* all of it is the other one's */
     end_monitor(f);
     heal(f);
     f->o.child = &f->child[1];
@@ -298,7 +299,7 @@ static void test_no_time(void **state)
     f->o.shutdown_ms = 2000;
     begin(f);
     UNTIL((later(f, 100), imx_board_told(&f->arena.board).spool_lines == 0
-                          && stored(f) == 20));
+                              && stored(f) == 20));
     end_monitor(f);
     assert_int_equal(rmdir(dir), 0);
 }
@@ -332,7 +333,7 @@ static void test_answer_is_due(void **state)
     assert_int_equal(imx_board_told(&f->arena.board).repeated, 0);
     end_monitor(f);
 
-    begin_hanging(f, 100);              /* the answer does not come */
+    begin_hanging(f, 100); /* the answer does not come */
     finish_ms(f);
     assert_int_equal(imx_board_told(&f->arena.board).repeated, 100);
 }

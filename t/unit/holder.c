@@ -1,6 +1,7 @@
 /*
- * t/unit/holder.c: the holder's duties: tick, order, room, spool; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/holder.c: the holder's duties: tick, order, room, spool, two
+ * bodies; step by step with a clock of our own, against the stand-in server
+ * (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
@@ -28,9 +29,9 @@ static void test_tick(void **state)
     for (i = 0; i < 5; i++) {
         uint64_t before = current(f, other);
 
-        UNTIL(pending(f) == 1);         /* the one that showed the seal */
+        UNTIL(pending(f) == 1); /* the one that showed the seal */
         append_to(f, &f->child[other], 1);
-        assert_true(current(f, other) != before);   /* sealed as well */
+        assert_true(current(f, other) != before); /* sealed as well */
         assert_int_equal(ms_to_seal(f, 0, 1000), 200);
     }
     /* A tick that was missed moves the next one to its phase. */
@@ -66,7 +67,7 @@ static void test_order(void **state)
     fixture_t *f = *state;
 
     f->o.max_lines = 100;
-    append(f, 1024);                    /* whole segments */
+    append(f, 1024); /* whole segments */
     append_to(f, &f->child[second_child(f)], 1024);
     append(f, 512);
     begin(f);
@@ -105,7 +106,7 @@ static void test_limits(void **state)
     }
     end_monitor(f);
 
-    f->o.max_bytes = LINE_BYTES - 1;    /* a line goes alone then */
+    f->o.max_bytes = LINE_BYTES - 1; /* a line goes alone then */
     append(f, 3);
     begin(f);
     deliver(f);
@@ -122,7 +123,7 @@ static void test_early(void **state)
     f->o.interval_ms = 3600000;
     f->o.max_lines = 1024;
     begin(f);
-    append(f, 1024);                    /* the last segment is not sealed */
+    append(f, 1024); /* the last segment is not sealed */
     imx_monitor_step(f->m);
     assert_int_equal(sealed(f), 768);
     append(f, 1);
@@ -140,7 +141,7 @@ static void test_early(void **state)
 
     f->o.max_bytes = 1 << 30;
     begin(f);
-    append(f, 256 * 62);                /* the 63rd is begun already */
+    append(f, 256 * 62); /* the 63rd is begun already */
     imx_monitor_step(f->m);
     assert_int_equal(sealed(f), 256 * 62);
     append(f, 512);
@@ -160,10 +161,10 @@ static void test_no_starving(void **state)
     append(f, 300);
     tick(f);
     UNTIL(writes(f) == 1);
-    append_to(f, &f->child[quiet], 1);  /* number 300 */
+    append_to(f, &f->child[quiet], 1); /* number 300 */
     append(f, 1);
     for (i = 1; i <= 145; i++) {
-        append(f, 256);                 /* there is always a full segment */
+        append(f, 256); /* there is always a full segment */
         later(f, 20);
         imx_monitor_step(f->m);
         imx_monitor_wait(f->m, 5);
@@ -172,7 +173,7 @@ static void test_no_starving(void **state)
         }
     }
     assert_in_range(stored_at, 1, 120);
-    assert_true(writes(f) <= 10);       /* some a tick, not one a segment */
+    assert_true(writes(f) <= 10); /* some a tick, not one a segment */
     deliver(f);
     assert_int_equal(stored_again(f), 0);
 }
@@ -284,12 +285,12 @@ static void test_give_up_hanging(void **state)
     hang(f);
     f->o.interval_ms = 3600000;
     begin(f);
-    append(f, 60 * 128);                /* before a tick could take any */
+    append(f, 60 * 128); /* before a tick could take any */
     overflow(f, 12000);
-    UNTIL(writes(f) == 1);              /* read, and not to be stored later */
+    UNTIL(writes(f) == 1); /* read, and not to be stored later */
     dropped = fate(f, IMX_BATCH_DROPPED);
     assert_true(dropped > 0);
-    UNTIL(writes(f) == 1);              /* else it finds the healed server */
+    UNTIL(writes(f) == 1); /* else it finds the healed server */
     end_monitor(f);
     heal(f);
     f->o.interval_ms = 1000;
@@ -329,8 +330,8 @@ static void deliver_all(fixture_t *f, imx_monitor_t *m)
 }
 
 /* A process with a monitor works until it is killed, or has done it all. */
-static void work_until_killed(fixture_t *f, void (*work)(fixture_t *f,
-                                                         imx_monitor_t *m),
+static void work_until_killed(fixture_t *f,
+                              void (*work)(fixture_t *f, imx_monitor_t *m),
                               const char *point, int visits)
 {
     imx_monitor_t *m;
@@ -370,7 +371,7 @@ static void test_kill_while_spooling(void **state)
     assert_int_equal(mkdir(dir, 0700), 0);
     f->o.spool_dir = dir;
     f->o.interval_ms = 50;
-    f->o.max_lines = 300;               /* three files a round */
+    f->o.max_lines = 300; /* three files a round */
     for (i = 0; i < 27; i++, lines += 1300) {
         imx_board_t d;
 
@@ -465,8 +466,8 @@ static void test_small_spool(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
-/* The spool of before is removed when it is empty: nobody complains.  A file
- * that somebody brings to the one in use is delivered, though nothing else is. */
+/* A former spool is removed when it is empty: nobody complains.  A file that
+ * somebody brings to the one in use is delivered, though nothing else is. */
 static void test_spools_by_hand(void **state)
 {
     fixture_t *f = *state;
@@ -525,8 +526,8 @@ static void test_no_rest_alone(void **state)
     fixture_t *f = *state;
     int i;
 
-    f->o.max_lines = 1000;              /* segments have 256 */
-    f->o.interval_ms = 10000;           /* no answer takes as long */
+    f->o.max_lines = 1000;    /* segments have 256 */
+    f->o.interval_ms = 10000; /* no answer takes as long */
     begin(f);
     append(f, 1100);
     for (i = 0; i < 5; i++) {
@@ -552,7 +553,7 @@ static void test_two_bodies(void **state)
     f->o.max_lines = 1000;
     begin(f);
     append(f, 900);
-    for (i = 0; i < 4; i++) {           /* learns that they do */
+    for (i = 0; i < 4; i++) { /* learns that they do */
         answer_slowly(f, 900, 900);
     }
     UNTIL(!is_sending(f));

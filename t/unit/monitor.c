@@ -1,6 +1,6 @@
 /*
- * t/unit/monitor.c: the lease, threads, and processes that are killed; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/monitor.c: the lease, threads, and processes that are
+ * killed; against the stand-in server (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
@@ -18,7 +18,7 @@
 
 typedef struct {
     pid_t pid;
-    int pipe;                           /* its end ends the process */
+    int pipe; /* its end ends the process */
 } process_t;
 
 static void stay_until_told(int fd)
@@ -114,7 +114,7 @@ static void test_kill_the_holder(void **state)
         AWAIT(imx_lease_holder(&f->arena.lease) == slot_of(f, 0));
     }
     AWAIT(writes(f) == 1);
-    slay(&p[0]);                        /* while it sends */
+    slay(&p[0]); /* while it sends */
     begun = real_ms();
     AWAIT(writes(f) == 2);
     print_message("# the lease was taken over after %d ms\n",
@@ -137,7 +137,7 @@ static void test_kill_after_store(void **state)
     fixture_t *f = *state;
     process_t p;
 
-    say(f, STANDIN_HANG, OK_204);       /* stores, says nothing */
+    say(f, STANDIN_HANG, OK_204); /* stores, says nothing */
     f->o.interval_ms = 100;
     p = spawn(f, 1, 700, 1);
     AWAIT(stored(f) == 700);
@@ -185,16 +185,16 @@ static void test_torn(void **state)
 {
     fixture_t *f = *state;
 
-    tear(f, 1, 10);                     /* found at the start */
+    tear(f, 1, 10); /* found at the start */
     begin(f);
     append(f, 5);
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_SENT), 15);
     assert_int_equal(fate(f, IMX_BATCH_TORN), 1);
-    tear(f, 2, 300);                    /* told by the parent */
+    tear(f, 2, 300); /* told by the parent */
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_TORN), 2);
-    tear(f, 3, 0);                      /* found by a look every 2 s */
+    tear(f, 3, 0); /* found by a look every 2 s */
     later(f, 2000);
     imx_monitor_step(f->m);
     deliver(f);
@@ -235,13 +235,64 @@ static void test_wait_for_lease(void **state)
     }
     ms = imx_monitor_step(f->m);
     give_lease(f);
-    later(f, ms - 2);                   /* not before its time */
+    later(f, ms - 2); /* not before its time */
     assert_in_range(imx_monitor_step(f->m), 1, 2);
     assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
     later(f, 1);
     imx_monitor_step(f->m);
     assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
     deliver(f);
+}
+
+static int patrols, looks;
+
+static int count_patrol(void *context, int64_t now)
+{
+    fixture_t *f = context;
+
+    assert_int_equal(now, clock_ns(f));
+    patrols++;
+    return 1000;
+}
+
+static void count_look(void *context, int64_t now)
+{
+    (void)context;
+    (void)now;
+    looks++;
+}
+
+/* Each child's monitor goes on patrol, the holder's too; only the holder
+ * looks. */
+static void test_patrol_and_look(void **state)
+{
+    fixture_t *f = *state;
+    int i, most = 0;
+
+    patrols = looks = 0;
+    f->o.patrol = count_patrol;
+    f->o.look = count_look;
+    f->o.patrol_context = f;
+    f->m = make_monitor(f);
+    assert_true(take_lease(f));
+    for (i = 0; i < 50; i++) {
+        int ms = imx_monitor_step(f->m);
+
+        most = ms > most ? ms : most;
+        later(f, 100);
+    }
+    assert_int_equal(patrols, 5);
+    assert_int_equal(looks, 0);
+    assert_in_range(most, 500, 1001);
+    give_lease(f);
+    UNTIL((later(f, 100), looks > 0));
+    patrols = looks = 0;
+    for (i = 0; i < 50; i++) {
+        imx_monitor_step(f->m);
+        later(f, 100);
+    }
+    assert_int_equal(patrols, 5);
+    assert_int_equal(looks, 50);
 }
 
 static void test_superseded(void **state)
@@ -252,10 +303,10 @@ static void test_superseded(void **state)
     append(f, 10);
     begin(f);
     imx_children_new_epoch(&f->arena.children);
-    deliver(f);                         /* nobody else could */
+    deliver(f); /* nobody else could */
     assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
 
-    refuse(f, 503, "", "busy");         /* with lines in its hands */
+    refuse(f, 503, "", "busy"); /* with lines in its hands */
     append(f, 10);
     tick(f);
     until_refused(f, 2, 10);
@@ -269,9 +320,9 @@ static void test_superseded(void **state)
     imx_monitor_step(f->m);
     assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
     assert_int_equal(pending(f), 15);
-    assert_int_equal(logged(f, "IMX0029"), 1);  /* not even for a moment */
+    assert_int_equal(logged(f, "IMX0029"), 1); /* not even for a moment */
 
-    slay(&p);                           /* the last newer child */
+    slay(&p); /* the last newer child */
     later(f, takeover_ms(f));
     imx_monitor_step(f->m);
     assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
@@ -299,7 +350,8 @@ static void test_handover(void **state)
     f->m = make_monitor(f);
     imx_monitor_step(f->m);
     assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
-    for (i = 0; i < 1000 && imx_lease_holder(&f->arena.lease) == f->child[0].self.slot;
+    for (i = 0; i < 1000
+                && imx_lease_holder(&f->arena.lease) == f->child[0].self.slot;
          i++) {
         if (imx_monitor_step(old) > 0) {
             imx_monitor_wait(old, 5);
@@ -372,7 +424,8 @@ static void test_writers(void **state)
 
     f->o.interval_ms = 100;
     for (i = 0; i < 4; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &w), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &w),
+                         0);
     }
     for (i = 0; i < 10; i++) {
         start(f);
@@ -388,7 +441,7 @@ static void test_writers(void **state)
     assert_int_equal(imx_monitor_stop(f->m), 1);
     assert_int_equal(pending(f), 0);
     assert_int_equal(stored(f), f->shared->next - f->shared->refused
-                                - fate(f, IMX_BATCH_DROPPED));
+                                    - fate(f, IMX_BATCH_DROPPED));
     assert_int_equal(stored_again(f), 0);
 }
 
@@ -403,7 +456,7 @@ static void test_stop_hanging(void **state)
     hang(f);
     start(f);
     AWAIT(writes(f) == 1);
-    begun = real_ms();                  /* not the last one */
+    begun = real_ms(); /* not the last one */
     assert_int_equal(imx_monitor_stop(f->m), 1);
     assert_true(real_ms() - begun < SLACK_MS);
     end_monitor(f);
@@ -432,7 +485,7 @@ static void test_stop_waiting(void **state)
         f->m = make_monitor(f);
         atomic_store(&f->clock_calls, 0);
         assert_int_equal(imx_monitor_start(f->m), 0);
-        AWAIT(atomic_load(&f->clock_calls) >= 3);   /* goes to wait now */
+        AWAIT(atomic_load(&f->clock_calls) >= 3); /* goes to wait now */
         assert_int_equal(imx_monitor_stop(f->m), 1);
         end_monitor(f);
     }
@@ -449,7 +502,7 @@ static void test_stop_superseded(void **state)
 
     run_clock(f);
     f->o.interval_ms = 100;
-    for (i = 1; i <= 3; i++) {          /* the machine may be busy */
+    for (i = 1; i <= 3; i++) { /* the machine may be busy */
         append(f, 10);
         f->m = make_monitor(f);
         assert_int_equal(imx_monitor_start(f->m), 0);
@@ -472,8 +525,7 @@ static void test_stop_superseded(void **state)
 /* A thread that does not end: stop() gives up, and says so. */
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 
-static void log_at_gate(void *context, imx_log_level_e level,
-                        const char *text)
+static void log_at_gate(void *context, imx_log_level_e level, const char *text)
 {
     log_text(context, level, text);
     pthread_mutex_lock(&gate);
@@ -586,6 +638,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_wait_for_lease),
+        TEST(test_patrol_and_look),
         TEST(test_handover),
         TEST(test_start_stop),
         TEST(test_writers),

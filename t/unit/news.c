@@ -70,9 +70,9 @@ static void test_log_hours(void **state)
                 append(f, 1);
             }
         }
-        end_monitor(f);                 /* recycled */
+        end_monitor(f); /* recycled */
         f->o.child = &f->child[holders % 2];
-        if (holders % 3 == 0) {         /* in other words */
+        if (holders % 3 == 0) { /* in other words */
             refuse(f, 503, "", "still full");
         }
         begin(f);
@@ -82,7 +82,7 @@ static void test_log_hours(void **state)
     assert_in_range(logged(f, "IMX0020"), 6, 7);
     assert_int_equal(logged(f, "IMX0021"), 0);
     heal(f);
-    end_monitor(f);                     /* and it is another one again */
+    end_monitor(f); /* and it is another one again */
     begin(f);
     later(f, 31000);
     deliver(f);
@@ -139,7 +139,7 @@ static void test_log_flapping(void **state)
     }
     assert_in_range(logged(f, "IMX0020"), 4, 6);
     assert_int_equal(logged(f, "IMX0021"), logged(f, "IMX0020"));
-    i = logged(f, "IMX0020");           /* one that lasts is told of, later */
+    i = logged(f, "IMX0020"); /* one that lasts is told of, later */
     say(f, STANDIN_ANSWER, busy);
     append(f, 5);
     tick(f);
@@ -180,7 +180,7 @@ static void test_log_lost(void **state)
 
     refuse(f, 503, "Retry-After: 3600\r\n", "full");
     begin(f);
-    append(f, 64 * 128 + 100);          /* nobody makes room meanwhile */
+    append(f, 64 * 128 + 100); /* nobody makes room meanwhile */
     assert_int_equal(atomic_load(&f->shared->refused), 100);
     UNTIL(writes(f) == 1 && sealed(f) > 0);
     for (i = 0; i < 3000; i++) {
@@ -201,7 +201,8 @@ static void test_log_lost(void **state)
     heal(f);
     UNTIL(logged(f, "IMX0021") == 1);
     assert_true(strtoull(strstr(last_log(f, "IMX0021")->text, "pending, ") + 9,
-                         NULL, 10) > 10000);
+                         NULL, 10)
+                > 10000);
 }
 
 /* Nobody holds the lease, or none long enough to look: told of all the same. */
@@ -268,8 +269,12 @@ static void test_silent_holder(void **state)
 static void test_spool_hangs(void **state)
 {
     fixture_t *f = *state;
-    imx_news_t n = { .arena = &f->arena, .where = "x", .log = f->o.log,
-                     .log_context = f, .now = f->o.now, .now_context = f };
+    imx_news_t n = { .arena = &f->arena,
+                     .where = "x",
+                     .log = f->o.log,
+                     .log_context = f,
+                     .now = f->o.now,
+                     .now_context = f };
     int64_t since = f->now;
     int i;
 

@@ -125,12 +125,12 @@ static void test_nonsense(void **state)
                         limits.max_bytes);
         imx_pace_back_off(&p, NOW + HOUR, NOW + HOUR, -1, 12345);
         assert_in_range(p.not_before - NOW - HOUR, 1000 * MS, 30000 * MS);
-        assert_true(imx_pace_taken(&p, &limits, NOW + 3 * HOUR,
-                                   NOW + 3 * HOUR));
+        assert_true(
+            imx_pace_taken(&p, &limits, NOW + 3 * HOUR, NOW + 3 * HOUR));
     }
     memset(&p, 0, sizeof p);
     p.target = 1;
-    p.not_before = NOW + HOUR + 1;      /* longer than anybody may ask for */
+    p.not_before = NOW + HOUR + 1; /* longer than anybody may ask for */
     p.failed_at = NOW + 1;
     imx_pace_take_over(&p, &limits, 1, NOW);
     assert_true(imx_pace_is_due(&p, NOW));
@@ -220,21 +220,17 @@ static void test_at_once(void **state)
     assert_false(imx_pace_taken(&p, &limits, NOW + 30, NOW + 2));
     assert_int_equal(p.backoff_ms, 2000);
     assert_false(imx_pace_is_due(&p, NOW + 40));
-    imx_pace_back_off(&p, NOW + 40, NOW + 3, 60000, 7);     /* it was asked */
+    imx_pace_back_off(&p, NOW + 40, NOW + 3, 60000, 7); /* it was asked */
     assert_int_equal(p.not_before, NOW + 40 + 60000 * MS);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fresh),
-        cmocka_unit_test(test_back_off),
-        cmocka_unit_test(test_asked),
-        cmocka_unit_test(test_take_over),
-        cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_too_slow),
-        cmocka_unit_test(test_two),
+        cmocka_unit_test(test_fresh),    cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_asked),    cmocka_unit_test(test_take_over),
+        cmocka_unit_test(test_nonsense), cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_too_slow), cmocka_unit_test(test_two),
         cmocka_unit_test(test_at_once),
     };
 

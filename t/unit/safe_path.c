@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static char top[] = "/tmp/imx-safe-path-XXXXXX";
@@ -30,6 +31,21 @@ static const char *at(const char *name)
 
     snprintf(path, sizeof paths[0], "%s/%s", top, name);
     return path;
+}
+
+/* In the place of libc's: somebody who is quick puts another directory there. */
+static const char *swapped; /* NULL: nobody does */
+
+int mkdirat(int dir, const char *name, mode_t mode)
+{
+    int rv = (int)syscall(SYS_mkdirat, dir, name, mode), saved = errno;
+
+    if (rv == 0 && swapped != NULL) {
+        rv = renameat(dir, name, dir, "away");
+        rv = rv ? rv : renameat(dir, swapped, dir, name);
+    }
+    errno = rv == 0 ? saved : errno;
+    return rv;
 }
 
 static int remove_it(const char *path, const struct stat *st, int flag,
@@ -205,6 +221,40 @@ static void what_is_there_is_not_given_away(void **state)
     assert_int_equal(st.st_uid, geteuid());
 }
 
+/* The user owns the directory above, and so can rename what root makes there. */
+static void what_is_put_there_instead_is_not_given_away(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("# not root: nothing can be given to another user\n");
+        skip();
+    }
+    assert_int_equal(mkdir(at("a/roots"), 0755), 0);
+    assert_int_equal(chown(at("a"), 12345, 12345), 0);
+    swapped = "roots";
+    try_make(at("a/new"), 12345);
+    swapped = NULL;
+    assert_int_equal(stat(at("a/new"), &st), 0);
+    assert_int_equal(st.st_uid, 0);
+    assert_int_equal(geteuid(), 0);
+}
+
+static void in_a_directory_of_the_user_it_is_made(void **state)
+{
+    struct stat st;
+    uid_t user = geteuid() == 0 ? 12345 : geteuid();
+
+    (void)state;
+    assert_int_equal(chown(at("a"), user, (gid_t)-1), 0);
+    assert_int_equal(try_make(at("a/new"), user), 0);
+    assert_int_equal(stat(at("a/new"), &st), 0);
+    assert_int_equal(st.st_uid, user);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(try_make(at("a/new"), user), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
@@ -219,6 +269,8 @@ int main(void)
         TEST(one_that_is_not_there_is_made),
         TEST(nothing_is_made_through_a_link),
         TEST(what_is_there_is_not_given_away),
+        TEST(what_is_put_there_instead_is_not_given_away),
+        TEST(in_a_directory_of_the_user_it_is_made),
     };
 
     umask(022);

@@ -1,6 +1,7 @@
 /*
- * t/unit/sender.c: one load on its way: each answer, and what becomes of each line; step by step with a
- * clock of our own, against the stand-in server (delivery.h).
+ * t/unit/sender.c: one load on its way: each answer, and what becomes
+ * of each line; step by step with a clock of our own, against the stand-in
+ * server (delivery.h).
  */
 #define _GNU_SOURCE
 #include "delivery.h"
@@ -28,17 +29,18 @@ static void test_sent(void **state)
     assert_int_equal(fate(f, IMX_BATCH_SENT), 20);
     assert_int_equal(stored(f), 20);
     assert_int_equal(writes(f), 2);
-    assert_int_equal(f->log_count, 1);  /* who delivers */
+    assert_int_equal(f->log_count, 1); /* who delivers */
 }
 
 static void test_partial(void **state)
 {
     fixture_t *f = *state;
 
-    refuse(f, 400, "", "{\"error\":\"partial write: unable to parse 'x': y "
+    refuse(f, 400, "",
+           "{\"error\":\"partial write: unable to parse 'x': y "
            "dropped=6\"}");
     begin(f);
-    append(f, 600);                     /* more than two segments */
+    append(f, 600); /* more than two segments */
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 7);
     assert_int_equal(fate(f, IMX_BATCH_SENT), 593);
@@ -63,7 +65,7 @@ static void test_partial_uncounted(void **state)
     begin(f);
     append(f, 4);
     deliver(f);
-    assert_int_equal(writes(f), 5);     /* 4: no, 2: yes, 2: no, 1: no, 1 */
+    assert_int_equal(writes(f), 5); /* 4: no, 2: yes, 2: no, 1: no, 1 */
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 1);
     assert_int_equal(fate(f, IMX_BATCH_SENT), 3);
     assert_says(f, "IMX0022", IMX_LOG_ERROR, "n=0000000002i");
@@ -106,7 +108,7 @@ static void test_search(void **state)
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 7);
     assert_says(f, "IMX0022", IMX_LOG_ERROR, "refused 2 points");
-    for (int i = 0; i < 50; i++) {      /* within the minute: counted only */
+    for (int i = 0; i < 50; i++) { /* within the minute: counted only */
         int before = writes(f);
 
         poison_some(f, 3, 2, 100);
@@ -135,11 +137,23 @@ static void test_search_disturbed(void **state)
         tick(f);
         UNTIL(writes(f) >= 1 && f->store.lines % 1000 != 0);
         switch (i) {
-        case 0: say(f, STANDIN_CLOSE, ""); break;
-        case 1: refuse(f, 503, "", "busy"); break;
-        case 2: refuse(f, 405, "", "not here"); break;
-        case 3: refuse(f, 413, "", "long"); break;
-        case 4: end_monitor(f); begin(f); tick(f); break;
+        case 0:
+            say(f, STANDIN_CLOSE, "");
+            break;
+        case 1:
+            refuse(f, 503, "", "busy");
+            break;
+        case 2:
+            refuse(f, 405, "", "not here");
+            break;
+        case 3:
+            refuse(f, 413, "", "long");
+            break;
+        case 4:
+            end_monitor(f);
+            begin(f);
+            tick(f);
+            break;
         }
         later(f, 1);
         UNTIL(pending(f) == 0 || i == 4);
@@ -189,13 +203,13 @@ static void test_v3_partial(void **state)
     poison_some(f, 7777, 1, 10000);
     snprintf(name, sizeof name, "n=%010" PRIu32 "i", f->poison);
     deliver(f);
-    assert_int_equal(writes(f), 1);     /* no search */
+    assert_int_equal(writes(f), 1); /* no search */
     assert_says(f, "IMX0022", IMX_LOG_ERROR, name);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 1);
     poison_some(f, 500, 250, 1000);
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 251);
-    poison_some(f, 0, 100, 100);        /* all of them, and no more than that */
+    poison_some(f, 0, 100, 100); /* all of them, and no more than that */
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 351);
     assert_int_equal(stored(f), 11100 - 351);
@@ -208,9 +222,9 @@ static void test_rejected(void **state)
 
     char all[600 * 24] = "", *to = all;
 
-    for (int i = 0; i < 600; i++) {     /* each line is named */
-        to = stpcpy(to, i ? "\nunable to parse 'x': y"
-                          : "unable to parse 'x': y");
+    for (int i = 0; i < 600; i++) { /* each line is named */
+        to = stpcpy(to,
+                    i ? "\nunable to parse 'x': y" : "unable to parse 'x': y");
     }
     refuse(f, 400, "", all);
     begin(f);
@@ -265,7 +279,7 @@ static void test_malformed(void **state)
     n = bisect(f, 40, 100, 300);
     print_message("# 100 of 300 lines are bad: %d requests\n", n);
     assert_in_range(n, 100, 300);
-    assert_int_equal(bisect(f, 0, 0, 300), 1);  /* all is well again */
+    assert_int_equal(bisect(f, 0, 0, 300), 1); /* all is well again */
 }
 
 /* Refused, and nobody says that it was for a line: all the same the others
@@ -299,10 +313,10 @@ static void test_slow_way(void **state)
     int i, n;
 
     f->o.influx.total_timeout_ms = 1000;
-    standin_slow(f->server, 600);       /* bytes a ms, at most */
+    standin_slow(f->server, 600); /* bytes a ms, at most */
     run_clock(f);
     begin(f);
-    append(f, 6000);                    /* 720 KB */
+    append(f, 6000); /* 720 KB */
     tick(f);
     UNTIL((later(f, 50), pending(f) == 0));
     assert_int_equal(stored(f), 6000);
@@ -310,7 +324,7 @@ static void test_slow_way(void **state)
     assert_int_equal(logged(f, "IMX0021"), logged(f, "IMX0020"));
     assert_int_equal(logged(f, "IMX0024"), 0);
     standin_slow(f->server, 0);
-    for (i = n = 0; i < 30 && n != 1; i++) {    /* the machine may be busy */
+    for (i = n = 0; i < 30 && n != 1; i++) { /* the machine may be busy */
         n = writes(f);
         append(f, 1000);
         deliver(f);
@@ -333,7 +347,7 @@ static void test_too_large(void **state)
 
     SET(f, limit, 50000);
     begin(f);
-    append(f, 2000);                    /* 240,000 bytes */
+    append(f, 2000); /* 240,000 bytes */
     deliver(f);
     assert_int_equal(stored(f), 2000);
     assert_int_equal(stored_again(f), 0);
@@ -341,7 +355,7 @@ static void test_too_large(void **state)
     assert_says(f, "IMX0024", IMX_LOG_NOTICE, "a body of 240000 bytes");
     assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 30000");
     n = writes(f);
-    append(f, 2000);                    /* it remembers */
+    append(f, 2000); /* it remembers */
     deliver(f);
     assert_int_equal(logged(f, "IMX0024"), 1);
     for (i = n; i < writes(f); i++) {
@@ -349,7 +363,7 @@ static void test_too_large(void **state)
     }
     assert_in_range(i - n, 8, 10);
 
-    SET(f, limit, LINE_BYTES - 1);    /* not even one */
+    SET(f, limit, LINE_BYTES - 1); /* not even one */
     append(f, 20);
     deliver(f);
     assert_int_equal(fate(f, IMX_BATCH_REJECTED), 20);
@@ -372,7 +386,7 @@ static void test_too_large_for_a_while(void **state)
     deliver(f);
     assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 240");
     SET(f, limit, 0);
-    for (i = 0; i < 30; i++) {          /* minutes */
+    for (i = 0; i < 30; i++) { /* minutes */
         later(f, 60000);
         append(f, 1000);
         deliver(f);
@@ -385,7 +399,7 @@ static void test_too_large_for_a_while(void **state)
     assert_int_equal(stored(f), 31064);
 
     SET(f, limit, 20 * LINE_BYTES);
-    for (i = 0; i < 600; i++) {         /* ten hours */
+    for (i = 0; i < 600; i++) { /* ten hours */
         later(f, 60000);
         append(f, 10);
         n = writes(f);
@@ -425,7 +439,7 @@ static void test_unauthorized(void **state)
     until_refused(f, 4, 10);
     assert_int_equal(logged(f, "IMX0020"), 1);
     assert_says(f, "IMX0020", IMX_LOG_WARNING, f->url);
-    unlink(f->path);                    /* the old one stays */
+    unlink(f->path); /* the old one stays */
     ms_to_retry(f, 10, 31000);
     until_refused(f, 5, 10);
     assert_int_equal(logged(f, "IMX0026"), 1);
@@ -433,7 +447,7 @@ static void test_unauthorized(void **state)
     assert_says(f, "IMX0026", IMX_LOG_ERROR, "No such file");
     write_token(f, "new");
     ms_to_retry(f, 10, 31000);
-    UNTIL(pending(f) == 0);             /* at once after the sixth refusal */
+    UNTIL(pending(f) == 0); /* at once after the sixth refusal */
     assert_int_equal(writes(f), 7);
     assert_int_equal(stored(f), 10);
     assert_int_equal(logged(f, "IMX0020"), 1);
@@ -449,7 +463,7 @@ static void test_no_token_file(void **state)
     begin(f);
     append(f, 10);
     tick(f);
-    UNTIL(logged(f, "IMX0020") == 1);   /* a thread of its own reads it */
+    UNTIL(logged(f, "IMX0020") == 1); /* a thread of its own reads it */
     assert_says(f, "IMX0020", IMX_LOG_WARNING, f->path);
     write_token(f, "new");
     later(f, 2000);
@@ -465,27 +479,30 @@ static void test_create(void **state)
     SET(f, no_database, 1);
     begin(f);
     append(f, 300);
-    deliver(f);                         /* at once: the clock stands still */
+    deliver(f); /* at once: the clock stands still */
     assert_int_equal(creates(f), 1);
     assert_int_equal(writes(f), 2);
     assert_true(body(f, 0).hash == body(f, 1).hash);
     assert_int_equal(logged(f, "IMX0025"), 1);
     assert_int_equal(logged(f, "IMX0020"), 0);
-    SET(f, no_database, 1);           /* somebody dropped it */
+    SET(f, no_database, 1); /* somebody dropped it */
     append(f, 300);
     deliver(f);
     assert_int_equal(creates(f), 2);
     assert_int_equal(stored(f), 600);
     assert_int_equal(stored_again(f), 0);
     then(f, 1, STANDIN_ANSWER, missing);
-    then(f, 1, STANDIN_ANSWER, http(f, 400, "", "partial write: unable to "
-         "parse 'x': y dropped=0"));
+    then(f, 1, STANDIN_ANSWER,
+         http(f, 400, "",
+              "partial write: unable to "
+              "parse 'x': y dropped=0"));
     then(f, 1, STANDIN_ANSWER, missing);
     append(f, 3);
     deliver(f);
     append(f, 300);
     deliver(f);                         /* a partial write tells as well that */
     assert_int_equal(creates(f), 4);    /* it had been there */
+    assert_int_equal(logged(f, "IMX0025"), 1); /* it is told once a minute */
 }
 
 /* What is missing is not what a CREATE DATABASE makes. */
@@ -605,7 +622,7 @@ static void test_backoff(void **state)
     UNTIL(pending(f) == 0);
     assert_int_equal(logged(f, "IMX0020"), 1);
     assert_int_equal(logged(f, "IMX0021"), 1);
-    refuse(f, 502, "", "busy");         /* starts small again */
+    refuse(f, 502, "", "busy"); /* starts small again */
     append(f, 10);
     tick(f);
     until_refused(f, n + 2, 10);
@@ -633,7 +650,7 @@ static void test_unknown(void **state)
     assert_int_equal(stored(f), 600);
 }
 
-/* A failure in the middle of a segment repeats nothing that was acknowledged. */
+/* A failure in the middle of a segment repeats nothing that InfluxDB has. */
 static void test_fail_in_the_middle(void **state)
 {
     fixture_t *f = *state;
@@ -696,8 +713,7 @@ static void test_learned_for_all(void **state)
         begin(f);
         later(f, 1000);
         UNTIL(writes(f) == i + 1 && sealed(f) == 10);
-        assert_int_equal(board(f).pace.backoff_ms,
-                         i < 4 ? 2000 << i : 30000);
+        assert_int_equal(board(f).pace.backoff_ms, i < 4 ? 2000 << i : 30000);
         end_monitor(f);
         later(f, 30000);
     }
@@ -755,7 +771,7 @@ static void test_no_line_twice(void **state)
             later(f, 500);
             imx_monitor_wait(f->m, imx_monitor_step(f->m) > 0 ? 1 : 0);
         }
-        if (waits && i % 3 == 0) {      /* and whoever delivers */
+        if (waits && i % 3 == 0) { /* and whoever delivers */
             UNTIL(board(f).under_way == 0);
             holders++;
             end_monitor(f);
@@ -849,7 +865,7 @@ static void test_why_not(void **state)
     f->o.influx.api = IMX_INFLUX_V2;
     f->o.influx.org = "o";
     f->o.influx.bucket = "b";
-    f->o.influx.token_file = f->path;   /* there is none */
+    f->o.influx.token_file = f->path; /* there is none */
     begin(f);
     append(f, 10);
     tick(f);

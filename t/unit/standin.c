@@ -380,7 +380,7 @@ standin_t *standin_beside(const standin_t *first)
 
     s->port = first->port;
     s->listener = fcntl(first->listener, F_DUPFD_CLOEXEC, 0);
-    fcntl(s->listener, F_SETFL, O_NONBLOCK);    /* whoever comes first */
+    fcntl(s->listener, F_SETFL, O_NONBLOCK); /* whoever comes first */
     pthread_mutex_init(&s->lock, NULL);
     s->judge = first->judge;
     s->context = first->context;

@@ -170,6 +170,9 @@ CONF
     $conf .= "InfluxMetrics On\nInfluxMetricsShutdownTimeout 2900ms\n"
         . 'InfluxMetricsServer ' . (ref $db ? $db->url : $db) . "\n"
         if defined $db && $self->{module};
+    # Points are counted: those of intervals only where they are asked for.
+    $conf .= 'InfluxMetricsReport ' . ($self->{report} // 'none') . "\n"
+        if $self->{module};
     $conf .= $self->_text($self->{conf}) . "\n";
     $conf .= <<"FIGURES" if $self->{figures} && $self->{module};
 Listen 127.0.0.1:@{[ $self->port('figures') ]}

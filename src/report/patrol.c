@@ -1,0 +1,52 @@
+/*
+ * patrol.c owns what a child's monitor thread looks after beside delivery.
+ * Entered by that thread, and by the main thread before it.
+ * Nothing here survives the process.
+ */
+#include "report/patrol.h"
+
+#include "base/clock.h"
+#include "config/reporting.h"
+#include "report/process_info.h"
+#include "report/server_events.h"
+#include "report/workers.h"
+
+#include <unistd.h>
+
+static struct {
+    const imx_arena_t *arena;
+    imx_children_self_t self;
+} child;
+
+void imx_patrol_child_init(const imx_arena_t *a,
+                           const imx_children_self_t *self, pid_t parent)
+{
+    child.arena = a;
+    child.self = *self;
+    imx_process_info_child_init(parent != getpid() ? parent : 0);
+    imx_workers_child_init();
+    imx_server_events_child_init();
+}
+
+static int patrol(void *context, int64_t now)
+{
+    (void)context;
+    imx_process_info_measure(child.arena, &child.self, now);
+    return (
+        int)(imx_reporting()->interval[IMX_MEASURED_PROCESSES] / IMX_CLOCK_MS);
+}
+
+static void look(void *context, int64_t now)
+{
+    (void)context;
+    imx_server_events_look(child.arena, &child.self);
+    imx_workers_look(now);
+}
+
+void imx_patrol_use(imx_monitor_options_t *o)
+{
+    o->patrol = imx_reporting()->interval[IMX_MEASURED_PROCESSES] > 0
+                    ? patrol
+                    : NULL;
+    o->look = look;
+}

@@ -1,0 +1,297 @@
+/*
+ * workers.c owns the reading of httpd's scoreboard and of the listeners' queues.
+ * Entered by the holder's monitor thread, and by a child's main thread before it
+ * serves.
+ * Nothing survives the holder: the next one begins a mean of its own.
+ *
+ * The scoreboard is shared with threads that write it at any time: each value
+ * is read once, and is taken for what it is.
+ */
+#include "report/workers.h"
+
+#include "httpd.h"
+#include "ap_listen.h"
+#include "ap_mpm.h"
+#include "apr_portable.h"
+#include "scoreboard.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#define LISTENERS_MAX 64
+#define LOOK_MOST INT64_C(2000000000) /* ns: one look stands for no longer */
+
+static int sockets[LISTENERS_MAX]; /* of the listeners, as this child got them */
+static int socket_count;
+static int64_t most; /* workers that there may be */
+static int generation;
+
+/* What the mean is made of; of the holder alone. */
+static struct {
+    int64_t last, busy; /* the last look, and what it saw */
+    double busy_time, time;
+} seen;
+
+/* ---- what does not change in a child's life ---- */
+
+static int ask(int what, int otherwise)
+{
+    int answer;
+
+    return ap_mpm_query(what, &answer) == APR_SUCCESS && answer > 0
+               ? answer
+               : otherwise;
+}
+
+/* httpd's own list changes when the child ends. */
+static void find_sockets(void)
+{
+    const ap_listen_rec *l;
+
+    socket_count = 0;
+    for (l = ap_listeners; l != NULL && socket_count < LISTENERS_MAX;
+         l = l->next) {
+        if (l->sd != NULL
+            && apr_os_sock_get(&sockets[socket_count], l->sd) == APR_SUCCESS) {
+            socket_count++;
+        }
+    }
+}
+
+void imx_workers_child_init(void)
+{
+    most = (int64_t)ask(AP_MPMQ_MAX_DAEMONS, 1) * ask(AP_MPMQ_MAX_THREADS, 1);
+    generation = ask(AP_MPMQ_GENERATION, 0);
+    find_sockets();
+}
+
+int64_t imx_workers_max(void)
+{
+    return most;
+}
+
+/* ---- the scoreboard ---- */
+
+/* One byte of the 400 that are kept of a worker: the others are not brought into
+ * the cache. */
+static unsigned state_of(int process, int thread)
+{
+    const volatile worker_score *w =
+        &ap_scoreboard_image->servers[process][thread];
+    unsigned state = w->status;
+
+    return state < IMX_WORKERS_STATES ? state : SERVER_DEAD;
+}
+
+/* As mod_status counts; the workers of a process that ends are not there for new
+ * requests. */
+static int is_busy(unsigned state)
+{
+    switch (state) {
+    case SERVER_DEAD:
+    case SERVER_STARTING:
+    case SERVER_READY:
+    case SERVER_GRACEFUL:
+    case SERVER_IDLE_KILL:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+static void count_process(imx_workers_count_t *c, int i, int threads)
+{
+    const volatile process_score *p = &ap_scoreboard_image->parent[i];
+    int quiescing = p->quiescing, t;
+
+    for (t = 0; t < threads; t++) {
+        unsigned state = state_of(i, t);
+
+        c->state[state]++;
+        c->busy += !quiescing && is_busy(state);
+    }
+    c->children++;
+    c->connections += p->connections;
+    c->keepalive += p->keep_alive;
+    c->writing += p->write_completion;
+    c->closing += p->lingering_close;
+    c->wait_io += p->wait_io;
+}
+
+imx_workers_count_t imx_workers_count(void)
+{
+    const global_score *g = ap_scoreboard_image->global;
+    imx_workers_count_t c = { { 0 }, 0, 0, 0, 0, 0, 0, 0 };
+    int i, daemons = g->server_limit, threads = g->thread_limit;
+
+    for (i = 0; i < daemons; i++) {
+        const volatile process_score *p = &ap_scoreboard_image->parent[i];
+
+        if (p->pid != 0) {
+            count_process(&c, i, threads);
+        }
+        else {
+            c.state[SERVER_DEAD] += threads;
+        }
+    }
+    return c;
+}
+
+static int64_t requests_of(int process, int threads)
+{
+    int64_t requests = 0;
+    int t;
+
+    for (t = 0; t < threads; t++) {
+        const volatile worker_score *w =
+            &ap_scoreboard_image->servers[process][t];
+
+        requests += (int64_t)w->my_access_count;
+    }
+    return requests;
+}
+
+int imx_workers_of(pid_t pid, int64_t *busy, int64_t *requests)
+{
+    const global_score *g = ap_scoreboard_image->global;
+    int i, t, daemons = g->server_limit, threads = g->thread_limit;
+
+    for (i = 0; i < daemons; i++) {
+        const volatile process_score *p = &ap_scoreboard_image->parent[i];
+
+        if (p->pid == pid) {
+            *busy = 0;
+            for (t = 0; t < threads; t++) {
+                *busy += is_busy(state_of(i, t));
+            }
+            *requests = ap_extended_status ? requests_of(i, threads) : -1;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ---- how much is used ---- */
+
+/* What was seen at the last look held until now.  After a pause (the process was
+ * stopped) nobody knows what held. */
+void imx_workers_look(int64_t now)
+{
+    int64_t past = now - seen.last;
+
+    if (seen.last != 0 && past > 0 && past < LOOK_MOST) {
+        seen.busy_time += (double)seen.busy * (double)past;
+        seen.time += (double)past;
+    }
+    seen.busy = imx_workers_count().busy;
+    seen.last = now;
+}
+
+double imx_workers_utilization(int begin_anew)
+{
+    double u = seen.time > 0 && most > 0
+                   ? seen.busy_time / seen.time / (double)most
+                   : -1;
+
+    if (begin_anew) {
+        seen.busy_time = seen.time = 0;
+    }
+    return u;
+}
+
+/* ---- who waits ---- */
+
+/* For a socket that listens, Linux gives the connections that wait to be
+ * accepted, and the most there may be, in these two fields.  A number whose
+ * socket was closed may be another one's by now: that does not listen. */
+static int queue_of(int socket, int64_t *waiting, int64_t *limit)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0
+        || info.tcpi_state != TCP_LISTEN) {
+        return 0;
+    }
+    *waiting += info.tcpi_unacked;
+    *limit += info.tcpi_sacked;
+    return 1;
+}
+
+int imx_workers_queue(int64_t *waiting, int64_t *limit)
+{
+    int i, told = 0;
+
+    *waiting = *limit = 0;
+    for (i = 0; i < socket_count; i++) {
+        told |= queue_of(sockets[i], waiting, limit);
+    }
+    return told ? 0 : -1;
+}
+
+/* ---- the measurement ---- */
+
+static void put_states(imx_output_t *out, const imx_workers_count_t *c)
+{
+    imx_output_int(out, "dead", c->state[SERVER_DEAD]);
+    imx_output_int(out, "starting", c->state[SERVER_STARTING]);
+    imx_output_int(out, "ready", c->state[SERVER_READY]);
+    imx_output_int(out, "reading", c->state[SERVER_BUSY_READ]);
+    imx_output_int(out, "writing", c->state[SERVER_BUSY_WRITE]);
+    imx_output_int(out, "keepalive", c->state[SERVER_BUSY_KEEPALIVE]);
+    imx_output_int(out, "logging", c->state[SERVER_BUSY_LOG]);
+    imx_output_int(out, "dns", c->state[SERVER_BUSY_DNS]);
+    imx_output_int(out, "closing", c->state[SERVER_CLOSING]);
+    imx_output_int(out, "graceful", c->state[SERVER_GRACEFUL]);
+    imx_output_int(out, "idle_kill", c->state[SERVER_IDLE_KILL]);
+}
+
+/* Only event knows of connections that hold no worker. */
+static void put_connections(imx_output_t *out, const imx_workers_count_t *c)
+{
+    if (ask(AP_MPMQ_IS_ASYNC, 0)) {
+        imx_output_int(out, "connections", c->connections);
+        imx_output_int(out, "async_keepalive", c->keepalive);
+        imx_output_int(out, "async_writing", c->writing);
+        imx_output_int(out, "async_closing", c->closing);
+        imx_output_int(out, "async_wait_io", c->wait_io);
+    }
+}
+
+static void put_queue(imx_output_t *out)
+{
+    int64_t waiting, limit;
+
+    if (imx_workers_queue(&waiting, &limit) == 0) {
+        imx_output_int(out, "listen_queue", waiting);
+        imx_output_int(out, "listen_limit", limit);
+    }
+}
+
+static int write_workers(imx_output_t *out,
+                         const imx_interval_closed_t *closed)
+{
+    imx_workers_count_t c = imx_workers_count();
+    double utilization = imx_workers_utilization(0);
+
+    imx_output_begin(out, "worker-states");
+    put_states(out, &c);
+    imx_output_int(out, "busy", c.busy);
+    imx_output_int(out, "workers_max", most);
+    if (utilization >= 0) {
+        imx_output_float(out, "capacity_utilization", utilization);
+    }
+    put_connections(out, &c);
+    put_queue(out);
+    imx_output_int(out, "children", c.children);
+    imx_output_int(out, "generation", generation);
+    if (!imx_output_end(out, closed->time)) {
+        return 0;
+    }
+    imx_workers_utilization(1);
+    return 1;
+}
+
+const imx_measurement_t imx_workers = { IMX_MEASURED_WORKERS, NULL,
+                                        write_workers };

@@ -1,0 +1,154 @@
+/*
+ * processes.c owns the rows with the figures of processes, and measures them.
+ * Entered by each child's monitor, and by the holder.
+ * What a process published survives it; a figure that it had not finished is
+ * not seen.
+ */
+#include "shared/processes.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/proc.h"
+#include "shared/fault.h"
+
+#define WORDS (sizeof(imx_process_t) / sizeof(uint64_t))
+_Static_assert(sizeof(imx_process_t) % sizeof(uint64_t) == 0,
+               "a row is copied by words");
+
+struct imx_processes_row {
+    _Alignas(64) _Atomic uint64_t turn; /* its last bit: the copy to read */
+    _Atomic uint64_t copy[2][WORDS];
+};
+
+/* ---- the rows ---- */
+
+size_t imx_processes_size(uint32_t children)
+{
+    return ((size_t)children + 1) * sizeof(struct imx_processes_row);
+}
+
+void imx_processes_format(imx_processes_t *p, void *base, uint32_t children)
+{
+    p->rows = base;
+    p->children = children;
+}
+
+void imx_processes_tell(const imx_processes_t *p, uint32_t slot,
+                        const imx_process_t *process)
+{
+    uint64_t words[WORDS], turn;
+    struct imx_processes_row *row;
+    size_t i;
+
+    if (slot > p->children) {
+        return;
+    }
+    row = &p->rows[slot];
+    turn = atomic_load(&row->turn) + 1;
+    memcpy(words, process, sizeof words);
+    for (i = 0; i < WORDS; i++) {
+        atomic_store(&row->copy[turn & 1][i], words[i]);
+        FAULT("process");
+    }
+    atomic_store(&row->turn, turn);
+}
+
+/* A row turns each few seconds, so a reader that never comes to an end has been
+ * played a trick; it takes what it has. */
+imx_process_t imx_processes_told(const imx_processes_t *p, uint32_t slot)
+{
+    imx_process_t process = { 0 };
+    uint64_t words[WORDS], turn;
+    struct imx_processes_row *row;
+    int tries = 0;
+    size_t i;
+
+    if (slot > p->children) {
+        return process;
+    }
+    row = &p->rows[slot];
+    do {
+        turn = atomic_load(&row->turn);
+        for (i = 0; i < WORDS; i++) {
+            words[i] = atomic_load(&row->copy[turn & 1][i]);
+        }
+    } while (atomic_load(&row->turn) != turn && ++tries < 100);
+    memcpy(&process, words, sizeof process);
+    return process;
+}
+
+/* ---- measuring ---- */
+
+#define SECOND INT64_C(1000000000)
+
+static int64_t ns_of(struct timeval t)
+{
+    return (int64_t)t.tv_sec * SECOND + (int64_t)t.tv_usec * 1000;
+}
+
+static imx_process_t begin(imx_children_who_t who, const imx_process_t *before,
+                           int64_t now)
+{
+    imx_process_t p = { .who = who,
+                        .rss = -1,
+                        .max_rss = -1,
+                        .threads = -1,
+                        .fds = -1,
+                        .started = now };
+
+    p.use.at = now;
+    if (before->who == who) {
+        p.before = before->use;
+        p.started = before->started;
+    }
+    return p;
+}
+
+static void take_stat(imx_process_t *p, const imx_proc_stat_t *s, int64_t now)
+{
+    int64_t age = imx_proc_age(s->started);
+
+    p->rss = s->rss;
+    p->threads = s->threads;
+    if (age >= 0) {
+        p->started = now - age;
+    }
+}
+
+imx_process_t imx_processes_measure(imx_children_who_t who,
+                                    const imx_process_t *before, int64_t now)
+{
+    imx_process_t p = begin(who, before, now);
+    imx_proc_stat_t s;
+    struct rusage r;
+
+    if (getrusage(RUSAGE_SELF, &r) == 0) {
+        p.use.cpu_user = ns_of(r.ru_utime);
+        p.use.cpu_system = ns_of(r.ru_stime);
+        p.max_rss = (int64_t)r.ru_maxrss * 1024;
+    }
+    p.fds = imx_proc_fds();
+    if (imx_proc_stat(getpid(), &s) == 0) {
+        take_stat(&p, &s, now);
+    }
+    return p;
+}
+
+imx_process_t imx_processes_measure_other(
+    imx_children_who_t who, const imx_process_t *before, int64_t now)
+{
+    imx_process_t p = begin(who, before, now);
+    imx_proc_stat_t s;
+
+    if (imx_proc_stat(imx_children_pid(who), &s) != 0) {
+        p.who = 0;
+        return p;
+    }
+    p.use.cpu_user = s.cpu_user;
+    p.use.cpu_system = s.cpu_system;
+    take_stat(&p, &s, now);
+    return p;
+}

@@ -1,0 +1,120 @@
+/*
+ * stats.h: counters and histograms of all requests, for each series: a virtual
+ * host, or a virtual host and a route.  Requests that are sampled, left out by
+ * a condition or written nowhere are counted as well.
+ *
+ * The part of the arena:  cell[stripe 0][series 0] [series 1] ... [stripe 1] ...
+ *
+ * A request thread adds to the cell of its series in the stripe of its child.
+ * There are 16 stripes, so that the children of a busy server seldom write to
+ * one cache line, and no more, so that the holder can add them up ten times a
+ * second.  Nobody ever sets a counter back: a child that is killed leaves its
+ * counts, the next child in its stripe goes on, and what happened in an interval
+ * is the difference of two sums.  The 32-bit counters wrap around, and their
+ * differences are right all the same.  The one exception is the maximum, which
+ * the holder takes and sets to zero.
+ *
+ * A cell has room for two histograms.  A process's view says how many of them
+ * are counted, so that a graceful restart can change it; memory that nobody
+ * writes to is free.
+ *
+ * Each counter is exact.  Two counters that are read while requests end can
+ * differ by the requests that end just then.
+ *
+ * Every index is checked against the view, which is private to the process; a
+ * hostile writer can forge figures, and nothing else.
+ */
+#ifndef IMX_STATS_H
+#define IMX_STATS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define IMX_STATS_VERSION 1
+#define IMX_STATS_STRIPES 16
+#define IMX_STATS_CLASSES 6 /* 1xx .. 5xx at 0 .. 4, any other status at 5 */
+
+/*
+ * Buckets of a duration: base-2 exponential, eight an octave, as Prometheus'
+ * native histograms of schema 3 and OpenTelemetry's of scale 3 have them.  Bucket
+ * i holds durations of at most 2^(i/8 - 16) seconds that do not fit into bucket
+ * i - 1; the last one holds what is longer than 128 s.  0.25, 0.5, 1, 2 s ...
+ * are bounds, so shares below these are exact.  2ab/(a+b) stands for the bucket
+ * from a to b, and is wrong by at most 4.33 %.
+ */
+#define IMX_STATS_BUCKETS 186
+#define IMX_STATS_OCTAVE 8
+#define IMX_STATS_BUCKET_1S 128 /* its bound is one second */
+
+typedef struct imx_stats_cell imx_stats_cell_t;
+
+/* The part as a process sees it, in private memory. */
+typedef struct {
+    imx_stats_cell_t *cells; /* 64 bytes aligned */
+    uint32_t series;
+    uint32_t histograms; /* 1: request_time; 2: application_time as well */
+} imx_stats_t;
+
+/* What is counted of a request; ns, bytes. */
+typedef struct {
+    uint64_t request_ns, application_ns;
+    uint64_t bytes_sent;
+    uint32_t status;
+} imx_stats_request_t;
+
+/* What is counted besides, where somebody asked for it. */
+typedef struct {
+    uint64_t server_ns, input_ns, output_ns, bytes_received;
+    uint32_t objective_total, objective_good; /* 0 or 1 */
+} imx_stats_more_t;
+
+/* The sum of a series over all stripes. */
+typedef struct {
+    uint64_t request_ns, application_ns, bytes_sent;
+    uint64_t classes[IMX_STATS_CLASSES];
+    uint64_t server_ns, input_ns, output_ns, bytes_received;
+    uint32_t aborted, objective_total, objective_good;
+    uint32_t buckets[2][IMX_STATS_BUCKETS];
+} imx_stats_sum_t;
+
+/* Parent: bytes of memory for so many series. */
+size_t imx_stats_size(uint32_t series);
+
+/* Parent: the view of zeroed memory of that size at base, 64 bytes aligned;
+ * one histogram is counted. */
+void imx_stats_format(imx_stats_t *stats, void *base, uint32_t series);
+
+/* Any: the cell of a series in a stripe.  A number out of range is taken
+ * modulo the number of stripes, and as series 0. */
+imx_stats_cell_t *imx_stats_cell(const imx_stats_t *stats, uint32_t stripe,
+                                 uint32_t series);
+
+/* Any thread of a child: counts a request that has ended.  No lock, no system
+ * call.  Besides: its client went away; its application_time, for a second
+ * histogram; what somebody asked for. */
+void imx_stats_count(imx_stats_cell_t *cell,
+                     const imx_stats_request_t *request);
+void imx_stats_count_aborted(imx_stats_cell_t *cell);
+void imx_stats_count_application(imx_stats_cell_t *cell, uint64_t ns);
+void imx_stats_count_more(imx_stats_cell_t *cell,
+                          const imx_stats_more_t *more);
+
+/* Any: the sum of a series; series < stats->series. */
+void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
+                      imx_stats_sum_t *sum);
+
+/* Any: how many requests a sum has; how many all series have together, since
+ * the memory was made. */
+uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum);
+uint64_t imx_stats_requests(const imx_stats_t *stats);
+
+/* Holder: the longest request_time of a series since it last asked, ns. */
+uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series);
+
+/* Any: the bucket of a duration; the bound of a bucket in seconds (infinite for
+ * the last one). */
+uint32_t imx_stats_bucket(uint64_t ns);
+double imx_stats_bound(uint32_t bucket);
+
+#endif
