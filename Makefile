@@ -55,7 +55,7 @@ LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
 # What a request calls is optimized as one: calls between the files cost as much
 # as what they do.  (gcc's way; clang's needs its own linker.)
 HOT = lineproto src/shared/batch src/shared/stats src/record/counted \
-    src/record/line src/record/marks src/record/request src/record/source
+    src/record/line src/record/marks src/record/request src/record/getters
 LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
@@ -136,7 +136,7 @@ $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
 
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
-    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate
+    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 

@@ -5,6 +5,8 @@
  * Process per child, as in httpd; all of them end with this program.
  *
  *     flusher [--rate LINES] [--seconds S]     (66000 lines a second, 5 s)
+ *     flusher --v3 [--lines MOST] ...          (answers come once a second, as
+ *                                               InfluxDB 3's; MOST in a body)
  *     flusher --sink-only                      (prints its port, and serves)
  */
 #define _GNU_SOURCE
@@ -26,27 +28,30 @@
 #include "sink.h"
 
 #define CHILDREN 2
-#define THREADS 4               /* in each child */
-#define LINE 200                /* bytes, LF included */
-#define BUFFER (32u << 20)      /* InfluxMetricsBufferSize's default */
+#define THREADS 4          /* in each child */
+#define LINE 200           /* bytes, LF included */
+#define BUFFER (32u << 20) /* InfluxMetricsBufferSize's default */
 #define SECOND INT64_C(1000000000)
 #define MILLISECOND INT64_C(1000000)
 
 /* What a child's threads share. */
 typedef struct {
     imx_batch_child_t child;
-    int64_t rate;               /* lines a second of one thread */
+    int64_t rate; /* lines a second of one thread */
     int64_t seconds;
-    _Atomic int64_t append_ns;  /* CPU time of these threads */
+    _Atomic int64_t append_ns; /* CPU time of these threads */
 } work_t;
 
 /* What all processes share, beside the batch. */
 typedef struct {
-    _Atomic uint64_t arrived;           /* lines in the sink */
-    _Atomic int64_t monitor_ns;         /* CPU time of the monitors */
+    _Atomic uint64_t arrived;   /* lines in the sink */
+    _Atomic uint64_t bodies;    /* most that waited for an answer */
+    _Atomic int64_t monitor_ns; /* CPU time of the monitors */
 } shared_t;
 
 static shared_t *shared;
+static int is_v3;
+static uint64_t most_lines; /* of a body; 0: the module's default */
 
 static void die(const char *what)
 {
@@ -80,7 +85,7 @@ static void make_line(char *line, int64_t time)
         "server=www.example.org,status=200 request_time=0.000312,"
         "application_time=0.000251,bytes_sent=12i,padding=\"";
     size_t head_len = sizeof(head) - 1;
-    size_t tail = LINE - 22;    /* quote, space, 19 digits, LF */
+    size_t tail = LINE - 22; /* quote, space, 19 digits, LF */
     int i;
 
     memcpy(line, head, head_len);
@@ -107,8 +112,7 @@ static void *append_lines(void *data)
         struct timespec ts = { at / SECOND, at % SECOND };
 
         for (; done < w->rate * ms / 1000; done++) {
-            make_line(line,
-                      imx_batch_unique_time(b, now_ns(CLOCK_REALTIME)));
+            make_line(line, imx_batch_unique_time(b, now_ns(CLOCK_REALTIME)));
             imx_batch_append(&w->child, line, sizeof(line));
         }
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
@@ -133,15 +137,15 @@ static imx_monitor_t *start_monitor(const imx_arena_t *a, work_t *w,
 
     o.arena = a;
     o.child = &w->child;
-    o.influx.api = IMX_INFLUX_V1;
+    o.influx.api = is_v3 ? IMX_INFLUX_V3 : IMX_INFLUX_V1;
     o.influx.url = url;
     o.influx.database = "httpd";
     o.influx.connect_timeout_ms = 2000;
     o.influx.total_timeout_ms = 10000;
     o.interval_ms = 1000;
-    o.shutdown_ms = 2000;
-    o.max_bytes = 4u << 20;
-    o.max_lines = 10000;
+    o.shutdown_ms = is_v3 ? 5000 : 2000; /* answers take a second */
+    o.max_bytes = is_v3 ? 8u << 20 : 4u << 20;
+    o.max_lines = most_lines ? most_lines : is_v3 ? 50000 : 10000;
     o.log = log_to_stderr;
     m = imx_monitor_create(&o);
     if (m == NULL || imx_monitor_start(m) != 0)
@@ -199,7 +203,7 @@ static pid_t fork_sink(unsigned *port)
     if (pid < 0)
         die("sink");
     if (pid == 0)
-        sink_serve(listener, &shared->arrived);
+        sink_serve(listener, &shared->arrived, is_v3 ? &shared->bodies : NULL);
     close(listener);
     return pid;
 }
@@ -238,18 +242,24 @@ static int report(const imx_batch_t *b, int64_t ns, uint64_t highest)
     uint64_t dropped = t.fate[IMX_BATCH_DROPPED] + t.no_room;
     double seconds = (double)ns / 1e9;
 
-    printf("| recorded | sent | in the sink | dropped | lines/s | most in the "
-           "buffer | monitor, CPU ns a line |\n|---|---|---|---|---|---|---|\n"
-           "| %llu | %llu | %llu | %llu | %.0f | %.1f of %u MB | %.0f |\n",
-           (unsigned long long)t.recorded,
-           (unsigned long long)t.fate[IMX_BATCH_SENT],
-           (unsigned long long)arrived, (unsigned long long)dropped,
-           (double)t.recorded / seconds, (double)highest / (1 << 20),
-           BUFFER >> 20,
-           (double)atomic_load(&shared->monitor_ns) / (double)t.recorded);
-    printf("\n%d processes of %d threads append lines of %d bytes through "
-           "batch.c for %.0f s;\na monitor sends them to a sink on this "
-           "machine.\n", CHILDREN, THREADS, LINE, seconds);
+    printf(
+        "| recorded | sent | in the sink | dropped | lines/s | most in the "
+        "buffer | monitor, CPU ns a line |\n|---|---|---|---|---|---|---|\n"
+        "| %llu | %llu | %llu | %llu | %.0f | %.1f of %u MB | %.0f |\n",
+        (unsigned long long)t.recorded,
+        (unsigned long long)t.fate[IMX_BATCH_SENT],
+        (unsigned long long)arrived, (unsigned long long)dropped,
+        (double)t.recorded / seconds, (double)highest / (1 << 20),
+        BUFFER >> 20,
+        (double)atomic_load(&shared->monitor_ns) / (double)t.recorded);
+    printf(
+        "\n%d processes of %d threads append lines of %d bytes through "
+        "batch.c for %.0f s;\na monitor sends them to a sink on this "
+        "machine.\n",
+        CHILDREN, THREADS, LINE, seconds);
+    if (is_v3)
+        printf("It answers at whole seconds. Bodies under way at once: %llu.\n",
+               (unsigned long long)atomic_load(&shared->bodies));
     return t.recorded > 0 && t.fate[IMX_BATCH_SENT] == t.recorded
            && arrived == t.recorded;
 }
@@ -293,7 +303,7 @@ static int sink_only(void)
         die("sink");
     printf("%u\n", port);
     fflush(stdout);
-    sink_serve(listener, &shared->arrived);
+    sink_serve(listener, &shared->arrived, NULL);
     return 1;
 }
 
@@ -311,9 +321,15 @@ int main(int argc, char **argv)
             rate = atoll(argv[++i]);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
             seconds = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--lines") == 0 && i + 1 < argc)
+            most_lines = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--v3") == 0)
+            is_v3 = 1;
         else {
-            fprintf(stderr, "usage: %s [--rate LINES] [--seconds S] | "
-                    "--sink-only\n", argv[0]);
+            fprintf(stderr,
+                    "usage: %s [--rate LINES] [--seconds S] [--v3] "
+                    "[--lines MOST] | --sink-only\n",
+                    argv[0]);
             return 2;
         }
     }

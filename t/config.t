@@ -246,7 +246,10 @@ for my $line ('InfluxMetricsServer http://${UNDEFINED}:8086',
     'InfluxMetricsInterval ${UNDEFINED}', 'InfluxMetricsUser "${UNDEFINED}"',
     'InfluxMetricsTokenFile /etc/${UNDEFINED}/token',
     'InfluxMetricsSpool /var/lib/${UNDEFINED} 2G',
-    'InfluxMetricsAPI ${UNDEFINED}') {
+    'InfluxMetricsAPI ${UNDEFINED}', 'InfluxMetricsMeasurement ${UNDEFINED}',
+    'InfluxMetricsTag site ${UNDEFINED}', 'InfluxMetricsTags ${UNDEFINED}',
+    'InfluxMetricsField n int ${UNDEFINED}',
+    'InfluxMetricsRoute ${UNDEFINED} ^/') {
     my ($name) = split / /, $line;
     my ($ok, $text) = configtest($line);
     ok(!$ok, "$line stops httpd -t");
@@ -257,6 +260,8 @@ for my $line ('InfluxMetricsServer http://${UNDEFINED}:8086',
     my ($ok, $text) = configtest("Define THERE 127.0.0.1\n"
         . 'InfluxMetricsServer http://${THERE}:8086');
     ok($ok, 'one that is defined passes') or diag $text;
+    ($ok, $text) = configtest('InfluxMetricsRoute price ^/in\\${1,3}$');
+    ok($ok, 'and a regular expression with a dollar') or diag $text;
 }
 
 # Two directives that exclude each other, or an API that does not take a name.

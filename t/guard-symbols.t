@@ -1,5 +1,5 @@
 # What the lower levels call: no httpd and no APR, and lineproto nothing but
-# the memory functions.  Compiled here without httpd's include directories, so
+# the memory functions and the text of a double.  Compiled here without httpd's include directories, so
 # that nothing else stands between the source and the answer.
 use strict;
 use warnings;
@@ -16,7 +16,8 @@ my @names = sort keys %path;
 my $not_httpd = qr/^(?!ap_|apr_|unixd_)/;
 my $not_curl = qr/^(?!ap_|apr_|unixd_|curl_)/;
 my %allowed = (
-    lineproto => qr/^(?:mem(?:cpy|move|set|cmp)|_GLOBAL_OFFSET_TABLE_)$/,
+    lineproto => qr/^(?:mem(?:cpy|move|set|cmp)|imx_decimal_write|_GLOBAL_OFFSET_TABLE_)$/,
+    decimal => qr/^(?:mem(?:cpy|set)|_GLOBAL_OFFSET_TABLE_)$/,
     batch => $not_curl,
     answer => qr/^(?!ap_|apr_|curl_|deflate|unixd_|imx_(?!answer|reason))/,
     reason => qr/^(?!ap_|apr_|curl_|deflate|unixd_|imx_(?!reason))/,

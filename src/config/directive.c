@@ -37,14 +37,15 @@ static const char *refuse_in(cmd_parms *cmd, unsigned where,
                : NULL;
 }
 
-/* httpd leaves ${NAME} as it is, with a warning, when it knows no value. */
+/* httpd leaves ${NAME} as it is, with a warning, when it knows no value.  In a
+ * regular expression a backslash before the $ makes it text. */
 static const char *refuse_undefined(cmd_parms *cmd)
 {
     const char *args = cmd->directive != NULL ? cmd->directive->args : NULL;
     const char *from = args != NULL ? strstr(args, "${") : NULL;
     const char *to = from != NULL ? strchr(from, '}') : NULL;
 
-    if (to == NULL) {
+    if (to == NULL || (from > args && from[-1] == '\\')) {
         return NULL;
     }
     return apr_psprintf(cmd->pool,
@@ -53,27 +54,31 @@ static const char *refuse_undefined(cmd_parms *cmd)
                         cmd->cmd->name, (int)(to - from + 1), from);
 }
 
-const char *imx_directive_only_main(cmd_parms *cmd)
+static const char *refuse(cmd_parms *cmd, unsigned where, const char *sentence)
 {
-    const char *err = refuse_in(cmd, GLOBAL_ONLY,
-                                " holds for the whole server and must stand "
-                                "outside of <VirtualHost> and directory "
-                                "sections");
+    const char *err = refuse_in(cmd, where, sentence);
 
     return err != NULL ? err : refuse_undefined(cmd);
 }
 
+const char *imx_directive_only_main(cmd_parms *cmd)
+{
+    return refuse(cmd, GLOBAL_ONLY,
+                  " holds for the whole server and must stand outside of "
+                  "<VirtualHost> and directory sections");
+}
+
 const char *imx_directive_only_server(cmd_parms *cmd)
 {
-    return refuse_in(cmd, NOT_IN_DIR_CONTEXT,
-                     " holds for a server or virtual host and must stand "
-                     "outside of directory sections");
+    return refuse(cmd, NOT_IN_DIR_CONTEXT,
+                  " holds for a server or virtual host and must stand "
+                  "outside of directory sections");
 }
 
 /* AllowOverrideList would allow it there, when it is too late. */
 const char *imx_directive_not_htaccess(cmd_parms *cmd)
 {
-    return refuse_in(cmd, NOT_IN_HTACCESS, " cannot stand in .htaccess files");
+    return refuse(cmd, NOT_IN_HTACCESS, " cannot stand in .htaccess files");
 }
 
 const char *imx_directive_choice(cmd_parms *cmd, const char *value,

@@ -17,8 +17,8 @@ const char *imx_directive_wrong(cmd_parms *cmd, const char *value,
 int imx_directive_has_control(const char *s);
 
 /* A directive for the whole server, one for a server or virtual host, one that
- * may stand in directory sections too; none may stand in .htaccess files.  Of
- * the first kind none may have a ${NAME} in it that httpd has no value for. */
+ * may stand in directory sections too; none may stand in .htaccess files.  None
+ * may have a ${NAME} in it that httpd has no value for. */
 const char *imx_directive_only_main(cmd_parms *cmd);
 const char *imx_directive_only_server(cmd_parms *cmd);
 const char *imx_directive_not_htaccess(cmd_parms *cmd);

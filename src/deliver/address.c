@@ -171,10 +171,11 @@ static void ask(imx_address_t *a)
     q->port = strdup(a->port);
     if (q->name && q->port) {
         a->aside = imx_aside_start(look_up, free_question, q);
+        if (a->aside) {
+            return;
+        }
     }
-    if (!a->aside) {
-        free_question(q);
-    }
+    free_question(q);
 }
 
 /* Takes what was answered; returns 0 when there is no address in it. */

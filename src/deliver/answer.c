@@ -292,7 +292,7 @@ static const phrase_t *first_phrase(const heard_t *h)
     return found;
 }
 
-/* It is not InfluxDB that speaks. */
+/* Somebody else than InfluxDB has answered. */
 static int is_scheme_error(const heard_t *h)
 {
     return h->status == 400 && (!h->body.len || *h->body.p != '{')

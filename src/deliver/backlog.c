@@ -48,7 +48,7 @@ struct imx_backlog {
     int64_t busy_since;      /* 0: none */
     int64_t start_at;        /* the thread again, when that failed */
     int64_t began_at;        /* to be the holder */
-    int is_wanted;   /* somebody was sent away: no background job now */
+    int is_wanted;   /* a put or a read was sent away: the next job is its */
     int64_t look_at; /* when the next look is due, */
     int look_next;   /* and where */
 
@@ -83,8 +83,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* ---- jobs ---- */
 
-/* Beside the next server, the helper of one that ends cannot know whose change
- * it sees. */
+/* Beside the next server, the helper of one that ends cannot tell whose changes
+ * it sees, and books none. */
 static void book_totals(imx_backlog_t *b, const imx_spool_job_t *r)
 {
     if (r->totals.is_ours) {
@@ -140,7 +140,7 @@ static void begin_put_back(imx_backlog_t *b)
 
 /* ---- opening ---- */
 
-/* Its account has no more than what the files have: their names are true. */
+/* Its files' names are true if they promise as many lines as the account. */
 static void begin_open(imx_backlog_t *b, int dir)
 {
     imx_spool_job_t job = { .kind = IMX_SPOOL_JOB_OPEN,
@@ -151,7 +151,7 @@ static void begin_open(imx_backlog_t *b, int dir)
     begin_job(b, &job);
 }
 
-/* What was the last holder's may be in use for a moment. */
+/* The last holder may still be at work in the directory for a moment. */
 static void book_not_opened(imx_backlog_t *b, const imx_spool_job_t *r)
 {
     place_t *p = &b->places[r->dir];
@@ -555,7 +555,7 @@ static void free_stuck(imx_backlog_t *b)
     }
 }
 
-/* A thread of before that still hangs has the lock on the directory anyway. */
+/* An earlier thread that still hangs has the lock on the directory. */
 static void try_start(imx_backlog_t *b)
 {
     free_stuck(b);

@@ -35,10 +35,10 @@ int imx_backlog_claims_init(imx_backlog_claims_t *c, const imx_batch_t *batch,
 /* Claims the oldest sealed segments, a file's worth; returns how many. */
 size_t imx_backlog_claims_take(imx_backlog_claims_t *c);
 
-/* Their lines are in a file. */
+/* The lines of the claims are in a file. */
 void imx_backlog_claims_settle(imx_backlog_claims_t *c);
 
-/* They are not. */
+/* The lines of the claims are in no file. */
 void imx_backlog_claims_put_back(imx_backlog_claims_t *c);
 
 /* The next holder will put them back: a thread may read them still. */

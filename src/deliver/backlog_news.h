@@ -19,11 +19,11 @@ void imx_backlog_news_unusable(imx_news_t *n, const char *path,
 void imx_backlog_news_in_use(imx_news_t *n, imx_board_spool_t *account,
                              const char *path);
 
-/* It is ours now: if the log says that it was not. */
+/* The directory is ours now: says so if the log says that it was not. */
 void imx_backlog_news_free(imx_news_t *n, imx_board_spool_t *account,
                            const char *path);
 
-/* It was ours and does not work; err is why. */
+/* The directory was ours and does not work now; err is why. */
 void imx_backlog_news_trouble(imx_news_t *n, imx_board_spool_t *account,
                               const char *path, int err);
 

@@ -1,7 +1,7 @@
 /*
  * batch_source.c owns the way of lines from the batch to the sender and back.
  * Entered by the monitor's thread of the child that holds the lease.
- * A line that is accounted for stays so whoever dies.
+ * A line that is accounted for stays accounted for, whoever dies.
  */
 #include "deliver/batch_source.h"
 
@@ -14,26 +14,27 @@
 typedef struct {
     imx_batch_claim_t claim;
     uint64_t left; /* whole lines not yet accounted for */
-} part_t;
+} taken_t;
 
 struct imx_batch_source {
     imx_source_t source; /* first: a source is cast to what it belongs to */
     const imx_batch_t *batch;
-    size_t count, first; /* parts before the first one are settled */
-    part_t parts[CLAIMS_MAX];
+    size_t count, first; /* those before the first one are settled */
+    taken_t taken[CLAIMS_MAX];
     imx_batch_claim_t claims[CLAIMS_MAX]; /* scratch */
 };
 
-static size_t add_part(imx_batch_source_t *b, const imx_batch_claim_t *claim,
-                       imx_influx_line_t *lines)
+static size_t add_segment(imx_batch_source_t *b,
+                          const imx_batch_claim_t *claim,
+                          imx_influx_line_t *lines)
 {
-    part_t *part = &b->parts[b->count++];
+    taken_t *t = &b->taken[b->count++];
     size_t count = 0;
     const char *text;
     uint32_t i;
 
-    memset(part, 0, sizeof *part);
-    part->claim = *claim;
+    memset(t, 0, sizeof *t);
+    t->claim = *claim;
     for (i = claim->first; i < claim->lines; i++) {
         size_t len = imx_batch_line(b->batch, claim, i, &text);
 
@@ -42,21 +43,22 @@ static size_t add_part(imx_batch_source_t *b, const imx_batch_claim_t *claim,
             lines[count++].len = (uint32_t)len;
         }
     }
-    part->left = count;
+    t->left = count;
     return count;
 }
 
-/* The parts from the first one on that have torn lines only. */
+/* Settles the next segments as long as they have nothing but torn lines. */
 static void settle_torn(imx_batch_source_t *b)
 {
     static const uint64_t none[IMX_BATCH_FATES];
 
-    while (b->first < b->count && b->parts[b->first].left == 0) {
-        imx_batch_settle(b->batch, &b->parts[b->first++].claim, none);
+    while (b->first < b->count && b->taken[b->first].left == 0) {
+        imx_batch_settle(b->batch, &b->taken[b->first++].claim, none);
     }
 }
 
-/* At most a quarter of the buffer: what InfluxDB has cannot be given up. */
+/* At most a quarter of the buffer: lines that are under way cannot be given up
+ * when the buffer is full. */
 static size_t claims_max(const imx_batch_source_t *b)
 {
     size_t n = imx_batch_segments(b->batch) / 4 + 1;
@@ -77,7 +79,7 @@ static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
                                   max_bytes);
         b->count = b->first = 0;
         for (i = 0; i < claimed; i++) {
-            count += add_part(b, &b->claims[i], lines + count);
+            count += add_segment(b, &b->claims[i], lines + count);
         }
         settle_torn(b);
     } while (claimed > 0 && count == 0);
@@ -89,7 +91,7 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* The extent behind the next `lines` whole lines of the claim. */
+/* The cursor behind the next `lines` whole lines of the claim. */
 static uint32_t cursor_after(const imx_batch_source_t *b,
                              const imx_batch_claim_t *claim, uint64_t lines)
 {
@@ -102,23 +104,22 @@ static uint32_t cursor_after(const imx_batch_source_t *b,
     return i;
 }
 
-/* The next lines of the first part.  What is done of a part is written down at
- * once: whoever claims it again begins behind that. */
-static void part_done(imx_batch_source_t *b, uint64_t lines, uint64_t bad)
+/* The next lines of the first segment are done.  That is written down at once:
+ * whoever claims the segment again begins behind them. */
+static void segment_done(imx_batch_source_t *b, uint64_t lines, uint64_t bad)
 {
-    part_t *part = &b->parts[b->first];
+    taken_t *t = &b->taken[b->first];
     uint64_t fate[IMX_BATCH_FATES] = { 0 };
 
-    part->left -= lines;
-    if (part->left > 0) {
-        imx_batch_advance(b->batch, &part->claim,
-                          cursor_after(b, &part->claim, lines), (uint32_t)bad,
-                          0);
+    t->left -= lines;
+    if (t->left > 0) {
+        imx_batch_advance(b->batch, &t->claim,
+                          cursor_after(b, &t->claim, lines), (uint32_t)bad, 0);
         return;
     }
     fate[IMX_BATCH_SENT] = lines - bad;
     fate[IMX_BATCH_REJECTED] = bad;
-    imx_batch_settle(b->batch, &part->claim, fate);
+    imx_batch_settle(b->batch, &t->claim, fate);
     b->first++;
     settle_torn(b);
 }
@@ -130,10 +131,10 @@ static void done(imx_source_t *source, size_t count, uint64_t rejected)
     uint64_t left = count;
 
     while (left > 0 && b->first < b->count) {
-        uint64_t lines = least(left, b->parts[b->first].left);
+        uint64_t lines = least(left, b->taken[b->first].left);
         uint64_t bad = least(rejected, lines);
 
-        part_done(b, lines, bad);
+        segment_done(b, lines, bad);
         left -= lines;
         rejected -= bad;
     }
@@ -144,7 +145,7 @@ static void put_back(imx_source_t *source)
     imx_batch_source_t *b = (imx_batch_source_t *)source;
 
     for (; b->first < b->count; b->first++) {
-        imx_batch_put_back(b->batch, &b->parts[b->first].claim);
+        imx_batch_put_back(b->batch, &b->taken[b->first].claim);
     }
 }
 

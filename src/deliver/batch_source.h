@@ -2,8 +2,8 @@
  * batch_source.h owns the way of lines from the batch to the sender and back:
  * claims, and how far each of them is done.
  * Entered by the monitor's thread of the child that holds the lease.
- * A line that is accounted for stays so whoever dies; what was claimed and not
- * accounted for goes back to the batch when the next holder comes.
+ * A line that is accounted for stays accounted for, whoever dies; claimed lines
+ * that are not go back to the batch when the next holder comes.
  */
 #ifndef IMX_BATCH_SOURCE_H
 #define IMX_BATCH_SOURCE_H

@@ -40,7 +40,7 @@ void imx_body_rewind(imx_body_t *b);
 /* Its bytes; -1 when they are known only at its end. */
 curl_off_t imx_body_bytes(const imx_body_t *b);
 
-/* 1: every byte was read. */
+/* 1: libcurl has read every byte. */
 int imx_body_is_out(const imx_body_t *b);
 
 /* For CURLOPT_READFUNCTION, with a body for CURLOPT_READDATA. */

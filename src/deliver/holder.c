@@ -35,7 +35,7 @@ struct imx_holder {
     uint32_t epoch;         /* of the configuration */
     int is_holder, hangs;
     int64_t next_tick, next_watch, next_look;
-    uint64_t to_drain; /* a tick's lines that are not yet out */
+    uint64_t to_drain; /* lines of this tick that are still to be sent */
     uint64_t random;
 };
 
@@ -95,7 +95,8 @@ static int64_t first_tick(imx_holder_t *h)
                            * MS;
 }
 
-/* Only the holder needs it, and only then is known for what. */
+/* Only the holder needs a backlog, and only the holder knows whether the server
+ * ends. */
 static int make_backlog(imx_holder_t *h, int ends_server)
 {
     imx_backlog_options_t o = {

@@ -103,7 +103,8 @@ static int use_files(imx_influx_t *in, imx_secret_t *files)
     return 0;
 }
 
-/* Lends libcurl what was read last.  Not while it works with the former. */
+/* Lends libcurl the files that were read last.  Not while it works with the
+ * ones before. */
 static int lend_files(imx_influx_t *in)
 {
     if (in->lent != in->files) {
@@ -327,8 +328,9 @@ static void start(imx_influx_t *in)
     imx_reply_clear(&in->reply);
     in->error[0] = '\0';
     in->stage = MOVING;
-    if ((in->stale && renew_connection(in)) || lend_files(in)
-        || set_request(in) || curl_multi_add_handle(in->multi, in->easy)) {
+    if ((in->stale && renew_connection(in)) || imx_wire_renew(&in->easy)
+        || lend_files(in) || set_request(in)
+        || curl_multi_add_handle(in->multi, in->easy)) {
         fail(in, CURLE_OUT_OF_MEMORY, "");
     }
 }
@@ -358,7 +360,7 @@ static int have_files(imx_influx_t *in)
     return a == IMX_SECRET_READ;
 }
 
-/* What was known serves when nobody answers whether it is still true. */
+/* An old address serves until the name server has answered. */
 static int have_address(imx_influx_t *in)
 {
     imx_address_answer_e a = imx_address_poll(in->address);
@@ -622,7 +624,7 @@ static void judge_redirect(imx_influx_t *in, imx_influx_result_t *r)
     }
 }
 
-/* Also when the server has said nothing that tells the opposite. */
+/* Also when nothing that the server said rules it out. */
 static uint64_t doubtful(const imx_influx_t *in, const imx_influx_result_t *r)
 {
     int unclear = r->answer == IMX_INFLUX_UNKNOWN

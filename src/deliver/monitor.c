@@ -17,9 +17,10 @@
 #include <stdlib.h>
 
 #define MS IMX_CLOCK_MS
-/* For the thread to end: when it only takes the answers that are due, ... */
+/* How long a stop waits for the thread: while it takes the answers that are
+ * due, ... */
 #define LEAVE_MS (IMX_ENDING_ANSWER_MS + 500)
-/* ... or also gives the spool's disk the time to take the rest. */
+/* ... or while it also writes the rest to the spool. */
 #define STOP_MS (IMX_ENDING_SPOOL_MS + 500)
 #define LEASE_LEAST_MS 500u /* between two looks at the lease, with jitter: */
 #define LEASE_MOST_MS 2500u /* up to twice as much */
@@ -179,7 +180,8 @@ imx_monitor_t *imx_monitor_create(const imx_monitor_options_t *options)
     return m;
 }
 
-/* A disk that hangs keeps a thread that may still wake this one. */
+/* When a disk hangs, so does a thread that may still wake this one: then both
+ * stay. */
 void imx_monitor_destroy(imx_monitor_t *m)
 {
     if (m->holder == NULL || imx_holder_destroy(m->holder)) {

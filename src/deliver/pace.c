@@ -100,8 +100,9 @@ void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
     p->not_before = now + ms * MS;
 }
 
-/* Not the whole interval: an answer that comes once a second takes a little
- * less than that, as the body was sent a little after the last one. */
+/* Three quarters of the interval are slow: where InfluxDB answers once a
+ * second, an answer takes a little less, as the body was sent a little after
+ * the last answer. */
 static int is_slow(int64_t took_ms, const imx_pace_limits_t *limits)
 {
     return took_ms > 0 && took_ms >= limits->interval_ms / 4 * 3;
@@ -134,7 +135,8 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     return is_over;
 }
 
-/* A limit that somebody on the way had for a while only is found out. */
+/* Larger bodies are tried now and then, as a proxy on the way may have had its
+ * limit for a while only. */
 static void grow(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                  int64_t now)
 {
@@ -191,8 +193,9 @@ void imx_pace_told(imx_board_pace_t *p, int told)
 }
 
 /*
- * Perhaps the way is too slow for so large a body, and it would be the next
- * time.  A server that hangs looks the same, so there is an end to it.
+ * Perhaps the network is too slow for so large a body and would be again, so
+ * the next one is smaller.  A server that hangs looks the same: so bodies do
+ * not shrink below a least size.
  */
 void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes)
 {

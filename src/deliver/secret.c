@@ -28,7 +28,7 @@
 
 enum { WORD, CA, CERTIFICATE, KEY, FILES };
 
-/* What tells that a file is another one than before. */
+/* By this is seen that a file has changed. */
 typedef struct {
     dev_t device;
     ino_t inode;

@@ -1,7 +1,8 @@
 /*
  * sender.c owns one load on its way to InfluxDB (see sender.h).
  * Entered by the monitor's thread of the child that holds the lease.
- * What a source was told of is done for good; the rest of a load comes again.
+ * Lines that a source was told of are done for good; the rest of a load comes
+ * again.
  */
 #include "deliver/sender.h"
 
@@ -423,8 +424,8 @@ static void read_secret_again(imx_sender_t *s)
     }
 }
 
-/* Not again when that did not help: then it is the retention policy that is
- * missing. */
+/* CREATE DATABASE is not tried again when it did not help: then the retention
+ * policy is what is missing. */
 static int is_to_create(imx_sender_t *s)
 {
     return s->o.create_database && !pace(s)->created
@@ -488,7 +489,8 @@ static void act_on_creation(imx_sender_t *s, const imx_influx_result_t *r)
     }
 }
 
-/* Of what is answered now, and of what libcurl has sent twice meanwhile. */
+/* Counts the lines that InfluxDB may get twice: those that libcurl has sent
+ * once more by itself, and those to which there was no good answer. */
 static void count_doubts(imx_sender_t *s, const imx_influx_result_t *r)
 {
     count_repeated(s, r->repeated);
@@ -549,6 +551,9 @@ void imx_sender_abort(imx_sender_t *s)
         set_under_way(s, 0);
     }
     s->is_creating = 0;
+    if (s->search.count > 0) {
+        end_search(s, NULL); /* InfluxDB has said what became of the window */
+    }
     put_back(s);
 }
 

@@ -258,7 +258,7 @@ void imx_spool_abandon(imx_spool_t *s)
 
 /* ---- next ---- */
 
-/* It is gone, with what was to be delivered of it. */
+/* The file is gone, and the lines that were not yet delivered with it. */
 static void forget(imx_spool_t *s, size_t i)
 {
     s->dir.lost += at(s, i)->lines;
@@ -327,7 +327,7 @@ static int take(imx_spool_t *s, size_t i, size_t max_bytes, size_t max_lines)
     return 0;
 }
 
-/* It could not be removed when it was delivered: perhaps now. */
+/* A delivered file that could not be removed at first: perhaps now. */
 static int is_swept(imx_spool_t *s, size_t i)
 {
     int err = imx_spool_file_remove(s->dir.fd, at(s, i));
@@ -362,7 +362,7 @@ static int take_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines)
     return 0;
 }
 
-/* Before it is said that there is nothing. */
+/* Looks into the directory before the answer is that there is nothing. */
 static int look_again(imx_spool_t *s, size_t max_bytes, size_t max_lines)
 {
     int err = imx_spool_dir_scan(&s->dir);

@@ -102,8 +102,8 @@ int imx_spool_dir_quarantine(imx_spool_dir_t *d, imx_spool_name_t *n, int why)
 
 /* ---- what a dead writer left ---- */
 
-/* fd: of the file.  The dead writer's last system call may have been any, so
- * nothing is known to be on the disk. */
+/* fd: of the file.  It is not known how far its writer came before it died, so
+ * the lines may not be on the disk yet. */
 static int salvage_lines(imx_spool_dir_t *d, imx_spool_name_t *n, int fd,
                          uint64_t lines)
 {
@@ -167,8 +167,8 @@ static int salvage(imx_spool_dir_t *d, imx_spool_name_t *n, int fd)
     return imx_spool_dir_quarantine(d, n, err) == 0;
 }
 
-/* It stays locked meanwhile: one who has just made it sees that and makes
- * another. */
+/* The file stays locked meanwhile.  A helper that has just made it cannot lock
+ * it, then, and makes another one. */
 static int salvage_locked(imx_spool_dir_t *d, imx_spool_name_t *n)
 {
     int fd, kept, err = imx_spool_file_lock(d->fd, n, &fd);
@@ -183,8 +183,8 @@ static int salvage_locked(imx_spool_dir_t *d, imx_spool_name_t *n)
     return kept;
 }
 
-/* Returns how many *.tmp there were.  They are the business of the one that has
- * the lock. */
+/* Returns how many *.tmp there were.  Only the process that has the lock on the
+ * directory touches them. */
 static int salvage_all(imx_spool_dir_t *d, imx_spool_names_t *l)
 {
     size_t i, kept = 0;

@@ -108,7 +108,7 @@ void imx_spool_file_free(imx_spool_content_t *c)
     memset(c, 0, sizeof *c);
 }
 
-/* How much there is to read, if it is to be read at all. */
+/* How much there is to read; an error when the file is not to be read. */
 static int measure(imx_spool_content_t *c, int fd, uint64_t at,
                    size_t max_bytes)
 {
@@ -286,7 +286,7 @@ void imx_spool_file_empty(int dir, const imx_spool_name_t *n)
     }
 }
 
-/* Nothing of it shall be found, as the caller keeps the lines. */
+/* Nobody must find a rest of the file, as the caller keeps the lines. */
 static void undo(int dir, const imx_spool_name_t *n)
 {
     if (imx_spool_file_remove(dir, n) != 0) {
@@ -350,10 +350,10 @@ static int finish(int dir, const imx_spool_name_t *tmp,
 }
 
 /*
- * Locked until it has its name: a server that is started while the one before
- * it still writes what is left must not take this for what a dead writer left.
- * Between the making and the lock it can: then an empty file has been removed,
- * or is just being, and another one is made.
+ * The file is locked until it has its name: a server that starts while the one
+ * before it still writes must not take it for the file of a dead writer.
+ * Between making and locking it can: then it removes the empty file, and we
+ * make another one.
  */
 static int make_locked(int dir, const imx_spool_name_t *tmp, int *fd)
 {
@@ -365,7 +365,7 @@ static int make_locked(int dir, const imx_spool_name_t *tmp, int *fd)
         if (*fd < 0) {
             return errno;
         }
-        /* Where locks are not known: without. */
+        /* A file system without locks has to do without. */
         is_taken = flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
         if (!is_taken && (fstat(*fd, &st) != 0 || st.st_nlink > 0)) {
             return 0;

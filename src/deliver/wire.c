@@ -133,7 +133,7 @@ static int all_numbers(void)
     return limit.rlim_cur < ALL ? (int)limit.rlim_cur : ALL;
 }
 
-/* An eventfd has no other end, so that nothing is found. */
+/* An eventfd has no other end: then nothing is found. */
 static void protect_other_end(CURLM *multi, int end)
 {
     char mark[64];
@@ -175,6 +175,7 @@ static int lowest_free(void)
     if (fd >= 0) {
         close(fd);
     }
+    /* cppcheck-suppress deallocret ; the number alone is wanted */
     return fd;
 }
 
@@ -349,6 +350,24 @@ static CURLcode set_pair(CURL *e, const imx_influx_options_t *o,
     }
     code = curl_easy_setopt(e, CURLOPT_SSLCERT_BLOB, &certificate);
     return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &key);
+}
+
+int imx_wire_renew(CURL **easy)
+{
+    CURL *copy;
+    long made = 0;
+
+    curl_easy_getinfo(*easy, CURLINFO_NUM_CONNECTS, &made);
+    if (made == 0) {
+        return 0;
+    }
+    copy = curl_easy_duphandle(*easy);
+    if (!copy) {
+        return 1;
+    }
+    curl_easy_cleanup(*easy);
+    *easy = copy;
+    return 0;
 }
 
 int imx_wire_set_tls(CURL *easy, const imx_influx_options_t *o,

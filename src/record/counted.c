@@ -9,7 +9,7 @@
 #include "apr_strings.h"
 
 #include "lineproto.h"
-#include "record/source.h"
+#include "record/getters.h"
 
 #define UNMATCHED "unmatched"
 
@@ -141,7 +141,7 @@ void imx_counted_add(imx_stats_cell_t *cell, const imx_facts_t *f)
     };
 
     imx_stats_count(cell, &request);
-    if (imx_source_is_aborted(f)) {
+    if (imx_getters_is_aborted(f)) {
         imx_stats_count_aborted(cell);
     }
     if (histograms > 1 && f->met_handler) {
@@ -163,7 +163,7 @@ static apr_uint64_t recorded(const imx_facts_t *f, const imx_schema_dir_t *dir,
                              imx_field_e field)
 {
     apr_int64_t n = dir->field_bits & IMX_BIT(field)
-                        ? imx_source_fields[field].number(f)
+                        ? imx_getters_fields[field].number(f)
                         : 0;
 
     return n > 0 ? (apr_uint64_t)n : 0; /* it can be absent */

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "config/typed.h"
 #include "lineproto.h"
-#include "record/source.h"
+#include "record/getters.h"
 
 #include <stdatomic.h>
 #include <time.h>
@@ -115,7 +115,7 @@ static const char *why_not_type(imx_type_e type)
 static inline const char *evaluate(const imx_facts_t *f,
                                    const imx_plan_item_t *item)
 {
-    const char *text = imx_source_own(item->own, f->last);
+    const char *text = imx_getters_own(item->own, f->last);
 
     if (text == NULL) {
         left_out(f, item, "its expression failed");
@@ -200,15 +200,14 @@ __attribute__((noinline)) static char *put_usual_tags(
     char *p, const imx_plan_t *plan, const request_rec *first,
     const request_rec *last)
 {
-    const char *method = imx_source_method(first);
+    const char *method = imx_getters_method(first);
     unsigned status = (unsigned)last->status;
 
     p = put(p, plan->head.bytes, plan->head.len);
     p = put(p, method, strlen(method));
     p = put(p, plan->tail.bytes, plan->tail.len);
-    return put(p,
-               imx_source_status[status <= IMX_SOURCE_STATUS_MAX ? status : 0],
-               3);
+    status = status <= IMX_GETTERS_STATUS_MAX ? status : 0;
+    return put(p, imx_getters_status[status], 3);
 }
 
 /* p has room for IMX_PLAN_GET_OK bytes. */

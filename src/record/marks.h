@@ -63,7 +63,7 @@ typedef struct {
     request_rec *first, *last; /* of its chain of internal redirects */
     imx_marks_t *marks;        /* NULL: it had no body, and met no handler */
     int met_handler;
-    int route;         /* imx_source_route(): known when it was counted */
+    int route;         /* imx_getters_route(): known when it was counted */
     apr_int64_t now;   /* logged; of the monotonic clock */
     apr_int64_t ended; /* the same in ns since 1970 */
     apr_int64_t request_time;     /* ns */

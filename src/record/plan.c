@@ -271,7 +271,7 @@ static apr_size_t add_other_tags(work_t *w, const tag_t *tags, size_t count)
             items[n].key = key_of(w, tags[i].name);
             items[n].own = tags[i].own;
             if (tags[i].own == NULL) {
-                items[n].getter.text = imx_source_tags[tags[i].builtin];
+                items[n].getter.text = imx_getters_tags[tags[i].builtin];
             }
             items[n++].limited = tags[i].limited;
         }
@@ -331,7 +331,7 @@ static void add_builtin_fields(work_t *w)
         if (bits & IMX_BIT(i)) {
             items[n].key = key_of(w, imx_builtin_fields[i].name);
             items[n].kind = imx_builtin_fields[i].kind;
-            items[n++].getter = imx_source_fields[i];
+            items[n++].getter = imx_getters_fields[i];
         }
     }
     w->plan->fields = items;

@@ -10,7 +10,7 @@
 
 #include "config/schema.h"
 #include "record/counted.h"
-#include "record/source.h"
+#include "record/getters.h"
 
 #include <stdatomic.h>
 
@@ -33,7 +33,7 @@ typedef struct {
     imx_plan_text_t before;     /* of tags: the constant ones in front of it */
     imx_plan_text_t key;        /* ",name=" */
     const imx_own_t *own;       /* NULL: built-in ... */
-    imx_source_getter_t getter; /* ... and this is its value */
+    imx_getters_field_t getter; /* ... and this is its value */
     imx_kind_e kind;            /* of a built-in field */
     unsigned limited;           /* of a tag; IMX_NOT_LIMITED */
     int is_number; /* of one's own field: int or float, and the key is short */

@@ -14,7 +14,7 @@
 #include "record/line.h"
 #include "record/marks.h"
 #include "record/plan.h"
-#include "record/source.h"
+#include "record/getters.h"
 #include "shared/batch.h"
 
 #include <stdatomic.h>
@@ -70,7 +70,7 @@ void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
         draws = (apr_uint64_t)recorder->self.slot << 32;
         find_wishes();
         imx_marks_child_init();
-        imx_source_child_init();
+        imx_getters_child_init();
         imx_line_child_init(tag_values);
         imx_plan_child_init(imx_config_global()->hostname,
                             process_number(pchild));
@@ -89,10 +89,10 @@ __attribute__((noinline)) static void begin_early(request_rec *r)
     if (wants_scheme || wants_tls_version) {
         m = imx_marks_begin_early(r);
         if (wants_scheme) {
-            imx_source_keep_scheme(m, r);
+            imx_getters_keep_scheme(m, r);
         }
         if (wants_tls_version) {
-            imx_source_keep_tls_version(m, r);
+            imx_getters_keep_tls_version(m, r);
         }
     }
     else if (imx_marks_has_body(r)) {
@@ -191,7 +191,7 @@ static void count(const imx_plan_t *plan, imx_facts_t *f)
 {
     imx_stats_cell_t *cell;
 
-    f->route = imx_source_route(f);
+    f->route = imx_getters_route(f);
     cell = imx_counted_cell(plan->server, f->route);
     imx_counted_add(cell, f);
     if (plan->counts_more) {

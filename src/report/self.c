@@ -12,7 +12,7 @@ static imx_snapshot_t snapshot;
 
 static void take(imx_output_t *out)
 {
-    imx_snapshot_source_t from = { out->arena, out->influxdb };
+    imx_snapshot_inputs_t from = { out->arena, out->influxdb };
 
     imx_snapshot_take(&snapshot, &from);
 }

@@ -22,8 +22,9 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 #define INDEX_BITS 24
 #define NONE UINT64_MAX
 
-/* A compare-and-swap that has failed so often was played a trick.  Lines of a
- * segment are appended at most LINES_MAX times while somebody seals it. */
+/* While a segment is sealed, at most LINES_MAX appends can make the
+ * compare-and-swap fail.  When it fails more often than this, somebody writes
+ * nonsense into the word. */
 #define TRIES_MAX (4 * LINES_MAX)
 
 static segment_t *segment(const imx_batch_t *b, uint32_t i)
@@ -357,7 +358,7 @@ int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
     return append_elsewhere(c, line, len);
 }
 
-/* Unsigned where a hostile last time would overflow. */
+/* The arithmetic is unsigned, as a hostile last time could overflow. */
 int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)
 {
     int64_t last = atomic_load_explicit(&b->part->last_time,
@@ -377,7 +378,7 @@ int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)
 
 /* ---- the holder's work ---- */
 
-/* What a dead child was filling is nobody's. */
+/* The segments of a dead child become nobody's. */
 static void salvage(const imx_batch_t *b, uint32_t slot)
 {
     uint32_t n = begun(b), i, tries = 0;

@@ -38,10 +38,11 @@ static uint32_t begun(const imx_batch_t *b)
 /* ---- clearing ---- */
 
 /*
- * Nobody writes to a segment that is SENDING.  Its extents read as zero
- * afterwards: length 0, which is no line in any generation.  The kernel would
- * round up to whole pages, and take its neighbour's data.  Returns 0 when the
- * memory stays.
+ * Gives the pages of a segment that is SENDING, to which nobody writes, back to
+ * the system.  Its extents read as zero afterwards: length 0, which is no line
+ * in any generation.  Returns 0 when the memory stays: the system may not take
+ * it, and for a segment that is less than a page it would take the neighbour's,
+ * too.
  */
 static int give_memory_back(const imx_batch_t *b, uint32_t i)
 {
@@ -71,8 +72,8 @@ static void clear(const imx_batch_t *b, uint32_t i, uint64_t word)
     }
 }
 
-/* In the next generation, the extents or the progress would look like those of
- * long ago; or the memory is to go back to the system. */
+/* Either the generations wrap, and old extents or an old progress would pass
+ * for new ones; or the memory is to go back to the system. */
 static int must_be_cleared(const imx_batch_t *b, uint32_t i, uint64_t word)
 {
     return (generation_of(word) & PROGRESS_GENERATIONS) == PROGRESS_GENERATIONS
@@ -189,7 +190,7 @@ static int by_ticket(const void *a, const void *b)
     return (left->ticket > right->ticket) - (left->ticket < right->ticket);
 }
 
-/* About: how long each line is stands in its extent only. */
+/* An estimate: only the extents say how long each line is. */
 static uint64_t bytes_left(const imx_batch_claim_t *claim)
 {
     uint32_t left = claim->lines - claim->first;

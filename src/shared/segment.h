@@ -123,7 +123,8 @@ static inline uint64_t make_progress(uint64_t word, progress_t p)
            | (uint64_t)p.dropped << 12 | p.torn;
 }
 
-/* None at all, when it is of another generation or nonsense. */
+/* Takes the word apart; a progress of another generation, or nonsense, is none
+ * at all. */
 static inline progress_t progress_of(uint64_t word, uint64_t progress)
 {
     progress_t p = { (uint32_t)(progress >> 36) & LINES_MAX,
@@ -177,7 +178,7 @@ static inline uint64_t freed_unused(uint64_t word)
     return make_word(FREE, IMX_CHILDREN_NOBODY, generation_of(word));
 }
 
-/* How far the segment with this word is done. */
+/* The progress of the segment that has this word. */
 static inline progress_t progress_in(const segment_t *s, uint64_t word)
 {
     return progress_of(word, load(&s->progress));
@@ -194,14 +195,14 @@ static inline uint32_t at_most_room(const _Atomic uint32_t *p, uint32_t room)
 /*
  * Segment i became free, or so it seems.
  *
- * Who finds no free segment stores any_free = 0, so that a full buffer costs a
- * request one look.  He must not do so over the 1 of a segment that was freed
- * meanwhile: so he looks once more after his 0.  All of these accesses are
- * sequentially consistent: freeing a segment comes before storing 1, storing 0
- * comes before the second look.  Either the 1 is the later of the two stores,
- * then it stays; or the 0 is, then the second look sees the segment.  (Killed
- * before the second look, the 0 stays until the holder counts free segments,
- * which it does all the time.)
+ * A thread that finds no free segment stores any_free = 0, so that a full
+ * buffer costs a request one look.  It may have overwritten the 1 of a segment
+ * that was freed meanwhile: so it looks once more after its 0.  All of these
+ * accesses are sequentially consistent: freeing a segment comes before storing
+ * 1, storing 0 comes before the second look.  Either the 1 is the later of the
+ * two stores, then it stays; or the 0 is, then the second look sees the
+ * segment.  (Killed before the second look, the 0 stays until the holder counts
+ * free segments, which it does all the time.)
  */
 static inline void let_go(struct imx_batch_part *part, uint32_t i)
 {

@@ -41,7 +41,7 @@ static void read_tags(imx_snapshot_t *s, const imx_values_t *values)
     }
 }
 
-void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_source_t *from)
+void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_inputs_t *from)
 {
     const imx_arena_t *arena = from->arena;
     uint32_t segment = arena->batch.geometry.segment_size;

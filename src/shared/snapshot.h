@@ -14,7 +14,7 @@
 typedef struct {
     const imx_arena_t *arena; /* NULL: the module records nothing */
     const char *server;       /* URL of InfluxMetricsServer */
-} imx_snapshot_source_t;
+} imx_snapshot_inputs_t;
 
 /* About 17 KB: for a pool or a static place, not for a small stack.  Nothing
  * in it points into the shared memory, where other processes could change it
@@ -37,7 +37,7 @@ typedef struct {
 
 /* Fills *s.  from->arena is not NULL.  Any thread of any child; waits for
  * nobody. */
-void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_source_t *from);
+void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_inputs_t *from);
 
 /* Points that are in the spool, that were recorded, that are lost.  At any
  * moment recorded = sent + rejected + dropped + pending + spooled. */

@@ -24,7 +24,7 @@ struct imx_values_part {
     _Alignas(64) tag_t tags[];
 };
 
-/* A power of two, at least twice the limit. */
+/* Places of a table: a power of two, at least twice the limit. */
 static uint32_t slots_for(uint32_t limit)
 {
     uint32_t slots = 64;

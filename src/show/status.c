@@ -20,11 +20,11 @@
 #define HANDLER "influx-metrics"
 #define ALLOWED "GET, HEAD"
 
-static imx_snapshot_source_t source; /* .arena NULL: nothing is recorded */
+static imx_snapshot_inputs_t inputs; /* .arena NULL: nothing is recorded */
 
 void imx_status_use(const imx_arena_t *arena)
 {
-    source.arena = arena;
+    inputs.arena = arena;
 }
 
 typedef struct {
@@ -122,7 +122,7 @@ static int other_method(request_rec *r)
 
 __attribute__((noinline)) static int serve(request_rec *r)
 {
-    imx_snapshot_source_t from = source;
+    imx_snapshot_inputs_t from = inputs;
     const rendering_t *as;
     imx_snapshot_t *s;
 

@@ -12,9 +12,7 @@
  * With IMX_FUZZ_LINES=FILE, lines that a real InfluxDB should take as well are
  * written to that file with what is to be found in it: t/fuzz-replay.t.
  *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. -It/unit \
- *       -o fuzz-lineproto t/fuzz/lineproto.c lineproto.c t/unit/judge.c && \
- *       ./fuzz-lineproto t/fuzz/corpus/lineproto
+ *   make fuzz FUZZERS=lineproto
  */
 #include "judge.h"
 #include "lineproto.h"
@@ -24,18 +22,18 @@
 #include <stdlib.h>
 
 #define LARGE (1 << 20)
-#define EDGE 16     /* bytes around the small buffer that are watched */
+#define EDGE 16 /* bytes around the small buffer that are watched */
 #define EDGE_BYTE 0x5A
-#define PARTS 40    /* tags, and fields, of a line; the judge has room */
+#define PARTS 40 /* tags, and fields, of a line; the judge has room */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(condition)                                                 \
-    do {                                                                \
-        if (!(condition)) {                                             \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);     \
-            abort();                                                    \
-        }                                                               \
+#define MUST(condition) \
+    do { \
+        if (!(condition)) { \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+            abort(); \
+        } \
     } while (0)
 
 /* ---- the input ---- */
@@ -72,7 +70,7 @@ static int64_t take_int(void)
 }
 
 typedef struct {
-    char *bytes;                /* of exactly len bytes, so that ASan sees */
+    char *bytes; /* of exactly len bytes, so that ASan sees */
     size_t len;
 } text_t;
 
@@ -98,7 +96,7 @@ static text_t take_long_text(void)
     return t;
 }
 
-static int long_texts;          /* how many there may be: they take time */
+static int long_texts; /* how many there may be: they take time */
 
 static text_t take_text(void)
 {
@@ -225,21 +223,22 @@ static int is_bad_name(const text_t *t, const judge_text_t *name,
     }
     return name->len == 0 || len > IMX_LINEPROTO_NAME_MAX
            || name->bytes[0] == '_'
-           || (place == MEASUREMENT ? t->bytes[0] == '#'
-               : name->len == 4 && memcmp(name->bytes, "time", 4) == 0);
+           || (place == MEASUREMENT
+                   ? t->bytes[0] == '#'
+                   : name->len == 4 && memcmp(name->bytes, "time", 4) == 0);
 }
 
 /* ---- the model, and the two encoders ---- */
 
 static struct {
-    int stage;                  /* IMX_LINEPROTO_BETWEEN .. FAILED */
+    int stage; /* IMX_LINEPROTO_BETWEEN .. FAILED */
     imx_lineproto_error_e error;
     judge_line_t line;
-    size_t left_off;            /* bytes that the repairs may have saved */
+    size_t left_off; /* bytes that the repairs may have saved */
 } model;
 
 static char large_bytes[LARGE], small_around[LARGE + 2 * EDGE];
-static char lines[LARGE];       /* what the small buffer has to begin with */
+static char lines[LARGE]; /* what the small buffer has to begin with */
 static size_t lines_len, small_size;
 static imx_lineproto_t large, small;
 static const char *const small_bytes = small_around + EDGE;
@@ -314,7 +313,7 @@ static judge_field_t *model_key(judge_text_t key)
 /* ---- calls ---- */
 
 typedef struct {
-    char type;                  /* i, f, b, s, and t: seconds */
+    char type; /* i, f, b, s, and t: seconds */
     int64_t i;
     double f;
     text_t s;
@@ -585,7 +584,8 @@ static void note_field(const judge_field_t *f)
         fprintf(sample_file(), " %.17g", f->f);
     }
     else {
-        fprintf(sample_file(), " %lld", f->type == 'b' ? f->b : (long long)f->i);
+        fprintf(sample_file(), " %lld",
+                f->type == 'b' ? f->b : (long long)f->i);
     }
     fputc('\n', sample_file());
 }
@@ -723,10 +723,9 @@ static void call_end(void)
 static void take_call(void)
 {
     /* Most inputs shall have whole lines. */
-    static void (*const calls[])(void) = {
-        call_end, call_begin, call_tag, call_field, call_field, call_key,
-        call_put, call_encoded
-    };
+    static void (*const calls[])(
+        void) = { call_end,   call_begin, call_tag, call_field,
+                  call_field, call_key,   call_put, call_encoded };
 
     calls[take_byte() % (sizeof calls / sizeof *calls)]();
     MUST(imx_lineproto_error(&large) == model.error);

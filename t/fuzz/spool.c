@@ -23,12 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static char dir[64];
 static int logged;
 
-#define MUST(condition)                                                 \
-    do {                                                                \
-        if (!(condition)) {                                             \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);     \
-            abort();                                                    \
-        }                                                               \
+#define MUST(condition) \
+    do { \
+        if (!(condition)) { \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+            abort(); \
+        } \
     } while (0)
 
 /* A name, in memory that four of them share. */
@@ -89,7 +89,7 @@ static size_t whole_line(const uint8_t *data, size_t size)
 
 typedef struct {
     const imx_spool_piece_t *file;
-    size_t lines;                       /* of the file, seen so far */
+    size_t lines; /* of the file, seen so far */
     uint8_t *bad;
     size_t bad_size;
 } judge_t;
@@ -235,11 +235,11 @@ static void check_pieces(const uint8_t *data, size_t size, const char *name)
     MUST(imx_spool_totals(s).lines == 0);
     imx_spool_close(s);
     bad = remove_bad();
-    if (bad >= size) {                  /* the whole file is among them */
+    if (bad >= size) { /* the whole file is among them */
         return;
     }
     MUST(bad + line_bytes == size);
-    for (; at < size; at += count) {    /* there is no other line behind */
+    for (; at < size; at += count) { /* there is no other line behind */
         MUST(whole_line(data + at, size - at) == 0);
         for (count = 1; at + count < size && data[at + count - 1] != '\n';
              count++) {

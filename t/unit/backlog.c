@@ -216,7 +216,9 @@ static void bring(const char *dir, unsigned number, unsigned named, int count)
     file = fopen(path, "w");
     assert_non_null(file);
     for (; count > 0; count--) {
-        fwrite(line, 1, line_text(line), file);
+        size_t len = line_text(line);
+
+        fwrite(line, 1, len, file);
     }
     fclose(file);
 }

@@ -42,11 +42,11 @@
 /* ---- what is known beside the buffer ---- */
 
 typedef struct {
-    _Atomic uint32_t begun[WRITERS];    /* lines whose append was begun */
-    _Atomic uint32_t done[WRITERS];     /* lines that append said yes to */
-    _Atomic uint32_t refused[WRITERS];  /* times that append said no */
-    _Atomic uint64_t seen;              /* lines delivered for the first time */
-    _Atomic uint64_t again;             /* lines delivered once more */
+    _Atomic uint32_t begun[WRITERS];   /* lines whose append was begun */
+    _Atomic uint32_t done[WRITERS];    /* lines that append said yes to */
+    _Atomic uint32_t refused[WRITERS]; /* times that append said no */
+    _Atomic uint64_t seen;             /* lines delivered for the first time */
+    _Atomic uint64_t again;            /* lines delivered once more */
     _Atomic uint64_t malformed;
     _Atomic int stop;
     _Atomic unsigned char seen_line[WRITERS][LINES_EACH];
@@ -145,8 +145,7 @@ static void make_roomy_area(uint32_t segments, uint32_t segment_size,
     format(memory.base, &g);
 }
 
-static void make_area(uint32_t segments, uint32_t segment_size,
-                      uint32_t rows)
+static void make_area(uint32_t segments, uint32_t segment_size, uint32_t rows)
 {
     make_roomy_area(segments, segment_size, rows, segments);
 }
@@ -323,11 +322,11 @@ static void assert_valid(void)
 
 static void assert_adds_up(const imx_batch_totals_t *t)
 {
-    assert_int_equal(t->recorded, t->fate[IMX_BATCH_SENT]
-                     + t->fate[IMX_BATCH_REJECTED]
-                     + t->fate[IMX_BATCH_DROPPED]
-                     + t->fate[IMX_BATCH_SPOOLED] + t->fate[IMX_BATCH_TORN]
-                     + t->no_room + t->pending);
+    assert_int_equal(t->recorded,
+                     t->fate[IMX_BATCH_SENT] + t->fate[IMX_BATCH_REJECTED]
+                         + t->fate[IMX_BATCH_DROPPED]
+                         + t->fate[IMX_BATCH_SPOOLED] + t->fate[IMX_BATCH_TORN]
+                         + t->no_room + t->pending);
 }
 
 /* Different lines that were delivered.  lab->seen is as good, as long as nobody
@@ -564,23 +563,23 @@ static void test_life_of_a_segment(void **state)
     make_area(2, 16384, 2);
     join_here(&child);
     append_lines(&child, 1, 0, 10);
-    assert_state(10, 0, 1);                             /* filling */
+    assert_state(10, 0, 1); /* filling */
     assert_int_equal(claim_all(&claim, 1), 0);
     imx_batch_seal_all(&batch);
-    assert_state(10, 1, 1);                             /* sealed */
+    assert_state(10, 1, 1); /* sealed */
     load = imx_batch_level(&batch);
     assert_int_equal(load.sealed_lines, 10);
     assert_int_equal(load.sealed_bytes, imx_batch_totals(&batch).bytes_used);
     imx_batch_seal_all(&batch);
     assert_state(10, 1, 1);
     assert_int_equal(claim_all(&claim, 1), 1);
-    assert_state(10, 0, 1);                             /* sending */
+    assert_state(10, 0, 1); /* sending */
     assert_int_equal(claim.lines, 10);
     assert_int_equal(claim_all(&none, 1), 0);
     imx_batch_put_back(&batch, &claim);
-    assert_state(10, 1, 1);                             /* sealed again */
+    assert_state(10, 1, 1); /* sealed again */
     assert_int_equal(claim_all(&claim, 1), 1);
-    append_lines(&child, 1, 10, 12);                    /* meanwhile */
+    append_lines(&child, 1, 10, 12); /* meanwhile */
     assert_state(12, 0, 0);
     settle_as(&claim, IMX_BATCH_SENT, look_at(&claim));
     assert_state(2, 0, 1);
@@ -646,7 +645,7 @@ static void test_a_late_seal_changes_nothing(void **state)
     assert_int_equal(deliver(), 1);
     append_lines(&other, 2, 0, 2);
     assert_int_equal(append(&child, 1, 2), 0);
-    assert_state(2, 0, 0);                              /* filling */
+    assert_state(2, 0, 0); /* filling */
     append_lines(&other, 2, 2, 4);
     imx_batch_seal_all(&batch);
     assert_int_equal(deliver(), 1);
@@ -687,9 +686,11 @@ static void test_two_threads_take_a_segment(void **state)
 static void test_fates_are_counted(void **state)
 {
     uint64_t fate[IMX_BATCH_FATES] = {
-        [IMX_BATCH_SENT] = 3, [IMX_BATCH_REJECTED] = 2,
-        [IMX_BATCH_DROPPED] = 1, [IMX_BATCH_SPOOLED] = 4,
-        [IMX_BATCH_TORN] = 77           /* is not looked at */
+        [IMX_BATCH_SENT] = 3,
+        [IMX_BATCH_REJECTED] = 2,
+        [IMX_BATCH_DROPPED] = 1,
+        [IMX_BATCH_SPOOLED] = 4,
+        [IMX_BATCH_TORN] = 77 /* is not looked at */
     };
     imx_batch_claim_t claim;
     imx_batch_totals_t t;
@@ -711,7 +712,7 @@ static void test_fates_are_counted(void **state)
         assert_int_equal(t.fate[IMX_BATCH_REJECTED], 2 * i);
         assert_int_equal(t.fate[IMX_BATCH_DROPPED], i);
         assert_int_equal(t.fate[IMX_BATCH_SPOOLED], 4 * i);
-        assert_int_equal(t.fate[IMX_BATCH_TORN], i);    /* the rest */
+        assert_int_equal(t.fate[IMX_BATCH_TORN], i); /* the rest */
         assert_int_equal(t.recorded, 11 * i);
     }
 }
@@ -727,7 +728,7 @@ static void test_oldest_first(void **state)
     for (i = 0; i < 3; i++) {
         join_here(&some[i]);
     }
-    for (round = 0; round < 4; round++) {       /* segments change places */
+    for (round = 0; round < 4; round++) { /* segments change places */
         static const unsigned order[] = { 1, 0, 2, 2, 1, 0 };
         const char *line;
 
@@ -894,7 +895,7 @@ static void test_a_full_buffer(void **state)
         assert_int_equal(deliver(), 1);
     }
     assert_int_equal(lab->seen + sum(lab->refused), at);
-    lab->done[1] = 0;                   /* its lines have gaps */
+    lab->done[1] = 0; /* its lines have gaps */
     assert_books(0);
 }
 
@@ -1023,6 +1024,30 @@ static void test_generations_wrap(void **state)
     assert_books(2);
 }
 
+/* The same in a segment that is no longer in use, and whose memory the system
+ * does not take back, as a page is larger than it. */
+static void test_a_generation_wraps_behind_the_end(void **state)
+{
+    imx_batch_claim_t claim;
+    const char *line;
+
+    (void)state;
+    make_area(2, 512, 2);
+    atomic_store((_Atomic uint64_t *)(batch.data + 2 * 512) - 1,
+                 make_extent(make_word(FILLING, 0, 0), 2));
+    atomic_store(&batch.segments[1].word,
+                 make_word(SEALED, IMX_BATCH_NOBODY, GENERATION_MASK)
+                     | 1u << LINES_SHIFT | 2);
+    atomic_store(&batch.part->in_use, 1);
+    assert_int_equal(claim_all(&claim, 1), 1);
+    settle_as(&claim, IMX_BATCH_SENT, 0);
+    claim.word = atomic_load(&batch.segments[1].word);
+    assert_int_equal(state_of(claim.word), FREE);
+    assert_int_equal(generation_of(claim.word), 0);
+    claim.word |= 1u << LINES_SHIFT | 2;
+    assert_int_equal(imx_batch_line(&batch, &claim, 0, &line), 0);
+}
+
 /* ---- the table of children ---- */
 
 static int end_at_once(void *arg)
@@ -1083,14 +1108,14 @@ static void test_reap(void **state)
     assert_state(6, 0, 2);
     imx_children_died(&children, pid);
     assert_int_equal(imx_batch_reap(&batch, 0), 1);
-    assert_state(6, 1, 2);                              /* the dead one's */
+    assert_state(6, 1, 2); /* the dead one's */
     assert_int_equal(imx_batch_reap(&batch, 1), 0);
     assert_int_equal(join(&dead, pid), 0);
-    assert_int_equal(dead.self.slot, 1);                /* the row again */
+    assert_int_equal(dead.self.slot, 1); /* the row again */
     append_lines(&dead, 2, 0, 3);
     assert_int_equal(imx_batch_reap(&batch, 0), 0);
     assert_int_equal(imx_batch_reap(&batch, 1), 1);
-    append_lines(&here, 0, 3, 6);                       /* not disturbed */
+    append_lines(&here, 0, 3, 6); /* not disturbed */
     imx_batch_seal_all(&batch);
     assert_int_equal(deliver(), 3);
     assert_books(0);
@@ -1257,7 +1282,7 @@ static void test_unique_time_under_threads(void **state)
     pthread_barrier_destroy(&barrier);
     for (i = 0; i < CLOCK_THREADS * TIMES; i++) {
         if (i % TIMES > 0) {
-            assert_true(all[i] > all[i - 1]);   /* grows in each thread */
+            assert_true(all[i] > all[i - 1]); /* grows in each thread */
         }
     }
     qsort(all, CLOCK_THREADS * TIMES, sizeof *all, by_time);
@@ -1428,7 +1453,7 @@ static void test_processes_and_a_holder(void **state)
 
 typedef struct {
     const char *point;
-    int visit;                          /* killed when it is there again */
+    int visit; /* killed when it is there again */
     unsigned torn;
     unsigned writer;
 } killing_t;
@@ -1468,9 +1493,8 @@ static void find_dead(pid_t pid, int reported)
 /* One area for all, so that the counts of each are there in the next. */
 static void test_kill_a_child_at_each_point(void **state)
 {
-    static const char *const points[] = {
-        "taken", "reserved", "copied", "sealed"
-    };
+    static const char *const points[] = { "taken", "reserved", "copied",
+                                          "sealed" };
     static const int visits[] = { 1, 2, 5 };
     uint64_t torn = 0;
     unsigned i;
@@ -1534,9 +1558,8 @@ static void assert_books_after_kills(void)
 /* Threads in the middle of their appends die with the one at the point. */
 static void test_kill_a_child_with_threads(void **state)
 {
-    static const char *const points[] = {
-        "taken", "reserved", "copied", "sealed"
-    };
+    static const char *const points[] = { "taken", "reserved", "copied",
+                                          "sealed" };
     unsigned i;
 
     (void)state;
@@ -1563,8 +1586,7 @@ static int hold_until_killed(void *arg)
     imx_batch_child_t c;
     imx_batch_claim_t claims[8];
 
-    if (join(&c, getpid()) != 0
-        || !take_lease()) {
+    if (join(&c, getpid()) != 0 || !take_lease()) {
         return 2;
     }
     append(&c, k->writer, 0);
@@ -1672,7 +1694,7 @@ static void test_a_slow_writer(void **state)
         assert_state(4, 1, 7);
         kill(pid, SIGCONT);
         assert_int_equal(wait_for(pid), 0);
-        assert_int_equal(deliver(), 1);         /* its owner is not reaped */
+        assert_int_equal(deliver(), 1); /* its owner is not reaped */
         assert_int_equal(lab->seen_line[i][3], 1);
         assert_int_equal(imx_batch_reap(&batch, 1), 1);
         assert_int_equal(deliver(), 1);
@@ -1728,8 +1750,8 @@ static int live_like_a_child(void *arg)
 
 #define CHILDREN 4
 #define ROUNDS 120
-#define KILLS 4                         /* a round */
-_Static_assert(ROUNDS * (CHILDREN + KILLS) * THREADS <= WRITERS, "writers");
+#define KILLS 4 /* a round */
+_Static_assert(ROUNDS *(CHILDREN + KILLS) * THREADS <= WRITERS, "writers");
 
 /* The children have appended some more lines. */
 static void wait_for_lines(uint64_t more)
@@ -1828,7 +1850,8 @@ static unsigned pages_of(uint32_t from, uint32_t to)
 
     assert_true(pages <= sizeof there);
     assert_int_equal(mincore(data + (size_t)from * g->segment_size,
-                             pages * PAGE, there), 0);
+                             pages * PAGE, there),
+                     0);
     for (i = 0; i < pages; i++) {
         n += there[i] & 1;
     }
@@ -1884,7 +1907,7 @@ static void test_the_size_changes(void **state)
     assert_int_equal(imx_batch_resize(&batch, 1u << 30, &raised), 40 * PAGE);
     assert_int_equal(raised, 0);
     assert_int_equal(lab->seen + sum(lab->refused), n);
-    lab->done[1] = 0;                   /* its lines have gaps */
+    lab->done[1] = 0; /* its lines have gaps */
     assert_books(0);
 }
 
@@ -1942,7 +1965,7 @@ static void test_a_claim_begins_at_its_cursor(void **state)
     make_area(2, 4096, 2);
     join_here(&child);
     append_lines(&child, 1, 0, 6);
-    append_and_break(&child, 2, 0, "copied");   /* extent 6 is torn */
+    append_and_break(&child, 2, 0, "copied"); /* extent 6 is torn */
     append_lines(&child, 1, 6, 9);
     imx_batch_seal_all(&batch);
     reap_here();
@@ -1958,7 +1981,7 @@ static void test_a_claim_begins_at_its_cursor(void **state)
     assert_int_equal(claim.first, 4);
     imx_batch_advance(&batch, &claim, 8, 0, 1);
     assert_fates(10, 5, 1, 1, 1);
-    imx_batch_recover(&batch);                  /* its holder died */
+    imx_batch_recover(&batch); /* its holder died */
     assert_fates(10, 5, 1, 1, 1);
     assert_int_equal(claim_all(&claim, 1), 1);
     assert_int_equal(claim.first, 8);
@@ -2000,12 +2023,12 @@ static void test_a_claim_that_is_all_done(void **state)
 /* ---- killed at each step of a claim ---- */
 
 typedef struct {
-    uint32_t generation;        /* of the segment at first */
+    uint32_t generation; /* of the segment at first */
     const char *point;
     int visit;
-    unsigned sent;              /* lines that count as done then */
-    unsigned reaches;           /* 0: only where something is cleared */
-    uint32_t cursor;            /* 0: all is done at once */
+    unsigned sent;    /* lines that count as done then */
+    unsigned reaches; /* 0: only where something is cleared */
+    uint32_t cursor;  /* 0: all is done at once */
 } step_t;
 
 #define STEP_LINES 8
@@ -2045,8 +2068,8 @@ static void set_generation(uint32_t i, uint32_t generation)
 static void leave_traces(uint32_t generation)
 {
     const uint64_t word = make_word(FREE, 0, generation);
-    _Atomic uint64_t *extents = (_Atomic uint64_t *)(batch.data
-                                + batch.geometry.segment_size);
+    _Atomic uint64_t *extents =
+        (_Atomic uint64_t *)(batch.data + batch.geometry.segment_size);
     progress_t p = { 1, 1, 0, 0 };
     int i;
 
@@ -2185,7 +2208,7 @@ static void run_shrunk_step(const char *point)
 static void test_kill_at_each_step_when_shrunk(void **state)
 {
     static const char *const points[] = { "advance", "advanced", "count",
-                                          "counted", "settled", "cleared" };
+                                          "counted", "settled",  "cleared" };
     unsigned i;
 
     (void)state;
@@ -2310,15 +2333,15 @@ static uint64_t use_garbage(imx_batch_child_t *c)
     for (i = 0; i < n; i++) {
         const char *data = memory.base + memory.size
                            - (size_t)(g->segments - claims[i].segment)
-                             * g->segment_size;
+                                 * g->segment_size;
         uint32_t k;
 
         for (k = 0; k < claims[i].lines; k++) {
             const char *line = NULL;
             size_t len = imx_batch_line(&batch, &claims[i], k, &line);
 
-            if (len > 0 && (line < data
-                            || line + len > data + g->segment_size)) {
+            if (len > 0
+                && (line < data || line + len > data + g->segment_size)) {
                 return UINT64_MAX;
             }
             while (len > 0) {
@@ -2488,6 +2511,7 @@ int main(void)
         TEST(test_an_unused_segment_keeps_its_counts),
         TEST(test_low_segments_are_used_again),
         TEST(test_generations_wrap),
+        TEST(test_a_generation_wraps_behind_the_end),
         TEST(test_the_table_is_full),
         TEST(test_a_segment_of_an_entry_used_again),
         TEST(test_a_claim_begins_at_its_cursor),
@@ -2520,5 +2544,7 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return _cmocka_run_group_tests("batch", tests,
                                    getenv("IMX_THREADS_ONLY") != NULL
-                                   ? all - with_processes : all, NULL, NULL);
+                                       ? all - with_processes
+                                       : all,
+                                   NULL, NULL);
 }

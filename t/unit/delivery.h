@@ -233,7 +233,7 @@ void begin(fixture_t *f);
         int64_t limit_ = real_ms() + LIMIT_MS; \
         while (!(condition)) { \
             if (real_ms() > limit_) { \
-                fail_msg("in vain: " #condition); \
+                fail_msg("in vain: %s", #condition); \
             } \
             if (imx_monitor_step(f->m) > 0) { \
                 imx_monitor_wait(f->m, 5); \

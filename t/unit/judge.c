@@ -11,9 +11,9 @@
 #include <string.h>
 
 typedef struct {
-    const char *p, *end;        /* what is left of the line */
-    char *scratch;              /* where the next text goes */
-    const char *wrong;          /* the first mistake */
+    const char *p, *end; /* what is left of the line */
+    char *scratch;       /* where the next text goes */
+    const char *wrong;   /* the first mistake */
 } judge_t;
 
 static int fail(judge_t *j, const char *wrong)
@@ -42,8 +42,12 @@ size_t judge_utf8(const char *s, size_t n)
 {
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
     unsigned char c = (unsigned char)*s;
-    size_t len = c < 0x80 ? 1 : c < 0xC0 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3
-                 : c < 0xF8 ? 4 : 0;
+    size_t len = c < 0x80   ? 1
+                 : c < 0xC0 ? 0
+                 : c < 0xE0 ? 2
+                 : c < 0xF0 ? 3
+                 : c < 0xF8 ? 4
+                            : 0;
     uint32_t code;
     size_t i;
 
@@ -164,7 +168,8 @@ static int read_int64(judge_t *j, int64_t *v)
     char text[32];
 
     j->p += at(j, '-');
-    if (digits(j) == 0 || number_text(text, sizeof text, first, j->p) == NULL) {
+    if (digits(j) == 0
+        || number_text(text, sizeof text, first, j->p) == NULL) {
         return fail(j, "not an integer");
     }
     errno = 0;
@@ -219,9 +224,8 @@ static int read_number(judge_t *j, judge_field_t *field)
 
 static int read_bool(judge_t *j, judge_field_t *field)
 {
-    static const char *const words[] = {
-        "true", "True", "TRUE", "t", "T", "false", "False", "FALSE", "f", "F"
-    };
+    static const char *const words[] = { "true",  "True",  "TRUE",  "t", "T",
+                                         "false", "False", "FALSE", "f", "F" };
     size_t i;
 
     for (i = 0; i < sizeof words / sizeof *words; i++) {
@@ -320,13 +324,10 @@ static int read_fields(judge_t *j, judge_line_t *out)
 
 static int read_line(judge_t *j, judge_line_t *out)
 {
-    return is_valid_utf8(j)
-           && (!at(j, '#') || fail(j, "a comment"))
+    return is_valid_utf8(j) && (!at(j, '#') || fail(j, "a comment"))
            && read_text(j, &out->measurement, ", ", "no measurement")
-           && is_name(j, &out->measurement)
-           && read_tags(j, out)
-           && eat(j, ' ', "no space before the fields")
-           && read_fields(j, out)
+           && is_name(j, &out->measurement) && read_tags(j, out)
+           && eat(j, ' ', "no space before the fields") && read_fields(j, out)
            && eat(j, ' ', "no space before the time")
            && read_int64(j, &out->time)
            && eat(j, '\n', "no LF behind the time")

@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
     judge_text_t key;
-    char type;                  /* i, f, b or s: what is set below */
+    char type; /* i, f, b or s: what is set below */
     int64_t i;
     double f;
     int b;

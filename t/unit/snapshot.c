@@ -23,7 +23,7 @@
 #define TAGS 3
 
 static imx_arena_t arena;
-static imx_snapshot_source_t source = { &arena, "http://db:8086" };
+static imx_snapshot_inputs_t source = { &arena, "http://db:8086" };
 static imx_snapshot_t s;
 static unsigned char *area;
 static size_t area_size;

@@ -143,9 +143,9 @@ static int teardown(void **state)
  * and so the place where they are looked for. */
 static uint64_t fingerprint(uint32_t value)
 {
-    return value % 2 ? mix(value + 1)
-                     : (uint64_t)(value + 1) << 32
-                           | (uint32_t)mix(value / 32 + 1);
+    return value % 2
+               ? mix(value + 1)
+               : (uint64_t)(value + 1) << 32 | (uint32_t)mix(value / 32 + 1);
 }
 
 static int ask(uint32_t value)
@@ -213,8 +213,8 @@ static void wait_for_go(void)
 static void *work(void *data)
 {
     const worker_t *w = data;
-    uint32_t i, at = (uint32_t)w->seed,
-             step = (uint32_t)(mix(w->seed) << 1 | 1);
+    uint32_t i,
+        at = (uint32_t)w->seed, step = (uint32_t)(mix(w->seed) << 1 | 1);
 
     wait_for_go();
     for (i = 0; i < VALUES; i++, at += step) {
@@ -384,9 +384,9 @@ static void test_tags_are_apart(void **state)
         assert_int_equal(imx_values_use(&values, i, name), 1);
     }
     for (i = 0; i < 80; i++) {
-        assert_int_equal(
-            imx_values_admit(&values, i % 10, mix(1 + i / 10 % (i % 10 + 1))),
-            1);
+        assert_int_equal(imx_values_admit(&values, i % 10,
+                                          mix(1 + i / 10 % (i % 10 + 1))),
+                         1);
     }
     for (i = 0; i < 10; i++) {
         name[4] = (char)('0' + i);
@@ -537,8 +537,9 @@ static void test_processes_race(void **state)
         make_area(limit, 1);
         imx_values_use(&values, 0, "path");
         for (i = 0; i < PROCESSES; i++) {
-            worker_t w = { .first = (uint32_t)i * 140, .count = 800,
-                           .ask = ask_one };
+            worker_t w = {
+                .first = (uint32_t)i * 140, .count = 800, .ask = ask_one
+            };
 
             pids[i] = start_process(&w, round * 100 + (uint32_t)i);
         }
@@ -684,11 +685,9 @@ static void test_nonsense(void **state)
         for (i = 0; i < 10; i++) {
             const char *name = tag_name(i, &count, &others);
 
-            assert_true(name == NULL
-                        || strlen(name) <= IMX_VALUES_NAME_MAX);
+            assert_true(name == NULL || strlen(name) <= IMX_VALUES_NAME_MAX);
             name = news();
-            assert_true(name == NULL
-                        || strlen(name) <= IMX_VALUES_NAME_MAX);
+            assert_true(name == NULL || strlen(name) <= IMX_VALUES_NAME_MAX);
         }
         imx_values_totals(&values);
         imx_values_use(&values, 0, "other");
@@ -726,6 +725,7 @@ int main(void)
                                                               : "values",
                                    tests,
                                    getenv("IMX_THREADS_ONLY") != NULL
-                                       ? all - with_processes : all,
+                                       ? all - with_processes
+                                       : all,
                                    NULL, NULL);
 }

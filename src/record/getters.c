@@ -1,10 +1,10 @@
 /*
- * source.c owns the values of tags and fields: a getter for each row of the
+ * getters.c owns the values of tags and fields: a getter for each row of the
  * list in config/builtin.def.
  * Entered by any thread of a child, when a request is logged.
  * Nothing survives a child.
  */
-#include "record/source.h"
+#include "record/getters.h"
 
 #include "apr_strings.h"
 #include "http_core.h"
@@ -20,19 +20,19 @@
 #define METHOD_MAX 64 /* bytes; longer ones are OTHER */
 #define TRACE_ID_LEN 32
 
-char imx_source_status[IMX_SOURCE_STATUS_MAX + 1][4];
+char imx_getters_status[IMX_GETTERS_STATUS_MAX + 1][4];
 static APR_OPTIONAL_FN_TYPE(ssl_var_lookup) * ssl_lookup;
 static pid_t this_pid;
 
-void imx_source_child_init(void)
+void imx_getters_child_init(void)
 {
     int i;
 
     this_pid = getpid();
     ssl_lookup = APR_RETRIEVE_OPTIONAL_FN(ssl_var_lookup);
-    for (i = 0; i <= IMX_SOURCE_STATUS_MAX; i++) {
-        apr_snprintf(imx_source_status[i], sizeof imx_source_status[i], "%03d",
-                     i);
+    for (i = 0; i <= IMX_GETTERS_STATUS_MAX; i++) {
+        apr_snprintf(imx_getters_status[i], sizeof imx_getters_status[i],
+                     "%03d", i);
     }
 }
 
@@ -43,7 +43,7 @@ static const imx_rare_t *rare_of(const imx_facts_t *f)
 
 /* ---- tags ---- */
 
-const char *imx_source_method(const request_rec *r)
+const char *imx_getters_method(const request_rec *r)
 {
     return r->method == NULL || r->method_number == M_INVALID
                    || strlen(r->method) > METHOD_MAX
@@ -53,14 +53,14 @@ const char *imx_source_method(const request_rec *r)
 
 static const char *get_method(const imx_facts_t *f)
 {
-    return imx_source_method(f->first);
+    return imx_getters_method(f->first);
 }
 
 static const char *get_status(const imx_facts_t *f)
 {
     unsigned status = (unsigned)f->last->status;
 
-    return imx_source_status[status <= IMX_SOURCE_STATUS_MAX ? status : 0];
+    return imx_getters_status[status <= IMX_GETTERS_STATUS_MAX ? status : 0];
 }
 
 static const char *get_status_class(const imx_facts_t *f)
@@ -106,7 +106,7 @@ static const char *get_uri(const imx_facts_t *f)
                                      : f->first->uri;
 }
 
-int imx_source_route(const imx_facts_t *f)
+int imx_getters_route(const imx_facts_t *f)
 {
     const apr_array_header_t *routes =
         imx_schema_server(f->first->server)->routes;
@@ -148,12 +148,12 @@ static const char *tls_version(request_rec *r)
                : NULL;
 }
 
-void imx_source_keep_scheme(imx_marks_t *marks, request_rec *r)
+void imx_getters_keep_scheme(imx_marks_t *marks, request_rec *r)
 {
     imx_marks_rare(marks, r)->scheme = ap_http_scheme(r);
 }
 
-void imx_source_keep_tls_version(imx_marks_t *marks, request_rec *r)
+void imx_getters_keep_tls_version(imx_marks_t *marks, request_rec *r)
 {
     imx_marks_rare(marks, r)->tls_version = tls_version(r);
 }
@@ -326,7 +326,7 @@ static apr_int64_t get_bytes_sent(const imx_facts_t *f)
 
 /* mod_http2 sets the flag of a stream's connection and of the one below also
  * when it takes down what is complete. */
-int imx_source_is_aborted(const imx_facts_t *f)
+int imx_getters_is_aborted(const imx_facts_t *f)
 {
     const conn_rec *c = f->first->connection;
 
@@ -338,7 +338,7 @@ int imx_source_is_aborted(const imx_facts_t *f)
 
 static apr_int64_t get_aborted(const imx_facts_t *f)
 {
-    return imx_source_is_aborted(f);
+    return imx_getters_is_aborted(f);
 }
 
 /* Requests before this one on its connection.  httpd has counted this one, too,
@@ -437,7 +437,7 @@ static const char *get_user_agent(const imx_facts_t *f)
 
 /* ---- the table ---- */
 
-imx_source_text_t *const imx_source_tags[IMX_TAGS] = {
+imx_getters_text_t *const imx_getters_tags[IMX_TAGS] = {
 #define TAG(symbol, name, when, limited, getter, help) getter,
 #define CONSTANT_TAG(symbol, name, when, getter, help) NULL,
 #define FIELD(symbol, name, kind, unit, when, getter, help)
@@ -449,7 +449,7 @@ imx_source_text_t *const imx_source_tags[IMX_TAGS] = {
 #define GETTER_BOOL(getter) getter, NULL
 #define GETTER_STRING(getter) NULL, getter
 
-const imx_source_getter_t imx_source_fields[IMX_FIELDS] = {
+const imx_getters_field_t imx_getters_fields[IMX_FIELDS] = {
 #define TAG(symbol, name, when, limited, getter, help)
 #define CONSTANT_TAG(symbol, name, when, getter, help)
 #define FIELD(symbol, name, kind, unit, when, getter, help) \
