@@ -175,6 +175,41 @@ uid_t sim_geteuid(void)
     return 33;
 }
 
+gid_t sim_getegid(void)
+{
+    return 33;
+}
+
+/* Nobody here is root. */
+int sim_seteuid(uid_t user)
+{
+    errno = EPERM;
+    return user == sim_geteuid() ? 0 : -1;
+}
+
+int sim_setegid(gid_t group)
+{
+    errno = EPERM;
+    return group == sim_getegid() ? 0 : -1;
+}
+
+int sim_getrusage(int who, struct rusage *r)
+{
+    (void)who;
+    memset(r, 0, sizeof *r);
+    return 0;
+}
+
+int sim_getentropy(void *to, size_t size)
+{
+    unsigned char *p = to;
+
+    for (; size > 0; size--) {
+        *p++ = (unsigned char)chance_bits();
+    }
+    return 0;
+}
+
 int sim_kill(pid_t pid, int signal)
 {
     process_point("kill");

@@ -61,6 +61,9 @@ static int open_proc(const char *path)
     int fd;
 
     process_point("open /proc");
+    if (path[6] < '0' || path[6] > '9') {
+        return fail(ENOENT);
+    }
     d = process_open(SIM_FD_TEXT, &fd);
     if (d == NULL) {
         return -1;
@@ -493,6 +496,14 @@ DIR *sim_fdopendir(int fd)
         memcpy(l->names[i], d->node->entries[i].name, DISK_NAME);
     }
     return (DIR *)l;
+}
+
+/* Of /proc there is no more than what open_proc() knows. */
+DIR *sim_opendir(const char *path)
+{
+    int fd = sim_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+
+    return fd >= 0 ? sim_fdopendir(fd) : NULL;
 }
 
 struct dirent *sim_readdir(DIR *dir)
