@@ -175,11 +175,46 @@ uid_t sim_geteuid(void)
     return 33;
 }
 
+gid_t sim_getegid(void)
+{
+    return 33;
+}
+
+/* Nobody here is root. */
+int sim_seteuid(uid_t user)
+{
+    errno = EPERM;
+    return user == sim_geteuid() ? 0 : -1;
+}
+
+int sim_setegid(gid_t group)
+{
+    errno = EPERM;
+    return group == sim_getegid() ? 0 : -1;
+}
+
+int sim_getrusage(int who, struct rusage *r)
+{
+    (void)who;
+    memset(r, 0, sizeof *r);
+    return 0;
+}
+
+int sim_getentropy(void *to, size_t size)
+{
+    unsigned char *p = to;
+
+    for (; size > 0; size--) {
+        *p++ = (unsigned char)chance_bits();
+    }
+    return 0;
+}
+
 int sim_kill(pid_t pid, int signal)
 {
     process_point("kill");
     if (signal != 0) {
-        ledger_wrong("a signal is sent");
+        trace_wrong("a signal is sent");
     }
     if (process_find(pid) == NULL) {
         errno = ESRCH;
@@ -253,15 +288,15 @@ void *sim_mmap(void *at, size_t size, int access, int flags, int fd,
     (void)at;
     (void)access;
     (void)flags;
-    ledger_wrong("memory is mapped: %zu bytes of %d from %lld", size, fd,
-                 (long long)from);
+    trace_wrong("memory is mapped: %zu bytes of %d from %lld", size, fd,
+                (long long)from);
     errno = ENOMEM;
     return MAP_FAILED;
 }
 
 int sim_munmap(void *at, size_t size)
 {
-    ledger_wrong("memory is unmapped: %zu bytes at %p", size, at);
+    trace_wrong("memory is unmapped: %zu bytes at %p", size, at);
     return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -47,6 +48,11 @@ int sim_eventfd(unsigned int count, int flags);
 
 pid_t sim_getpid(void);
 uid_t sim_geteuid(void);
+gid_t sim_getegid(void);
+int sim_seteuid(uid_t user);
+int sim_setegid(gid_t group);
+int sim_getentropy(void *to, size_t size);
+int sim_getrusage(int who, struct rusage *r);
 int sim_kill(pid_t pid, int signal);
 long sim_syscall(long number, ...);
 long sim_sysconf(int name);
@@ -102,6 +108,7 @@ int sim_fchown(int fd, uid_t user, gid_t group);
 int sim_ftruncate(int fd, off_t size);
 int sim_fcntl(int fd, int command, ...);
 DIR *sim_fdopendir(int fd);
+DIR *sim_opendir(const char *path);
 struct dirent *sim_readdir(DIR *dir);
 int sim_closedir(DIR *dir);
 

@@ -44,10 +44,10 @@ void imx_influx_post(imx_influx_t *in, const imx_influx_line_t *lines,
 {
     process_point("post");
     if (in->post != NULL) {
-        ledger_wrong("a body is begun while another one is under way");
+        trace_wrong("a body is begun while another one is under way");
     }
     if (influxdb_serves_another(process_self())) {
-        ledger_wrong("two children deliver at once");
+        trace_wrong("two children deliver at once");
     }
     ledger_post(process_self(), ledger_number(lines[0].data, lines[0].len),
                 count);
@@ -155,8 +155,8 @@ imx_influx_answer_e imx_influx_step(imx_influx_t *in,
     if (!is_over(in, result)) {
         return IMX_INFLUX_BUSY;
     }
-    ledger_tell("the client is told: answer %d, status %ld, %.40s",
-                (int)result->answer, result->status, result->reason);
+    trace_tell("the client is told: answer %d, status %ld, %.40s",
+               (int)result->answer, result->status, result->reason);
     note(in, result);
     influxdb_leave(in->post);
     in->post = NULL;

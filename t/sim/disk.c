@@ -280,7 +280,7 @@ int disk_rename(const disk_place_t *from, const disk_place_t *to)
     disk_node_t *node = from->node;
 
     if (e != NULL) {
-        ledger_wrong("%s is renamed over %s", from->name, to->name);
+        trace_wrong("%s is renamed over %s", from->name, to->name);
         remove_entry(to->dir, e);
     }
     node->links++;
@@ -437,8 +437,8 @@ void disk_power_cut(void (*lost)(const disk_node_t *node))
     for (n = all; n != NULL; n = n->next) {
         if (n->is_dir && n != root) {
             if (unsafe_files(n) > 0) {
-                ledger_wrong("%zu files have their names and are not durable",
-                             unsafe_files(n));
+                trace_wrong("%zu files have their names and are not durable",
+                            unsafe_files(n));
             }
             cut_dir(n, lost);
         }

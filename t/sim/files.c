@@ -61,6 +61,9 @@ static int open_proc(const char *path)
     int fd;
 
     process_point("open /proc");
+    if (path[6] < '0' || path[6] > '9') {
+        return fail(ENOENT);
+    }
     d = process_open(SIM_FD_TEXT, &fd);
     if (d == NULL) {
         return -1;
@@ -142,7 +145,7 @@ int sim_close(int fd)
         d = &process_self()->fds[fd];
     }
     if (d == NULL || d->kind == SIM_FD_FREE) {
-        ledger_wrong("descriptor %d is closed, which is not open", fd);
+        trace_wrong("descriptor %d is closed, which is not open", fd);
         return fail(EBADF);
     }
     process_close(d);
@@ -166,7 +169,7 @@ static process_fd_t *any_fd(int fd)
         d = &process_self()->fds[fd];
     }
     if (d == NULL || d->kind == SIM_FD_FREE) {
-        ledger_wrong("descriptor %d is used, which is not open", fd);
+        trace_wrong("descriptor %d is used, which is not open", fd);
         errno = EBADF;
         return NULL;
     }
@@ -451,7 +454,7 @@ int sim_flock(int fd, int how)
 int sim_mkdirat(int dir, const char *path, mode_t mode)
 {
     (void)mode;
-    ledger_wrong("a child makes a directory, %d %s", dir, path);
+    trace_wrong("a child makes a directory, %d %s", dir, path);
     return fail(EACCES);
 }
 
@@ -493,6 +496,14 @@ DIR *sim_fdopendir(int fd)
         memcpy(l->names[i], d->node->entries[i].name, DISK_NAME);
     }
     return (DIR *)l;
+}
+
+/* Of /proc there is no more than what open_proc() knows. */
+DIR *sim_opendir(const char *path)
+{
+    int fd = sim_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+
+    return fd >= 0 ? sim_fdopendir(fd) : NULL;
 }
 
 struct dirent *sim_readdir(DIR *dir)

@@ -366,17 +366,17 @@ static void arrive(void *data)
     p->state = POST_CAME;
     read_lines(p);
     answer(p);
-    ledger_tell("body %d, %zu lines: %ld%s%s %.60s", p->number, p->count,
-                p->status, p->retry_after[0] ? ", Retry-After " : "",
-                p->retry_after, p->text);
+    trace_tell("body %d, %zu lines: %ld%s%s %.60s", p->number, p->count,
+               p->status, p->retry_after[0] ? ", Retry-After " : "",
+               p->retry_after, p->text);
     sched_mix((uint64_t)p->status << 20 ^ p->count);
     if (chance_below(1000) < mood.resets_after) {
-        ledger_tell("body %d: its answer is lost", p->number);
+        trace_tell("body %d: its answer is lost", p->number);
         p->curl_code = 52;
         sched_at(sched_now() + wait, break_off, p);
     }
     else if (chance_below(1000) < mood.hangs_after) {
-        ledger_tell("body %d: it is never answered", p->number);
+        trace_tell("body %d: it is never answered", p->number);
     }
     else {
         sched_at(sched_now() + wait, give_answer, p);

@@ -8,13 +8,9 @@
 #include "sched.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LOG_MOST 40          /* lines of the log in a minute */
-#define POINTS_MOST 20000000 /* of one seed */
 
 enum { ABSENT = 0, UNDER_WAY, TAKEN, NOT_TAKEN };
 
@@ -28,12 +24,18 @@ typedef struct {
     int64_t acknowledged_at;
 } line_t;
 
+/* A line of these was refused, and is looked for. */
+typedef struct {
+    uint32_t *numbers;
+    size_t count, room;
+} search_t;
+
 /* What a process was doing last, for the case that it is killed. */
 typedef struct {
     uint32_t *numbers;
     size_t count, room;
-    uint32_t *search; /* a line of these was refused, and is looked for */
-    size_t search_count, search_room;
+    search_t searches[2]; /* one for each of two senders */
+    int newest;
     const disk_node_t *file, *removed;
     int64_t told_at; /* not to come so soon again */
 } last_t;
@@ -45,16 +47,11 @@ static uint32_t line_count;
 static size_t line_most;
 static uint64_t line_salt;
 static last_t lasts[PROCESSES];
-static char what[512];
-static int verbose;
-static uint64_t points;
 static int64_t not_before, failed_at;
 static int64_t trouble_until; /* of the disk; NEVER: it has some now.  A call
                                  that stalls ends some seconds later. */
 static int64_t killed_at;
 static int has_failed_to_read;
-static int64_t log_from;
-static int log_count;
 static const disk_node_t *quota_dir;
 static uint64_t quota;
 static ledger_sums_t sums;
@@ -66,25 +63,20 @@ static uint64_t slack;  /* lines that may be in two places at a death */
 static uint64_t started, finished; /* appends of this arena */
 static uint64_t brought;           /* lines in files that somebody brought */
 
-/* ---- what is said ---- */
-
-void ledger_reset(uint64_t seed, int is_verbose)
+void ledger_reset(uint64_t seed)
 {
     int i;
 
     memset(lines, 0, line_count * sizeof *lines);
     for (i = 0; i < PROCESSES; i++) {
-        lasts[i].count = lasts[i].search_count = 0;
+        lasts[i].count = 0;
+        lasts[i].searches[0].count = lasts[i].searches[1].count = 0;
         lasts[i].file = lasts[i].removed = NULL;
         lasts[i].told_at = 0;
     }
     line_count = 0;
     line_salt = seed;
-    what[0] = '\0';
-    verbose = is_verbose;
-    points = 0;
     not_before = failed_at = 0;
-    log_from = log_count = 0;
     trouble_until = killed_at = 0;
     has_failed_to_read = 0;
     quota_dir = NULL;
@@ -94,81 +86,6 @@ void ledger_reset(uint64_t seed, int is_verbose)
     given_up = slack = brought = 0;
     refound = 0;
     started = finished = 0;
-}
-
-static void print_head(void)
-{
-    printf("%12.6f %-8s ", (double)sched_now() / 1e9, sched_name());
-    if (sched_process() != NULL) {
-        printf("[%s %d] ", sched_process()->role, sched_process()->number);
-    }
-}
-
-void ledger_tell(const char *format, ...)
-{
-    va_list args;
-
-    if (verbose) {
-        print_head();
-        va_start(args, format);
-        vprintf(format, args);
-        va_end(args);
-        printf("\n");
-    }
-}
-
-void ledger_wrong(const char *format, ...)
-{
-    char text[480];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    ledger_tell("WRONG: %s", text);
-    if (what[0] == '\0') {
-        snprintf(what, sizeof what, "%.6f s: %s", (double)sched_now() / 1e9,
-                 text);
-    }
-}
-
-int ledger_is_wrong(void)
-{
-    return what[0] != '\0';
-}
-
-const char *ledger_what(void)
-{
-    return what;
-}
-
-void ledger_log(int level, const char *text)
-{
-    ledger_tell("log %d: %s", level, text);
-    if (level > 2) {
-        return;
-    }
-    if (sched_now() - log_from > 60 * SIM_SECOND) {
-        log_from = sched_now();
-        log_count = 0;
-    }
-    if (++log_count == LOG_MOST) {
-        ledger_wrong("%d lines of the log in a minute, the last one: %s",
-                     LOG_MOST, text);
-    }
-}
-
-void ledger_count_point(void)
-{
-    if (++points == POINTS_MOST) {
-        ledger_wrong("there is no end to it");
-        sched_give_up();
-    }
-}
-
-uint64_t ledger_points(void)
-{
-    return points;
 }
 
 /* ---- lines ---- */
@@ -252,7 +169,7 @@ uint32_t ledger_number(const char *text, size_t len)
     size_t i;
 
     if (len < 30) {
-        ledger_wrong("what is no line arrives: %.*s", (int)len, text);
+        trace_wrong("what is no line arrives: %.*s", (int)len, text);
         return LEDGER_LINES;
     }
     for (i = 11; i < 19; i++) {
@@ -260,7 +177,7 @@ uint32_t ledger_number(const char *text, size_t len)
     }
     if (number >= line_count || write_line(number, expected) != len
         || memcmp(expected, text, len) != 0) {
-        ledger_wrong("what was never appended arrives: %.*s", (int)len, text);
+        trace_wrong("what was never appended arrives: %.*s", (int)len, text);
         return LEDGER_LINES;
     }
     return number;
@@ -300,7 +217,7 @@ void ledger_arrived(uint32_t number)
         return;
     }
     if (l->appended == NOT_TAKEN) {
-        ledger_wrong("line %u arrives, which was dropped", number);
+        trace_wrong("line %u arrives, which was dropped", number);
     }
     if (l->acknowledged && l->searched) {
         sums.searched++;
@@ -308,8 +225,7 @@ void ledger_arrived(uint32_t number)
     else if (l->acknowledged) {
         sums.repeated++;
         if (!l->excused && !was_not_written(number)) {
-            ledger_wrong("line %u was acknowledged, and is sent again",
-                         number);
+            trace_wrong("line %u was acknowledged, and is sent again", number);
         }
     }
 }
@@ -351,24 +267,29 @@ static void keep_numbers(uint32_t **to, size_t *count, size_t *room,
     *count = n;
 }
 
-static int is_searched(const last_t *l, uint32_t number)
+static const search_t *find_search(const last_t *l, uint32_t number)
 {
-    size_t i = 0;
+    size_t i, k;
 
-    while (i < l->search_count && l->search[i] != number) {
-        i++;
+    for (k = 0; k < 2; k++) {
+        for (i = 0; i < l->searches[k].count; i++) {
+            if (l->searches[k].numbers[i] == number) {
+                return &l->searches[k];
+            }
+        }
     }
-    return i < l->search_count;
+    return NULL;
 }
 
-static void set_search(last_t *l, const uint32_t *numbers, size_t n)
+static void begin_search(last_t *l, const uint32_t *numbers, size_t n)
 {
+    search_t *s = &l->searches[l->newest = !l->newest];
     size_t i;
 
-    for (i = 0; i < l->search_count; i++) {
-        lines[l->search[i]].searched = 0;
+    for (i = 0; i < s->count; i++) {
+        lines[s->numbers[i]].searched = 0;
     }
-    keep_numbers(&l->search, &l->search_count, &l->search_room, numbers, n);
+    keep_numbers(&s->numbers, &s->count, &s->room, numbers, n);
     for (i = 0; i < n; i++) {
         lines[numbers[i]].searched = 1;
     }
@@ -380,7 +301,7 @@ void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
     last_t *l = last_of(p);
     size_t i;
 
-    if (n > 0 && is_searched(l, numbers[0])) {
+    if (n > 0 && find_search(l, numbers[0]) != NULL) {
         return; /* a part of what is searched already */
     }
     for (i = 0; i < n; i++) {
@@ -388,7 +309,7 @@ void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
         lines[numbers[i]].acknowledged_at = sched_now();
     }
     if (is_unnamed) {
-        set_search(l, numbers, n);
+        begin_search(l, numbers, n);
     }
     keep_numbers(&l->numbers, &l->count, &l->room, numbers, n);
 }
@@ -396,18 +317,19 @@ void ledger_acknowledged(sim_process_t *p, const uint32_t *numbers, size_t n,
 void ledger_post(sim_process_t *p, uint32_t first, size_t count)
 {
     last_t *l = last_of(p);
+    const search_t *search = find_search(l, first);
 
     sums.posts++;
-    ledger_tell("a body of %zu lines is sent", count);
+    trace_tell("a body of %zu lines is sent", count);
     l->count = 0; /* what was told before has been counted */
-    if (is_searched(l, first) && !lines[first].excused
-        && count > l->search_count / 2 + 1) {
-        ledger_wrong("%zu of %zu lines are sent to find one", count,
-                     l->search_count);
+    if (search != NULL && !lines[first].excused
+        && count > search->count / 2 + 1) {
+        trace_wrong("%zu of %zu lines are sent to find one", count,
+                    search->count);
     }
     if (sched_now() < not_before && !p->is_ending) {
-        ledger_wrong("%s %d sends a body %.3f s too soon", p->role, p->number,
-                     (double)(not_before - sched_now()) / 1e9);
+        trace_wrong("%s %d sends a body %.3f s too soon", p->role, p->number,
+                    (double)(not_before - sched_now()) / 1e9);
     }
 }
 
@@ -458,6 +380,16 @@ static void excuse_file(const disk_node_t *n)
     }
 }
 
+/* It is counted at its end. */
+static void excuse_search(const search_t *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->count; i++) {
+        excuse(s->numbers[i]);
+    }
+}
+
 void ledger_died(sim_process_t *p)
 {
     last_t *l = last_of(p);
@@ -468,13 +400,12 @@ void ledger_died(sim_process_t *p)
     }
     sums.kills++;
     killed_at = sched_now();
-    ledger_tell("%s %d is dead", p->role, p->number);
+    trace_tell("%s %d is dead", p->role, p->number);
     for (i = 0; i < l->count; i++) {
         excuse(l->numbers[i]);
     }
-    for (i = 0; i < l->search_count; i++) { /* counted at its end */
-        excuse(l->search[i]);
-    }
+    excuse_search(&l->searches[0]);
+    excuse_search(&l->searches[1]);
     if (l->file != NULL) {
         excuse_file(l->file);
     }
@@ -511,15 +442,14 @@ void ledger_file_named(sim_process_t *p, const disk_node_t *dir,
 {
     uint64_t bytes = disk_bytes(dir, ".lp") + disk_bytes(dir, ".bad");
 
-    ledger_tell("file %s (%zu bytes)", name, node->size);
+    trace_tell("file %s (%zu bytes)", name, node->size);
     if (has_failed_to_read && strstr(name, ".bad") != NULL) {
         excuse_file(node); /* its lines could not be counted, perhaps */
     }
     if (dir == quota_dir && node == last_of(p)->file && quota > 0
         && bytes > quota && brought == 0 && !disk_fails_to_read()) {
-        ledger_wrong("the spool has %" PRIu64 " bytes, %" PRIu64
-                     " are allowed",
-                     bytes, quota);
+        trace_wrong("the spool has %" PRIu64 " bytes, %" PRIu64 " are allowed",
+                    bytes, quota);
     }
 }
 
@@ -568,24 +498,24 @@ void ledger_end_arena(const product_totals_t *t, uint64_t in_files)
 
     ledger_check(t);
     if (fault != NULL) {
-        ledger_wrong("the arena: %s", fault);
+        trace_wrong("the arena: %s", fault);
     }
     if (slack == 0 && brought == 0 && t->in_spool > 0
         && t->in_spool > in_files) {
-        ledger_wrong("%" PRIu64
-                     " lines are in the spool, says the board, the "
-                     "files have %" PRIu64,
-                     t->in_spool, in_files);
+        trace_wrong("%" PRIu64
+                    " lines are in the spool, says the board, the "
+                    "files have %" PRIu64,
+                    t->in_spool, in_files);
     }
     add_past(t);
-    ledger_tell("the arena ends: %" PRIu64 " lines are given up; sent %" PRIu64
-                ", rejected %" PRIu64 ", dropped %" PRIu64 ", torn %" PRIu64
-                ", no room %" PRIu64 "; spool: %" PRIu64 " put, %" PRIu64
-                " found, %" PRIu64 " delivered, %" PRIu64 " rejected, %" PRIu64
-                " dropped, so %" PRIu64 " in it, files %" PRIu64,
-                t->pending, t->sent, t->rejected, t->dropped, t->torn,
-                t->no_room, t->spooled, t->found, t->delivered,
-                t->spool_rejected, t->spool_dropped, t->in_spool, in_files);
+    trace_tell("the arena ends: %" PRIu64 " lines are given up; sent %" PRIu64
+               ", rejected %" PRIu64 ", dropped %" PRIu64 ", torn %" PRIu64
+               ", no room %" PRIu64 "; spool: %" PRIu64 " put, %" PRIu64
+               " found, %" PRIu64 " delivered, %" PRIu64 " rejected, %" PRIu64
+               " dropped, so %" PRIu64 " in it, files %" PRIu64,
+               t->pending, t->sent, t->rejected, t->dropped, t->torn,
+               t->no_room, t->spooled, t->found, t->delivered,
+               t->spool_rejected, t->spool_dropped, t->in_spool, in_files);
 }
 
 /* Lines that are just being appended may be in the counts or not, and so may
@@ -593,13 +523,13 @@ void ledger_end_arena(const product_totals_t *t, uint64_t in_files)
 void ledger_check(const product_totals_t *t)
 {
     if (t->recorded > started || t->recorded < finished) {
-        ledger_wrong("%" PRIu64 " lines are recorded: %" PRIu64
-                     " were begun, and %" PRIu64 " appended",
-                     t->recorded, started, finished);
+        trace_wrong("%" PRIu64 " lines are recorded: %" PRIu64
+                    " were begun, and %" PRIu64 " appended",
+                    t->recorded, started, finished);
     }
     if ((int64_t)t->in_spool < 0) {
-        ledger_wrong("%" PRId64 " lines are in the spool",
-                     (int64_t)t->in_spool);
+        trace_wrong("%" PRId64 " lines are in the spool",
+                    (int64_t)t->in_spool);
     }
 }
 
@@ -647,8 +577,8 @@ static int is_missing(const line_t *l)
 static void check_at_most(const char *name, uint64_t n, uint64_t most)
 {
     if (n > most) {
-        ledger_wrong("%s: %" PRIu64 " lines, at most %" PRIu64 " can be", name,
-                     n, most);
+        trace_wrong("%s: %" PRIu64 " lines, at most %" PRIu64 " can be", name,
+                    n, most);
     }
 }
 
@@ -669,12 +599,12 @@ void ledger_check_end(uint64_t in_files)
     sums.stored = count_lines(is_stored);
     sums.refused = rejected;
     sums.lost = lost + past.torn + past.no_room;
-    ledger_tell("end: %" PRIu64 " taken, %" PRIu64 " sent, %" PRIu64
-                " rejected, %" PRIu64 " lost, %" PRIu64 " torn, %" PRIu64
-                " stored, %" PRIu64 " excused",
-                taken, sent, rejected, lost, past.torn, sums.stored, slack);
+    trace_tell("end: %" PRIu64 " taken, %" PRIu64 " sent, %" PRIu64
+               " rejected, %" PRIu64 " lost, %" PRIu64 " torn, %" PRIu64
+               " stored, %" PRIu64 " excused",
+               taken, sent, rejected, lost, past.torn, sums.stored, slack);
     if (in_files > 0) {
-        ledger_wrong("at the end there are %" PRIu64 " files", in_files);
+        trace_wrong("at the end there are %" PRIu64 " files", in_files);
     }
     check_at_most("torn", past.torn, half);
     check_at_most("no room", past.no_room, count_lines(is_not_taken) + half);

@@ -15,6 +15,7 @@
 #include "disk.h"
 #include "process.h"
 #include "product.h"
+#include "trace.h"
 
 #define LEDGER_LINES 40000
 #define LEDGER_LINE_MAX 400
@@ -30,21 +31,7 @@ typedef struct {
     uint64_t lines, stored, refused, lost, repeated, searched, kills, posts;
 } ledger_sums_t;
 
-void ledger_reset(uint64_t seed, int is_verbose);
-
-/* Is anything wrong?  The first sentence that was said of it. */
-int ledger_is_wrong(void);
-const char *ledger_what(void);
-__attribute__((format(printf, 1, 2))) void ledger_wrong(const char *format,
-                                                        ...);
-/* The trace. */
-__attribute__((format(printf, 1, 2))) void ledger_tell(const char *format, ...);
-/* The module logs something. */
-void ledger_log(int level, const char *text);
-
-/* Each point of each process: there must be an end. */
-void ledger_count_point(void);
-uint64_t ledger_points(void);
+void ledger_reset(uint64_t seed);
 
 /* ---- lines ---- */
 

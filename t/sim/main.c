@@ -86,7 +86,7 @@ int main(int argc, char **argv)
         alarm(SECONDS);
         if (!world_run(seed, is_verbose)) {
             wrong++;
-            printf("seed %" PRIu64 ": %s\n", seed, ledger_what());
+            printf("seed %" PRIu64 ": %s\n", seed, trace_what());
         }
         if (is_quoted) {
             printf("seed %" PRIu64 " %016" PRIx64 "\n", seed, sched_hash());

@@ -189,7 +189,7 @@ process_fd_t *process_fd(int fd, fd_kind_e kind)
 
     if (fd < 0 || fd >= PROCESS_FDS || p->fds[fd].kind == SIM_FD_FREE) {
         if (fd >= 0) { /* it may have become somebody else's */
-            ledger_wrong("descriptor %d is used, which is not open", fd);
+            trace_wrong("descriptor %d is used, which is not open", fd);
         }
         errno = EBADF;
         return NULL;
@@ -300,7 +300,7 @@ sim_process_t *process_make(const char *role, void (*run)(void *data),
     p->role = role;
     p->number = process_count++;
     p->kill_after = -1;
-    ledger_tell("%s %d begins (pid %d)", role, p->number, (int)p->pid);
+    trace_tell("%s %d begins (pid %d)", role, p->number, (int)p->pid);
     sched_spawn(p, "main", run, data, chance_between(0, 3) * SIM_MS);
     return p;
 }
@@ -346,10 +346,10 @@ void process_exit(void)
     sim_process_t *p = process_self();
     int tasks = sched_tasks(p);
 
-    ledger_tell("%s %d ends", p->role, p->number);
+    trace_tell("%s %d ends", p->role, p->number);
     if (p->heap_blocks > 0 && tasks == 1) {
-        ledger_wrong("%s %d leaves %zu blocks of memory behind", p->role,
-                     p->number, p->heap_blocks);
+        trace_wrong("%s %d leaves %zu blocks of memory behind", p->role,
+                    p->number, p->heap_blocks);
     }
     p->state = SIM_ZOMBIE;
     on_death(p);
@@ -401,7 +401,7 @@ size_t process_point_names(void)
 
 static void spring(sim_process_t *p)
 {
-    ledger_tell("%s %d is killed at \"%s\"", p->role, p->number, trap.name);
+    trace_tell("%s %d is killed at \"%s\"", p->role, p->number, trap.name);
     trap.name = NULL;
     if (trap.run != NULL) {
         sched_at(sched_now(), trap.run, trap.data);
@@ -419,11 +419,11 @@ void process_point(const char *name)
     p->points++;
     sched_spend(300);
     note_name(name);
-    ledger_count_point();
+    trace_count_point();
     if (p->kill_after >= 0
         && (p->doomed[0] == '\0' || strcmp(p->doomed, name) == 0)
         && p->kill_after-- == 0) {
-        ledger_tell("%s %d is killed at \"%s\"", p->role, p->number, name);
+        trace_tell("%s %d is killed at \"%s\"", p->role, p->number, name);
         process_kill(p);
     }
     if (p->may_die && is_trapped(name)) {

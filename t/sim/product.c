@@ -35,7 +35,7 @@ static void at_fault(const char *point)
 static void log_text(void *context, imx_log_level_e level, const char *text)
 {
     (void)context;
-    ledger_log((int)level, text);
+    trace_log((int)level, text);
 }
 
 static void make_room(size_t size)

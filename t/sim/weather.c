@@ -91,20 +91,20 @@ static void trouble_with_database(void)
     switch (chance_below(4)) {
     case 0:
         influxdb_give_secret(-1);
-        ledger_tell("the secret cannot be read");
+        trace_tell("the secret cannot be read");
         break;
     case 1:
         influxdb_drop_database();
-        ledger_tell("the database is dropped");
+        trace_tell("the database is dropped");
         break;
     case 2:
         influxdb_want_secret(++secret);
-        ledger_tell("another secret is wanted");
+        trace_tell("another secret is wanted");
         break;
     default:
         influxdb_give_secret(secret);
         influxdb_make_database();
-        ledger_tell("secret and database are mended");
+        trace_tell("secret and database are mended");
     }
 }
 
@@ -118,7 +118,7 @@ static void change_mood(void *data)
     }
     if (chance_percent(moods)) {
         m = draw_mood();
-        ledger_tell(
+        trace_tell(
             "InfluxDB: refuses %u, connects late %u, hangs %u %u, "
             "resets %u %u, 429 %u, 503 %u, 500 %u, 403 %u, other %u, "
             "strange %u, refuses for good %u",
@@ -127,7 +127,7 @@ static void change_mood(void *data)
             m.fails, m.forbids, m.elsewhere, m.strange, m.teapot);
     }
     else {
-        ledger_tell("InfluxDB is well");
+        trace_tell("InfluxDB is well");
     }
     influxdb_set_mood(&m);
     if (chance_percent(moods / 4)) {
@@ -150,8 +150,8 @@ static void hide_spool(int is_hidden)
             ledger_file_stuck(spools[0]->entries[i].node);
         }
         disk_hide("spool0", is_hidden);
-        ledger_tell("the spool's directory is %s",
-                    is_hidden ? "moved away" : "back");
+        trace_tell("the spool's directory is %s",
+                   is_hidden ? "moved away" : "back");
     }
 }
 
@@ -183,7 +183,7 @@ static disk_trouble_t draw_trouble(void)
     default:
         hide_spool(1);
     }
-    ledger_tell(
+    trace_tell(
         "disk: capacity %lld, errors %u %u (%s), EMFILE %d, stalls %u, "
         "hangs %d",
         (long long)t.capacity, t.errors, t.write_errors, strerror(t.error),
@@ -254,7 +254,7 @@ static void bring_file(void *data)
     }
     disk_sync(place.node);
     disk_sync(place.dir);
-    ledger_tell("somebody brings %s", place.name);
+    trace_tell("somebody brings %s", place.name);
 }
 
 /* Somebody removes a file: its lines are lost, and counted. */
@@ -270,7 +270,7 @@ static void remove_file(void *data)
     i = chance_below(spools[0]->count);
     place.node = spools[0]->entries[i].node;
     snprintf(place.name, sizeof place.name, "%s", spools[0]->entries[i].name);
-    ledger_tell("somebody removes %s", place.name);
+    trace_tell("somebody removes %s", place.name);
     ledger_file_stuck(place.node);
     disk_unlink(&place);
 }
@@ -287,7 +287,7 @@ static void step_clock(void *data)
     }
     real_time += chance_percent(50) ? by : -by;
     calls_set_real_time(real_time);
-    ledger_tell("the clock is set by %lld ms", (long long)(by / SIM_MS));
+    trace_tell("the clock is set by %lld ms", (long long)(by / SIM_MS));
     sched_at(sched_now() + chance_scale(SIM_SECOND, 20 * SIM_SECOND),
              step_clock, NULL);
 }
@@ -374,9 +374,9 @@ void weather_tell_files(void)
 
     for (i = 0; i < 2; i++) {
         for (n = 0; n < spools[i]->count; n++) {
-            ledger_tell("/spool%d/%s has %zu bytes", i,
-                        spools[i]->entries[n].name,
-                        spools[i]->entries[n].node->size);
+            trace_tell("/spool%d/%s has %zu bytes", i,
+                       spools[i]->entries[n].name,
+                       spools[i]->entries[n].node->size);
         }
     }
 }

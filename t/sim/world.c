@@ -123,7 +123,7 @@ static void live(void *data)
     }
     process_self()->is_ending = !c->leaves;
     if (c->has_thread && !product_stop(product)) {
-        ledger_tell("its thread does not end: it leaves without it");
+        trace_tell("its thread does not end: it leaves without it");
         process_kill(process_self());
     }
     product_destroy(product);
@@ -209,7 +209,7 @@ static void swap_spools(void)
 
 static void restart_gracefully(void)
 {
-    ledger_tell("a graceful restart");
+    trace_tell("a graceful restart");
     if (chance_percent(30)) {
         product_resize((
             uint32_t)chance_between(w.size.segments / 2, 2 * w.size.segments));
@@ -250,7 +250,7 @@ static void stop_server(void)
 {
     int64_t deadline = sched_now() + (w.options.shutdown_ms + 1000) * SIM_MS;
 
-    ledger_tell("the server stops");
+    trace_tell("the server stops");
     tell_all(1);
     while (product_children() > 0 && sched_now() < deadline) {
         bury(1);
@@ -266,7 +266,7 @@ static void stop_server(void)
             sched_sleep(5 * SIM_MS);
         }
         if (w.helper->state == SIM_RUNS) {
-            ledger_tell("the helper is not done: it is killed");
+            trace_tell("the helper is not done: it is killed");
             process_kill(w.helper);
         }
         process_reap(w.helper);
@@ -280,7 +280,7 @@ static void stop_server(void)
 
 static void start_server(void)
 {
-    ledger_tell("the server starts");
+    trace_tell("the server starts");
     product_make_arena(&w.size);
     ledger_begin_arena();
     product_new_epoch();
@@ -293,8 +293,8 @@ static void set_trap(void (*run)(void *data))
     const char *name = process_point_name(chance_below(process_point_names()));
     int64_t n = chance_scale(0, 10);
 
-    ledger_tell("whoever passes \"%s\" for the %" PRId64 ". time is killed%s",
-                name, n + 1, run != NULL ? ", with the machine" : "");
+    trace_tell("whoever passes \"%s\" for the %" PRId64 ". time is killed%s",
+               name, n + 1, run != NULL ? ", with the machine" : "");
     process_trap(name, n, run, &w);
 }
 
@@ -320,8 +320,8 @@ static void doom_somebody(void)
         name = process_point_name(chance_below(process_point_names()));
         points = chance_scale(0, 30);
     }
-    ledger_tell("%s %d is to be killed at point %" PRId64 " \"%s\"", p->role,
-                p->number, points, name);
+    trace_tell("%s %d is to be killed at point %" PRId64 " \"%s\"", p->role,
+               p->number, points, name);
     process_doom(p, name, points);
 }
 
@@ -330,7 +330,7 @@ static void recycle_somebody(void)
     int i = (int)chance_below(CHILDREN);
 
     if (runs(&w.child[i]) && !w.child[i].told) {
-        ledger_tell("child %d is recycled", w.child[i].process->number);
+        trace_tell("child %d is recycled", w.child[i].process->number);
         tell_child(i, 1);
     }
 }
@@ -340,8 +340,8 @@ static void freeze_somebody(void)
     int i = (int)chance_below(CHILDREN);
 
     if (runs(&w.child[i])) {
-        ledger_tell("child %d is stopped for a while",
-                    w.child[i].process->number);
+        trace_tell("child %d is stopped for a while",
+                   w.child[i].process->number);
         sched_freeze(w.child[i].process, chance_scale(SIM_MS, 6 * SIM_SECOND));
     }
 }
@@ -397,7 +397,7 @@ static void end_well(void)
     int64_t limit = sched_now() + PATIENCE;
     int i;
 
-    ledger_tell("from now on all is well");
+    trace_tell("from now on all is well");
     w.is_over = 1;
     cancel_dooms();
     weather_clear();
@@ -417,11 +417,11 @@ static void end_well(void)
         product_totals_t t = product_totals();
 
         weather_tell_files();
-        ledger_wrong("after %d s in which all was well, %" PRIu64
-                     " lines are "
-                     "pending, %" PRIu64 " in the spool, in %zu files",
-                     (int)(PATIENCE / SIM_SECOND), t.pending, t.in_spool,
-                     weather_files());
+        trace_wrong("after %d s in which all was well, %" PRIu64
+                    " lines are "
+                    "pending, %" PRIu64 " in the spool, in %zu files",
+                    (int)(PATIENCE / SIM_SECOND), t.pending, t.in_spool,
+                    weather_files());
     }
     stop_server();
     w.is_done = 1;
@@ -453,7 +453,7 @@ static void crash(void *data)
     if (!product_has_arena() || w.is_over) {
         return;
     }
-    ledger_tell(with_power ? "the machine stops" : "all are killed at once");
+    trace_tell(with_power ? "the machine stops" : "all are killed at once");
     process_kill(w.parent);
     kill_all_children();
     if (w.helper != NULL) {
@@ -564,7 +564,8 @@ static void begin_world(uint64_t seed, int is_verbose)
     sched_reset(1000 * SIM_SECOND);
     process_reset(on_death);
     disk_reset();
-    ledger_reset(seed, is_verbose);
+    trace_reset(is_verbose);
+    ledger_reset(seed);
     memset(&w, 0, sizeof w);
     request_count = 0;
     w.spools[0] = "/spool0";
@@ -574,17 +575,16 @@ static void begin_world(uint64_t seed, int is_verbose)
     influxdb_reset(w.options.influx.api);
     weather_begin(&w.options, w.begun, w.end);
     draw_crashes();
-    ledger_tell("seed %" PRIu64
-                ": API v%d, %d children, %u segments of %u "
-                "bytes, bodies of %" PRIu64 " bytes and %" PRIu64
-                " lines, "
-                "interval %d ms, shutdown %d ms, spool %s of %" PRIu64
-                " bytes",
-                seed, (int)w.options.influx.api, w.children, w.size.segments,
-                w.size.segment_size, w.options.max_bytes, w.options.max_lines,
-                w.options.interval_ms, w.options.shutdown_ms,
-                w.options.spool ? w.options.spool : "(none)",
-                w.options.spool_max);
+    trace_tell("seed %" PRIu64
+               ": API v%d, %d children, %u segments of %u "
+               "bytes, bodies of %" PRIu64 " bytes and %" PRIu64
+               " lines, "
+               "interval %d ms, shutdown %d ms, spool %s of %" PRIu64 " bytes",
+               seed, (int)w.options.influx.api, w.children, w.size.segments,
+               w.size.segment_size, w.options.max_bytes, w.options.max_lines,
+               w.options.interval_ms, w.options.shutdown_ms,
+               w.options.spool ? w.options.spool : "(none)",
+               w.options.spool_max);
 }
 
 static void check(void)
@@ -601,14 +601,14 @@ int world_run(uint64_t seed, int is_verbose)
 {
     begin_world(seed, is_verbose);
     w.parent = process_make("parent", be_parent, NULL);
-    while (!ledger_is_wrong() && !w.is_done && sched_step()) {
+    while (!trace_is_wrong() && !w.is_done && sched_step()) {
         check();
     }
-    if (!ledger_is_wrong() && !w.is_done) {
-        ledger_wrong("nobody has anything to do");
+    if (!trace_is_wrong() && !w.is_done) {
+        trace_wrong("nobody has anything to do");
     }
-    if (!ledger_is_wrong()) {
+    if (!trace_is_wrong()) {
         ledger_check_end(weather_files());
     }
-    return !ledger_is_wrong();
+    return !trace_is_wrong();
 }

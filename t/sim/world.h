@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Lives the seed through.  Returns 1 when all that must hold has held; else
- * ledger_what() says what did not. */
+ * trace_what() says what did not. */
 int world_run(uint64_t seed, int is_verbose);
 
 #endif
