@@ -1,5 +1,5 @@
 /*
- * lineproto.c owns the bytes of one line: escapes, whole numbers, order of parts.
+ * lineproto.c owns the bytes of one line: escapes, integers, order of parts.
  * Entered by any thread; works only on what its caller hands it.
  * Nothing survives a crash; a line counts once imx_lineproto_end() is done.
  */
@@ -109,8 +109,8 @@ static size_t put_slashes(imx_lineproto_t *lp, const unsigned char *s,
     return run;
 }
 
-/* InfluxDB 1 and 2 take control bytes; InfluxDB 3 and InfluxData's decoder, which
- * Telegraf has, refuse the line.  So in a tag a space stands for one. */
+/* InfluxDB 1 and 2 take control bytes; InfluxDB 3 and InfluxData's decoder,
+ * which Telegraf has, refuse the line.  So in a tag a space stands for one. */
 static void put_control(imx_lineproto_t *lp, unsigned mask)
 {
     if (mask == IN_MEASUREMENT) {

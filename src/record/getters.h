@@ -32,8 +32,8 @@ extern const imx_getters_field_t imx_getters_fields[IMX_FIELDS];
 /* A child, before its first request. */
 void imx_getters_child_init(void);
 
-/* The number of the request's route in the list of its virtual host: that of the
- * first one that matches, or the one behind the last. */
+/* The number of the request's route in the list of its virtual host: that of
+ * the first one that matches, or the one behind the last. */
 int imx_getters_route(const imx_facts_t *f);
 
 /* Whether the client went away before the end. */

@@ -206,9 +206,8 @@ __attribute__((noinline)) static char *put_usual_tags(
     p = put(p, plan->head.bytes, plan->head.len);
     p = put(p, method, strlen(method));
     p = put(p, plan->tail.bytes, plan->tail.len);
-    return put(p,
-               imx_getters_status[status <= IMX_GETTERS_STATUS_MAX ? status : 0],
-               3);
+    status = status <= IMX_GETTERS_STATUS_MAX ? status : 0;
+    return put(p, imx_getters_status[status], 3);
 }
 
 /* p has room for IMX_PLAN_GET_OK bytes. */

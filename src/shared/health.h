@@ -22,7 +22,8 @@ typedef enum {
 
 imx_health_e imx_health_of(const imx_snapshot_t *s);
 
-/* The word for programs: "nobody", "silent", "outage", "trouble", "waiting", "ok". */
+/* The word for programs: "nobody", "silent", "outage", "trouble", "waiting",
+ * "ok". */
 const char *imx_health_word(imx_health_e health);
 
 /* Sentences for people: what is wrong, since when, why, and what becomes of

@@ -200,9 +200,9 @@ static inline uint32_t at_most_room(const _Atomic uint32_t *p, uint32_t room)
  * that was freed meanwhile: so it looks once more after its 0.  All of these
  * accesses are sequentially consistent: freeing a segment comes before storing
  * 1, storing 0 comes before the second look.  Either the 1 is the later of the
- * two stores, then it stays; or the 0 is, then the second look sees the segment.
- * (Killed before the second look, the 0 stays until the holder counts free
- * segments, which it does all the time.)
+ * two stores, then it stays; or the 0 is, then the second look sees the
+ * segment.  (Killed before the second look, the 0 stays until the holder counts
+ * free segments, which it does all the time.)
  */
 static inline void let_go(struct imx_batch_part *part, uint32_t i)
 {

@@ -1,9 +1,9 @@
 /*
  * clock.c: preloaded into httpd by tools/soak.pl, makes its real clock go wrong
  * by as many ns as the file named in IMX_CLOCK says (8 bytes).  It takes no
- * lock, so a process may be killed anywhere (libfaketime's semaphores would stay
- * taken).  The monotonic clock is left alone, but with IMX_CLOCK_TICK (ns) both
- * move in steps of that length.
+ * lock, so a process may be killed anywhere (libfaketime's semaphores would
+ * stay taken).  The monotonic clock is left alone, but with IMX_CLOCK_TICK (ns)
+ * both move in steps of that length.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /*
- * t/unit/spool_file.c: one file of a spool: what is a line in it, pieces, counting, locks.
+ * t/unit/spool_file.c: one file of a spool: what is a line in it, pieces,
+ * counting, locks.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
