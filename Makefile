@@ -136,7 +136,7 @@ $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
 
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
-    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate
+    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
 

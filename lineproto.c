@@ -1,6 +1,6 @@
 /*
- * lineproto.c owns the bytes of one line: escapes, integers, order of parts.
- * Entered by any thread; works only on what its caller hands it.
+ * lineproto.c owns the bytes of one line: escapes, whole numbers, order of
+ * parts.  Entered by any thread; works only on what its caller hands it.
  * Nothing survives a crash; a line counts once imx_lineproto_end() is done.
  */
 #include "lineproto.h"

@@ -5,6 +5,8 @@
  * Process per child, as in httpd; all of them end with this program.
  *
  *     flusher [--rate LINES] [--seconds S]     (66000 lines a second, 5 s)
+ *     flusher --v3 [--lines MOST] ...          (answers come once a second, as
+ *                                               InfluxDB 3's; MOST in a body)
  *     flusher --sink-only                      (prints its port, and serves)
  */
 #define _GNU_SOURCE
@@ -43,10 +45,13 @@ typedef struct {
 /* What all processes share, beside the batch. */
 typedef struct {
     _Atomic uint64_t arrived;   /* lines in the sink */
+    _Atomic uint64_t bodies;    /* most that waited for an answer */
     _Atomic int64_t monitor_ns; /* CPU time of the monitors */
 } shared_t;
 
 static shared_t *shared;
+static int is_v3;
+static uint64_t most_lines; /* of a body; 0: the module's default */
 
 static void die(const char *what)
 {
@@ -132,15 +137,15 @@ static imx_monitor_t *start_monitor(const imx_arena_t *a, work_t *w,
 
     o.arena = a;
     o.child = &w->child;
-    o.influx.api = IMX_INFLUX_V1;
+    o.influx.api = is_v3 ? IMX_INFLUX_V3 : IMX_INFLUX_V1;
     o.influx.url = url;
     o.influx.database = "httpd";
     o.influx.connect_timeout_ms = 2000;
     o.influx.total_timeout_ms = 10000;
     o.interval_ms = 1000;
-    o.shutdown_ms = 2000;
-    o.max_bytes = 4u << 20;
-    o.max_lines = 10000;
+    o.shutdown_ms = is_v3 ? 5000 : 2000; /* answers take a second */
+    o.max_bytes = is_v3 ? 8u << 20 : 4u << 20;
+    o.max_lines = most_lines ? most_lines : is_v3 ? 50000 : 10000;
     o.log = log_to_stderr;
     m = imx_monitor_create(&o);
     if (m == NULL || imx_monitor_start(m) != 0)
@@ -198,7 +203,7 @@ static pid_t fork_sink(unsigned *port)
     if (pid < 0)
         die("sink");
     if (pid == 0)
-        sink_serve(listener, &shared->arrived);
+        sink_serve(listener, &shared->arrived, is_v3 ? &shared->bodies : NULL);
     close(listener);
     return pid;
 }
@@ -252,6 +257,9 @@ static int report(const imx_batch_t *b, int64_t ns, uint64_t highest)
         "batch.c for %.0f s;\na monitor sends them to a sink on this "
         "machine.\n",
         CHILDREN, THREADS, LINE, seconds);
+    if (is_v3)
+        printf("It answers at whole seconds. Bodies under way at once: %llu.\n",
+               (unsigned long long)atomic_load(&shared->bodies));
     return t.recorded > 0 && t.fate[IMX_BATCH_SENT] == t.recorded
            && arrived == t.recorded;
 }
@@ -295,7 +303,7 @@ static int sink_only(void)
         die("sink");
     printf("%u\n", port);
     fflush(stdout);
-    sink_serve(listener, &shared->arrived);
+    sink_serve(listener, &shared->arrived, NULL);
     return 1;
 }
 
@@ -313,10 +321,14 @@ int main(int argc, char **argv)
             rate = atoll(argv[++i]);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
             seconds = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--lines") == 0 && i + 1 < argc)
+            most_lines = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--v3") == 0)
+            is_v3 = 1;
         else {
             fprintf(stderr,
-                    "usage: %s [--rate LINES] [--seconds S] | "
-                    "--sink-only\n",
+                    "usage: %s [--rate LINES] [--seconds S] [--v3] "
+                    "[--lines MOST] | --sink-only\n",
                     argv[0]);
             return 2;
         }

@@ -16,6 +16,7 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONNECTIONS 64
@@ -25,6 +26,7 @@ typedef struct {
     char head[HEAD_MAX]; /* of the request that is being read */
     size_t head_len;
     uint64_t body_left; /* bytes */
+    int waits;          /* for its answer */
 } connection_t;
 
 static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -99,9 +101,9 @@ static int take_head(connection_t *c, char byte)
     return 1;
 }
 
-/* Takes what came; 0 when the connection is over. */
+/* Takes what came; 0 when the connection is over.  later: the answer is. */
 static int take(connection_t *c, int fd, const char *p, size_t len,
-                _Atomic uint64_t *lines)
+                _Atomic uint64_t *lines, int later)
 {
     while (len > 0) {
         size_t mine = 1;
@@ -120,11 +122,57 @@ static int take(connection_t *c, int fd, const char *p, size_t len,
         }
         p += mine;
         len -= mine;
-        if (c->body_left == 0 && !answer(fd, atomic_load(lines)))
+        c->waits = c->body_left == 0 && later;
+        if (c->body_left == 0 && !later && !answer(fd, atomic_load(lines)))
             return 0;
     }
     return 1;
 }
+
+/* ---- answers at a whole second ---- */
+
+static int64_t ms_of_day(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* How long poll() may wait; -1: for ever.  *second: the next whole one. */
+static int until_second(const connection_t *connections, int64_t *second,
+                        _Atomic uint64_t *most)
+{
+    int64_t now = ms_of_day();
+    uint64_t waiting = 0;
+    int i;
+
+    for (i = 1; i <= CONNECTIONS; i++)
+        waiting += connections[i].waits != 0;
+    if (waiting == 0) {
+        *second = now / 1000 + 1;
+        return -1;
+    }
+    if (most != NULL && waiting > atomic_load(most))
+        atomic_store(most, waiting);
+    return *second * 1000 > now ? (int)(*second * 1000 - now) : 0;
+}
+
+static void answer_waiting(struct pollfd *fds, connection_t *connections,
+                           int64_t second, uint64_t lines)
+{
+    int i;
+
+    if (ms_of_day() < second * 1000)
+        return;
+    for (i = 1; i <= CONNECTIONS; i++) {
+        if (connections[i].waits && fds[i].fd >= 0)
+            answer(fds[i].fd, lines); /* who is gone is seen by read() */
+        connections[i].waits = 0;
+    }
+}
+
+/* ---- */
 
 static void accept_one(struct pollfd *fds, connection_t *connections)
 {
@@ -140,18 +188,20 @@ static void accept_one(struct pollfd *fds, connection_t *connections)
     close(fd);
 }
 
-void sink_serve(int listener, _Atomic uint64_t *lines)
+void sink_serve(int listener, _Atomic uint64_t *lines, _Atomic uint64_t *most)
 {
     static connection_t connections[CONNECTIONS + 1];
     static char buf[1 << 18];
     struct pollfd fds[CONNECTIONS + 1];
+    int64_t second = 0;
     int i;
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     for (i = 0; i <= CONNECTIONS; i++)
         fds[i] = (struct pollfd){ i == 0 ? listener : -1, POLLIN, 0 };
     for (;;) {
-        poll(fds, CONNECTIONS + 1, -1);
+        poll(fds, CONNECTIONS + 1, until_second(connections, &second, most));
+        answer_waiting(fds, connections, second, atomic_load(lines));
         for (i = 1; i <= CONNECTIONS; i++) {
             ssize_t n;
 
@@ -159,9 +209,11 @@ void sink_serve(int listener, _Atomic uint64_t *lines)
                 continue;
             n = read(fds[i].fd, buf, sizeof(buf));
             if (n <= 0
-                || !take(&connections[i], fds[i].fd, buf, (size_t)n, lines)) {
+                || !take(&connections[i], fds[i].fd, buf, (size_t)n, lines,
+                         most != NULL)) {
                 close(fds[i].fd);
                 fds[i].fd = -1;
+                connections[i].waits = 0;
             }
         }
         if (fds[0].revents & POLLIN)

@@ -12,8 +12,12 @@
 /* A listening socket on 127.0.0.1; *port: where.  Returns -1 with errno set. */
 int sink_listen(unsigned *port);
 
-/* Adds the LFs of every request's body to *lines and answers 204, with the sum
- * so far in X-Lines.  Does not return. */
-void sink_serve(int listener, _Atomic uint64_t *lines);
+/*
+ * Adds the LFs of every request's body to *lines and answers 204, with the sum
+ * so far in X-Lines.  most: NULL, or it answers as InfluxDB 3 does, at the next
+ * whole second, and notes there how many bodies waited at once.  Does not
+ * return.
+ */
+void sink_serve(int listener, _Atomic uint64_t *lines, _Atomic uint64_t *most);
 
 #endif

@@ -11,7 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxEngines;
-use ImxForward;
+use ImxLost;
 use ImxTest;
 use JSON::PP ();
 use Test::More;
@@ -33,58 +33,6 @@ sub part {
     };
 }
 
-# Nobody but InfluxDB 1 makes a database.
-sub server {
-    my ($to, $conf) = @_;
-    return httpd(module => 1, influx => ref $to ? $to->url : $to, children => 2,
-        threads => 8, figures => 1, conf => "InfluxMetricsCreateDatabase Off\n"
-            . "InfluxMetricsField n int \"%{req:N}\"\n" . ($conf // ''));
-}
-
-# Requests with the numbers in their header N.
-sub requests {
-    my ($h, $first, $last) = @_;
-    my @text = map { "GET /index.html HTTP/1.1\r\nHost: x\r\nN: $_\r\n" }
-        $first .. $last;
-    $text[-1] .= "Connection: close\r\n";
-    my $got = raw($h->port, join('', map { "$_\r\n" } @text), timeout => 60);
-    my $n = () = $got =~ m{^HTTP/1\.1 200 }mg;
-    is($n, $last - $first + 1, "$n requests are answered");
-}
-
-# Every second body arrives, and its answer does not.
-sub loses_answers {
-    my ($engine) = @_;
-    return ImxForward->new($engine, answer => sub {
-        my ($number, $forward) = @_;
-        return undef if $number % 2 == 0;
-        $forward->();
-        return '';
-    });
-}
-
-# Two thousand requests in four loads, each delivered before the next begins.
-sub in_four_loads {
-    my ($h) = @_;
-    for my $load (0 .. 3) {
-        requests($h, 500 * $load + 1, 500 * $load + 500);
-        figures_are($h, { points_sent => 500 * $load + 500 },
-            'all are acknowledged', seconds => 30);
-    }
-    return status($h)->{points_repeated};
-}
-
-# Which numbers are there, and how often.
-sub numbers_are {
-    my ($numbers, $copies, $name) = @_;
-    my %seen;
-    $seen{$_}++ for @$numbers;
-    is_deeply([grep { !$seen{$_} } 1 .. 2000], [], "$name: none is missing");
-    is(scalar(grep { !/^\d+$/ || $_ < 1 || $_ > 2000 } keys %seen), 0,
-        "$name: there are no others");
-    is(scalar @$numbers, 2000 + $copies, "$name: $copies are there twice");
-}
-
 my $no_gzip = "InfluxMetricsGzip off\n";
 my $fast = "InfluxMetricsTimeout 2s 10s\n$no_gzip";
 
@@ -102,7 +50,7 @@ sub questdb_numbers {
 
 part('QuestDB', ['questdb'] => sub {
     my $q = questdb();
-    my $h = server($q);
+    my $h = numbered($q);
     requests($h, 1, 2000);
     ok(wait_until(30, sub { $q->count == 2000 }), '2,000 points')
         or diag $q->count;
@@ -115,7 +63,7 @@ part('QuestDB', ['questdb'] => sub {
     # A field of another type: the good ones are in, the others are refused.
     $q->query('CREATE TABLE other (timestamp TIMESTAMP, bytes_sent BOOLEAN) '
         . 'TIMESTAMP(timestamp) PARTITION BY DAY WAL');
-    $h = server($q, "InfluxMetricsMeasurement other\n");
+    $h = numbered($q, "InfluxMetricsMeasurement other\n");
     requests($h, 1, 20);
     my $s = figures_are($h, { points_pending => 0 }, 'nothing is stuck',
         seconds => 30);
@@ -125,9 +73,25 @@ part('QuestDB', ['questdb'] => sub {
         'and the log says so in its words');
     $h->stop;
 
+    # In a body with others: those are stored, once.
+    $h = httpd(module => 1, influx => $q->url, children => 1, threads => 8,
+        figures => 1, conf => "InfluxMetricsCreateDatabase Off\n"
+            . "InfluxMetricsMeasurement good\nInfluxMetricsInterval 2s\n",
+        vhosts => ['odd.test' => "InfluxMetricsMeasurement other\n"]);
+    load(url => $h->url, n => 100, c => 2);
+    get($h->url('/', 'odd.test'));
+    load(url => $h->url, n => 100, c => 2);
+    figures_are($h, { points_sent => 200, points_rejected => 1,
+        points_pending => 0 }, 'only that one is refused', seconds => 30);
+    ok(wait_until(20, sub {
+        my ($row) = eval { $q->query('SELECT count() n FROM good') };
+        return $row && $row->{n} == 200;
+    }), 'and the others are there, once');
+    $h->stop;
+
     $q->query('DROP TABLE "raw-requests"');
     $q->query($dedup);
-    $h = server(loses_answers($q), $fast);
+    $h = numbered(loses_answers($q), $fast);
     my $repeated = in_four_loads($h);
     ok(wait_until(30, sub { $q->count >= 2000 }), 'they are there');
     numbers_are([questdb_numbers($q)], 0, 'answers lost, a table with DEDUP');
@@ -136,7 +100,7 @@ part('QuestDB', ['questdb'] => sub {
 
 part('VictoriaMetrics' => ['victoria-metrics'], sub {
     my $v = victoria_new();
-    my $h = server($v);
+    my $h = numbered($v);
     requests($h, 1, 2000);
     my @n;
     wait_until(30, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
@@ -144,7 +108,7 @@ part('VictoriaMetrics' => ['victoria-metrics'], sub {
     $h->stop;
 
     $v = victoria_new();
-    $h = server(loses_answers($v), $fast);
+    $h = numbered(loses_answers($v), $fast);
     my $repeated = in_four_loads($h);
     cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
     wait_until(30,
@@ -154,11 +118,48 @@ part('VictoriaMetrics' => ['victoria-metrics'], sub {
 
 part('vmagent before VictoriaMetrics', ['victoria-metrics', 'vmagent'] => sub {
     my $v = victoria_new();
-    my $h = server(vmagent(to => $v->url));
+    my $h = numbered(vmagent(to => $v->url));
     requests($h, 1, 2000);
     my @n;
     wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
     numbers_are([map { $_->{value} } @n], 0, 'values');
+});
+
+# A cluster's vminsert has its tenants in the path; vmagent understands the same.
+part('the path of a cluster, by vmagent', ['victoria-metrics', 'vmagent'] => sub {
+    my $v = victoria_new();
+    my $to = vmagent(to => $v->url, flags => ['-enableMultitenantHandlers'])
+        ->url('/insert/7/influx');
+    my $h = numbered($to);
+    requests($h, 1, 1000);
+    figures_are($h, { points_sent => 1000 }, 'API v1: all are taken');
+    $h->stop;
+    $h = numbered($to, 'InfluxMetricsBucket organization bucket');
+    requests($h, 1001, 2000);
+    figures_are($h, { points_sent => 1000 }, 'API v2: all are taken');
+    my @n;
+    wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
+    numbers_are([map { $_->{value} } @n], 0, 'values');
+    is(scalar(grep { ($_->{labels}{vm_account_id} // '') ne '7' } @n), 0,
+        'all of the tenant');
+});
+
+# A path that nobody has is a mistake of the configuration's, not of the lines.
+part('a path that VictoriaMetrics does not have', ['victoria-metrics'] => sub {
+    my $v = victoria_new();
+    my $h = numbered($v->url('/nowhere'));
+    requests($h, 1, 100);
+    ok(wait_until(20, sub { grep {
+        /IMX0020: .*unsupported path.*; see InfluxMetricsServer/ }
+        $h->error_log }), 'the log says so, and where to look')
+        or diag $h->error_log;
+    figures_are($h, { points_pending => 100, points_rejected => 0,
+        points_dropped => 0 }, 'all are kept');
+    $h->reconf(influx => $v->url);
+    $h->graceful(gone => 1);
+    my @n;
+    ok(wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 100 }),
+        'and go to the right one');
 });
 
 # Lines of a file that Telegraf writes.
@@ -180,7 +181,7 @@ files = ["$file"]
 data_format = "influx"
 CONF
     my $t = telegraf(conf => $output, limit => 300);
-    my $h = server($t, $v2 . "InfluxMetricsMaxBody 4M 200\n");
+    my $h = numbered($t, $v2 . "InfluxMetricsMaxBody 4M 200\n");
     requests($h, 1, 2000);
     figures_are($h, { points_sent => 2000, points_rejected => 0,
         points_dropped => 0 }, 'all are taken, with its limit of 300',
@@ -193,7 +194,7 @@ CONF
 
     unlink $file;
     $t = telegraf(conf => $output);
-    $h = server(loses_answers($t), $v2);
+    $h = numbered(loses_answers($t), $v2);
     my $repeated = in_four_loads($h);
     cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
     wait_until(30, sub { (@n = file_numbers($file)) >= 2000 + $repeated });
@@ -221,7 +222,7 @@ data_format = "influx"
 files = ["$file"]
 data_format = "influx"
 CONF
-    my $h = server($in, $v2);
+    my $h = numbered($in, $v2);
     requests($h, 1, 2000);
     my @n;
     wait_until(90, sub { (@n = file_numbers($file)) >= 2000 })
@@ -232,7 +233,7 @@ CONF
 part('InfluxDB 1.13', ['influxd1'] => sub {
     my $db = influxd_new();
     $db->query('CREATE DATABASE httpd');
-    my $h = server(loses_answers($db), $fast);
+    my $h = numbered(loses_answers($db), $fast);
     my $repeated = in_four_loads($h);
     cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
     numbers_are([map { $_->{n} } $db->query('SELECT n FROM "raw-requests"')],

@@ -1,13 +1,14 @@
 # Streams of HTTP/2 are requests: ten thousand of them over ten connections are
 # ten thousand points, whose phases add up; of a hundred at once each is
-# measured by itself; a client that is gone has aborted its stream, and one that
-# ends its connection when it has everything has not.
+# measured by itself; a client that is gone, or takes its stream back, has
+# aborted it, and one that ends its connection when it has everything has not.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxApp;
 use ImxCurl;
+use ImxH2;
 use ImxTest;
 use Test::More;
 
@@ -21,7 +22,7 @@ sub server {
     my (%o) = @_;
     my $name = 'h2' . ++$serial;
     my $h = httpd(module => 1, influx => $db, children => 2, threads => 64,
-        modules => [qw(http2 wsgi)], start => 0,
+        modules => [qw(alias cgid http2 wsgi)], start => 0,
         conf => sub { <<"CONF" });
 InfluxMetricsDatabase $name
 InfluxMetricsInterval 100ms
@@ -32,10 +33,12 @@ Protocols h2c http/1.1
 H2MaxSessionStreams 100
 H2MinWorkers 128
 H2MaxWorkers 128
+ScriptAlias /cgi/ $_[0]{dir}/htdocs/cgi/
 WSGIScriptAlias /wsgi $_[0]{dir}/app.wsgi
 WSGIApplicationGroup %{GLOBAL}
 CONF
     $h->put('app.wsgi', ImxApp::wsgi());
+    $h->put('htdocs/cgi/app', ImxApp::cgi(), 0755);
     return ($h->start, $name);
 }
 
@@ -109,6 +112,39 @@ subtest 'a hundred slow streams at once' => sub {
     $all += $_->{request_time} for @points;
     my ($longest) = sort { $b <=> $a } map { $_->{request_time} } @points;
     cmp_ok($all, '>', 5 * $longest, 'they were at once');
+};
+
+# Its answer comes when nobody wants it any more, in several pieces or in one:
+# whichever of them meets the reset, it is seen.
+subtest 'streams that are taken back' => sub {
+    my ($h, $name) = server();
+    my ($connections, $each) = (40, 4);   # mod_http2 begins with 6
+    my @taken;
+    get($h->url('/cgi/app')) for 1 .. 4;    # its children are ready
+    for my $i (1 .. $connections) {
+        my $c = ImxH2->new($h->port);
+        my @ids = map { $c->request('GET', '/cgi/app?'
+            . ($_ % 2 ? 'app=0.2' : 'late=0.2')) } 1 .. $each;
+        push @taken, [$c, @ids];
+    }
+    nap(0.05);
+    for my $t (@taken) {
+        my ($c, @ids) = @$t;
+        $c->cancel($_) for @ids;
+    }
+    # A stream that is taken back before it began is no request.
+    my $logged = 0;
+    wait_until(20, sub {
+        my $before = $logged;
+        nap(1);
+        return ($logged = $h->access_count) > 4 && $logged == $before;
+    });
+    cmp_ok($logged, '>', 4 + $connections * $each / 2, 'most of them had begun');
+    my @points = points($name, $logged);
+    $_->[0]->leave for @taken;
+    my @not = grep { !$_->{aborted} && $_->{protocol} eq 'HTTP/2.0' } @points;
+    is(scalar @not, 0, '... and each of them is aborted') or diag map {
+        "$_->{status} $_->{bytes_sent} $_->{request_time}\n" } @not;
 };
 
 subtest 'clients that are gone' => sub {

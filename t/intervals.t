@@ -81,7 +81,8 @@ for my $mpm (qw(event worker prefork)) {
         $kills++ if kill_holder($h);
         wait_until(20, sub { get($h->url('/', 'figures'))->{success} });
         some_requests($h, \%n);
-        $h->graceful(gone => 1) if $round % 2;
+        # httpd may leave an old child behind when one was killed just before.
+        $h->graceful if $round % 2;
     }
     is($kills, $times, "$mpm: $kills holders were killed");
     ok(wait_until(20, sub {

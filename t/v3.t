@@ -197,6 +197,28 @@ for my $case (
     };
 }
 
+# 50,000 lines and 8 MB: an answer takes a second, whatever the size.
+subtest 'how large a body is' => sub {
+    my ($n, $before) = (12_000, scalar $s->requests);
+    $s->mode('later');
+    my $h = server(undef, "InfluxMetricsAPI v3\nInfluxMetricsTag padding "
+        . 'x' x 250);
+    request($h, $n, 0);
+    figures_are($h, { points_pending => $n }, 'all wait', seconds => 40);
+    $s->mode('open');
+    figures_are($h, { points_sent => $n, points_pending => 0 },
+        'then all are sent', seconds => 40);
+    my @sent = grep { $_->{mode} eq 'open' } do {
+        my @all = $s->requests;
+        @all[$before .. $#all];
+    };
+    my ($largest) = sort { $b->{lines} <=> $a->{lines} } @sent;
+    cmp_ok($largest->{lines}, '>', 10_000, 'more than 10,000 lines in a body');
+    cmp_ok($largest->{headers}{'content-length'} // 0, '>', 4 << 20,
+        '... and more than 4 MB');
+    ok($h->stop, 'stops');
+};
+
 subtest 'a body that is too large, said with 500' => sub {
     my $stored = $s->stored;
     $s->mode('small');

@@ -91,9 +91,10 @@ for my $mpm (qw(event worker prefork)) {
     is($p->{busy}, 8, "$mpm: all are busy");
     my $since = time;
     my @waiting = hang($h, 7);
-    $p = wait_for_point($mpm, 10, sub { $_[0]{listen_queue} >= 5 });
+    $p = wait_for_point($mpm, 20, sub { $_[0]{listen_queue} >= 5 });
     cmp_ok($p->{listen_queue}, '>=', 5,
-        "$mpm: $p->{listen_queue} of 7 wait for a worker");
+        "$mpm: $p->{listen_queue} of 7 wait for a worker")
+        || diag(explain([points($mpm, $since)]));
     my ($first) = grep { $_->{listen_queue} >= 5 } points($mpm, $since);
     cmp_ok($first->{time} / 1e9 - $since, '<=', 2, "$mpm: ... within 2 s");
     close $_ for @held, @waiting;

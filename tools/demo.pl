@@ -137,7 +137,7 @@ sub keep {
     my $tool = ImxLoad::tool();
     my $db = ImxTest::influxd();
     my $httpd = ImxTest::httpd(module => 1, influx => $db, modules => ['wsgi'],
-        conf => \&directories, vhosts => [vhosts()]);
+        report => 'requests', conf => \&directories, vhosts => [vhosts()]);
     write_apps($httpd);
     write_state($httpd, $db);
     my $good = show_table($tool, $db, $httpd);

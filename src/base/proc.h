@@ -1,7 +1,7 @@
 /*
  * proc.h: what the kernel tells in small files: of a process, of this machine.
- * Any thread.  Nothing is kept, nothing waits: a file that is not there, or does
- * not answer at once, is a value that there is none of.
+ * Any thread.  Nothing is kept, nothing waits: a file that is not there, or
+ * does not answer at once, is a value that there is none of.
  */
 #ifndef IMX_PROC_H
 #define IMX_PROC_H

@@ -113,8 +113,8 @@ static const char *set_bool(cmd_parms *cmd, void *config, int on)
 /* ---- directives ---- */
 
 #define URL_FORM \
-    "http://HOST[:PORT], https://HOST[:PORT] or " \
-    "unix:/SOCKET|http://HOST"
+    "http://HOST[:PORT][/PATH], https://HOST[:PORT][/PATH] or " \
+    "unix:/SOCKET|http://HOST[/PATH]"
 
 static const char *without_last_slash(apr_pool_t *p, const char *url)
 {

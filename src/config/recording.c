@@ -1,9 +1,9 @@
 /*
  * recording.c owns the directives about which requests are recorded, and into
- * what: On, Measurement, Route, TagLimit, If, Sample, Objective, UnsetHeader, and the
- * entrances to the lists of tags and fields.
- * Entered by the parent's only thread while it reads the configuration.
- * Nothing survives a restart; httpd reads the files again.
+ * what: On, Measurement, Route, TagLimit, If, Sample, Objective, UnsetHeader,
+ * and the entrances to the lists of tags and fields.  Entered by the parent's
+ * only thread while it reads the configuration.  Nothing survives a restart;
+ * httpd reads the files again.
  */
 #include "config/schema.h"
 

@@ -35,7 +35,7 @@ struct imx_holder {
     uint32_t epoch;         /* of the configuration */
     int is_holder, hangs;
     int64_t next_tick, next_watch, next_look;
-    uint64_t to_drain; /* a tick's lines that are not yet out */
+    uint64_t to_drain; /* lines of this tick that are still to be sent */
     uint64_t random;
 };
 

@@ -328,8 +328,9 @@ static void start(imx_influx_t *in)
     imx_reply_clear(&in->reply);
     in->error[0] = '\0';
     in->stage = MOVING;
-    if ((in->stale && renew_connection(in)) || lend_files(in)
-        || set_request(in) || curl_multi_add_handle(in->multi, in->easy)) {
+    if ((in->stale && renew_connection(in)) || imx_wire_renew(&in->easy)
+        || lend_files(in) || set_request(in)
+        || curl_multi_add_handle(in->multi, in->easy)) {
         fail(in, CURLE_OUT_OF_MEMORY, "");
     }
 }

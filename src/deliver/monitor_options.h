@@ -35,12 +35,12 @@ typedef struct {
     void (*report)(void *context);
     void (*report_end)(void *context);
     void *report_context;
-    /* The holder, about every 100 ms: looks at what the server does.  now: ns of
-     * the monotonic clock.  NULL: there is nothing to look at. */
+    /* The holder, about every 100 ms: looks at what the server does.  now: ns
+     * of the monotonic clock.  NULL: there is nothing to look at. */
     void (*look)(void *context, int64_t now);
-    /* Each child's monitor, holder or not: looks after its own process.  Returns
-     * for how many milliseconds it need not be called again; it may be called
-     * some later.  NULL: there is nothing to look after. */
+    /* Each child's monitor, holder or not: looks after its own process.
+     * Returns for how many milliseconds it need not be called again; it may be
+     * called some later.  NULL: there is nothing to look after. */
     int (*patrol)(void *context, int64_t now);
     void *look_context, *patrol_context;
     /* For tests.  ns, never goes back; NULL: the clock. */

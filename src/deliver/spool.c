@@ -34,6 +34,7 @@ struct imx_spool {
     size_t copied;   /* bad spans of it that are in *.bad */
     imx_spool_content_t content;
 
+    int told_empty;     /* that there were empty files */
     uint64_t told_time; /* of the file whose bad bytes the log tells of */
     uint32_t told_number;
 };
@@ -264,12 +265,16 @@ static void forget(imx_spool_t *s, size_t i)
     imx_spool_names_remove(&s->dir.names, i);
 }
 
+/* A disk that let us empty files, but not remove them, leaves many: one of them
+ * is enough for the log. */
 static void discard_empty(imx_spool_t *s, size_t i)
 {
     char name[IMX_SPOOL_NAME_SIZE];
 
     imx_spool_names_print(at(s, i), name);
-    if (imx_spool_file_remove(s->dir.fd, at(s, i)) == 0 && at(s, i)->at == 0) {
+    if (imx_spool_file_remove(s->dir.fd, at(s, i)) == 0 && at(s, i)->at == 0
+        && !s->told_empty) {
+        s->told_empty = 1;
         imx_spool_dir_say(&s->dir, IMX_LOG_NOTICE, 0,
                           IMX_LOGNO(44) "spool %s: removed %s, which was empty",
                           s->dir.path, name);

@@ -213,9 +213,13 @@ static int read_entry(imx_spool_dir_t *d, imx_spool_names_t *l,
     imx_spool_name_t n;
     struct stat st;
 
-    if (!imx_spool_names_parse(&n, name)
-        || fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0
-        || !S_ISREG(st.st_mode)) {
+    if (!imx_spool_names_parse(&n, name)) {
+        return 0;
+    }
+    if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT ? 0 : errno; /* or the disk, not the file */
+    }
+    if (!S_ISREG(st.st_mode)) {
         return 0;
     }
     n.bytes = (uint64_t)st.st_size;

@@ -352,6 +352,24 @@ static CURLcode set_pair(CURL *e, const imx_influx_options_t *o,
     return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &key);
 }
 
+int imx_wire_renew(CURL **easy)
+{
+    CURL *copy;
+    long made = 0;
+
+    curl_easy_getinfo(*easy, CURLINFO_NUM_CONNECTS, &made);
+    if (made == 0) {
+        return 0;
+    }
+    copy = curl_easy_duphandle(*easy);
+    if (!copy) {
+        return 1;
+    }
+    curl_easy_cleanup(*easy);
+    *easy = copy;
+    return 0;
+}
+
 int imx_wire_set_tls(CURL *easy, const imx_influx_options_t *o,
                      const imx_secret_t *files)
 {

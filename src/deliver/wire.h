@@ -22,6 +22,14 @@ CURLM *imx_wire_multi(void);
 void imx_wire_set_up(CURL *easy, const imx_influx_options_t *o);
 
 /*
+ * Before a request: libcurl counts how often it had to send a request again, as
+ * long as the handle lives, and gives the sixth of them up.  So a handle that
+ * has made a connection is replaced by its copy, which has counted nothing.
+ * Returns 1 when there is no memory for that.
+ */
+int imx_wire_renew(CURL **easy);
+
+/*
  * What the next connections verify and show, from memory: libcurl opens no
  * file.  It borrows the bytes until the next call.  Returns 1 when libcurl
  * does not take them.

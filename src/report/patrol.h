@@ -7,8 +7,8 @@
 
 #include "deliver/monitor_options.h"
 
-/* A child's main thread, before its monitor: whose patrol it is.  parent: pid of
- * httpd's parent. */
+/* A child's main thread, before its monitor: whose patrol it is.  parent: pid
+ * of httpd's parent. */
 void imx_patrol_child_init(const imx_arena_t *a,
                            const imx_children_self_t *self, pid_t parent);
 

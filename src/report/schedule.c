@@ -20,12 +20,8 @@
 #define OFF_LENGTH INT64_C(60000000000)
 
 static const imx_measurement_t *const measurements[] = {
-    &imx_requests_metrics,
-    &imx_requests_buckets,
-    &imx_self,
-    &imx_workers,
-    &imx_process_info,
-    &imx_pressure,
+    &imx_requests_metrics, &imx_requests_buckets, &imx_self,
+    &imx_workers,          &imx_process_info,     &imx_pressure,
     &imx_server_events,
 };
 

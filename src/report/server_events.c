@@ -52,8 +52,8 @@ void imx_server_events_ended(const imx_arena_t *a)
 
 /*
  * "AH00052: child pid 4711 exit signal Segmentation fault (11)": httpd writes
- * that for all signals but SIGKILL, SIGTERM, SIGHUP and SIGUSR1, before it calls
- * the hook child_status, which does not tell it.
+ * that for all signals but SIGKILL, SIGTERM, SIGHUP and SIGUSR1, before it
+ * calls the hook child_status, which does not tell it.
  */
 void imx_server_events_read_log(const ap_errorlog_info *info, const char *text)
 {
@@ -75,11 +75,11 @@ void imx_server_events_read_log(const ap_errorlog_info *info, const char *text)
 }
 
 /*
- * A child that ends as httpd wants it says so first, or had not yet started when
- * it was told to.  One that did neither, and of which the log says nothing, was
- * killed by SIGKILL: its own handlers see to the other signals that are not
- * logged.  (Or its code called _exit() or exit(), which looks the same from
- * here.)
+ * A child that ends as httpd wants it says so first, or had not yet started
+ * when it was told to.  One that did neither, and of which the log says
+ * nothing, was killed by SIGKILL: its own handlers see to the other signals
+ * that are not logged.  (Or its code called _exit() or exit(), which looks the
+ * same from here.)
  */
 void imx_server_events_reaped(const imx_arena_t *a, pid_t pid, int generation)
 {

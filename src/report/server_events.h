@@ -32,7 +32,8 @@ void imx_server_events_reaped(const imx_arena_t *a, pid_t pid, int generation);
 /* A child, in child_init: from now on the log is not read. */
 void imx_server_events_child_init(void);
 
-/* Holder, each time it looks: at the first one it says that it is the holder. */
+/* Holder, each time it looks: at the first one it says that it is the
+ * holder. */
 void imx_server_events_look(const imx_arena_t *a,
                             const imx_children_self_t *self);
 

@@ -1,8 +1,8 @@
 /*
- * workers.c owns the reading of httpd's scoreboard and of the listeners' queues.
- * Entered by the holder's monitor thread, and by a child's main thread before it
- * serves.
- * Nothing survives the holder: the next one begins a mean of its own.
+ * workers.c owns the reading of httpd's scoreboard and of the listeners'
+ * queues.  Entered by the holder's monitor thread, and by a child's main thread
+ * before it serves.  Nothing survives the holder: the next one begins a mean of
+ * its own.
  *
  * The scoreboard is shared with threads that write it at any time: each value
  * is read once, and is taken for what it is.
@@ -22,7 +22,8 @@
 #define LISTENERS_MAX 64
 #define LOOK_MOST INT64_C(2000000000) /* ns: one look stands for no longer */
 
-static int sockets[LISTENERS_MAX]; /* of the listeners, as this child got them */
+/* Of the listeners, as this child got them. */
+static int sockets[LISTENERS_MAX];
 static int socket_count;
 static int64_t most; /* workers that there may be */
 static int generation;
@@ -73,8 +74,8 @@ int64_t imx_workers_max(void)
 
 /* ---- the scoreboard ---- */
 
-/* One byte of the 400 that are kept of a worker: the others are not brought into
- * the cache. */
+/* One byte of the 400 that are kept of a worker: the others are not brought
+ * into the cache. */
 static unsigned state_of(int process, int thread)
 {
     const volatile worker_score *w =
@@ -84,8 +85,8 @@ static unsigned state_of(int process, int thread)
     return state < IMX_WORKERS_STATES ? state : SERVER_DEAD;
 }
 
-/* As mod_status counts; the workers of a process that ends are not there for new
- * requests. */
+/* As mod_status counts; the workers of a process that ends are not there for
+ * new requests. */
 static int is_busy(unsigned state)
 {
     switch (state) {
@@ -174,8 +175,8 @@ int imx_workers_of(pid_t pid, int64_t *busy, int64_t *requests)
 
 /* ---- how much is used ---- */
 
-/* What was seen at the last look held until now.  After a pause (the process was
- * stopped) nobody knows what held. */
+/* What was seen at the last look held until now.  After a pause (the process
+ * was stopped) nobody knows what held. */
 void imx_workers_look(int64_t now)
 {
     int64_t past = now - seen.last;

@@ -24,7 +24,8 @@ typedef struct {
     int64_t connections, keepalive, writing, closing, wait_io; /* event */
 } imx_workers_count_t;
 
-/* A child's main thread, before it serves: finds the listeners and the limits. */
+/* A child's main thread, before it serves: finds the listeners and the
+ * limits. */
 void imx_workers_child_init(void);
 
 /* How many workers there may be, for the whole server. */
@@ -42,7 +43,8 @@ void imx_workers_look(int64_t now);
 double imx_workers_utilization(int begin_anew);
 
 /* Connections in the kernel that no worker has taken yet, and how many there
- * may be, summed over the listeners.  Returns 0, or -1 when no listener tells. */
+ * may be, summed over the listeners.  Returns 0, or -1 when no listener
+ * tells. */
 int imx_workers_queue(int64_t *waiting, int64_t *limit);
 
 /* Of one process: how many of its workers are busy, and how many requests it

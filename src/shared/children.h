@@ -70,8 +70,8 @@ imx_children_self_t imx_children_outsider(const imx_children_t *c, pid_t pid);
 void imx_children_runs(const imx_children_t *c,
                        const imx_children_self_t *self, int runs);
 
-/* Parent: had the child with this pid, which was reaped, started, and was it not
- * told to end?  Then it was killed.  Says so once. */
+/* Parent: had the child with this pid, which was reaped, started, and was it
+ * not told to end?  Then it was killed.  Says so once. */
 int imx_children_ran(const imx_children_t *c, pid_t pid);
 
 /* A child: says that it is ending.  Returns whether it is the last one. */

@@ -11,9 +11,9 @@
  * has.  A holder that is killed between the two leaves points that the next one
  * writes again, with the same bytes and the same time.
  *
- * Threads: httpd's parent and the holder write; any thread of any process reads.
- * The parent writes seven words, at places that do not depend on what is in the
- * arena but for a number that is reduced to the size of the ring.
+ * Threads: httpd's parent and the holder write; any thread of any process
+ * reads.  The parent writes seven words, at places that do not depend on what
+ * is in the arena but for a number that is reduced to the size of the ring.
  */
 #ifndef IMX_EVENTS_H
 #define IMX_EVENTS_H

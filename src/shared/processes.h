@@ -54,8 +54,8 @@ void imx_processes_tell(const imx_processes_t *p, uint32_t slot,
 /* Any: what was published in slot; its who is 0 if nothing was. */
 imx_process_t imx_processes_told(const imx_processes_t *p, uint32_t slot);
 
-/* Any: measures the process that calls; before: the row's last figures.  Without
- * /proc only what the system call gives. */
+/* Any: measures the process that calls; before: the row's last figures.
+ * Without /proc only what the system call gives. */
 imx_process_t imx_processes_measure(imx_children_who_t who,
                                     const imx_process_t *before, int64_t now);
 

@@ -30,9 +30,9 @@ _Static_assert(offsetof(imx_stats_cell_t, classes[IMX_STATS_CLASSES - 1]) == 64
 
 /*
  * The eight bounds 10^9 * 2^(k/8) ns that lie between two powers of two, as
- * 64-bit mantissas, rounded down (an integer exceeds the bound if and only if it
- * exceeds this); the ninth is never exceeded.  They are the same in each octave,
- * as a step of eight bounds doubles them.
+ * 64-bit mantissas, rounded down (an integer exceeds the bound if and only if
+ * it exceeds this); the ninth is never exceeded.  They are the same in each
+ * octave, as a step of eight bounds doubles them.
  */
 static const uint64_t bounds[IMX_STATS_OCTAVE + 1] = {
     UINT64_C(0x81ffa7a9549ca6e3),

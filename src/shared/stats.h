@@ -3,16 +3,16 @@
  * host, or a virtual host and a route.  Requests that are sampled, left out by
  * a condition or written nowhere are counted as well.
  *
- * The part of the arena:  cell[stripe 0][series 0] [series 1] ... [stripe 1] ...
+ * The part of the arena:  cell[stripe 0][series 0] [series 1] ... [stripe 1]...
  *
  * A request thread adds to the cell of its series in the stripe of its child.
  * There are 16 stripes, so that the children of a busy server seldom write to
  * one cache line, and no more, so that the holder can add them up ten times a
  * second.  Nobody ever sets a counter back: a child that is killed leaves its
- * counts, the next child in its stripe goes on, and what happened in an interval
- * is the difference of two sums.  The 32-bit counters wrap around, and their
- * differences are right all the same.  The one exception is the maximum, which
- * the holder takes and sets to zero.
+ * counts, the next child in its stripe goes on, and what happened in an
+ * interval is the difference of two sums.  The 32-bit counters wrap around, and
+ * their differences are right all the same.  The one exception is the maximum,
+ * which the holder takes and sets to zero.
  *
  * A cell has room for two histograms.  A process's view says how many of them
  * are counted, so that a graceful restart can change it; memory that nobody
@@ -37,11 +37,11 @@
 
 /*
  * Buckets of a duration: base-2 exponential, eight an octave, as Prometheus'
- * native histograms of schema 3 and OpenTelemetry's of scale 3 have them.  Bucket
- * i holds durations of at most 2^(i/8 - 16) seconds that do not fit into bucket
- * i - 1; the last one holds what is longer than 128 s.  0.25, 0.5, 1, 2 s ...
- * are bounds, so shares below these are exact.  2ab/(a+b) stands for the bucket
- * from a to b, and is wrong by at most 4.33 %.
+ * native histograms of schema 3 and OpenTelemetry's of scale 3 have them.
+ * Bucket i holds durations of at most 2^(i/8 - 16) seconds that do not fit into
+ * bucket i - 1; the last one holds what is longer than 128 s.  0.25, 0.5, 1, 2
+ * s ...  are bounds, so shares below these are exact.  2ab/(a+b) stands for the
+ * bucket from a to b, and is wrong by at most 4.33 %.
  */
 #define IMX_STATS_BUCKETS 186
 #define IMX_STATS_OCTAVE 8

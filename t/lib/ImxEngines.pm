@@ -7,7 +7,7 @@ package ImxEngines;
 #   my $q = questdb();       # ->query('SELECT ...') rows as hashes
 #                            # ->count: lines of "raw-requests"
 #   my $v = victoria_new(); ->samples as ImxTest::Victoria
-#   my $a = vmagent(to => $v->url);
+#   my $a = vmagent(to => $v->url, flags => ['-...']);
 #   my $t = telegraf(conf => "[[outputs.file]] ...", limit => N);
 #                            # takes /api/v2/write; limit: undelivered metrics
 #   my $k = kafka();         # ->broker
@@ -127,7 +127,7 @@ sub new {
     $self->_spawn($self->log, {}, ImxEngines::Process::program('vmagent'),
         "-httpListenAddr=127.0.0.1:$self->{port}", '-loggerLevel=ERROR',
         "-remoteWrite.url=$o{to}/api/v1/write",
-        "-remoteWrite.tmpDataPath=$self->{dir}/data");
+        "-remoteWrite.tmpDataPath=$self->{dir}/data", @{ $o{flags} // [] });
     return $self->_wait_ready(
         sub { ImxTest::get($self->url('/health'))->{success} }, $self->log);
 }

@@ -93,7 +93,8 @@ sub _request {
         return $status //= '';
     };
     my $own;
-    if ($message =~ m{^POST \S*/write\b}) {
+    my $writes = $message =~ m{^POST \S*/write(?:_lp)?\?};
+    if ($writes) {
         $self->{number}++;
         $own = $self->{answer}->($self->{number}, $forward, $body)
             if $self->{answer};
@@ -105,7 +106,7 @@ sub _request {
     else {
         $forward->();
     }
-    if ($message =~ m{^POST \S*/write\b}) {
+    if ($writes) {
         my $name = sprintf '%s/%06d-%s', $self->{dir}, $self->{number}, $status;
         spew("$name.part", $body);
         rename "$name.part", "$name.body";

@@ -63,7 +63,10 @@ static void find_arena(void)
     unsigned long begin, end;
     char line[512], rights[8];
 
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    if (maps == NULL) {
+        return;
+    }
+    while (fgets(line, sizeof line, maps) != NULL) {
         if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) == 3
             && strcmp(rights, "rw-s") == 0 && end - begin > arena_size) {
             arena = (char *)begin;
@@ -82,7 +85,10 @@ static void look_at_memory(void)
     char line[512], rights[8];
     int found = 0;
 
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    if (maps == NULL) {
+        return;
+    }
+    while (fgets(line, sizeof line, maps) != NULL) {
         if (sscanf(line, "%lx-%lx %7s", &begin, &end, rights) != 3
             || rights[0] != 'r' || strstr(line, "[v") != NULL) {
             continue;
@@ -96,6 +102,7 @@ static void look_at_memory(void)
         found += holds_wanted((const unsigned char *)begin, end - begin);
         all += end - begin;
     }
+    fclose(maps);
     fprintf(report, "memory %lu\nsecret %d\narena %lu\nmagic %d\n", all / 1024,
             found, (unsigned long)arena_size,
             memcmp(arena, "imxarena", 8) == 0);
@@ -106,6 +113,9 @@ static void try_to_open(const char *name, const char *path, int flags)
     int fd = open(path, flags);
 
     fprintf(report, "%s %s\n", name, fd >= 0 ? "open" : strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 static void look_around(pid_t parent)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_BYTES 20000
+#define TEXT_BYTES 60000 /* each line that cannot be parsed is named */
 
 static imx_influx_api_e api;
 static influxdb_mood_t mood;

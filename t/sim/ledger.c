@@ -52,6 +52,7 @@ static int64_t not_before, failed_at;
 static int64_t trouble_until; /* of the disk; NEVER: it has some now.  A call
                                  that stalls ends some seconds later. */
 static int64_t killed_at;
+static int has_failed_to_read;
 static int64_t log_from;
 static int log_count;
 static const disk_node_t *quota_dir;
@@ -85,6 +86,7 @@ void ledger_reset(uint64_t seed, int is_verbose)
     not_before = failed_at = 0;
     log_from = log_count = 0;
     trouble_until = killed_at = 0;
+    has_failed_to_read = 0;
     quota_dir = NULL;
     quota = 0;
     memset(&sums, 0, sizeof sums);
@@ -284,6 +286,7 @@ static int was_not_written(uint32_t number)
 
 void ledger_disk(int is_in_trouble)
 {
+    has_failed_to_read |= disk_fails_to_read();
     trouble_until = is_in_trouble                ? SIM_NEVER
                     : trouble_until == SIM_NEVER ? sched_now() + 5 * SIM_SECOND
                                                  : trouble_until;
@@ -479,7 +482,7 @@ void ledger_died(sim_process_t *p)
         excuse_file(l->removed);
     }
     /* It was told when to come again, and could not pass it on. */
-    if (l->told_at > sched_now() - 20 * SIM_MS) {
+    if (l->told_at > sched_now() - 200 * SIM_MS) {
         not_before = 0;
     }
 }
@@ -492,6 +495,9 @@ void ledger_file_made(sim_process_t *p, const disk_node_t *node)
 void ledger_file_removed(sim_process_t *p, const disk_node_t *node)
 {
     last_of(p)->removed = node;
+    if (has_failed_to_read) { /* its lines could not be counted, perhaps */
+        excuse_file(node);
+    }
 }
 
 void ledger_set_quota(const disk_node_t *dir, uint64_t bytes)
@@ -506,6 +512,9 @@ void ledger_file_named(sim_process_t *p, const disk_node_t *dir,
     uint64_t bytes = disk_bytes(dir, ".lp") + disk_bytes(dir, ".bad");
 
     ledger_tell("file %s (%zu bytes)", name, node->size);
+    if (has_failed_to_read && strstr(name, ".bad") != NULL) {
+        excuse_file(node); /* its lines could not be counted, perhaps */
+    }
     if (dir == quota_dir && node == last_of(p)->file && quota > 0
         && bytes > quota && brought == 0 && !disk_fails_to_read()) {
         ledger_wrong("the spool has %" PRIu64 " bytes, %" PRIu64

@@ -187,11 +187,10 @@ static const char *judge_write(store_t *s, const char *head, const char *body,
         return store_in_part(s, body, len);
     }
     if (s->picky && memmem(body, len, "poison", 6)) {
-        return s->picky > 1
-                   ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
-                      "I do not fancy it"
-                   : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
-                      "unable to parse";
+        return s->picky > 1 ? "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
+                              "I do not fancy it"
+                            : "HTTP/1.1 400 x\r\nContent-Length: 15\r\n\r\n"
+                              "unable to parse";
     }
     return OK_204;
 }

@@ -198,6 +198,23 @@ static void test_killed_writer(void **state)
     }
 }
 
+/* What a writer has begun to write over is not read as what it was. */
+static void test_overwritten(void **state)
+{
+    imx_event_t e;
+    int i;
+
+    (void)state;
+    for (i = 1; i <= IMX_EVENTS_KEPT; i++) {
+        imx_events_add(&events, IMX_EVENT_HOLDER, i, i, i);
+    }
+    assert_int_equal(imx_events_get(&events, 1, &e), 1);
+    visits = 2;
+    assert_int_equal(wait_for(spawn(add_and_die, NULL)), -SIGKILL);
+    assert_int_equal(imx_events_get(&events, 1, &e), 0);
+    assert_int_equal(imx_events_next(&events, &e, 1), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -209,8 +226,9 @@ int main(void)
         TEST(test_nonsense),
         /* from here on with processes */
         TEST(test_killed_writer),
+        TEST(test_overwritten),
     };
-    const size_t all = sizeof tests / sizeof *tests, with_processes = 1;
+    const size_t all = sizeof tests / sizeof *tests, with_processes = 2;
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return _cmocka_run_group_tests("events", tests,

@@ -591,30 +591,48 @@ static void test_two_bodies(void **state)
     standin_stop(second);
 }
 
-static int reports;
+static int reports, has_news;
 
 static void report(void *context)
 {
-    fixture_t *f = context;
-
     reports++;
-    append(f, 1);
+    if (has_news) {
+        has_news = 0;
+        append(context, 1);
+    }
 }
 
-/* What is reported at a tick goes with it. */
+static void report_end(void *context)
+{
+    append(context, 1);
+}
+
+/* The holder is asked in each step, between ticks too and while InfluxDB takes
+ * nothing; what is reported goes with the tick of the same step.  The last
+ * words go with the last delivery. */
 static void test_report(void **state)
 {
     fixture_t *f = *state;
 
     f->o.report = report;
+    f->o.report_end = report_end;
     f->o.report_context = f;
     reports = 0;
     begin(f);
+    imx_monitor_step(f->m);
+    assert_int_equal(reports, 2);
+    has_news = 1;
     tick(f);
     UNTIL(stored(f) == 1);
+    reports = 0;
+    then(f, 1, STANDIN_ANSWER, http(f, 503, "", "busy"));
+    has_news = 1;
     tick(f);
-    UNTIL(stored(f) == 2);
-    assert_int_equal(reports, 2);
+    UNTIL(logged(f, "IMX0020") == 1);
+    imx_monitor_step(f->m);
+    assert_true(reports >= 2);
+    imx_monitor_finish(f->m);
+    assert_int_equal(stored(f), 3);
 }
 
 int main(void)

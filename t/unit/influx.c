@@ -661,6 +661,25 @@ static void test_rewind_once(void **state)
     assert_int_equal(f->r.in_doubt, 2);
 }
 
+/* However often that happens: libcurl does not add it up over the bodies, nor
+ * do the figures. */
+static void test_rewind_again(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    for (i = 0; i < 8; i++) {
+        standin_say(f->server, STANDIN_ANSWER, OK_204);
+        standin_then(f->server, STANDIN_CLOSE, "");
+        standin_then(f->server, STANDIN_ANSWER, OK_204);
+        assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+        assert_int_equal(f->r.repeated, 0);
+        assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+        assert_int_equal(f->r.repeated, 2);
+    }
+    assert_int_equal(standin_requests(f->server), 24);
+}
+
 /* Which lines may be there though nobody says so. */
 static void test_in_doubt(void **state)
 {
@@ -1593,6 +1612,7 @@ int main(void)
         TEST(test_tls_fails),
         TEST(test_rewind),
         TEST(test_rewind_once),
+        TEST(test_rewind_again),
         TEST(test_in_doubt),
         TEST(test_refused),
         TEST(test_refused_after_answer),

@@ -637,22 +637,14 @@ static void test_stop_in_handler(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_wait_for_lease),
-        TEST(test_patrol_and_look),
-        TEST(test_handover),
-        TEST(test_start_stop),
-        TEST(test_writers),
-        TEST(test_stop_hanging),
-        TEST(test_stop_stuck),
-        TEST(test_stop_stuck_leaving),
-        TEST(test_stop_waiting),
-        TEST(test_stop_superseded),
-        TEST(test_stop_in_handler),
-        TEST(test_kill_the_holder),
-        TEST(test_kill_after_store),
-        TEST(test_torn),
-        TEST(test_torn_only),
-        TEST(test_superseded),
+        TEST(test_wait_for_lease),   TEST(test_patrol_and_look),
+        TEST(test_handover),         TEST(test_start_stop),
+        TEST(test_writers),          TEST(test_stop_hanging),
+        TEST(test_stop_stuck),       TEST(test_stop_stuck_leaving),
+        TEST(test_stop_waiting),     TEST(test_stop_superseded),
+        TEST(test_stop_in_handler),  TEST(test_kill_the_holder),
+        TEST(test_kill_after_store), TEST(test_torn),
+        TEST(test_torn_only),        TEST(test_superseded),
     };
 
     return run_delivery_tests("monitor", tests, sizeof tests / sizeof tests[0],

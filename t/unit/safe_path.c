@@ -33,7 +33,8 @@ static const char *at(const char *name)
     return path;
 }
 
-/* In the place of libc's: somebody who is quick puts another directory there. */
+/* In the place of libc's: somebody who is quick puts another directory
+ * there. */
 static const char *swapped; /* NULL: nobody does */
 
 int mkdirat(int dir, const char *name, mode_t mode)
@@ -221,7 +222,8 @@ static void what_is_there_is_not_given_away(void **state)
     assert_int_equal(st.st_uid, geteuid());
 }
 
-/* The user owns the directory above, and so can rename what root makes there. */
+/* The user owns the directory above, and so can rename what root makes
+ * there. */
 static void what_is_put_there_instead_is_not_given_away(void **state)
 {
     struct stat st;

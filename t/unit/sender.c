@@ -170,6 +170,27 @@ static void test_search_disturbed(void **state)
     }
 }
 
+/* What InfluxDB asks for meanwhile holds for the next body, too. */
+static void test_search_asked_to_wait(void **state)
+{
+    fixture_t *f = *state;
+
+    then(f, 1, STANDIN_ANSWER,
+         http(f, 422, "", "field type conflict dropped=1"));
+    then(f, 1, STANDIN_ANSWER, http(f, 503, "Retry-After: 100\r\n", "busy"));
+    begin(f);
+    append(f, 4);
+    tick(f);
+    UNTIL(fate(f, IMX_BATCH_REJECTED) == 1);
+    assert_int_equal(writes(f), 2);
+    assert_in_range(imx_board_told(&f->arena.board).pace.not_before,
+                    f->now + 90000 * MS, f->now + 100000 * MS);
+    append(f, 10);
+    later(f, 101000);
+    UNTIL(pending(f) == 0);
+    assert_int_equal(writes(f), 3);
+}
+
 /* The lease is given up while it looks: InfluxDB has said what became of the
  * lines, so none of them goes again. */
 static void test_search_cut_off(void **state)
@@ -305,6 +326,26 @@ static void test_refused_somehow(void **state)
     append(f, 10);
     deliver(f);
     assert_int_equal(stored(f), 9999 + 10);
+}
+
+/* InfluxDB 3 behind an older API refuses a whole body for one line, in words
+ * that change.  Each part that is taken says that it was not the request. */
+static void test_refused_here_and_there(void **state)
+{
+    fixture_t *f = *state;
+    int i;
+
+    SET(f, picky, 2);
+    begin(f);
+    for (i = 0; i < 200; i++) {
+        poison_some(f, 7, 1, 15);
+    }
+    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 200);
+    assert_int_equal(fate(f, IMX_BATCH_SENT), 2800);
+    assert_int_equal(stored(f), 2800);
+    assert_int_equal(stored_again(f), 0);
+    assert_in_range(writes(f), 600, 2400);
 }
 
 /* The way is so slow that a whole body cannot pass within the time limit. */
@@ -501,8 +542,8 @@ static void test_create(void **state)
     append(f, 3);
     deliver(f);
     append(f, 300);
-    deliver(f);                         /* a partial write tells as well that */
-    assert_int_equal(creates(f), 4);    /* it had been there */
+    deliver(f);                      /* a partial write tells as well that */
+    assert_int_equal(creates(f), 4); /* it had been there */
     assert_int_equal(logged(f, "IMX0025"), 1); /* it is told once a minute */
 }
 
@@ -911,11 +952,13 @@ int main(void)
         TEST(test_partial_uncounted),
         TEST_LARGE(test_search),
         TEST(test_search_disturbed),
+        TEST(test_search_asked_to_wait),
         TEST(test_search_cut_off),
         TEST_LARGE(test_v3_partial),
         TEST(test_rejected),
         TEST_LARGE(test_malformed),
         TEST_LARGE(test_refused_somehow),
+        TEST(test_refused_here_and_there),
         TEST_LARGE(test_slow_way),
         TEST(test_too_large),
         TEST(test_too_large_for_a_while),

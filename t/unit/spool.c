@@ -38,27 +38,27 @@
 #include <unistd.h>
 
 #define LINES 200000
-#define TEST_LIMIT 60                   /* seconds that a process may live */
+#define TEST_LIMIT 60 /* seconds that a process may live */
 #define BASE UINT64_C(1700000000000000000)
 
 /* ---- the system calls ---- */
 
 static struct {
     int armed;
-    int calls;                          /* since it was armed */
-    int kill_at, fail_at;               /* the number of a call, from 1 */
-    const char *fail_call;              /* or all calls that are named here, */
-    const char *fail_name;              /* about a file whose name has this */
+    int calls;             /* since it was armed */
+    int kill_at, fail_at;  /* the number of a call, from 1 */
+    const char *fail_call; /* or all calls that are named here, */
+    const char *fail_name; /* about a file whose name has this */
     int err;
-    size_t write_most;                  /* bytes of one writev(), 0: all */
-    int write_nothing;                  /* writev() says 0 */
-    long disk_free;                     /* bytes; -1: no limit */
-    int interrupt;                      /* every second call is interrupted */
-    int no_sync;                        /* fsync() takes no time */
-    int64_t clock;                      /* ns, 0: the real one */
-    void (*before_open)(void);          /* once, before openat() */
+    size_t write_most;         /* bytes of one writev(), 0: all */
+    int write_nothing;         /* writev() says 0 */
+    long disk_free;            /* bytes; -1: no limit */
+    int interrupt;             /* every second call is interrupted */
+    int no_sync;               /* fsync() takes no time */
+    int64_t clock;             /* ns, 0: the real one */
+    void (*before_open)(void); /* once, before openat() */
     void (*before_fsync)(void);
-    void (*before_flock)(void);         /* once, when the file was made */
+    void (*before_flock)(void); /* once, when the file was made */
     char trace[4096];
 } world;
 
@@ -110,7 +110,8 @@ static int is_interrupted(void)
 int open(const char *name, int flags, ...)
 {
     return fails("open", name)
-           ? -1 : (int)syscall(SYS_openat, AT_FDCWD, name, flags, 0600);
+               ? -1
+               : (int)syscall(SYS_openat, AT_FDCWD, name, flags, 0600);
 }
 
 int openat(int dir, const char *name, int flags, ...)
@@ -192,7 +193,8 @@ int fsync(int fd)
     if (is_interrupted() || fails("fsync", "")) {
         return -1;
     }
-    return world.no_sync ? fcntl(fd, F_GETFD) >> 1 : (int)syscall(SYS_fsync, fd);
+    return world.no_sync ? fcntl(fd, F_GETFD) >> 1
+                         : (int)syscall(SYS_fsync, fd);
 }
 
 int flock(int fd, int operation)
@@ -209,13 +211,15 @@ int flock(int fd, int operation)
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     return fails("renameat", from)
-           ? -1 : (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
+               ? -1
+               : (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
 }
 
 int unlinkat(int dir, const char *name, int flags)
 {
     return fails("unlinkat", name)
-           ? -1 : (int)syscall(SYS_unlinkat, dir, name, flags);
+               ? -1
+               : (int)syscall(SYS_unlinkat, dir, name, flags);
 }
 
 int fstat(int fd, struct stat *st)
@@ -227,7 +231,8 @@ int fstatat(int dir, const char *restrict name, struct stat *restrict st,
             int flags)
 {
     return fails("fstatat", name)
-           ? -1 : (int)syscall(SYS_newfstatat, dir, name, st, flags);
+               ? -1
+               : (int)syscall(SYS_newfstatat, dir, name, st, flags);
 }
 
 int clock_gettime(clockid_t id, struct timespec *t)
@@ -248,16 +253,16 @@ static imx_spool_piece_t file;
 static size_t piece_bytes, piece_lines; /* of what oldest() asks for */
 static uint64_t dropped;                /* of the last put */
 static struct {
-    uint64_t put, delivered, dropped;   /* lines, since the spool was opened */
+    uint64_t put, delivered, dropped; /* lines, since the spool was opened */
 } sum;
 
 /* What became of a line, beside the spool. */
 static struct lab {
     _Atomic unsigned char begun[LINES], stored[LINES], sending[LINES];
     _Atomic unsigned char done[LINES], gone[LINES], seen[LINES];
-    _Atomic uint32_t last;              /* the line that was seen last */
+    _Atomic uint32_t last; /* the line that was seen last */
     _Atomic uint32_t disorder;
-} *lab;
+} * lab;
 
 static struct {
     int count, count_of[100];
@@ -659,12 +664,12 @@ static int run(void (*what)(void))
 }
 
 /* cmocka's assertions do not work in a forked process. */
-#define EXPECT(condition)                                               \
-    do {                                                                \
-        if (!(condition)) {                                             \
+#define EXPECT(condition) \
+    do { \
+        if (!(condition)) { \
             fprintf(stderr, "# %s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            _exit(1);                                                   \
-        }                                                               \
+            _exit(1); \
+        } \
     } while (0)
 
 /* ---- the plain way ---- */
@@ -722,7 +727,8 @@ static void test_the_order_of_calls(void **state)
     open_spool(0);
     world.trace[0] = '\0';
     assert_int_equal(put(1, 2), 0);
-    assert_string_equal(world.trace, "fstatat openat fstat writev fsync "
+    assert_string_equal(world.trace,
+                        "fstatat openat fstat writev fsync "
                         "fstatat renameat fsync fstat");
     assert_int_equal(oldest(), 1);
     world.trace[0] = '\0';
@@ -730,7 +736,7 @@ static void test_the_order_of_calls(void **state)
     assert_string_equal(world.trace, "fstatat unlinkat fsync fstat");
     assert_int_equal(oldest(), 0);
     world.trace[0] = '\0';
-    assert_int_equal(oldest(), 0);      /* nothing has changed since */
+    assert_int_equal(oldest(), 0); /* nothing has changed since */
     assert_string_equal(world.trace, "fstatat");
 }
 
@@ -743,11 +749,11 @@ static void test_oldest_first_and_keep(void **state)
     check_oldest(1, 2);
     imx_spool_put_back(spool);
     imx_spool_put_back(spool);
-    imx_spool_done(spool, 2);           /* too late */
+    imx_spool_done(spool, 2); /* too late */
     check_totals(2, 3);
     check_oldest(1, 2);
-    check_oldest(1, 2);                 /* without keep: the same */
-    assert_int_equal(put(4, 1), 0);     /* while one is being read */
+    check_oldest(1, 2);             /* without keep: the same */
+    assert_int_equal(put(4, 1), 0); /* while one is being read */
     done();
     deliver(3, 1);
     deliver(4, 1);
@@ -768,10 +774,11 @@ static void test_what_put_refuses(void **state)
         spans[i].iov_len = 8;
     }
     assert_int_equal(imx_spool_put(spool, spans, IMX_SPOOL_LINES_MAX + 1,
-                                   &dropped), EFBIG);
+                                   &dropped),
+                     EFBIG);
     assert_int_equal(count_names(""), 0);
-    assert_int_equal(imx_spool_put(spool, spans, IMX_SPOOL_LINES_MAX,
-                                   &dropped), 0);
+    assert_int_equal(imx_spool_put(spool, spans, IMX_SPOOL_LINES_MAX, &dropped),
+                     0);
     sum.put += IMX_SPOOL_LINES_MAX;
     assert_int_equal(oldest(), 1);
     assert_int_equal(file.count, IMX_SPOOL_LINES_MAX);
@@ -805,7 +812,7 @@ static void test_short_writes_and_signals(void **state)
     assert_int_equal(put(1, 2000), 0);
     deliver(1, 2000);
     world.write_most = 0;
-    assert_int_equal(put(5000, 2000), 0);   /* several writev() */
+    assert_int_equal(put(5000, 2000), 0); /* several writev() */
     deliver(5000, 2000);
     assert_int_equal(said.count, 0);
 }
@@ -817,17 +824,17 @@ static void test_a_write_that_fails(void **state)
     world.write_nothing = 1;
     assert_int_equal(put(1, 2), EIO);
     world.write_nothing = 0;
-    world.fail_at = world.calls + 4;    /* the first of several writev() */
+    world.fail_at = world.calls + 4; /* the first of several writev() */
     world.err = ENOSPC;
     assert_int_equal(put(1, 2000), ENOSPC);
     assert_int_equal(count_names(""), 0);
     world.fail_call = "unlinkat";
-    world.disk_free = 60;               /* a line and a half */
+    world.disk_free = 60; /* a line and a half */
     assert_int_equal(put(1, 2), ENOSPC);
     world.fail_call = NULL;
     world.disk_free = -1;
     assert_int_equal(count_names(".tmp"), 1);
-    reopen();                           /* what could not be removed is empty */
+    reopen(); /* what could not be removed is empty */
     check_totals(0, 0);
     assert_int_equal(count_names(""), 0);
     assert_int_equal(said.count, 0);
@@ -835,8 +842,11 @@ static void test_a_write_that_fails(void **state)
 
 static void test_empty_spans(void **state)
 {
-    struct iovec some[5] = { { NULL, 0 }, { "m n=1 1\n", 8 }, { NULL, 0 },
-                             { "m n=2 2\n", 8 }, { NULL, 0 } };
+    struct iovec some[5] = { { NULL, 0 },
+                             { "m n=1 1\n", 8 },
+                             { NULL, 0 },
+                             { "m n=2 2\n", 8 },
+                             { NULL, 0 } };
 
     (void)state;
     open_spool(0);
@@ -864,7 +874,7 @@ static void put_five_deliver_three(void)
         oldest();
         done();
     }
-    oldest();                           /* is being sent when the end comes */
+    oldest(); /* is being sent when the end comes */
     kill(getpid(), SIGKILL);
 }
 
@@ -983,7 +993,7 @@ static void test_telegraf_16615_no_size_limit(void **state)
         assert_in_range(imx_spool_totals(spool).bytes, 1, 3000);
     }
     check_totals(imx_spool_totals(spool).files, 1500 - lost);
-    deliver((uint32_t)lost, 5);         /* it was the oldest that went */
+    deliver((uint32_t)lost, 5); /* it was the oldest that went */
     assert_int_equal(said.count, 0);
 }
 
@@ -1000,11 +1010,11 @@ static void test_telegraf_disk_full_undefined(void **state)
     assert_int_equal(count_names(".tmp"), 0);
     assert_int_equal(count_names(""), 1);
     check_totals(1, 10);
-    deliver(1, 10);                     /* what frees space must work */
+    deliver(1, 10); /* what frees space must work */
     world.disk_free = -1;
     assert_int_equal(put(11, 10), 0);
     deliver(11, 10);
-    assert_int_equal(said.count, 0);    /* the caller knows, and says it */
+    assert_int_equal(said.count, 0); /* the caller knows, and says it */
 }
 
 /* ---- names ---- */
@@ -1032,7 +1042,7 @@ static const char *const foreign[] = {
     "-700000000000000000-00000000-000001.lp",
     "+700000000000000000-00000000-000001.lp",
     " 700000000000000000-00000000-000001.lp",
-    "9223372036854775808-00000000-000001.lp",   /* more than 63 bits */
+    "9223372036854775808-00000000-000001.lp", /* more than 63 bits */
     "9999999999999999999-00000000-000001.lp",
     "x1700000000000000000-00000000-000001.lp",
     ".1700000000000000000-00000000-000001.lp",
@@ -1041,7 +1051,13 @@ static const char *const foreign[] = {
     "1700000000000000000-00000000-000001-0000000000001.lp",
     "1700000000000000000-00000000-000001-00000000000x.lp",
     "1700000000000000000-00000000-000001-.lp",
-    "README", "core", "a.lp", "b.tmp", "c.bad", ".lp", ".tmp",
+    "README",
+    "core",
+    "a.lp",
+    "b.tmp",
+    "c.bad",
+    ".lp",
+    ".tmp",
 };
 
 #define FOREIGN (sizeof foreign / sizeof *foreign)
@@ -1058,7 +1074,7 @@ static void test_foreign_names(void **state)
     check_totals(0, 0);
     assert_int_equal(put(1, 2), 0);
     assert_int_equal(put(3, 5), 0);
-    assert_int_equal(put(8, 2), 0);     /* makes room, but not there */
+    assert_int_equal(put(8, 2), 0); /* makes room, but not there */
     drain();
     assert_int_equal(oldest(), 0);
     for (i = 0; i < FOREIGN; i++) {
@@ -1154,7 +1170,7 @@ static void test_a_symlink_where_we_write(void **state)
     assert_int_equal(symlink("../none", path_of(name_of(BASE, 2, 2, ".lp"))),
                      0);
     assert_int_equal(put(21, 2), EEXIST);
-    assert_int_equal(put(21, 2), 0);    /* the next number is free */
+    assert_int_equal(put(21, 2), 0); /* the next number is free */
     deliver(21, 2);
     assert_int_equal(symlink("../target", path_of(name_of(5, 0, 2, ".bad"))),
                      0);
@@ -1177,7 +1193,7 @@ static void test_the_clock_is_set_back(void **state)
     world.clock = (int64_t)BASE - 3600 * INT64_C(1000000000);
     assert_int_equal(put(2, 1), 0);
     assert_int_equal(put(3, 1), 0);
-    reopen();                           /* also when nothing is remembered */
+    reopen(); /* also when nothing is remembered */
     assert_int_equal(put(4, 1), 0);
     world.clock = (int64_t)BASE + 1;
     assert_int_equal(put(5, 1), 0);
@@ -1262,7 +1278,7 @@ static void test_newer_than_quarantine(void **state)
 static const struct {
     const char *data;
     size_t size;
-    const char *good, *bad;             /* bad: "" none; NUL is written @ */
+    const char *good, *bad; /* bad: "" none; NUL is written @ */
     size_t lines;
 } contents[] = {
     { S("a n=1 1\nb n=2 2\n"), "a n=1 1\nb n=2 2\n", "", 2 },
@@ -1412,7 +1428,7 @@ static void test_lines_at_once(void **state)
     check_oldest(14, 4);
     imx_spool_put_back(spool);
     deliver(14, 4);
-    assert_int_equal(put(100, 2), 0);   /* is behind it, whatever the clock */
+    assert_int_equal(put(100, 2), 0); /* is behind it, whatever the clock */
     deliver(18, 2);
     assert_int_equal(count_names(""), 1);
     deliver(100, 2);
@@ -1473,7 +1489,7 @@ static void test_a_part_that_cannot_be_noted(void **state)
     deliver(10, 3);
     deliver(13, 3);
     assert_int_equal(said.count_of[48], 1);
-    make_lines_file(name_of(INT64_MAX, 0, 2, ".lp"), 900, 2);   /* look again */
+    make_lines_file(name_of(INT64_MAX, 0, 2, ".lp"), 900, 2); /* look again */
     check_oldest(16, 3);
     check_totals(2, 6);
     reopen();
@@ -1525,7 +1541,8 @@ static void test_a_part_of_a_file_that_is_gone_is_sent(void **state)
 static void test_no_lines_in_pieces(void **state)
 {
     static const char data[] = "a n=1 1\n\nb n=2 2\n#c\nd n=3 3\ne n=4";
-    static const char *const good[] = { "a n=1 1\n", "b n=2 2\n", "d n=3 3\n" };
+    static const char *const good[] = { "a n=1 1\n", "b n=2 2\n",
+                                        "d n=3 3\n" };
     size_t i;
 
     (void)state;
@@ -1615,7 +1632,8 @@ static void test_an_endless_line(void **state)
     assert_int_equal(said.count_of[41], 3);
     assert_int_equal(said.count, 3);
     assert_int_equal(count_names(".bad"), 3);
-    snprintf(name, sizeof name, "0000000000000000001-00000000-000000-%012zu.bad",
+    snprintf(name, sizeof name,
+             "0000000000000000001-00000000-000000-%012zu.bad",
              make_lines(10, 2));
     assert_true(exists(name));
     assert_in_range(peak_memory() - before, 0, MUCH_MEMORY);
@@ -1685,8 +1703,8 @@ static void test_quarantine_once(void **state)
     world.trace[0] = '\0';
     check_oldest(10, 2);
     assert_string_equal(world.trace, "fstatat openat fstat pread");
-    assert_false(exists(bad));          /* not before the lines are there */
-    make_file(bad, "x", 1);             /* it died while it wrote *.bad */
+    assert_false(exists(bad)); /* not before the lines are there */
+    make_file(bad, "x", 1);    /* it died while it wrote *.bad */
     reopen();
     deliver(10, 2);
     assert_int_equal(said.count_of[40], 1);
@@ -1713,11 +1731,11 @@ static void test_quarantine_on_a_full_disk(void **state)
     world.disk_free = 3;
     deliver(10, 2);
     deliver(10, 2);
-    deliver(10, 3);                     /* nothing is wrong with this one */
-    assert_int_equal(said.count_of[46], 1);     /* of two */
+    deliver(10, 3); /* nothing is wrong with this one */
+    assert_int_equal(said.count_of[46], 1); /* of two */
     assert_int_equal(said.count, 1);
     assert_int_equal(oldest(), 0);
-    assert_int_equal(count_names(".bad"), 2);   /* whole, as they were */
+    assert_int_equal(count_names(".bad"), 2); /* whole, as they were */
     assert_int_equal(read_file(last_name), size - 5);
     assert_int_equal(count_names(""), 2);
     world.disk_free = -1;
@@ -1756,7 +1774,7 @@ static void test_a_file_that_is_stuck(void **state)
     world.fail_at = 0;
     world.err = EIO;
     world.before_open = NULL;
-    assert_int_equal(oldest(), 0);      /* a disk that cannot read at all */
+    assert_int_equal(oldest(), 0); /* a disk that cannot read at all */
     assert_int_equal(said.count_of[45], 1);
     assert_int_equal(said.count_of[47], 2);
     assert_int_equal(imx_spool_totals(spool).lost, 6);
@@ -1866,13 +1884,37 @@ static void test_an_abandoned_put_stores_nothing(void **state)
     assert_int_equal(count_names(""), 0);
 }
 
-static void open_unbelieving(void)
+static void open_unbelieving_up_to(uint64_t max_bytes)
 {
     char reason[IMX_SPOOL_REASON_MAX];
 
     memset(&sum, 0, sizeof sum);
-    assert_int_equal(imx_spool_open(&spool, dir, 0, 0, note_log, &said,
-                                    reason), 0);
+    assert_int_equal(imx_spool_open(&spool, dir, max_bytes, 0, note_log, &said,
+                                    reason),
+                     0);
+}
+
+static void open_unbelieving(void)
+{
+    open_unbelieving_up_to(0);
+}
+
+/* Before it is removed to make room, as nobody can count it afterwards. */
+static void test_what_is_given_up_is_counted(void **state)
+{
+    imx_spool_totals_t t;
+
+    (void)state;
+    make_lines_file(name_of(1, 0, 999999, ".lp"), 20, 2);
+    open_unbelieving();
+    t = imx_spool_totals(spool);
+    close_spool();
+    open_unbelieving_up_to(t.bytes + 1);
+    assert_int_equal(imx_spool_totals(spool).lines, 0);
+    assert_int_equal(put(10, 2), 0);
+    assert_int_equal(dropped, 2);
+    assert_int_equal(imx_spool_totals(spool).found, 2);
+    assert_int_equal(imx_spool_totals(spool).lines, 2);
 }
 
 /* A name is no proof: such a file was a million points "found" and "lost". */
@@ -1964,6 +2006,32 @@ static void test_a_scan_that_failed_is_made_again(void **state)
     assert_int_equal(imx_spool_totals(spool).files, 2);
 }
 
+/* Also when the directory had been away, and its time stamp is the same. */
+static void test_a_scan_that_failed_at_its_return(void **state)
+{
+    char away[PATH_MAX];
+
+    (void)state;
+    open_spool(0);
+    assert_int_equal(put(10, 2), 0);
+    imx_spool_look(spool);
+    snprintf(away, sizeof away, "%s.away", dir);
+    assert_int_equal(rename(dir, away), 0);
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 0);
+    assert_int_equal(rename(away, dir), 0);
+    world.armed = 1;
+    world.fail_call = "openat";
+    world.fail_name = ".";
+    world.err = EMFILE;
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 0);
+    world.fail_call = world.fail_name = NULL;
+    world.armed = 0;
+    imx_spool_look(spool);
+    assert_int_equal(imx_spool_totals(spool).files, 1);
+}
+
 /* What is in all *.bad. */
 static void gather_bad(char *found)
 {
@@ -2014,9 +2082,9 @@ static void test_tmp_of_dead_writers(void **state)
     size_t size = make_lines(20, 3);
 
     (void)state;
-    make_file(name_of(2, 0, 3, ".tmp"), text, size);            /* complete */
-    make_file(name_of(3, 0, 3, ".tmp"), text, size - 3);        /* torn */
-    make_file(name_of(4, 0, 3, ".tmp"), "m,w=a n", 7);          /* no line */
+    make_file(name_of(2, 0, 3, ".tmp"), text, size);     /* complete */
+    make_file(name_of(3, 0, 3, ".tmp"), text, size - 3); /* torn */
+    make_file(name_of(4, 0, 3, ".tmp"), "m,w=a n", 7);   /* no line */
     make_lines_file(name_of(1, 0, 1, ".lp"), 10, 1);
     make_lines_file(name_of(5, 0, 1, ".lp"), 30, 1);
     world.trace[0] = '\0';
@@ -2085,7 +2153,7 @@ static void test_tmp_whose_name_is_taken(void **state)
     assert_int_equal(said.count_of[45], 1);
     deliver(10, 2);
     assert_true(exists(name_of(1, 0, 2, ".tmp")));
-    deliver(20, 2);                     /* seen again, and now it is free */
+    deliver(20, 2); /* seen again, and now it is free */
     assert_int_equal(count_names(""), 0);
 }
 
@@ -2103,7 +2171,7 @@ static void test_tmp_when_memory_is_short(void **state)
     world.fail_call = "openat";
     open_spool(make_lines(10, 2));
     world.fail_call = NULL;
-    assert_int_equal(put(33, 2), 0);    /* no room is made there */
+    assert_int_equal(put(33, 2), 0); /* no room is made there */
     assert_true(exists(name_of(1, 0, 2, ".tmp")));
     reopen();
     deliver(10, 2);
@@ -2121,13 +2189,13 @@ static void test_the_oldest_goes(void **state)
     assert_int_equal(put(10, 4), 0);
     make_lines(33, 4);
     assert_int_equal(put(33, 4), 0);
-    assert_int_equal(put(56, 4), 0);    /* ids 23 apart have equal lengths */
-    assert_int_equal(dropped, 0);       /* it just fits */
+    assert_int_equal(put(56, 4), 0); /* ids 23 apart have equal lengths */
+    assert_int_equal(dropped, 0);    /* it just fits */
     check_totals(3, 12);
     assert_int_equal(put(79, 4), 0);
     assert_int_equal(dropped, 4);
     check_oldest(33, 4);
-    assert_int_equal(put(102, 4), 0);   /* not the one that is being sent */
+    assert_int_equal(put(102, 4), 0); /* not the one that is being sent */
     assert_int_equal(dropped, 4);
     done();
     deliver(79, 4);
@@ -2145,7 +2213,7 @@ static void test_more_than_all_room(void **state)
     assert_int_equal(put(20, 5), EFBIG);
     assert_int_equal(dropped, 0);
     check_oldest(10, 4);
-    assert_int_equal(put(33, 4), EDQUOT);   /* it is being sent */
+    assert_int_equal(put(33, 4), EDQUOT); /* it is being sent */
     assert_int_equal(dropped, 0);
     done();
     assert_int_equal(put(33, 4), 0);
@@ -2164,7 +2232,7 @@ static void test_quarantine_has_a_size_too(void **state)
     assert_int_equal(put(33, 4), 0);
     assert_int_equal(count_names(".bad"), 2);
     assert_int_equal(put(56, 4), 0);
-    assert_int_equal(count_names(".bad"), 1);   /* before any points */
+    assert_int_equal(count_names(".bad"), 1); /* before any points */
     assert_string_equal(last_name, name_of(3, 0, 4, ".bad"));
     assert_int_equal(dropped, 0);
     assert_int_equal(put(79, 4), 0);
@@ -2206,7 +2274,7 @@ static void test_room_that_was_made_already(void **state)
     unlink(path_of((count_names(".lp"), last_name)));
     restore_mtime(&st);
     assert_int_equal(put(46, 4), 0);
-    assert_int_equal(dropped, 0);       /* not by us */
+    assert_int_equal(dropped, 0); /* not by us */
     assert_int_equal(imx_spool_totals(spool).lost, 4);
     deliver(46, 4);
 }
@@ -2225,9 +2293,9 @@ static void test_room_that_cannot_be_made(void **state)
     world.fail_call = "writev";
     world.err = EIO;
     assert_int_equal(put(46, 4), EIO);
-    assert_int_equal(dropped, 4);       /* also when the write fails then ... */
+    assert_int_equal(dropped, 4); /* also when the write fails then ... */
     assert_int_equal(put(46, 4), EIO);
-    assert_int_equal(dropped, 0);       /* ... but not each time */
+    assert_int_equal(dropped, 0); /* ... but not each time */
     assert_int_equal(count_names(""), 1);
     deliver(23, 4);
 }
@@ -2246,7 +2314,7 @@ static void test_files_removed_by_somebody(void **state)
     }
     count_names(".lp");
     unlink(path_of(last_name));
-    check_oldest(0, 3);                 /* seen by the directory's time */
+    check_oldest(0, 3); /* seen by the directory's time */
     assert_int_equal(imx_spool_totals(spool).lost, 3);
     check_totals(3, 9);
     unlink(path_of((count_names(".lp"), last_name)));
@@ -2284,7 +2352,7 @@ static void test_a_file_removed_while_it_is_sent(void **state)
     assert_int_equal(put(10, 3), 0);
     check_oldest(10, 3);
     unlink(path_of((count_names(".lp"), last_name)));
-    assert_int_equal(put(20, 3), 0);    /* looks at the directory */
+    assert_int_equal(put(20, 3), 0); /* looks at the directory */
     done();
     assert_int_equal(imx_spool_totals(spool).lost, 0);
     check_oldest(20, 3);
@@ -2307,15 +2375,16 @@ static void test_files_brought_by_somebody(void **state)
     assert_int_equal(imx_spool_totals(spool).found, 2);
     make_file(name_of(2, 0, 2, ".bad"), "x", 1);
     deliver(50, 3);
-    make_lines_file(name_of(2, 0, 2, ".bad"), 20, 2);   /* mended */
-    rename(path_of(name_of(2, 0, 2, ".bad")), path_of(name_of(2, 0, 2, ".lp")));
+    make_lines_file(name_of(2, 0, 2, ".bad"), 20, 2); /* mended */
+    rename(path_of(name_of(2, 0, 2, ".bad")),
+           path_of(name_of(2, 0, 2, ".lp")));
     deliver(20, 2);
     assert_int_equal(oldest(), 0);
     assert_int_equal(imx_spool_totals(spool).found, 4);
     assert_int_equal(put(50, 3), 0);
     stat(dir, &st);
     make_lines_file(name_of(3, 0, 2, ".lp"), 30, 2);
-    st.st_mtim.tv_sec++;                /* a time that is alike */
+    st.st_mtim.tv_sec++; /* a time that is alike */
     restore_mtime(&st);
     deliver(30, 2);
 }
@@ -2334,7 +2403,7 @@ static void test_files_brought_in_secret(void **state)
     check_oldest(50, 3);
     stat(dir, &st);
     done();
-    deliver(10, 2);                     /* before it says that there is none */
+    deliver(10, 2); /* before it says that there is none */
     assert_int_equal(oldest(), 0);
 }
 
@@ -2397,7 +2466,7 @@ static void test_the_directory_is_removed(void **state)
     assert_int_equal(put(20, 3), 0);
     deliver(20, 3);
     remove_all(dir);
-    mkdir(dir, 0700);                   /* unnoticed */
+    mkdir(dir, 0700); /* unnoticed */
     assert_int_equal(put(30, 3), 0);
     assert_int_equal(count_names(".lp"), 1);
     check_oldest(30, 3);
@@ -2409,7 +2478,7 @@ static void test_the_directory_is_removed(void **state)
     mkdir(dir, 0700);
     assert_int_equal(oldest(), 0);
     world.trace[0] = '\0';
-    assert_int_equal(oldest(), 0);      /* what is gone is forgotten */
+    assert_int_equal(oldest(), 0); /* what is gone is forgotten */
     assert_null(strstr(world.trace, "unlinkat"));
 }
 
@@ -2425,10 +2494,10 @@ static void test_the_directory_is_moved_away_and_back(void **state)
     check_oldest(10, 3);
     assert_int_equal(rename(dir, away), 0);
     assert_int_equal(put(30, 3), ENOENT);
-    done();                             /* delivered, though it is not there */
+    done(); /* delivered, though it is not there */
     assert_int_equal(oldest(), -1);
     assert_int_equal(rename(away, dir), 0);
-    deliver(20, 3);                     /* and not 10 again */
+    deliver(20, 3); /* and not 10 again */
     assert_int_equal(oldest(), 0);
     assert_int_equal(count_names(""), 0);
     assert_int_equal(put(30, 3), 0);
@@ -2451,7 +2520,7 @@ static void test_another_directory_in_its_place(void **state)
     imx_spool_put_back(spool);
     assert_int_equal(put(30, 3), 0);
     assert_int_equal(count_names(".lp"), 1);
-    assert_true(exists(name));          /* the old one is left alone */
+    assert_true(exists(name)); /* the old one is left alone */
     deliver(30, 3);
     mkdir(path_of("x"), 0700);
     remove_all(dir);
@@ -2479,7 +2548,7 @@ static void test_a_directory_that_cannot_be_looked_at(void **state)
     assert_int_equal(put(20, 3), EACCES);
     assert_int_equal(oldest(), -1);
     assert_int_equal(errno, EACCES);
-    check_totals(1, 3);                 /* it is not gone */
+    check_totals(1, 3); /* it is not gone */
     world.fail_call = NULL;
     deliver(10, 3);
 }
@@ -2503,10 +2572,10 @@ static void test_delivered_and_stuck(void **state)
     assert_int_equal(said.count_of[43], 1);
     assert_int_equal(said.count, 1);
     check_totals(10, 30);
-    make_lines_file(name_of(INT64_MAX, 0, 2, ".lp"), 900, 2);   /* look again */
+    make_lines_file(name_of(INT64_MAX, 0, 2, ".lp"), 900, 2); /* look again */
     deliver(100, 3);
     assert_int_equal(count_names(".lp"), 21);
-    reopen();                           /* emptied, so not sent again */
+    reopen(); /* emptied, so not sent again */
     check_totals(21, 29);
     world.fail_call = NULL;
     deliver(110, 3);
@@ -2525,7 +2594,7 @@ static void test_delivered_and_read_only(void **state)
     check_oldest(10, 3);
     world.fail_call = "unlinkat";
     world.err = EROFS;
-    world.fail_at = world.calls + 3;    /* openat of what is to be emptied */
+    world.fail_at = world.calls + 3; /* openat of what is to be emptied */
     done();
     world.fail_at = 0;
     assert_int_equal(count_names(".lp"), 2);
@@ -2562,7 +2631,7 @@ static void test_trouble_is_told_again(void **state)
     assert_int_equal(put(100, 3), 0);
     assert_int_equal(put(110, 3), 0);
     deliver(100, 3);
-    assert_int_equal(put(120, 3), 0);   /* that works too */
+    assert_int_equal(put(120, 3), 0); /* that works too */
     deliver(110, 3);
     assert_int_equal(said.count_of[43], 5);
 }
@@ -2621,7 +2690,8 @@ static void on_a_small_disk(void)
 
     if (unshare(CLONE_NEWNS) != 0
         || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0
-        || mount("none", dir, "tmpfs", MS_NOSUID, "size=256k,mode=0700") != 0) {
+        || mount("none", dir, "tmpfs", MS_NOSUID, "size=256k,mode=0700")
+               != 0) {
         _exit(NOT_POSSIBLE);
     }
     EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == 0);
@@ -2832,8 +2902,8 @@ static void test_fail_every_call(void **state)
 /* Of one name all fail, for a while; nothing that was stored goes. */
 static void test_fail_all_calls_of_a_name(void **state)
 {
-    static const char *const calls[] = { "openat", "writev", "fsync", "fstatat",
-                                         "fstat", "renameat" };
+    static const char *const calls[] = { "openat",  "writev", "fsync",
+                                         "fstatat", "fstat",  "renameat" };
     size_t i;
 
     (void)state;
@@ -3060,9 +3130,11 @@ int main(void)
         TEST(test_it_is_back_but_in_use),
         TEST(test_an_abandoned_put_stores_nothing),
         TEST(test_a_name_is_not_believed),
+        TEST(test_what_is_given_up_is_counted),
         TEST(test_lines_are_known_when_they_are_read),
         TEST(test_counting_in_steps),
         TEST(test_a_scan_that_failed_is_made_again),
+        TEST(test_a_scan_that_failed_at_its_return),
         TEST(test_no_line_is_set_aside_twice_in_one_place),
         TEST(test_tmp_of_dead_writers),
         TEST(test_tmp_of_a_living_writer),
