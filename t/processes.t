@@ -88,17 +88,22 @@ for my $mpm (qw(event prefork)) {
     my ($busiest) = sort { $p{$b}{cpu_time} <=> $p{$a}{cpu_time} }
         $h->children;
     my @of = grep { $_->{pid} == $busiest } points($mpm, 0);
-    my $most = 0;
+    my ($most, $best) = (0, 9);
     for my $i (1 .. $#of) {
         my $used = $of[$i]{cpu_time} - $of[$i - 1]{cpu_time};
         my $cores = $of[$i]{cpu_user} + $of[$i]{cpu_system};
         next if $used < 0.05;
         $most = $cores if $cores > $most;
+        # What it was divided by; a busy machine measures late, and the age, in
+        # whole seconds, tells how late.
         my $seconds = $used / $cores;
-        cmp_ok(abs($seconds - 1), '<=', 0.5,
+        my $aged = $of[$i]{age} - $of[$i - 1]{age};
+        $best = abs($seconds - 1) if abs($seconds - 1) < $best;
+        cmp_ok(abs($seconds - $aged), '<=', 1.05,
             sprintf '%s: %.3f s used, %.3f cores: within %.2f s', $mpm, $used,
             $cores, $seconds);
     }
+    cmp_ok($best, '<=', 0.5, "$mpm: measured once a second");
     cmp_ok($most, '>', 0, "$mpm: processor was used");
 
     # The page that tells of them is served by them, too.
