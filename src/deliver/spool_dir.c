@@ -92,6 +92,7 @@ int imx_spool_dir_quarantine(imx_spool_dir_t *d, imx_spool_name_t *n, int why)
     err = imx_spool_file_rename(d->fd, n, &bad);
     if (err != 0) {
         n->kind = IMX_SPOOL_SKIPPED;
+        d->blind = 1; /* until the next look: then it is tried again */
         say_stuck(d, &bad, err);
         return err;
     }

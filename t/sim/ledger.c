@@ -24,6 +24,13 @@ typedef struct {
     int64_t acknowledged_at;
 } line_t;
 
+#define REMOVED 32
+
+typedef struct {
+    const disk_node_t *file;
+    int64_t at;
+} removed_t;
+
 /* A line of these was refused, and is looked for. */
 typedef struct {
     uint32_t *numbers;
@@ -36,7 +43,9 @@ typedef struct {
     size_t count, room;
     search_t searches[2]; /* one for each of two senders */
     int newest;
-    const disk_node_t *file, *removed;
+    const disk_node_t *file;
+    removed_t removed[REMOVED]; /* lately; they are not counted yet */
+    size_t removals;
     int64_t told_at; /* not to come so soon again */
 } last_t;
 
@@ -71,7 +80,8 @@ void ledger_reset(uint64_t seed)
     for (i = 0; i < PROCESSES; i++) {
         lasts[i].count = 0;
         lasts[i].searches[0].count = lasts[i].searches[1].count = 0;
-        lasts[i].file = lasts[i].removed = NULL;
+        lasts[i].file = NULL;
+        lasts[i].removals = 0;
         lasts[i].told_at = 0;
     }
     line_count = 0;
@@ -188,6 +198,15 @@ line_kind_e ledger_kind(uint32_t number)
     return number < LEDGER_LINES ? (line_kind_e)lines[number].kind : LINE_GOOD;
 }
 
+/* A line that may be in two places now, or be acknowledged and not counted. */
+static void excuse(uint32_t number)
+{
+    if (number < LEDGER_LINES && !lines[number].excused) {
+        lines[number].excused = 1;
+        slack++;
+    }
+}
+
 /* A disk that takes its time keeps a holder from writing how far a file is
  * done; until then, who comes after it begins where the file says. */
 static int was_not_written(uint32_t number)
@@ -224,7 +243,10 @@ void ledger_arrived(uint32_t number)
     }
     else if (l->acknowledged) {
         sums.repeated++;
-        if (!l->excused && !was_not_written(number)) {
+        if (!l->excused && was_not_written(number)) {
+            excuse(number);
+        }
+        else if (!l->excused) {
             trace_wrong("line %u was acknowledged, and is sent again", number);
         }
     }
@@ -358,15 +380,6 @@ void ledger_failed(void)
 
 /* ---- deaths and files ---- */
 
-/* A line that may be in two places now, or be acknowledged and not counted. */
-static void excuse(uint32_t number)
-{
-    if (number < LEDGER_LINES && !lines[number].excused) {
-        lines[number].excused = 1;
-        slack++;
-    }
-}
-
 /* All lines that its bytes have, whole ones. */
 static void excuse_file(const disk_node_t *n)
 {
@@ -409,8 +422,10 @@ void ledger_died(sim_process_t *p)
     if (l->file != NULL) {
         excuse_file(l->file);
     }
-    if (l->removed != NULL) { /* it had no time to count what it gave up */
-        excuse_file(l->removed);
+    for (i = 0; i < l->removals && i < REMOVED; i++) {
+        if (l->removed[i].at > sched_now() - SIM_SECOND) {
+            excuse_file(l->removed[i].file); /* given up, and not counted */
+        }
     }
     /* It was told when to come again, and could not pass it on. */
     if (l->told_at > sched_now() - 200 * SIM_MS) {
@@ -425,7 +440,9 @@ void ledger_file_made(sim_process_t *p, const disk_node_t *node)
 
 void ledger_file_removed(sim_process_t *p, const disk_node_t *node)
 {
-    last_of(p)->removed = node;
+    last_t *l = last_of(p);
+
+    l->removed[l->removals++ % REMOVED] = (removed_t){ node, sched_now() };
     if (has_failed_to_read) { /* its lines could not be counted, perhaps */
         excuse_file(node);
     }
