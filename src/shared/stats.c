@@ -272,16 +272,19 @@ uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum)
     return n;
 }
 
-uint64_t imx_stats_requests(const imx_stats_t *stats)
+uint64_t imx_stats_requests(const imx_stats_t *stats, uint32_t series)
 {
-    const size_t cells = (size_t)IMX_STATS_STRIPES * stats->series;
+    const uint32_t used = series < stats->series ? series : stats->series;
     uint64_t n = 0;
-    size_t i;
-    uint32_t class;
+    uint32_t stripe, i, class;
 
-    for (i = 0; i < cells; i++) {
-        for (class = 0; class < IMX_STATS_CLASSES; class ++) {
-            n += get(&stats->cells[i].classes[class]);
+    for (stripe = 0; stripe < IMX_STATS_STRIPES; stripe++) {
+        for (i = 0; i < used; i++) {
+            const imx_stats_cell_t *cell = imx_stats_cell(stats, stripe, i);
+
+            for (class = 0; class < IMX_STATS_CLASSES; class ++) {
+                n += get(&cell->classes[class]);
+            }
         }
     }
     return n;

@@ -104,10 +104,11 @@ void imx_stats_count_more(imx_stats_cell_t *cell,
 void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
                       imx_stats_sum_t *sum);
 
-/* Any: how many requests a sum has; how many all series have together, since
- * the memory was made. */
+/* Any: how many requests a sum has; how many the first `series` series have
+ * together, since the memory was made.  The others are not looked at: a page that
+ * is only read takes memory, too. */
 uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum);
-uint64_t imx_stats_requests(const imx_stats_t *stats);
+uint64_t imx_stats_requests(const imx_stats_t *stats, uint32_t series);
 
 /* Holder: the longest request_time of a series since it last asked, ns. */
 uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series);

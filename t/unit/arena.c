@@ -332,7 +332,7 @@ static void read_series(random_t *r)
                     || imx_series_count(&arena.series) > SERIES;
     imx_stats_add_up(&arena.stats, below(r, SERIES), &sum);
     imx_stats_take_max(&arena.stats, below(r, SERIES));
-    imx_stats_requests(&arena.stats);
+    imx_stats_requests(&arena.stats, UINT32_MAX);
 }
 
 /* A child's monitor. */

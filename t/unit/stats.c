@@ -156,7 +156,7 @@ static void odd_numbers_stay_inside(void **state)
     assert_int_equal(sum.classes[5], 25);
     assert_int_equal(sum.classes[4], 1);
     assert_int_equal(imx_stats_requests_of(&sum), 30);
-    assert_int_equal(imx_stats_requests(&stats), 30);
+    assert_int_equal(imx_stats_requests(&stats, SERIES), 30);
     assert_int_equal(sum.buckets[0][IMX_STATS_BUCKETS - 1], 30);
     assert_int_equal(imx_stats_take_max(&stats, 0), UINT64_MAX);
 }
