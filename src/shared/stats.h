@@ -105,8 +105,8 @@ void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
                       imx_stats_sum_t *sum);
 
 /* Any: how many requests a sum has; how many the first `series` series have
- * together, since the memory was made.  The others are not looked at: a page that
- * is only read takes memory, too. */
+ * together, since the memory was made.  The others are not looked at: a page of
+ * memory that is only read takes room, too. */
 uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum);
 uint64_t imx_stats_requests(const imx_stats_t *stats, uint32_t series);
 
