@@ -80,6 +80,8 @@ for my $mpm (qw(event worker prefork)) {
     # A child that is stopped changes nothing.
     my $holder = figures($h)->{lease_holder};
     my ($other) = grep { $_ != $holder } $h->children;
+    # The worker that served the page is free again.
+    wait_until(20, sub { settled($mpm)->{busy} == 5 });
     kill STOP => $other;
     $p = settled($mpm);
     kill CONT => $other;
