@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use ImxMeasured;
 use ImxTest;
 use JSON::PP ();
 use List::Util qw(max min sum0);
@@ -249,38 +250,8 @@ CONF
 
 # ---- the manual ----
 
-# What it says of a measurement: { tags => [...], fields => { name => type } }
-# and which of the fields may be absent.
-sub manual {
-    my ($measurement) = @_;
-    my ($section) = slurp(top() . '/docs/measurements.md')
-        =~ /^## \Q$measurement\E$(.*?)(?=^## |\z)/ms;
-    my (@tags, %fields, %may);
-    for (split /\n/, $section) {
-        if (/^\| `(\w+)` \| (integer|float|string|boolean) \|.*?\|(.*)/) {
-            my ($name, $type, $text) = ($1, $2, $3);
-            $fields{$name} = $type;
-            $may{$name} = $text =~ /\*absent\*/;
-        }
-        elsif (/^\| `(\w+)` \|/) {
-            push @tags, $1;
-        }
-    }
-    return ([sort @tags], \%fields, \%may);
-}
-
-for my $case (['request-metrics', 'event'], ['request-buckets', 'event'],
-    ['influx-metrics', 'event']) {
-    my ($measurement, $base) = @$case;
-    my ($tags, $fields, $may) = manual($measurement);
-    is_deeply([sort map { $_->{tagKey} }
-        $db->query(qq{SHOW TAG KEYS FROM "$measurement"}, $base)], $tags,
-        "$measurement: tags as in docs/measurements.md");
-    my %written = map { ($_->{fieldKey} => $_->{fieldType}) }
-        $db->query(qq{SHOW FIELD KEYS FROM "$measurement"}, $base);
-    delete @$fields{ grep { $may->{$_} && !$written{$_} } keys %$fields };
-    is_deeply(\%written, $fields, "$measurement: and its fields");
-}
+manual_ok($db, $_, 'event')
+    for qw(request-metrics request-buckets influx-metrics);
 
 # ---- the directives ----
 
