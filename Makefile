@@ -181,7 +181,7 @@ test-tsan:
 TESTS = t/
 
 run-tests:
-	$(PROVE) $(TESTS)
+	$(PROVE) -j2 $(TESTS)
 
 # ---- what a change must pass first ----
 
