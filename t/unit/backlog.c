@@ -558,6 +558,9 @@ static void a_former_one_that_comes_back_is_found(void **state)
     f.now += 6000 * MS;
     settle();
     check_board(10, 0, 10, 10); /* found: 10 more than there were */
+    begin_again();              /* and the next holder knows that */
+    settle();
+    check_board(10, 0, 10, 10);
     deliver_all(100);
     check_board(10, 10, 10, 0);
     begin_again();
