@@ -12,6 +12,9 @@
 #   make test-asan     all of t/ under AddressSanitizer and UBSan
 #   make test-tsan     units and storms under ThreadSanitizer
 #   make soak          ten minutes of all that can go wrong (tools/soak.pl)
+#   make storms        half an hour of it while another user's process writes
+#                      random words into the shared memory (tools/storms.pl);
+#                      storms-asan, storms-tsan: under a sanitizer
 #   make test-restarts, test-holders     a hundred of each
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
@@ -36,8 +39,8 @@
 #
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
-# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600), and
-# those of tools/soak.pl.  Tests and benchmarks find the build by IMX_BUILD;
+# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600),
+# STORM_SECONDS (1800), and those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
 
 BUILD ?= build
@@ -242,6 +245,21 @@ soak:
 	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
 
+STORM_SECONDS ?= 1800
+
+# As root: what other users' processes can do to the shared memory.
+storms:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory $(JOBS) all
+	IMX_BUILD=$(BUILD) STORM_SECONDS=$(STORM_SECONDS) perl tools/storms.pl
+
+STORMS_asan = $(ASAN)
+STORMS_tsan = $(TSAN)
+
+storms-asan storms-tsan: storms-%:
+	IMX_PRELOAD=$$($(CC) -print-file-name=lib$*.so) \
+	    $(MAKE) --no-print-directory BUILD=build/$* SANITIZE="$(STORMS_$*)" storms
+
 # Real engines beside Debian's, which it builds or fetches: minutes, once.
 ENGINES ?= questdb victoria-metrics vmagent telegraf kafka influxd1
 
@@ -405,6 +423,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
+    storms storms-asan storms-tsan \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
