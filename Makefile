@@ -138,6 +138,10 @@ $(BUILD)/unit/clock.o: private override SANITIZE :=
 $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
 
+# Preloaded beside ThreadSanitizer, and built for it.
+$(BUILD)/unit/atomics.so: t/lib/atomics.c | $(BUILD)/unit
+	$(CC) -shared $(MOD_CFLAGS) -o $@ $<
+
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
     $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher
 
@@ -161,7 +165,7 @@ test-asan:
 	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/asan \
 	    SANITIZE="$(ASAN)" all units replays
-	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+	IMX_PRELOAD="$(PRELOAD_asan)" \
 	$(MAKE) --no-print-directory BUILD=build/asan run-tests
 
 # ThreadSanitizer sees a race when it happens: the units that have threads, and
@@ -170,14 +174,17 @@ test-asan:
 TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
     $(UNITS:%=t/unit/%.c)))
 TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
+PRELOAD_tsan = $$($(CC) -print-file-name=libtsan.so) \
+    $(CURDIR)/build/tsan/unit/atomics.so
+PRELOAD_asan = $$($(CC) -print-file-name=libasan.so)
 
 test-tsan:
 	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/tsan \
-	    SANITIZE="$(TSAN)" all units
+	    SANITIZE="$(TSAN)" all units build/tsan/unit/atomics.so
 	IMX_THREADS_ONLY=1 $(MAKE) --no-print-directory BUILD=build/tsan \
 	    run-tests TESTS="$(TSAN_UNITS)"
-	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
+	IMX_PRELOAD="$(PRELOAD_tsan)" \
 	$(MAKE) --no-print-directory BUILD=build/tsan run-tests \
 	    TESTS="$(TSAN_TESTS)"
 
@@ -190,7 +197,7 @@ run-tests:
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_%,$*),$(MOD_CFLAGS), \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics,$*),$(MOD_CFLAGS), \
     $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
@@ -250,14 +257,14 @@ STORM_SECONDS ?= 1800
 # As root: what other users' processes can do to the shared memory.
 storms:
 	$(DEPS) build test
-	@$(MAKE) --no-print-directory $(JOBS) all
+	@$(MAKE) --no-print-directory $(JOBS) all $(BUILD)/unit/atomics.so
 	IMX_BUILD=$(BUILD) STORM_SECONDS=$(STORM_SECONDS) perl tools/storms.pl
 
 STORMS_asan = $(ASAN)
 STORMS_tsan = $(TSAN)
 
 storms-asan storms-tsan: storms-%:
-	IMX_PRELOAD=$$($(CC) -print-file-name=lib$*.so) \
+	IMX_PRELOAD="$(PRELOAD_$*)" \
 	    $(MAKE) --no-print-directory BUILD=build/$* SANITIZE="$(STORMS_$*)" storms
 
 # Real engines beside Debian's, which it builds or fetches: minutes, once.
