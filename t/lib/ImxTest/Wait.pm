@@ -15,7 +15,7 @@ our @EXPORT = qw(slow wait_until nap);
 # do, that the bounds in the tests are for.
 sub slow {
     my $slow = ($ENV{IMX_PRELOAD} ? 4 : 1) * _speed() * _share();
-    return $slow < 12 ? $slow : 12;
+    return $slow < 8 ? $slow : 8;
 }
 
 # A processor that takes longer for the same: its time is counted, so that what
