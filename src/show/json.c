@@ -9,6 +9,7 @@
 
 #include "base/words.h"
 #include "shared/figures.h"
+#include "show/json_history.h"
 
 static const char *json_string(request_rec *r, const char *text)
 {
@@ -24,6 +25,10 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
     size_t rows, i;
     const imx_figures_row_t *row = imx_figures_table(&rows);
 
+    if (imx_json_history_is_asked(r)) {
+        imx_json_history(r);
+        return;
+    }
     for (i = 0; i < rows; i++, row++) {
         imx_figures_value_t v = row->get(s);
 
@@ -35,6 +40,7 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
             ap_rprintf(r, "%" APR_INT64_T_FMT, (apr_int64_t)v.number);
         }
     }
+    imx_json_history_now(r);
     ap_rputs("\n}\n", r);
 }
 

@@ -15,6 +15,7 @@
 #include "shared/snapshot.h"
 #include "show/html.h"
 #include "show/json.h"
+#include "show/json_history.h"
 #include "show/text.h"
 
 #define HANDLER "influx-metrics"
@@ -25,6 +26,7 @@ static imx_snapshot_inputs_t inputs; /* .arena NULL: nothing is recorded */
 void imx_status_use(const imx_arena_t *arena)
 {
     inputs.arena = arena;
+    imx_json_history_use(arena);
 }
 
 typedef struct {
