@@ -46,7 +46,7 @@ static imx_verdict_word_t *add(imx_verdict_t *v, imx_verdict_level_e level,
     return word;
 }
 
-__attribute__((format(printf, 2, 3))) static void say(imx_verdict_word_t *word,
+__attribute__((format(printf, 2, 3))) static void put(imx_verdict_word_t *word,
                                                       const char *format, ...)
 {
     size_t said = strlen(word->what);
@@ -88,11 +88,11 @@ static void say_what_waits(imx_verdict_word_t *word, const imx_snapshot_t *s,
     uint64_t in_spool = imx_snapshot_spooled(s);
 
     count_of(pending, s->totals.pending, "point");
-    say(word, "%s %s in the buffer", pending,
+    put(word, "%s %s in the buffer", pending,
         s->totals.pending == 1 ? "waits" : "wait");
     if (has_spool || in_spool > 0) {
         count_of(spooled, in_spool, "point");
-        say(word, " and %s in the spool", spooled);
+        put(word, " and %s in the spool", spooled);
     }
 }
 
@@ -110,7 +110,7 @@ static void say_when_full(imx_verdict_word_t *word, const imx_snapshot_t *s)
     }
     imx_words_duration(words, sizeof words,
                        (int64_t)((double)(room - used) / rate));
-    say(word, ", which is full in about %s", words);
+    put(word, ", which is full in about %s", words);
 }
 
 /* ---- nobody delivers ---- */
@@ -120,9 +120,9 @@ static void say_nobody(imx_verdict_t *v, const imx_snapshot_t *s,
 {
     imx_verdict_word_t *word = add(v, IMX_VERDICT_CRITICAL, "");
 
-    say(word, "Nobody delivers: no child has the lease. ");
+    put(word, "Nobody delivers: no child has the lease. ");
     say_what_waits(word, s, f->has_spool);
-    say(word, ".");
+    put(word, ".");
     advise(word, "Look into the error log for why no child begins.");
 }
 
@@ -133,12 +133,12 @@ static void say_silent(imx_verdict_t *v, const imx_snapshot_t *s,
     char since[IMX_WORDS_SHORT];
 
     duration_between(since, s->beaten, s->tick);
-    say(word,
+    put(word,
         "Nobody delivers: the child that has the lease, process %ld, has done "
         "nothing for %s. ",
         (long)s->holder, since);
     say_what_waits(word, s, f->has_spool);
-    say(word, ".");
+    put(word, ".");
     snprintf(word->todo, sizeof word->todo,
              "If process %ld is stopped, let it go on (kill -CONT) or end it "
              "(kill -KILL): another child delivers then.",
@@ -176,7 +176,7 @@ static void say_next(imx_verdict_word_t *word, const imx_snapshot_t *s)
 
     if (left > 0) {
         imx_words_duration(words, sizeof words, left);
-        say(word, " The next try is in %s.", words);
+        put(word, " The next try is in %s.", words);
     }
 }
 
@@ -189,22 +189,22 @@ static void say_outage(imx_verdict_t *v, const imx_snapshot_t *s,
 
     /* An outage that a killed holder did not give a reason for has none. */
     duration_between(since, s->told.down_since, s->tick);
-    say(word, "InfluxDB has taken no points for %s: %s. ", since,
+    put(word, "InfluxDB has taken no points for %s: %s. ", since,
         s->told.last_error[0] != '\0' ? s->told.last_error
                                       : "the reason is not known");
     lost = dropped > s->told.down_lost ? dropped - s->told.down_lost : 0;
     if (lost == 0) {
-        say(word, "Nothing is lost: ");
+        put(word, "Nothing is lost: ");
     }
     say_what_waits(word, s, f->has_spool);
     if (lost > 0) {
         count_of(count, lost, "point");
-        say(word, "; %s %s lost meanwhile", count, lost == 1 ? "was" : "were");
+        put(word, "; %s %s lost meanwhile", count, lost == 1 ? "was" : "were");
     }
     else if (!f->has_spool) {
         say_when_full(word, s);
     }
-    say(word, ".");
+    put(word, ".");
     say_next(word, s);
     advise(word, advice_of(s));
 }
@@ -218,7 +218,7 @@ static void say_count(imx_verdict_word_t *word, const imx_snapshot_t *s,
 
     count_of(count, spell->count, "point");
     duration_between(since, spell->since, s->tick);
-    say(word, "%s %s %s in the last %s", count,
+    put(word, "%s %s %s in the last %s", count,
         spell->count == 1 ? "was" : "were", what, since);
 }
 
@@ -239,11 +239,11 @@ static void say_refused(imx_verdict_t *v, const imx_snapshot_t *s)
         return;
     }
     word = add(v, IMX_VERDICT_CRITICAL, "IMX0022");
-    say(word, "InfluxDB refuses points: %s. ",
+    put(word, "InfluxDB refuses points: %s. ",
         s->told.refusal_shown[0] != '\0' ? s->told.refusal_shown
                                          : "the reason is not known");
     say_count(word, s, spell, "refused");
-    say(word, ", the others are stored.");
+    put(word, ", the others are stored.");
     advise(word, "The error log names one of them, and why it was refused.");
 }
 
@@ -255,9 +255,9 @@ static void say_lost(imx_verdict_t *v, const imx_snapshot_t *s,
 
     if (spell != NULL) {
         word = add(v, IMX_VERDICT_CRITICAL, "IMX0027");
-        say(word, "Points are being lost: the buffer is full. ");
+        put(word, "Points are being lost: the buffer is full. ");
         say_count(word, s, spell, "lost");
-        say(word, ".");
+        put(word, ".");
         advise(word, f->has_spool ? "A larger InfluxMetricsBufferSize; the "
                                     "error log says what keeps the spool from "
                                     "taking them."
@@ -267,11 +267,11 @@ static void say_lost(imx_verdict_t *v, const imx_snapshot_t *s,
     spell = spell_of(s, IMX_BOARD_SPELL_SPOOL);
     if (spell != NULL) {
         word = add(v, IMX_VERDICT_CRITICAL, "IMX0055");
-        say(word,
+        put(word,
             "Points are being lost: the spool is full, or has files that "
             "cannot be read. ");
         say_count(word, s, spell, "lost");
-        say(word, ".");
+        put(word, ".");
         advise(word, "More room for InfluxMetricsSpool, its second argument.");
     }
 }
@@ -284,7 +284,7 @@ static void say_spool_hangs(imx_verdict_t *v, const imx_snapshot_t *s)
         imx_verdict_word_t *word = add(v, IMX_VERDICT_WARNING, "IMX0081");
 
         duration_between(since, s->told.spool_hangs, s->tick);
-        say(word,
+        put(word,
             "The disk of the spool has not answered for %s: points go on "
             "to InfluxDB, and are not moved to the spool.",
             since);
@@ -301,7 +301,7 @@ static void say_busiest(imx_verdict_word_t *word, const imx_verdict_facts_t *f)
                        : 0;
 
     if (share >= 0.01 && share <= 1 && f->busiest[0] != '\0') {
-        say(word, " %.0f %% of the busy time is %s's application.",
+        put(word, " %.0f %% of the busy time is %s's application.",
             share * 100, f->busiest);
     }
 }
@@ -317,7 +317,7 @@ static void say_workers(imx_verdict_t *v, const imx_verdict_facts_t *f)
     word = add(v, IMX_VERDICT_CRITICAL, "");
     count_of(workers, (uint64_t)f->workers, "worker");
     count_of(waiting, (uint64_t)f->queue, "connection");
-    say(word, "All %s are busy and %s %s.", workers, waiting,
+    put(word, "All %s are busy and %s %s.", workers, waiting,
         f->queue == 1 ? "waits" : "wait");
     say_busiest(word, f);
     advise(word,
@@ -334,14 +334,14 @@ static void say_stuck(imx_verdict_t *v, const imx_verdict_facts_t *f)
         return;
     }
     word = add(v, IMX_VERDICT_WARNING, "");
-    say(word,
+    put(word,
         "Connections wait although workers are free: a child may be "
         "stuck");
     if (f->queue_limit > 0) {
-        say(word, ", or the backlog (ListenBackLog %lld) was full",
+        put(word, ", or the backlog (ListenBackLog %lld) was full",
             (long long)f->queue_limit);
     }
-    say(word, ".");
+    put(word, ".");
     advise(word,
            "Look for a child that does nothing, and at what it waits "
            "for.");
@@ -352,7 +352,7 @@ static void say_machine(imx_verdict_t *v, const imx_verdict_facts_t *f)
     if (f->cpu_some >= CPU_SOME) {
         imx_verdict_word_t *word = add(v, IMX_VERDICT_WARNING, "");
 
-        say(word,
+        put(word,
             "Processors are the limit: something waited for one %.0f %% "
             "of the last 10 s.",
             f->cpu_some < 100 ? f->cpu_some : 100);
@@ -368,7 +368,7 @@ static void say_clients(imx_verdict_t *v, const imx_verdict_facts_t *f)
         advise(add(v, IMX_VERDICT_WARNING, ""),
                "A worker is held for as long as a client takes: a proxy or "
                "cache in front would free it.");
-        say(&v->words[v->count - 1],
+        put(&v->words[v->count - 1],
             "Most of the time goes into sending to slow clients, not into the "
             "application.");
     }
@@ -400,7 +400,7 @@ static int say_delivery(imx_verdict_t *v, const imx_snapshot_t *s,
 static void say_trouble(imx_verdict_t *v, const imx_snapshot_t *s)
 {
     if (spell_of(s, IMX_BOARD_SPELL_REFUSED) == NULL) {
-        say(add(v, IMX_VERDICT_WARNING, ""),
+        put(add(v, IMX_VERDICT_WARNING, ""),
             "InfluxDB works, but its last answer was not good: %s.",
             s->told.last_error);
     }
@@ -414,10 +414,10 @@ static void say_well(imx_verdict_t *v, const imx_snapshot_t *s)
 
     if (s->told.last_flush != 0) {
         duration_between(since, s->told.last_flush, s->now);
-        say(word, "%sInfluxDB took the last points %s ago.", begin, since);
+        put(word, "%sInfluxDB took the last points %s ago.", begin, since);
     }
     else {
-        say(word, "%s",
+        put(word, "%s",
             s->totals.recorded == 0 ? "No request has been recorded yet."
                                     : "The first points are on their way to "
                                       "InfluxDB.");
