@@ -15,6 +15,7 @@
 #include "shared/snapshot.h"
 #include "show/html.h"
 #include "show/json.h"
+#include "show/json_history.h"
 #include "show/openmetrics.h"
 #include "show/text.h"
 #include "show/view.h"
@@ -28,6 +29,7 @@ void imx_status_use(const imx_arena_t *arena)
 {
     inputs.arena = arena;
     imx_view_use(arena);
+    imx_json_history_use(arena);
 }
 
 typedef struct {
