@@ -69,7 +69,7 @@ for my $mpm (split ' ', $ENV{MPMS} || 'event worker prefork') {
     };
 
     subtest "$mpm: random words" => sub {
-        my $seconds = $ENV{IMX_SCRIBBLE} || 6 * slow();
+        my $seconds = $ENV{IMX_SCRIBBLE} || ($ENV{IMX_PRELOAD} ? 24 : 6);
         my $load = client(port => $h->port, c => 4, timeout => 5 * slow(),
             seconds => $seconds, rate => 100, close => 1);
         $h->put('scribble', '', 0644);
