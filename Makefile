@@ -13,6 +13,7 @@
 #   make test-tsan     units and storms under ThreadSanitizer
 #   make soak          ten minutes of all that can go wrong (tools/soak.pl)
 #   make test-restarts, test-holders     a hundred of each
+#   make test-ticks    who delivers is killed 200 times at each step of that
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
@@ -256,6 +257,17 @@ test-restarts test-holders:
 	@$(MAKE) --no-print-directory all
 	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
 
+# The module with points at which it can be killed (FAULT() in the sources).
+test-ticks:
+	$(DEPS) build test
+	@mkdir -p build/faults
+	$(CC) -fPIC -DIMX_FAULTS -D_GNU_SOURCE -Isrc $(WARNINGS) -c \
+	    -o build/faults/strike.o t/lib/strike.c
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/faults \
+	    CFLAGS="$(CFLAGS) -DIMX_FAULTS" \
+	    LIBS="build/faults/strike.o $(LIBS)" all
+	IMX_BUILD=build/faults prove --timer -v t/long/killed-ticks.t
+
 # SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
 httpd-suite:
 	$(DEPS) build suite
@@ -405,7 +417,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
-    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
+    test-restarts test-holders test-ticks test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
