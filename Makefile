@@ -16,6 +16,7 @@
 #                      random words into the shared memory (tools/storms.pl);
 #                      storms-asan, storms-tsan: under a sanitizer
 #   make test-restarts, test-holders     a hundred of each
+#   make test-ticks    who delivers is killed 200 times at each step of that
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
@@ -281,6 +282,17 @@ test-restarts test-holders:
 	@$(MAKE) --no-print-directory all
 	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
 
+# The module with points at which it can be killed (FAULT() in the sources).
+test-ticks:
+	$(DEPS) build test
+	@mkdir -p build/faults
+	$(CC) -fPIC -DIMX_FAULTS -D_GNU_SOURCE -Isrc $(WARNINGS) -c \
+	    -o build/faults/strike.o t/lib/strike.c
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/faults \
+	    CFLAGS="$(CFLAGS) -DIMX_FAULTS" \
+	    LIBS="build/faults/strike.o $(LIBS)" all
+	IMX_BUILD=build/faults prove --timer -v t/long/killed-ticks.t
+
 # SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
 httpd-suite:
 	$(DEPS) build suite
@@ -430,8 +442,8 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
-    storms storms-asan storms-tsan \
-    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
+    storms storms-asan storms-tsan test-restarts test-holders test-engines \
+    httpd-suite fuzz demo demo-stop bench bench-instructions test-ticks \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
