@@ -456,6 +456,9 @@ const command_rec imx_config_commands[] = {
                       RSRC_CONF,
                       "none, or which measurements of intervals are written, "
                       "and how often: requests=10s ..."),
+    AP_INIT_FLAG("InfluxMetricsSlowPath", imx_reporting_set_slow_path, NULL,
+                 RSRC_CONF,
+                 "On or Off: whether the paths of slow requests are shown"),
     AP_INIT_TAKE_ARGV("InfluxMetricsBuckets", imx_reporting_set_buckets, NULL,
                       RSRC_CONF,
                       "8, 4, 2 or off: rows an octave of the histograms, and "

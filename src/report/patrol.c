@@ -6,9 +6,11 @@
 #include "report/patrol.h"
 
 #include "base/clock.h"
+#include "config/config.h"
 #include "config/reporting.h"
 #include "report/process_info.h"
 #include "report/server_events.h"
+#include "report/slow.h"
 #include "report/workers.h"
 
 #include <unistd.h>
@@ -28,12 +30,47 @@ void imx_patrol_child_init(const imx_arena_t *a,
     imx_server_events_child_init();
 }
 
+/* What is done each so often (ns), 0: not at all; and when next. */
+typedef struct {
+    int64_t interval, due;
+} round_t;
+
+static round_t measure, slow;
+
+static int is_due(round_t *r, int64_t now)
+{
+    if (r->interval == 0 || now < r->due) {
+        return 0;
+    }
+    r->due = now + r->interval;
+    return 1;
+}
+
+static int64_t sooner(const round_t *r, int64_t when)
+{
+    return r->interval > 0 && r->due < when ? r->due : when;
+}
+
 static int patrol(void *context, int64_t now)
 {
     (void)context;
-    imx_process_info_measure(child.arena, &child.self, now);
-    return (
-        int)(imx_reporting()->interval[IMX_MEASURED_PROCESSES] / IMX_CLOCK_MS);
+    if (is_due(&measure, now)) {
+        imx_process_info_measure(child.arena, &child.self, now);
+    }
+    if (is_due(&slow, now)) {
+        imx_slow_report_look(now);
+    }
+    return (int)((sooner(&measure, sooner(&slow, INT64_MAX)) - now)
+                 / IMX_CLOCK_MS);
+}
+
+/* Requests that ended since the last look have their points now. */
+static void patrol_end(void *context, int64_t now)
+{
+    (void)context;
+    if (slow.interval > 0) {
+        imx_slow_report_look(now);
+    }
 }
 
 static void look(void *context, int64_t now)
@@ -45,8 +82,16 @@ static void look(void *context, int64_t now)
 
 void imx_patrol_use(imx_monitor_options_t *o)
 {
-    o->patrol = imx_reporting()->interval[IMX_MEASURED_PROCESSES] > 0
-                    ? patrol
-                    : NULL;
+    const apr_int64_t *interval = imx_reporting()->interval;
+
+    measure.interval = interval[IMX_MEASURED_PROCESSES];
+    /* How many are under way is told with the workers. */
+    slow.interval = interval[IMX_MEASURED_SLOW] > 0
+                            || interval[IMX_MEASURED_WORKERS] > 0
+                        ? IMX_SLOW_LOOK
+                        : 0;
+    imx_slow_report_use(o->child, o->arena, imx_config_global()->hostname);
+    o->patrol = measure.interval > 0 || slow.interval > 0 ? patrol : NULL;
+    o->patrol_end = patrol_end;
     o->look = look;
 }

@@ -13,7 +13,6 @@
 #include "report/workers.h"
 
 #define SECOND INT64_C(1000000000)
-#define NAME_MAX_LEN 300 /* of a host, and the process behind it */
 
 static pid_t parent; /* 0: it is this process */
 
@@ -97,19 +96,26 @@ static void put_cpu(imx_output_t *out, const imx_process_t *p)
     imx_output_seconds(out, "cpu_time", p->use.cpu_user + p->use.cpu_system);
 }
 
-/* As the points of requests name a process; the slot, where they do not. */
+void imx_process_info_name(const imx_output_t *out,
+                           char name[IMX_PROCESS_INFO_NAME_MAX],
+                           const imx_children_self_t *process)
+{
+    apr_snprintf(name, IMX_PROCESS_INFO_NAME_MAX, "%s:%d", out->hostname,
+                 imx_config_global()->process_tag == IMX_PROCESS_PID
+                     ? (int)imx_children_pid(process->who)
+                     : (int)process->slot);
+}
+
 static void put_name(imx_output_t *out, const imx_process_t *p, uint32_t slot)
 {
-    char name[NAME_MAX_LEN];
+    const imx_children_self_t process = { p->who, slot };
+    char name[IMX_PROCESS_INFO_NAME_MAX];
 
     if (slot == out->arena->processes.children) {
         apr_snprintf(name, sizeof name, "%s:parent", out->hostname);
     }
     else {
-        apr_snprintf(name, sizeof name, "%s:%d", out->hostname,
-                     imx_config_global()->process_tag == IMX_PROCESS_PID
-                         ? (int)imx_children_pid(p->who)
-                         : (int)slot);
+        imx_process_info_name(out, name, &process);
     }
     imx_output_tag(out, "process", name);
 }

@@ -15,6 +15,7 @@
 #include "base/words.h"
 #include "shared/figures.h"
 #include "shared/health.h"
+#include "show/slow.h"
 
 static void begin(request_rec *r)
 {
@@ -127,6 +128,7 @@ void imx_html_figures(request_rec *r, const imx_snapshot_t *s)
     ap_rvputs(r, "<p class=\"health ", imx_health_word(imx_health_of(s)),
               "\" role=\"status\">", ap_escape_html(r->pool, sentence),
               "</p>\n", NULL);
+    imx_show_slow_html(r, s);
     for (subject = 0; subject < IMX_FIGURES_SUBJECTS; subject++) {
         write_subject(r, s, (imx_figures_subject_e)subject);
     }

@@ -9,6 +9,7 @@
 
 #include "base/words.h"
 #include "shared/figures.h"
+#include "show/slow.h"
 
 static const char *json_string(request_rec *r, const char *text)
 {
@@ -35,6 +36,8 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
             ap_rprintf(r, "%" APR_INT64_T_FMT, (apr_int64_t)v.number);
         }
     }
+    ap_rputs(",\n  \"slow\": ", r);
+    imx_show_slow_json(r, s);
     ap_rputs("\n}\n", r);
 }
 

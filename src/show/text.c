@@ -9,6 +9,7 @@
 
 #include "base/words.h"
 #include "shared/figures.h"
+#include "show/slow.h"
 
 /* A figure is one line, whatever is in it. */
 static const char *one_line(request_rec *r, const char *text)
@@ -36,6 +37,7 @@ void imx_text_figures(request_rec *r, const imx_snapshot_t *s)
                        (apr_int64_t)v.number);
         }
     }
+    imx_show_slow_text(r, s);
 }
 
 void imx_text_sentence(request_rec *r, const char *sentence)
