@@ -19,7 +19,7 @@
 #include "http_request.h"
 
 #include "base/log.h"
-#include "config/schema.h"
+#include "record/response.h"
 
 #include <stdatomic.h>
 #include <time.h>
@@ -314,7 +314,7 @@ void imx_marks_insert_filter(request_rec *r)
     if (m->seen.handler == 0) {
         mark_handler(m, first, r);
     }
-    m->unset = dir->unset_headers;
+    m->headers = dir->changes_headers;
 }
 
 /* ---- the output filter ---- */
@@ -501,35 +501,22 @@ __attribute__((noinline)) static apr_status_t on_piece(
     return pass_piece(f, bb, now);
 }
 
-/* Takes a header of the application's away and keeps it until the request is
- * logged: its value may be a field. */
-static void take_header(ap_filter_t *f, apr_table_t *headers, const char *name)
-{
-    const char *value = apr_table_get(headers, name);
-    imx_rare_t *rare;
-
-    if (value != NULL) {
-        rare = imx_marks_rare(f->ctx, f->r);
-        if (rare->taken == NULL) {
-            rare->taken = apr_table_make(f->r->pool, 4);
-        }
-        apr_table_setn(rare->taken, name, value);
-        apr_table_unset(headers, name);
-    }
-}
-
-__attribute__((noinline, cold)) static void take_headers(ap_filter_t *f)
+/* At the first output. */
+__attribute__((noinline, cold)) static void change_headers(ap_filter_t *f,
+                                                           apr_int64_t now)
 {
     imx_marks_t *m = f->ctx;
-    int i;
+    const imx_schema_dir_t *dir = m->headers;
 
-    for (i = 0; i < m->unset->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(m->unset, i, const char *);
-
-        take_header(f, f->r->headers_out, name);
-        take_header(f, f->r->err_headers_out, name);
+    m->headers = NULL;
+    if (dir->unset_headers != NULL) {
+        imx_response_take(f->r, dir->unset_headers,
+                          &imx_marks_rare(m, f->r)->taken);
     }
-    m->unset = NULL;
+    if (dir->server_timing == 1) {
+        imx_response_add_timing(f->r, m->waited,
+                                now - m->seen.handler - m->seen.blocked_in);
+    }
 }
 
 void imx_marks_give_back(const imx_facts_t *f)
@@ -549,8 +536,8 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
     if (m->seen.end == 0) {
         apr_int64_t now = read_clock(CLOCK_MONOTONIC);
 
-        if (m->unset != NULL) {
-            take_headers(f);
+        if (m->headers != NULL) {
+            change_headers(f, now);
         }
         if (!has_end(bb)) {
             return on_piece(f, bb, now);

@@ -12,6 +12,7 @@
 #include "util_filter.h"
 
 #include "base/flight.h"
+#include "config/schema.h"
 
 #define IMX_MARKS_SET(mark, value) \
     __atomic_store_n((mark), (value), __ATOMIC_RELAXED)
@@ -66,7 +67,7 @@ typedef struct {
     int is_unseated;    /* ... it is under way without one */
     apr_int64_t waited; /* ns from the request line to the handler */
     imx_seen_t seen;
-    const apr_array_header_t *unset; /* headers to take away; NULL: none */
+    const imx_schema_dir_t *headers; /* how they are changed; NULL: not */
     /* line.c: when the second of the connection's last point began (ns since
      * 1970; before 1970: none yet), and how that stands in a line. */
     apr_int64_t second;
