@@ -418,7 +418,7 @@ subtest 'no member is forgotten' => sub {
     my %tested = map { $_ => 1 } 'handler', 'objective',
         map { split ' ', $_->{member} } @cases, @of_servers;
     for my $type (qw(imx_schema_dir_t imx_schema_server_t)) {
-        my ($body) = $text =~ /typedef struct \{([^{}]*)\} \Q$type\E;/
+        my ($body) = $text =~ /typedef struct(?: \w+)? \{([^{}]*)\} \Q$type\E;/
             or die "no $type in schema.h";
         my @members = map { s/^.*?(\*?\w+(?:, \w+)*)$/$1/sr =~ /(\w+)/g }
             split /;\s*/, $body;

@@ -137,8 +137,7 @@ static void look_at(imx_watch_t *w, imx_flight_t *seat, int64_t now,
         return;
     }
     w->in_flight++;
-    if (!noted && rule->threshold > 0
-        && takes_place(w, seat, who, now, rule)) {
+    if (!noted && takes_place(w, seat, who, now, rule)) {
         imx_flight_note(seat, who);
     }
     else {

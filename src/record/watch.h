@@ -23,8 +23,8 @@ typedef struct {
     imx_watch_place_t places[IMX_SLOW_PLACES];
 } imx_watch_t;
 
-/* What is looked for: ns from which a request is slow, 0: none is; 1: its path
- * is left out. */
+/* What is looked for: ns from which a request is slow; 1: its path is left
+ * out. */
 typedef struct {
     int64_t threshold;
     int hides_paths;

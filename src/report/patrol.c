@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "config/reporting.h"
 #include "report/process_info.h"
+#include "report/sampler.h"
 #include "report/server_events.h"
 #include "report/slow.h"
 #include "report/workers.h"
@@ -30,7 +31,7 @@ void imx_patrol_child_init(const imx_arena_t *a,
     imx_server_events_child_init();
 }
 
-/* What is done each so often (ns), 0: not at all; and when next. */
+/* What is done each so often (ns), and when next. */
 typedef struct {
     int64_t interval, due;
 } round_t;
@@ -39,16 +40,16 @@ static round_t measure, slow;
 
 static int is_due(round_t *r, int64_t now)
 {
-    if (r->interval == 0 || now < r->due) {
+    if (now < r->due) {
         return 0;
     }
     r->due = now + r->interval;
     return 1;
 }
 
-static int64_t sooner(const round_t *r, int64_t when)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    return r->interval > 0 && r->due < when ? r->due : when;
+    return a < b ? a : b;
 }
 
 static int patrol(void *context, int64_t now)
@@ -60,16 +61,25 @@ static int patrol(void *context, int64_t now)
     if (is_due(&slow, now)) {
         imx_slow_report_look(now);
     }
-    return (int)((sooner(&measure, sooner(&slow, INT64_MAX)) - now)
-                 / IMX_CLOCK_MS);
+    return (int)((earlier(measure.due, slow.due) - now) / IMX_CLOCK_MS);
 }
 
 /* Requests that ended since the last look have their points now. */
 static void patrol_end(void *context, int64_t now)
 {
     (void)context;
-    if (slow.interval > 0) {
-        imx_slow_report_look(now);
+    imx_slow_report_look(now);
+}
+
+/* Where points are written of it, the parent is measured with them. */
+static void look_at_parent(int64_t now)
+{
+    static int64_t last;
+
+    if (imx_reporting()->interval[IMX_MEASURED_PROCESSES] == 0
+        && (last == 0 || now - last >= imx_process_info_interval())) {
+        last = now;
+        imx_process_info_measure_parent(child.arena, now);
     }
 }
 
@@ -78,20 +88,16 @@ static void look(void *context, int64_t now)
     (void)context;
     imx_server_events_look(child.arena, &child.self);
     imx_workers_look(now);
+    look_at_parent(now);
+    imx_sampler_look(child.arena, now);
 }
 
 void imx_patrol_use(imx_monitor_options_t *o)
 {
-    const apr_int64_t *interval = imx_reporting()->interval;
-
-    measure.interval = interval[IMX_MEASURED_PROCESSES];
-    /* How many are under way is told with the workers. */
-    slow.interval = interval[IMX_MEASURED_SLOW] > 0
-                            || interval[IMX_MEASURED_WORKERS] > 0
-                        ? IMX_SLOW_LOOK
-                        : 0;
+    measure.interval = imx_process_info_interval();
+    slow.interval = IMX_SLOW_LOOK;
     imx_slow_report_use(o->child, o->arena, imx_config_global()->hostname);
-    o->patrol = measure.interval > 0 || slow.interval > 0 ? patrol : NULL;
+    o->patrol = patrol;
     o->patrol_end = patrol_end;
     o->look = look;
 }

@@ -10,6 +10,7 @@
 #include "record/watch.h"
 #include "report/process_info.h"
 
+#define USUAL_THRESHOLD INT64_C(1000000000) /* ns */
 #define AGAIN INT64_C(10000000000) /* ns between two points of a request */
 
 static imx_output_t output;
@@ -35,9 +36,12 @@ static int write_point(imx_output_t *out, const imx_watch_place_t *p,
 {
     const imx_slow_request_t *r = &p->request;
     imx_series_name_t name = imx_series_name(&out->arena->series, r->series);
+    const imx_children_self_t *self = &out->child->self;
+    const imx_process_t child = { .who = self->who };
     char process[IMX_PROCESS_INFO_NAME_MAX];
 
-    imx_process_info_name(out, process, &out->child->self);
+    imx_process_info_name(process, sizeof process, out->arena, &child,
+                          self->slot);
     imx_output_begin(out, "slow-requests");
     imx_output_tag(out, "method", r->method);
     imx_output_tag(out, "server", name.server);
@@ -92,14 +96,33 @@ static void publish(int64_t now)
     imx_slow_tell(&output.arena->slow, self->slot, &row);
 }
 
+/* Where no points are written of them, their places are free at once. */
+static void forget_ended(void)
+{
+    int i;
+
+    for (i = 0; i < IMX_SLOW_PLACES; i++) {
+        if (watch.places[i].ended != 0) {
+            watch.places[i].seat = NULL;
+        }
+    }
+}
+
+/* What is off has no points; the page shows it all the same. */
 void imx_slow_report_look(int64_t now)
 {
+    const int64_t threshold = imx_reporting()->interval[IMX_MEASURED_SLOW];
     const imx_watch_rule_t rule = {
-        .threshold = imx_reporting()->interval[IMX_MEASURED_SLOW],
+        .threshold = threshold > 0 ? threshold : USUAL_THRESHOLD,
         .hides_paths = imx_reporting()->hides_paths
     };
 
     imx_watch_look(&watch, now, &rule);
     publish(now);
-    write_points(now);
+    if (threshold > 0) {
+        write_points(now);
+    }
+    else {
+        forget_ended();
+    }
 }
