@@ -14,6 +14,7 @@
 #include "base/version.h"
 #include "base/words.h"
 #include "shared/figures.h"
+#include "show/slow.h"
 #include "show/view.h"
 
 static void begin(request_rec *r)
@@ -148,6 +149,7 @@ void imx_html_figures(request_rec *r, const imx_snapshot_t *s)
 
     begin(r);
     write_words(r, &imx_view_of(r, s)->verdict);
+    imx_show_slow_html(r, s);
     for (subject = 0; subject < IMX_FIGURES_SUBJECTS; subject++) {
         write_subject(r, s, (imx_figures_subject_e)subject);
     }
