@@ -19,11 +19,11 @@ typedef struct {
     int is_there; /* 0: nobody closed one of its periods */
     int64_t time; /* s since 1970, when it ended */
     uint64_t requests, errors, aborted, bytes_sent;
-    uint64_t longest; /* ns */
-    uint64_t pending; /* points, at the end */
-    double busy;      /* workers, mean */
-    uint64_t listen_queue;    /* the largest */
-    uint32_t p50, p95, p99;   /* buckets, or IMX_STATS_BUCKETS */
+    uint64_t longest;       /* ns */
+    uint64_t pending;       /* points, at the end */
+    double busy;            /* workers, mean */
+    uint64_t listen_queue;  /* the largest */
+    uint32_t p50, p95, p99; /* buckets, or IMX_STATS_BUCKETS */
     uint32_t heat[IMX_COLUMNS_HEAT];
 } imx_columns_point_t;
 

@@ -505,7 +505,7 @@ void imx_json_history_now(request_rec *r)
     answer_t *a = begin(r);
     const char *since = word_of(r, "since");
 
-    text(a, ",");
+    text(a, ",\n  ");
     put_sequence(a);
     put_table(a);
     if (since != NULL) {

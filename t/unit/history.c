@@ -57,8 +57,7 @@ static int begin(void **state)
     lab->wall = START * SECOND + SECOND / 2;
     lab->mono = 4711 * SECOND;
     imx_stats_format(&stats, shared_memory(imx_stats_size(SERIES)), SERIES);
-    imx_series_format(&series, shared_memory(imx_series_size(SERIES)),
-                      SERIES);
+    imx_series_format(&series, shared_memory(imx_series_size(SERIES)), SERIES);
     imx_history_format(&history, shared_memory(imx_history_size()), lab->wall,
                        lab->mono);
     become_holder();
@@ -79,9 +78,9 @@ static int end(void **state)
 
 static void count(uint32_t stripe, uint32_t number, uint64_t ns, int status)
 {
-    imx_stats_request_t r = { .request_ns = ns,
-                              .bytes_sent = 100,
-                              .status = (uint32_t)status };
+    imx_stats_request_t r = {
+        .request_ns = ns, .bytes_sent = 100, .status = (uint32_t)status
+    };
 
     imx_stats_count(imx_stats_cell(&stats, stripe, number), &r);
     lab->counted++;
@@ -96,11 +95,12 @@ static void pass(double s)
 
 static void look(void)
 {
-    imx_seconds_sample_t sample = { .wall = lab->wall,
-                                    .mono = lab->mono,
-                                    .gauges = { .busy = 250,
-                                                .listen_queue = 3 },
-                                    .sent = lab->counted };
+    imx_seconds_sample_t sample = {
+        .wall = lab->wall,
+        .mono = lab->mono,
+        .gauges = { .busy = 250, .listen_queue = 3 },
+        .sent = lab->counted
+    };
 
     if (imx_seconds_is_due(&seconds, lab->mono)) {
         imx_seconds_close(&seconds, &sample);
@@ -207,9 +207,10 @@ static void a_second_is_what_happened_in_it(void **state)
     assert_int_equal(p.gauges.busy, 250);
     assert_int_equal(p.gauges.sent, 3);
     assert_int_equal(imx_history_hosts(&history), 3);
-    assert_string_equal(
-        imx_series_name(&series, imx_history_series(&history, 1)).server,
-        "one.test");
+    assert_string_equal(imx_series_name(&series,
+                                        imx_history_series(&history, 1))
+                            .server,
+                        "one.test");
     assert_true(imx_history_row(&history, IMX_HISTORY_SECOND, n, 1, &row));
     assert_int_equal(row.requests, 2);
     assert_int_equal(row.errors, 1);
@@ -239,9 +240,10 @@ static void the_longest_is_everybodys(void **state)
     assert_true(imx_stats_take_max(&stats, 0, IMX_STATS_FOR_INTERVALS)
                 == 5 * (uint64_t)SECOND);
     settle();
-    assert_true(imx_history_period(
-        &history, IMX_HISTORY_SECOND,
-        imx_history_last(&history, IMX_HISTORY_SECOND) - 1, &p));
+    assert_true(
+        imx_history_period(&history, IMX_HISTORY_SECOND,
+                           imx_history_last(&history, IMX_HISTORY_SECOND) - 1,
+                           &p));
     assert_int_equal(p.longest, 5 * SECOND);
     count(2, 0, 7 * (uint64_t)SECOND, 200);
     settle();
@@ -264,9 +266,10 @@ static void half_a_request_is_not_lost(void **state)
     imx_stats_count_aborted(cell); /* of the same request, some ns later */
     pass(1);
     look();
-    assert_int_equal(
-        imx_history_base(&history, IMX_HISTORY_SECOND)->hosts[0].sum.aborted,
-        1);
+    assert_int_equal(imx_history_base(&history, IMX_HISTORY_SECOND)
+                         ->hosts[0]
+                         .sum.aborted,
+                     1);
 }
 
 static void a_gap_is_in_the_next_second(void **state)
@@ -313,8 +316,7 @@ static void the_wall_clock_may_be_set(void **state)
         assert_int_equal(imx_history_last(&history, IMX_HISTORY_SECOND),
                          START + i + 1);
         assert_true(imx_history_period(&history, IMX_HISTORY_SECOND,
-                                       (uint64_t)START + (uint64_t)i + 1,
-                                       &p));
+                                       (uint64_t)START + (uint64_t)i + 1, &p));
         assert_int_equal(p.wall, lab->wall);
         assert_int_equal(imx_history_requests(&p), 1);
     }
@@ -339,10 +341,10 @@ static void more_hosts_than_rows(void **state)
     }
     settle();
     assert_int_equal(imx_history_hosts(&history), IMX_HISTORY_HOSTS);
-    assert_true(imx_history_row(
-        &history, IMX_HISTORY_SECOND,
-        imx_history_last(&history, IMX_HISTORY_SECOND) - 1,
-        IMX_HISTORY_OTHER, &row));
+    assert_true(
+        imx_history_row(&history, IMX_HISTORY_SECOND,
+                        imx_history_last(&history, IMX_HISTORY_SECOND) - 1,
+                        IMX_HISTORY_OTHER, &row));
     assert_int_equal(row.requests, 36);
     all_are_there(IMX_HISTORY_SECOND);
     imx_series_use(&series, "host-5.test", "a new route"); /* by a restart */
@@ -380,8 +382,7 @@ static void twenty_five_hours(void **state)
             imx_history_period(&history, IMX_HISTORY_MINUTE, last - i, &p));
         assert_int_equal(imx_history_requests(&p), 1);
         assert_int_equal(p.span, 1);
-        assert_int_equal(p.longest,
-                         (1 + (minutes - 1 - i) % 50) * 1000000);
+        assert_int_equal(p.longest, (1 + (minutes - 1 - i) % 50) * 1000000);
         assert_int_equal(p.gauges.busy, 250);
         assert_int_equal(p.gauges.listen_queue, 3);
         assert_int_equal(p.gauges.sent, 1);
@@ -475,7 +476,7 @@ static void killed(const char *const *points, size_t count_of_points,
 
 static void killed_at_each_point(void **state)
 {
-    static const char *const points[] = { "begun",    "put",    "row", "host",
+    static const char *const points[] = { "begun",    "put",    "row",  "host",
                                           "numbered", "closed", "taken" };
 
     (void)state;
@@ -526,9 +527,10 @@ static void the_longest_survives(void **state)
     kill_in = 1;
     assert_int_equal(wait_for(spawn(hold, NULL)), -SIGKILL);
     look();
-    assert_true(imx_history_period(
-        &history, IMX_HISTORY_SECOND,
-        imx_history_last(&history, IMX_HISTORY_SECOND), &p));
+    assert_true(
+        imx_history_period(&history, IMX_HISTORY_SECOND,
+                           imx_history_last(&history, IMX_HISTORY_SECOND),
+                           &p));
     assert_int_equal(imx_history_requests(&p), 2); /* one is hold()'s */
     assert_int_equal(p.longest, 3 * SECOND);
 }
@@ -586,8 +588,9 @@ static void readers_see_whole_seconds(void **state)
     (void)state;
     imx_series_use(&series, "one.test", "");
     for (i = 0; i < 2; i++) {
-        assert_int_equal(
-            pthread_create(&readers[i], NULL, read_all_the_time, NULL), 0);
+        assert_int_equal(pthread_create(&readers[i], NULL, read_all_the_time,
+                                        NULL),
+                         0);
     }
     for (i = 0; i < 5000 || seen < 1000; i++) {
         for (j = 0; j < i % 50; j++) {
@@ -625,11 +628,10 @@ static void random_words(void **state)
     imx_series_use(&series, "one.test", "");
     for (i = 0; i < 3000; i++) {
         for (j = 0; j < 20; j++) {
-            size_t at = j < 5 ? (size_t)lrand48() % head
-                              : random64() % all;
+            size_t at = j < 5 ? (size_t)lrand48() % head : random64() % all;
 
-            atomic_store(&words[at], j % 3 ? random64()
-                                           : random64() & random64());
+            atomic_store(&words[at],
+                         j % 3 ? random64() : random64() & random64());
         }
         count(0, (uint32_t)i % 3, random64() >> i % 60, 200);
         pass(1);

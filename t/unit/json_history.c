@@ -132,8 +132,8 @@ static void some_requests(uint32_t hosts, int each)
             imx_stats_request_t r = { .request_ns = some_time(),
                                       .status = lrand48() % 100 ? 200 : 503 };
 
-            imx_stats_count(
-                imx_stats_cell(&arena.stats, (uint32_t)i, host), &r);
+            imx_stats_count(imx_stats_cell(&arena.stats, (uint32_t)i, host),
+                            &r);
         }
     }
 }
