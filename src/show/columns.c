@@ -59,10 +59,10 @@ static int64_t limited(int64_t n, int64_t least, int64_t most)
 }
 
 /*
- * When period `end` ended or ends, by the wall time at which period n was closed.
- * The number of a second is what the wall clock said if nobody had set it, and
- * it is closed some 100 ms behind its end; a clock that is a little fast or slow
- * changes nothing.
+ * When period `end` ended or ends, by the wall time at which period n was
+ * closed. The number of a second is what the wall clock said if nobody had set
+ * it, and it is closed some 100 ms behind its end; a clock that is a little
+ * fast or slow changes nothing.
  */
 static int64_t time_of(const imx_columns_t *c, uint64_t end, uint64_t n,
                        int64_t wall)
@@ -78,8 +78,8 @@ static int64_t time_of(const imx_columns_t *c, uint64_t end, uint64_t n,
 }
 
 /* From the last one back: a time is that of the next one less the step, so no
- * two are the same, also where the wall clock was set back; but where it was set
- * forward, or the machine slept, the times of before are what they were. */
+ * two are the same, also where the wall clock was set back; but where it was
+ * set forward, or the machine slept, the times of before are what they were. */
 static void set_times(const imx_columns_t *c, imx_columns_point_t *points)
 {
     int64_t step = unit_of(c) * (int64_t)c->each, time;
@@ -186,7 +186,8 @@ imx_columns_point_t *imx_columns_points(const imx_columns_t *c,
 
 /* ---- a host ---- */
 
-/* Of some periods: p50 is their mean by requests, p95 and p99 are the largest. */
+/* Of some periods: p50 is their mean by requests, p95 and p99 are the largest.
+ * */
 static void add_row(const imx_history_row_t *row, imx_columns_row_t *to,
                     uint64_t *p50)
 {

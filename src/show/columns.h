@@ -1,6 +1,6 @@
 /*
- * columns.h: periods of the history side by side, as a chart wants them: so many
- * points, each of one period or of some.
+ * columns.h: periods of the history side by side, as a chart wants them: so
+ * many points, each of one period or of some.
  * Any thread that serves a request; all of it is in private memory.
  */
 #ifndef IMX_COLUMNS_H
@@ -33,8 +33,8 @@ typedef struct {
     uint32_t p50, p95, p99; /* buckets, or IMX_STATS_BUCKETS */
 } imx_columns_row_t;
 
-/* Which points: of `each` periods of a ring; the last one ends with period `last`,
- * and may have periods that are not closed yet. */
+/* Which points: of `each` periods of a ring; the last one ends with period
+ * `last`, and may have periods that are not closed yet. */
 typedef struct {
     const imx_history_t *history;
     imx_history_ring_e ring;

@@ -1,7 +1,7 @@
 /*
- * t/unit/history.c: seconds and minutes: each request is in exactly one of each,
- * by a false clock over 25 hours, over gaps, steps of the clock and holders that
- * are killed at every point; readers meanwhile; random words.
+ * t/unit/history.c: seconds and minutes: each request is in exactly one of
+ * each, by a false clock over 25 hours, over gaps, steps of the clock and
+ * holders that are killed at every point; readers meanwhile; random words.
  *
  * IMX_THREADS_ONLY=1 leaves out all tests that fork (ThreadSanitizer).
  */
