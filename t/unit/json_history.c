@@ -35,7 +35,7 @@ static uint64_t bytes;
 
 /* ---- httpd ---- */
 
-AP_DECLARE(int) ap_rwrite(const void *buffer, int length, request_rec *r)
+int ap_rwrite(const void *buffer, int length, request_rec *r)
 {
     (void)r;
     bytes += (uint64_t)length;
