@@ -13,7 +13,7 @@ use List::Util qw(max min sum0);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $seconds = $ENV{IMX_HISTORY_SECONDS} || 30 * slow();
+my $seconds = $ENV{IMX_HISTORY_SECONDS} || 30;
 # A restart or a kill can leave nobody to close a second, each for one second:
 # worker starts children once a second, a killed holder is missed after one.
 my $may_miss = $seconds >= 600 ? 10 : 4;
