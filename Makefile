@@ -23,7 +23,7 @@
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung:
+#                      bench-flusher, bench-hung, bench-scrape:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -304,6 +304,11 @@ bench-vhosts:
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
 
+bench-scrape:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl scrape perl -It/lib bench/scrape.pl
+
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
 $(BUILD)/bench-flusher: bench/sink.c
@@ -406,6 +411,6 @@ clean:
 
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
+    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-scrape bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
