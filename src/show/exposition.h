@@ -2,7 +2,7 @@
  * exposition.h: the text that Prometheus reads, in two forms: OpenMetrics 1.0,
  * and the older text form, version 0.0.4.
  *
- * Call order: begin; for each family its head, and behind it all of its samples;
+ * Call order: begin; for each family its head, and behind it all its samples;
  * end.  Any thread; one exposition for each answer.
  */
 #ifndef IMX_EXPOSITION_H
