@@ -51,8 +51,9 @@ SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
     -Isrc
-MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
+HTTPD_FLAGS = -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
+MOD_CFLAGS = $(LIB_CFLAGS) $(HTTPD_FLAGS)
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
@@ -122,6 +123,13 @@ $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
+
+# The one unit of a room that knows httpd: with APR, and a stand-in for httpd.
+$(BUILD)/unit/json_history.o: private LIB_CFLAGS += $(HTTPD_FLAGS)
+$(BUILD)/unit/json_history: $(addprefix $(BUILD)/o/src/show/,json_history.o \
+    columns.o hosts.o compact.o)
+$(BUILD)/unit/json_history: private LIBS += \
+    $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
@@ -197,7 +205,8 @@ run-tests:
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics,$*),$(MOD_CFLAGS), \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics \
+    t/unit/json_history,$*),$(MOD_CFLAGS), \
     $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
