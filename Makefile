@@ -27,7 +27,7 @@
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung:
+#                      bench-flusher, bench-hung, bench-scrape:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -350,6 +350,11 @@ bench-vhosts:
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
 
+bench-scrape:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl scrape perl -It/lib bench/scrape.pl
+
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
 $(BUILD)/bench-flusher: bench/sink.c
@@ -453,6 +458,7 @@ clean:
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     storms storms-asan storms-tsan test-restarts test-holders test-engines \
     httpd-suite fuzz demo demo-stop bench bench-instructions test-ticks \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
+    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung \
+    bench-cardinality bench-scrape \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
