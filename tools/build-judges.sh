@@ -1,13 +1,14 @@
 #!/bin/sh
 #
-# build-judges.sh rust|go: builds a judge of t/judges, from crates.io or the Go
-# module proxy, for t/judge.t.  Prints the program's path; when there can be
-# none, the reason in one line, and exits with 1.  It takes half a minute the
-# first time; the program stays in ~/.cache/imx-judges.
+# build-judges.sh rust|go|axe: builds a judge of t/judges, from crates.io or the
+# Go module proxy, for t/judge.t, or has axe-core, a script, from npm, for
+# t/page.t.  Prints the path; when there can be none, the reason in one line, and
+# exits with 1.  It takes half a minute the first time; the file stays in
+# ~/.cache/imx-judges.
 #
 set -eu
 
-name=${1:?usage: build-judges.sh rust|go}
+name=${1:?usage: build-judges.sh rust|go|axe}
 top=$(cd "$(dirname "$0")/.." && pwd)
 source=$top/t/judges/$name
 dir=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-judges
@@ -21,6 +22,7 @@ die() {
 case $name in
 rust) tool=cargo ;;
 go) tool=go ;;
+axe) tool=npm ;;
 *) die "no judge '$name'" ;;
 esac
 for command in $tool timeout flock cksum; do
@@ -44,6 +46,17 @@ if [ ! -x "$program" ]; then
     go)
         timeout "$limit" go build -trimpath -o "$program.new" . \
             >"$dir/$name.log" 2>&1 ;;
+    axe)
+        # One file of the package, which must be the one that was looked at.
+        read -r package hash <"$source/package"
+        rm -rf "$dir/axe.new" && mkdir "$dir/axe.new" &&
+            cd "$dir/axe.new" &&
+            timeout "$limit" npm pack --silent "$package" >"$dir/axe.log" 2>&1 &&
+            tar xzf ./*.tgz package/axe.min.js >>"$dir/axe.log" 2>&1 &&
+            echo "$hash  package/axe.min.js" |
+            sha256sum -c - >>"$dir/axe.log" 2>&1 &&
+            mv package/axe.min.js "$program.new" && chmod 755 "$program.new" &&
+            cd / && rm -rf "$dir/axe.new" ;;
     esac || die "cannot build the judge $name: $(tail -n 1 "$dir/$name.log")"
     mv "$program.new" "$program"
 fi
