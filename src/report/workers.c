@@ -233,25 +233,45 @@ int imx_workers_queue(int64_t *waiting, int64_t *limit)
 
 /* ---- the measurement ---- */
 
+const char *imx_workers_state(unsigned state)
+{
+    static const char *const names[IMX_WORKERS_STATES] = {
+        [SERVER_DEAD] = "dead",
+        [SERVER_STARTING] = "starting",
+        [SERVER_READY] = "ready",
+        [SERVER_BUSY_READ] = "reading",
+        [SERVER_BUSY_WRITE] = "writing",
+        [SERVER_BUSY_KEEPALIVE] = "keepalive",
+        [SERVER_BUSY_LOG] = "logging",
+        [SERVER_BUSY_DNS] = "dns",
+        [SERVER_CLOSING] = "closing",
+        [SERVER_GRACEFUL] = "graceful",
+        [SERVER_IDLE_KILL] = "idle_kill",
+    };
+
+    return names[state];
+}
+
 static void put_states(imx_output_t *out, const imx_workers_count_t *c)
 {
-    imx_output_int(out, "dead", c->state[SERVER_DEAD]);
-    imx_output_int(out, "starting", c->state[SERVER_STARTING]);
-    imx_output_int(out, "ready", c->state[SERVER_READY]);
-    imx_output_int(out, "reading", c->state[SERVER_BUSY_READ]);
-    imx_output_int(out, "writing", c->state[SERVER_BUSY_WRITE]);
-    imx_output_int(out, "keepalive", c->state[SERVER_BUSY_KEEPALIVE]);
-    imx_output_int(out, "logging", c->state[SERVER_BUSY_LOG]);
-    imx_output_int(out, "dns", c->state[SERVER_BUSY_DNS]);
-    imx_output_int(out, "closing", c->state[SERVER_CLOSING]);
-    imx_output_int(out, "graceful", c->state[SERVER_GRACEFUL]);
-    imx_output_int(out, "idle_kill", c->state[SERVER_IDLE_KILL]);
+    unsigned i;
+
+    for (i = 0; i < IMX_WORKERS_STATES; i++) {
+        const char *name = imx_workers_state(i);
+
+        imx_lineproto_field_int(&out->lp, name, strlen(name), c->state[i]);
+    }
+}
+
+int imx_workers_is_async(void)
+{
+    return ask(AP_MPMQ_IS_ASYNC, 0);
 }
 
 /* Only event knows of connections that hold no worker. */
 static void put_connections(imx_output_t *out, const imx_workers_count_t *c)
 {
-    if (ask(AP_MPMQ_IS_ASYNC, 0)) {
+    if (imx_workers_is_async()) {
         imx_output_int(out, "connections", c->connections);
         imx_output_int(out, "async_keepalive", c->keepalive);
         imx_output_int(out, "async_writing", c->writing);

@@ -16,6 +16,7 @@
 #include "show/html.h"
 #include "show/json.h"
 #include "show/text.h"
+#include "show/view.h"
 
 #define HANDLER "influx-metrics"
 #define ALLOWED "GET, HEAD"
@@ -25,6 +26,7 @@ static imx_snapshot_inputs_t inputs; /* .arena NULL: nothing is recorded */
 void imx_status_use(const imx_arena_t *arena)
 {
     inputs.arena = arena;
+    imx_view_use(arena);
 }
 
 typedef struct {
