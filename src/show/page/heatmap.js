@@ -21,17 +21,17 @@ function rampColor(ramp, share) {
 
 // Cells of equal width: requests a second of what falls into each.
 function gather(s, from, to, columns) {
-    const rows = s.upper.length;
+    const rows = BUCKETS;
     const cells = new Float64Array(columns * rows);
     const seconds = new Float64Array(columns);
     s.time.forEach((time, i) => {
-        const counts = s.heat[i];
-        if (!counts || time <= from || time > to) return;
+        const heat = s.heat[i];
+        if (time <= from || time > to) return;
         const first = Math.max(0, Math.round((time - s.step[i] - from) / (to - from) * columns));
         const end = Math.max(first + 1, Math.round((time - from) / (to - from) * columns));
         for (let x = first; x < Math.min(end, columns); x++) {
             seconds[x] += s.step[i];
-            for (let y = 0; y < counts.length && y < rows; y++) cells[x * rows + y] += counts[y];
+            if (heat) heat.counts.forEach((n, y) => cells[x * rows + heat.first + y] += n);
         }
     });
     return cells.map((n, i) => n && n / seconds[Math.floor(i / rows)]);
@@ -77,19 +77,14 @@ function makeHeatmap() {
     plot.append(canvas);
 
     function axis(ctx, width, height) {
-        const { s, used, from, to } = shown;
+        const { used, from, to } = shown;
         const bottom = height - BOTTOM, row = (bottom - TOP) / (used[1] - used[0] + 1);
         ctx.fillStyle = color('soft');
         ctx.font = FONT;
         ctx.textAlign = 'right';
         ctx.textBaseline = 'middle';
-        // A power of ten lies between two bounds, as the scale is logarithmic.
-        for (let power = -5; power <= 3; power++) {
-            const edge = s.upper.findIndex(u => u != null && u >= 10 ** power * 0.999);
-            if (edge < 1) continue;
-            const below = s.upper[edge - 1], above = s.upper[edge];
-            const part = Math.log(10 ** power / below) / Math.log(above / below);
-            const y = bottom - (edge + part - used[0]) * row;
+        for (let power = -5; power <= 2; power++) {
+            const y = bottom - ((Math.log2(10 ** power) + 16) * 4 + 1 - used[0]) * row;
             if (y < TOP || y > bottom) continue;
             ctx.fillText(taken(10 ** power), LEFT - 8, Math.max(y, TOP + 5));
             ctx.globalAlpha = 0.25;
@@ -149,15 +144,15 @@ function makeHeatmap() {
         const y = high - Math.floor((e.clientY - box.top - TOP) / (box.height - BOTTOM - TOP) * (high - low + 1));
         if (x < 0 || x >= shown.columns || y < low || y > high) return summary();
         const n = shown.cells[x * shown.rows + y];
-        const upper = shown.s.upper[y], lower = y > 0 ? shown.s.upper[y - 1] : 0;
+        const lower = y > 0 ? upperOf(y - 1) : 0;
         const time = shown.from + (x + 1) / shown.columns * (shown.to - shown.from);
         say(last, 'At ' + clock(time) + ': ' + rate(n) + ' requests a second took '
-            + (upper == null ? 'more than ' + taken(lower) : taken(lower) + ' to ' + taken(upper)));
+            + (y === BUCKETS - 1 ? 'more than ' + taken(lower) : taken(lower) + ' to ' + taken(upperOf(y))));
     }
 
     function summary() {
-        const { s } = shown;
-        const p50 = lastKnown(s.p50), p99 = lastKnown(s.p99), max = lastKnown(s.max);
+        const { plain } = shown;
+        const p50 = lastKnown(plain.p50), p99 = lastKnown(plain.p99), max = lastKnown(plain.max);
         say(last, p50 == null ? 'No request ended in this time.' : 'Last: half of the requests took less than '
             + taken(p50) + ', 99 % less than ' + taken(p99) + (max == null ? '' : ', the longest ' + taken(max)));
     }
@@ -166,14 +161,14 @@ function makeHeatmap() {
     canvas.addEventListener('pointerleave', () => shown && summary());
     new ResizeObserver(paint).observe(plot);
     return {
-        draw(s, from, to) {
-            // A cell has two seconds or minutes at least, and two pixels.
-            const unit = to - from > 3600 ? 120 : 2;
+        // s has the buckets, plain the percentiles.
+        draw(s, plain, from, to) {
+            // A cell has a step of the answer at least, and two pixels.
+            const unit = s.step.length ? Math.max(...s.step) : 1;
             const most = Math.floor((plot.clientWidth - LEFT - 10) / 2);
-            const columns = Math.max(30, Math.min((to - from) / unit, most));
-            const rows = s.upper.length;
+            const columns = Math.max(30, Math.min(Math.floor((to - from) / unit), most));
             const cells = gather(s, from, to, columns);
-            shown = { s, from, to, columns, rows, cells, used: rows ? usedRows(cells, rows) : null };
+            shown = { plain, from, to, columns, rows: BUCKETS, cells, used: usedRows(cells, BUCKETS) };
             paint();
             if (!canvas.matches(':hover')) summary();
         },

@@ -5,7 +5,8 @@ const SECOND = 1000;
 const SPANS = { '10m': 600, '24h': 86400 };
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
-const series = { '10m': makeSeries(600), '24h': makeSeries(86400) };
+// 24 hours have heatmap and hosts in longer steps than the rest.
+const series = { '10m': makeSeries(600), '24h': makeSeries(86400), coarse: makeSeries(86400) };
 const chosen = { span: '10m', host: '', paused: false };
 const saved = savedFigures();
 
@@ -92,19 +93,26 @@ function makeCharts() {
     };
 }
 
+// The server's clock: of its last second, if it has closed one.
+function serverTime() {
+    return answer.time || Date.now() / SECOND;
+}
+
 function drawCharts(now) {
     // Whoever wants little motion gets a step in ten seconds.
     if (!now && calm.matches && performance.now() - drawnAt < 10 * SECOND) return;
     drawnAt = performance.now();
-    const s = series[chosen.span];
+    const plain = series[chosen.span];
+    const detailed = chosen.span === '24h' ? series.coarse : plain;
+    const s = chosen.host ? detailed : plain;
     const of = chosen.host ? hostSeries(s, chosen.host) : s;
-    const to = Math.max(answer.time || 0, lastKnown(s.time) || 0);
+    const to = Math.max(serverTime(), lastKnown(plain.time) || 0);
     const from = to - SPANS[chosen.span];
     const some = list => list.map(v => v > 0 ? v : null);
     charts.requests.draw(s.time, [perSecond(s, of.requests), perSecond(s, of.errors)], from, to);
     charts.latency.draw(s.time, [some(of.p50), some(of.p95), some(of.p99)], from, to);
-    charts.workers.draw(s.time, [s.busy, s.listen_queue], from, to);
-    charts.heat.draw(s, from, to);
+    charts.workers.draw(plain.time, [plain.busy, plain.listen_queue], from, to);
+    charts.heat.draw(detailed, plain, from, to);
 }
 
 function failureWords() {
@@ -124,8 +132,8 @@ function showAll(now) {
     showWorkers(answer.workers || {});
     showSlow(answer.slow || []);
     showProcesses(answer.processes || [], sorts.processes, answer.lease_holder);
-    showFigures(answer);
-    const since = (answer.time || 0) - SPANS[chosen.span];
+    showFigures(answer, serverTime());
+    const since = serverTime() - SPANS[chosen.span];
     showEvents(events.filter(e => e.time >= since));
     showPicker();
     drawCharts(now);
@@ -146,8 +154,10 @@ async function ask(query) {
 function takeHistory(past) {
     series['10m'] = makeSeries(SPANS['10m']);
     series['24h'] = makeSeries(SPANS['24h']);
+    series.coarse = makeSeries(SPANS['24h']);
     addColumns(series['10m'], past.minutes10);
     addColumns(series['24h'], past.hours24);
+    addColumns(series.coarse, past.hours24.coarse);
     takeEvents(past.events, true);
     historyAt = performance.now();
 }
@@ -233,7 +243,7 @@ function begin() {
         choose({ span: b.dataset.span });
         poll();
     });
-    $('save').addEventListener('click', () => answer && save({ answer, series, events, chosen: fragment() }));
+    $('save').addEventListener('click', () => answer && save({ answer, time: serverTime(), series, events, chosen: fragment() }));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', theme);
     charts = makeCharts();
     if (saved) beginSaved();
@@ -264,7 +274,7 @@ function beginSaved() {
     readChoice(saved.chosen);
     $('pause').hidden = $('save').hidden = $('forms').hidden = true;
     $('still').hidden = false;
-    say($('still'), 'Saved at ' + moment(answer.time) + '. Nothing here changes any more.');
+    say($('still'), 'Saved at ' + moment(saved.time) + '. Nothing here changes any more.');
     answered = performance.now();
     showAll(true);
 }

@@ -28,7 +28,7 @@ function save(figures) {
     const url = URL.createObjectURL(new Blob([savedDocument(figures)], { type: 'text/html' }));
     link.href = url;
     link.download = 'influx-metrics-' + name.replace(/[^\w.-]/g, '_') + '-'
-        + moment(figures.answer.time).replace(/[ :]/g, '-') + '.html';
+        + moment(figures.time).replace(/[ :]/g, '-') + '.html';
     link.click();
     setTimeout(() => URL.revokeObjectURL(url), 10000);
 }

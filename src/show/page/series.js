@@ -1,19 +1,27 @@
 // series.js: what the charts show: columns of numbers, a row a moment.
 
-const PLAIN = ['requests', 'errors', 'aborted', 'p50', 'p95', 'p99', 'max', 'busy', 'listen_queue'];
+const PLAIN = ['requests', 'errors', 'p50', 'p95', 'p99', 'max', 'busy', 'listen_queue'];
 const OF_HOST = ['requests', 'errors', 'p50', 'p95', 'p99'];
+const COUNTS = ['requests', 'errors'];
+
+// Buckets of the heatmap: four an octave from 2^-16 s to 2^7 s, and one for all
+// that took longer.  An answer has only those in use.
+const BUCKETS = 94;
+const upperOf = bucket => 2 ** (bucket / 4 - 16);
+const bucketOf = upper => upper == null ? BUCKETS - 1 : Math.round((Math.log2(upper) + 16) * 4);
 
 // length: seconds that are kept.  A host may have any name, "__proto__" too.
 function makeSeries(length) {
-    const s = { length, time: [], step: [], heat: [], upper: [], hosts: Object.create(null) };
+    const s = { length, time: [], step: [], heat: [], hosts: Object.create(null) };
     for (const name of PLAIN) s[name] = [];
     return s;
 }
 
+// A host that was not named before had no requests.
 function hostSeries(s, name) {
     if (!Object.hasOwn(s.hosts, name)) {
         const host = {};
-        for (const of of OF_HOST) host[of] = s.time.map(() => null);
+        for (const column of OF_HOST) host[column] = s.time.map(() => COUNTS.includes(column) ? 0 : null);
         s.hosts[name] = host;
     }
     return s.hosts[name];
@@ -22,32 +30,29 @@ function hostSeries(s, name) {
 // Adds the columns of an answer, but what is there already.
 function addColumns(s, columns) {
     if (!columns || !columns.time) return;
-    const upper = columns.heat ? columns.heat.upper : [];
-    if (upper.length !== s.upper.length) {
-        s.upper = upper;
-        s.heat = s.heat.map(() => null);
-    }
-    const named = columns.hosts || {};
-    for (const name of Object.keys(named)) hostSeries(s, name);
+    for (const name of Object.keys(columns.hosts || {})) hostSeries(s, name);
     columns.time.forEach((time, i) => {
         const last = s.time.length ? s.time[s.time.length - 1] : -Infinity;
-        if (time <= last) return;
-        if (time - last > 3 * columns.step && isFinite(last)) addRow(s, last + columns.step, columns.step, null, i);
-        addRow(s, time, columns.step, columns, i);
+        if (time > last) addRow(s, time, columns, i);
     });
     trim(s);
 }
 
-// columns null: nothing is known of this moment, and lines break there.
-function addRow(s, time, step, columns, i) {
-    const at = (list) => columns && list && list[i] != null ? list[i] : null;
+function addRow(s, time, columns, i) {
+    const at = list => list && list[i] != null ? list[i] : null;
     s.time.push(time);
-    s.step.push(step);
-    for (const name of PLAIN) s[name].push(at(columns && columns[name]));
-    s.heat.push(at(columns && columns.heat && columns.heat.count));
+    s.step.push(columns.step);
+    for (const name of PLAIN) s[name].push(at(columns[name]));
+    const counts = columns.heat && at(columns.heat.count);
+    s.heat.push(counts && counts.length ? { first: bucketOf(columns.heat.upper[0]), counts } : null);
+    // Where nothing is known of all, nothing is of a host.
+    const known = !columns.requests || at(columns.requests) != null;
     for (const name of Object.keys(s.hosts)) {
-        const from = columns && columns.hosts && Object.hasOwn(columns.hosts, name) ? columns.hosts[name] : null;
-        for (const of of OF_HOST) s.hosts[name][of].push(at(from && from[of]));
+        const from = Object.hasOwn(columns.hosts || {}, name) ? columns.hosts[name] : {};
+        for (const column of OF_HOST) {
+            const value = at(from[column]);
+            s.hosts[name][column].push(value == null && known && COUNTS.includes(column) ? 0 : value);
+        }
     }
 }
 
@@ -57,16 +62,25 @@ function trim(s) {
     while (drop < s.time.length && s.time[drop] <= since) drop++;
     if (drop === 0) return;
     const lists = [s.time, s.step, s.heat, ...PLAIN.map(name => s[name])];
-    for (const name of Object.keys(s.hosts)) lists.push(...OF_HOST.map(of => s.hosts[name][of]));
+    for (const name of Object.keys(s.hosts)) lists.push(...OF_HOST.map(column => s.hosts[name][column]));
     for (const list of lists) list.splice(0, drop);
 }
 
-// Counts become a second's.
-function perSecond(s, counts) {
-    return counts.map((n, i) => n == null ? null : n / s.step[i]);
+// How many seconds a count is of: where moments before it are not known, what
+// happened in them is in it, too; the newest of long steps may not be over.
+function secondsOf(s, counts, i) {
+    let missing = 0;
+    while (i - missing > 0 && counts[i - missing - 1] == null) missing++;
+    const step = s.step[i];
+    const spent = i > 0 ? s.time[i] - s.time[i - 1] : step;
+    return (step > 60 ? Math.min(step, Math.max(60, spent)) : step) + missing * step;
 }
 
-// Of the last so many seconds: the requests and errors a second.
+function perSecond(s, counts) {
+    return counts.map((n, i) => n == null ? null : n / secondsOf(s, counts, i));
+}
+
+// Requests and errors of the last so many seconds.
 function recent(s, of, seconds) {
     const end = s.time.length ? s.time[s.time.length - 1] : 0;
     const sum = { requests: 0, errors: 0, seconds: 0 };
@@ -74,7 +88,7 @@ function recent(s, of, seconds) {
         if (of.requests[i] == null) continue;
         sum.requests += of.requests[i];
         sum.errors += of.errors[i] || 0;
-        sum.seconds += s.step[i];
+        sum.seconds += secondsOf(s, of.requests, i);
     }
     return sum;
 }

@@ -34,8 +34,7 @@ function showServer(answer) {
     const name = (server.name || '') + (server.name ? ': ' : '') + 'Apache httpd';
     say($('name'), name);
     document.title = (answer.words && answer.words[0].level === 'critical' ? '(!) ' : '') + name;
-    const up = server.started ? answer.time - server.started : answer.uptime;
-    say($('about'), [(server.version || '').replace(/^Apache\//, ''), server.mpm, 'up ' + span(up),
+    say($('about'), [(server.version || '').replace(/^Apache\//, ''), server.mpm, 'up ' + span(answer.uptime),
         server.generation ? 'generation ' + server.generation : ''].filter(Boolean).join(', '));
 }
 
@@ -104,7 +103,8 @@ function showHosts(hosts, sort, picked) {
 
 function pairsOfWorkers(w) {
     const pairs = Object.entries(w.states || {}).map(([name, n]) => [name.replace(/_/g, ' '), number(n)]);
-    pairs.push(['used of all', percent(w.capacity_utilization)], ['requests running', number(w.in_flight)],
+    if (w.in_flight != null) pairs.push(['requests running', number(w.in_flight)]);
+    pairs.push(['used of all', percent(w.capacity_utilization)],
         ['wait for a worker', w.listen_queue == null ? DASH
             : number(w.listen_queue) + (w.listen_limit ? ' of ' + number(w.listen_limit) : '')]);
     const c = w.connections || {};
@@ -165,7 +165,7 @@ function processColumns(holder) {
         p => String(p.pid),
         p => cpu(p) == null ? DASH : cpu(p).toFixed(2),
         p => bytes(p.memory_rss),
-        p => p.busy == null ? DASH : number(p.busy) + (p.threads ? '/' + number(p.threads) : ''),
+        p => number(p.busy),
         p => number(p.fds),
         p => number(p.requests),
         p => span(p.age),
@@ -185,10 +185,10 @@ const UNITS = {
     text: t => t === '' ? DASH : t,
 };
 
-function showFigures(answer) {
+function showFigures(answer, now) {
     for (const cell of document.querySelectorAll('td[data-figure]')) {
         const value = answer[cell.dataset.figure];
-        if (value != null) say(cell, (UNITS[cell.dataset.unit] || String)(value, answer.time));
+        if (value != null) say(cell, (UNITS[cell.dataset.unit] || String)(value, now));
     }
 }
 
