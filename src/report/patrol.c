@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "config/reporting.h"
 #include "report/process_info.h"
+#include "report/sampler.h"
 #include "report/server_events.h"
 #include "report/workers.h"
 
@@ -53,6 +54,7 @@ static void look(void *context, int64_t now)
     imx_server_events_look(child.arena, &child.self);
     imx_workers_look(now);
     look_at_parent(now);
+    imx_sampler_look(child.arena, now);
 }
 
 void imx_patrol_use(imx_monitor_options_t *o)

@@ -28,10 +28,15 @@ static int socket_count;
 static int64_t most; /* workers that there may be */
 static int generation;
 
-/* What the mean is made of; of the holder alone. */
+/* What a mean is made of. */
+typedef struct {
+    double busy_time, time; /* ns */
+} mean_t;
+
+/* Of the holder alone. */
 static struct {
     int64_t last, busy; /* the last look, and what it saw */
-    double busy_time, time;
+    mean_t interval, second;
 } seen;
 
 /* ---- what does not change in a child's life ---- */
@@ -175,6 +180,12 @@ int imx_workers_of(pid_t pid, int64_t *busy, int64_t *requests)
 
 /* ---- how much is used ---- */
 
+static void add(mean_t *mean, int64_t busy, int64_t time)
+{
+    mean->busy_time += (double)busy * (double)time;
+    mean->time += (double)time;
+}
+
 /* What was seen at the last look held until now.  After a pause (the process
  * was stopped) nobody knows what held. */
 void imx_workers_look(int64_t now)
@@ -182,23 +193,34 @@ void imx_workers_look(int64_t now)
     int64_t past = now - seen.last;
 
     if (seen.last != 0 && past > 0 && past < LOOK_MOST) {
-        seen.busy_time += (double)seen.busy * (double)past;
-        seen.time += (double)past;
+        add(&seen.interval, seen.busy, past);
+        add(&seen.second, seen.busy, past);
     }
     seen.busy = imx_workers_count().busy;
     seen.last = now;
 }
 
+static double busy_in(const mean_t *mean)
+{
+    return mean->time > 0 ? mean->busy_time / mean->time : -1;
+}
+
 double imx_workers_utilization(int begin_anew)
 {
-    double u = seen.time > 0 && most > 0
-                   ? seen.busy_time / seen.time / (double)most
-                   : -1;
+    double busy = busy_in(&seen.interval);
 
     if (begin_anew) {
-        seen.busy_time = seen.time = 0;
+        seen.interval.busy_time = seen.interval.time = 0;
     }
-    return u;
+    return busy >= 0 && most > 0 ? busy / (double)most : -1;
+}
+
+double imx_workers_busy(void)
+{
+    double busy = busy_in(&seen.second);
+
+    seen.second.busy_time = seen.second.time = 0;
+    return busy;
 }
 
 /* ---- who waits ---- */

@@ -42,6 +42,10 @@ void imx_workers_look(int64_t now);
  * weighted by time; -1: nobody has looked. */
 double imx_workers_utilization(int begin_anew);
 
+/* How many workers were busy, as a mean since the last call; -1: nobody has
+ * looked. */
+double imx_workers_busy(void);
+
 /* Any: connections in the kernel that no worker has taken yet, and how many there
  * may be, summed over the listeners.  Returns 0, or -1 when no listener
  * tells. */

@@ -8,6 +8,7 @@
 #include "http_protocol.h"
 
 #include "shared/figures.h"
+#include "show/json_history.h"
 #include "show/json_server.h"
 #include "show/json_value.h"
 
@@ -34,6 +35,10 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
     size_t rows, i;
     const imx_figures_row_t *row = imx_figures_table(&rows);
 
+    if (imx_json_history_is_asked(r)) {
+        imx_json_history(r);
+        return;
+    }
     for (i = 0; i < rows; i++, row++) {
         imx_figures_value_t v = row->get(s);
 
@@ -46,6 +51,7 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
         }
     }
     write_objects(r, s);
+    imx_json_history_now(r);
     ap_rputs("\n}\n", r);
 }
 

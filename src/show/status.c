@@ -16,6 +16,7 @@
 #include "shared/snapshot.h"
 #include "show/html.h"
 #include "show/json.h"
+#include "show/json_history.h"
 #include "show/page.h"
 #include "show/text.h"
 #include "show/view.h"
@@ -29,6 +30,7 @@ void imx_status_use(const imx_arena_t *arena)
 {
     inputs.arena = arena;
     imx_view_use(arena);
+    imx_json_history_use(arena);
 }
 
 typedef struct {

@@ -157,7 +157,9 @@ function takeHistory(past) {
     series.coarse = makeSeries(SPANS['24h']);
     addColumns(series['10m'], past.minutes10);
     addColumns(series['24h'], past.hours24);
-    addColumns(series.coarse, past.hours24.coarse);
+    const { coarse } = past.hours24;
+    // The newest ends later than now.
+    if (coarse) addColumns(series.coarse, { ...coarse, time: coarse.time.map(t => Math.min(t, past.time || t)) });
     takeEvents(past.events, true);
     historyAt = performance.now();
 }
