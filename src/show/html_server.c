@@ -8,6 +8,7 @@
 
 #include "apr_strings.h"
 #include "http_protocol.h"
+#include "scoreboard.h"
 
 #include "show/html_text.h"
 #include "show/server_rows.h"
@@ -63,7 +64,9 @@ void imx_html_server_workers(request_rec *r, const imx_view_t *v)
     unsigned i;
 
     for (i = 0; i < IMX_WORKERS_STATES; i++) {
-        pair(r, state_text(r, i), imx_html_number(r, c->state[i]));
+        if (i != SERVER_DEAD) { /* places without a worker */
+            pair(r, state_text(r, i), imx_html_number(r, c->state[i]));
+        }
     }
     pair(r, "used of all", imx_html_percent(r, v->facts.utilization));
     write_queue(r, &v->facts);

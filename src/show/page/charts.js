@@ -17,30 +17,35 @@ function eventLetter(event) {
     return event.kind.slice(0, 1).toUpperCase();
 }
 
-function drawMark(ctx, event, x, top, bottom, ratio) {
-    ctx.strokeStyle = ctx.fillStyle = color(EVENT_COLORS[event.kind] || 'soft');
+// Lines at the events of a time, with their letters where there is room.
+// place: x of a time.
+function drawMarks(ctx, from, to, place, top, bottom, ratio) {
+    let free = -Infinity;
+    ctx.save();
     ctx.lineWidth = ratio;
-    ctx.setLineDash([3 * ratio, 3 * ratio]);
-    ctx.beginPath();
-    ctx.moveTo(x, top);
-    ctx.lineTo(x, bottom);
-    ctx.stroke();
-    ctx.setLineDash([]);
     ctx.font = 'bold ' + 11 * ratio + 'px sans-serif';
     ctx.textAlign = 'center';
     ctx.textBaseline = 'top';
-    ctx.fillText(eventLetter(event), x, top);
+    for (const event of events) {
+        if (event.time < from || event.time > to) continue;
+        const x = place(event.time);
+        ctx.strokeStyle = ctx.fillStyle = color(EVENT_COLORS[event.kind] || 'soft');
+        ctx.setLineDash([3 * ratio, 3 * ratio]);
+        ctx.beginPath();
+        ctx.moveTo(x, top + 12 * ratio);
+        ctx.lineTo(x, bottom);
+        ctx.stroke();
+        if (x < free) continue;
+        free = x + 10 * ratio;
+        ctx.fillText(eventLetter(event), x, top);
+    }
+    ctx.restore();
 }
 
 function drawEvents(u) {
-    const ratio = devicePixelRatio || 1;
-    const { ctx, bbox } = u;
-    ctx.save();
-    for (const event of events) {
-        if (event.time < u.scales.x.min || event.time > u.scales.x.max) continue;
-        drawMark(ctx, event, u.valToPos(event.time, 'x', true), bbox.top, bbox.top + bbox.height, ratio);
-    }
-    ctx.restore();
+    const { min, max } = u.scales.x;
+    drawMarks(u.ctx, min, max, t => u.valToPos(t, 'x', true), u.bbox.top, u.bbox.top + u.bbox.height,
+        devicePixelRatio || 1);
 }
 
 function axisClock(u, times) {

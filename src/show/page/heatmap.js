@@ -128,11 +128,8 @@ function makeHeatmap() {
         ctx.drawImage(picture(shown.cells, shown.rows, shown.columns, shown.used), LEFT, TOP, width - LEFT - 10,
             height - BOTTOM - TOP);
         axis(ctx, width, height);
-        for (const event of events) {
-            if (event.time < shown.from || event.time > shown.to) continue;
-            const x = LEFT + (event.time - shown.from) / (shown.to - shown.from) * (width - LEFT - 10);
-            drawMark(ctx, event, x, TOP, height - BOTTOM, 1);
-        }
+        const { from, to } = shown;
+        drawMarks(ctx, from, to, t => LEFT + (t - from) / (to - from) * (width - LEFT - 10), TOP, height - BOTTOM, 1);
     }
 
     // What is under the pointer, as text.

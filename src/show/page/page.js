@@ -187,8 +187,9 @@ async function askAll() {
     if (needsHistory(next)) {
         const past = await ask('?json&history');
         takeHistory(past);
-        // What closed between the two answers comes with the next one.
-        if (past.sequence != null) next.sequence = past.sequence;
+        // What closed after the last point comes with the next answer.
+        const last = lastKnown(series['10m'].time) || past.time;
+        next.sequence = past.sequence - Math.max(0, past.time - last);
     }
     else {
         addColumns(series['10m'], next.seconds);

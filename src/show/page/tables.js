@@ -102,7 +102,8 @@ function showHosts(hosts, sort, picked) {
 // ---- workers ----
 
 function pairsOfWorkers(w) {
-    const pairs = Object.entries(w.states || {}).map(([name, n]) => [name.replace(/_/g, ' '), number(n)]);
+    // The dead ones are places without a worker.
+    const pairs = Object.entries(w.states || {}).filter(([name]) => name !== 'dead').map(([name, n]) => [name.replace(/_/g, ' '), number(n)]);
     if (w.in_flight != null) pairs.push(['requests running', number(w.in_flight)]);
     pairs.push(['used of all', percent(w.capacity_utilization)],
         ['wait for a worker', w.listen_queue == null ? DASH
