@@ -1,14 +1,15 @@
 #!/bin/sh
 #
-# build-judges.sh rust|go|axe: builds a judge of t/judges, from crates.io or the
-# Go module proxy, for t/judge.t, or has axe-core, a script, from npm, for
-# t/page.t.  Prints the path; when there can be none, the reason in one line, and
-# exits with 1.  It takes half a minute the first time; the file stays in
+# build-judges.sh rust|go|python|axe: builds a judge of t/judges, from crates.io,
+# the Go module proxy, PyPI or npm, for t/judge.t, t/openmetrics.t and
+# t/page-browser.t.  Prints the path of the program (of axe: the script); when
+# there can be none, the reason in one line, and exits with 1.  It takes half a
+# minute the first time; the file stays in
 # ~/.cache/imx-judges.
 #
 set -eu
 
-name=${1:?usage: build-judges.sh rust|go|axe}
+name=${1:?usage: build-judges.sh rust|go|python|axe}
 top=$(cd "$(dirname "$0")/.." && pwd)
 source=$top/t/judges/$name
 dir=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-judges
@@ -22,6 +23,7 @@ die() {
 case $name in
 rust) tool=cargo ;;
 go) tool=go ;;
+python) tool=python3 ;;
 axe) tool=npm ;;
 *) die "no judge '$name'" ;;
 esac
@@ -46,6 +48,15 @@ if [ ! -x "$program" ]; then
     go)
         timeout "$limit" go build -trimpath -o "$program.new" . \
             >"$dir/$name.log" 2>&1 ;;
+    python)
+        {
+            python3 -m venv "$program-venv" &&
+                timeout "$limit" "$program-venv/bin/pip" install -q \
+                    -r requirements.txt && cp judge.py "$program-venv" &&
+                printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' \
+                    "$program-venv/bin/python" "$program-venv/judge.py" \
+                    >"$program.new" && chmod +x "$program.new"
+        } >"$dir/$name.log" 2>&1 ;;
     axe)
         # One file of the package, which must be the one that was looked at.
         read -r package hash <"$source/package"

@@ -39,9 +39,11 @@ for group; do
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
             pkg-config openssl curl nghttp2-client bindfs
-            libapache2-mod-security2 libapache2-mod-perl2"
+            libapache2-mod-security2 libapache2-mod-perl2
+            prometheus prometheus-apache-exporter python3-venv"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
-            victoria-metrics h2load openssl bindfs" ;;
+            victoria-metrics h2load openssl bindfs prometheus promtool
+            prometheus-apache-exporter" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"

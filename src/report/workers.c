@@ -13,17 +13,20 @@
 #include "ap_listen.h"
 #include "ap_mpm.h"
 #include "apr_portable.h"
+#include "apr_strings.h"
 #include "scoreboard.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#define LISTENERS_MAX 64
+#define LISTENERS_MAX IMX_WORKERS_LISTENERS_MAX
+#define ADDRESS_MAX 64
 #define LOOK_MOST INT64_C(2000000000) /* ns: one look stands for no longer */
 
 /* Of the listeners, as this child got them. */
 static int sockets[LISTENERS_MAX];
+static char addresses[LISTENERS_MAX][ADDRESS_MAX];
 static int socket_count;
 static int64_t most; /* workers that there may be */
 static int generation;
@@ -50,6 +53,22 @@ static int ask(int what, int otherwise)
                : otherwise;
 }
 
+static void note_address(char to[ADDRESS_MAX], apr_sockaddr_t *address)
+{
+    char ip[ADDRESS_MAX] = "";
+
+    if (address == NULL
+        || apr_sockaddr_ip_getbuf(ip, sizeof ip, address) != APR_SUCCESS) {
+        apr_cpystrn(to, "unknown", ADDRESS_MAX);
+    }
+    else if (strchr(ip, ':') != NULL) {
+        apr_snprintf(to, ADDRESS_MAX, "[%s]:%d", ip, (int)address->port);
+    }
+    else {
+        apr_snprintf(to, ADDRESS_MAX, "%s:%d", ip, (int)address->port);
+    }
+}
+
 /* httpd's own list changes when the child ends. */
 static void find_sockets(void)
 {
@@ -60,6 +79,7 @@ static void find_sockets(void)
          l = l->next) {
         if (l->sd != NULL
             && apr_os_sock_get(&sockets[socket_count], l->sd) == APR_SUCCESS) {
+            note_address(addresses[socket_count], l->bind_addr);
             socket_count++;
         }
     }
@@ -109,7 +129,7 @@ static int is_busy(unsigned state)
 static void count_process(imx_workers_count_t *c, int i, int threads)
 {
     const volatile process_score *p = &ap_scoreboard_image->parent[i];
-    int quiescing = p->quiescing, t;
+    int quiescing = p->quiescing != 0, t;
 
     for (t = 0; t < threads; t++) {
         unsigned state = state_of(i, t);
@@ -118,6 +138,7 @@ static void count_process(imx_workers_count_t *c, int i, int threads)
         c->busy += !quiescing && is_busy(state);
     }
     c->children++;
+    c->stopping += quiescing;
     c->connections += p->connections;
     c->keepalive += p->keep_alive;
     c->writing += p->write_completion;
@@ -128,7 +149,7 @@ static void count_process(imx_workers_count_t *c, int i, int threads)
 imx_workers_count_t imx_workers_count(void)
 {
     const global_score *g = ap_scoreboard_image->global;
-    imx_workers_count_t c = { { 0 }, 0, 0, 0, 0, 0, 0, 0 };
+    imx_workers_count_t c = { { 0 }, 0, 0, 0, 0, 0, 0, 0, 0 };
     int i, daemons = g->server_limit, threads = g->thread_limit;
 
     for (i = 0; i < daemons; i++) {
@@ -251,6 +272,42 @@ int imx_workers_queue(int64_t *waiting, int64_t *limit)
         told |= queue_of(sockets[i], waiting, limit);
     }
     return told ? 0 : -1;
+}
+
+static imx_workers_listener_t *listener_of(
+    imx_workers_listener_t listeners[], unsigned *count, const char *address)
+{
+    unsigned i;
+
+    for (i = 0; i < *count; i++) {
+        if (strcmp(listeners[i].address, address) == 0) {
+            return &listeners[i];
+        }
+    }
+    listeners[i].address = address;
+    listeners[i].waiting = listeners[i].limit = 0;
+    (*count)++;
+    return &listeners[i];
+}
+
+unsigned imx_workers_listeners(
+    imx_workers_listener_t listeners[IMX_WORKERS_LISTENERS_MAX])
+{
+    unsigned count = 0;
+    int i;
+
+    for (i = 0; i < socket_count; i++) {
+        int64_t waiting = 0, limit = 0;
+
+        if (queue_of(sockets[i], &waiting, &limit)) {
+            imx_workers_listener_t *l = listener_of(listeners, &count,
+                                                    addresses[i]);
+
+            l->waiting += waiting;
+            l->limit += limit;
+        }
+    }
+    return count;
 }
 
 /* ---- the measurement ---- */

@@ -20,7 +20,8 @@ extern const imx_measurement_t imx_workers;
 typedef struct {
     int64_t state[IMX_WORKERS_STATES];
     int64_t busy;
-    int64_t children; /* processes, those that leave included */
+    int64_t children; /* processes, those that leave included ... */
+    int64_t stopping; /* ... and alone */
     int64_t connections, keepalive, writing, closing, wait_io; /* event */
 } imx_workers_count_t;
 
@@ -50,6 +51,18 @@ double imx_workers_busy(void);
  * may be, summed over the listeners.  Returns 0, or -1 when no listener
  * tells. */
 int imx_workers_queue(int64_t *waiting, int64_t *limit);
+
+#define IMX_WORKERS_LISTENERS_MAX 64
+
+typedef struct {
+    const char *address; /* "127.0.0.1:80" */
+    int64_t waiting, limit;
+} imx_workers_listener_t;
+
+/* Any: the same of each address; sockets that share one are put together.
+ * Returns how many there are. */
+unsigned imx_workers_listeners(
+    imx_workers_listener_t listeners[IMX_WORKERS_LISTENERS_MAX]);
 
 /* Any: the name of a state in worker-states. */
 const char *imx_workers_state(unsigned state);

@@ -175,6 +175,17 @@ static void stats_format(imx_arena_t *a, void *base,
     imx_stats_format(&a->stats, base, series_of(spec));
 }
 
+static size_t exemplars_size(const imx_arena_spec_t *spec)
+{
+    return imx_exemplars_size(series_of(spec));
+}
+
+static void exemplars_format(imx_arena_t *a, void *base,
+                             const imx_arena_spec_t *spec)
+{
+    imx_exemplars_format(&a->exemplars, base, series_of(spec));
+}
+
 static size_t intervals_size(const imx_arena_spec_t *spec)
 {
     imx_interval_spec_t rows[IMX_MEASURED];
@@ -230,6 +241,7 @@ static const part_t parts[] = {
     { "events", IMX_EVENTS_VERSION, events_size, events_format },
     { "series", IMX_SERIES_VERSION, series_size, series_format },
     { "stats", IMX_STATS_VERSION, stats_size, stats_format },
+    { "exemplars", IMX_EXEMPLARS_VERSION, exemplars_size, exemplars_format },
     { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },
     { "history", IMX_HISTORY_VERSION, history_size, history_format },
 };
