@@ -47,9 +47,10 @@ static void write_noscript(request_rec *r, const imx_view_t *v)
 {
     (void)v;
     if (r->args == NULL || r->args[0] == '\0') {
-        ap_rputs("<noscript><meta http-equiv=\"refresh\" "
-                 "content=\"0;url=?html\"></noscript>\n",
-                 r);
+        ap_rputs(
+            "<noscript><meta http-equiv=\"refresh\" "
+            "content=\"0;url=?html\"></noscript>\n",
+            r);
     }
 }
 

@@ -83,10 +83,10 @@ void imx_html_server_workers(request_rec *r, const imx_view_t *v)
 static void write_process(request_rec *r, const imx_server_rows_process_t *p,
                           pid_t holder)
 {
-    const char *cpu = p->cpu_user < 0 ? "-"
-                                      : apr_psprintf(r->pool, "%.2f",
-                                                     p->cpu_user
-                                                         + p->cpu_system);
+    const char *cpu = p->cpu_user < 0
+                          ? "-"
+                          : apr_psprintf(r->pool, "%.2f",
+                                         p->cpu_user + p->cpu_system);
 
     ap_rvputs(r, "<tr><td>", imx_html_text(r, p->name),
               p->pid == holder ? " *" : "", "</td>", NULL);
