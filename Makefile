@@ -25,6 +25,7 @@
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
+#   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-encoder,
 #                      bench-flusher, bench-hung, bench-scrape:
@@ -51,7 +52,7 @@ WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
-    -Isrc
+    -Isrc -I$(BUILD)/made
 HTTPD_FLAGS = -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
 MOD_CFLAGS = $(LIB_CFLAGS) $(HTTPD_FLAGS)
@@ -91,6 +92,16 @@ deps:
 
 $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The documents of the status page, with their style, their scripts and the
+# hashes of these.
+PAGE = $(BUILD)/made/show/page_made.h
+
+$(PAGE): tools/make-page.pl $(wildcard src/show/page/*.* src/show/page/*/*)
+	@mkdir -p $(@D)
+	perl tools/make-page.pl src/show/page $@
+
+$(patsubst %,$(BUILD)/%/src/show/page.o,o check/gcc check/clang): $(PAGE)
 
 $(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
@@ -319,6 +330,11 @@ demo:
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
 
+pictures:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl -It/lib tools/pictures.pl
+
 bench:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
@@ -459,6 +475,6 @@ clean:
     storms storms-asan storms-tsan test-restarts test-holders test-engines \
     httpd-suite fuzz demo demo-stop bench bench-instructions test-ticks \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung \
-    bench-cardinality bench-scrape \
+    bench-cardinality bench-scrape pictures \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
