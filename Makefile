@@ -60,12 +60,13 @@ LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
 
-# The rooms that link without httpd; then those that know it.  A new file needs
-# no line here.
+# The rooms that link without httpd, and a parser that could be in one; then
+# those that know it.  A new file needs no line here.
 LIB = lineproto $(patsubst %.c,%,$(wildcard src/base/*.c src/shared/*.c \
-    src/deliver/*.c))
-MOD = mod_influx_metrics $(patsubst %.c,%,$(wildcard src/config/*.c \
-    src/record/*.c src/report/*.c src/intake/*.c src/show/*.c src/server/*.c))
+    src/deliver/*.c)) src/intake/parse
+MOD = $(filter-out $(LIB),mod_influx_metrics $(patsubst %.c,%,$(wildcard \
+    src/config/*.c src/record/*.c src/report/*.c src/intake/*.c src/show/*.c \
+    src/server/*.c)))
 LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
