@@ -204,6 +204,19 @@ static void intervals_format(imx_arena_t *a, void *base,
                         draw_offset(&now));
 }
 
+static size_t intake_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_intake_size();
+}
+
+static void intake_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_intake_format(&a->intake, base);
+}
+
 static const part_t parts[] = {
     { "children", IMX_CHILDREN_VERSION, children_size, children_format },
     { "lease", IMX_LEASE_VERSION, lease_size, lease_format },
@@ -216,6 +229,7 @@ static const part_t parts[] = {
     { "series", IMX_SERIES_VERSION, series_size, series_format },
     { "stats", IMX_STATS_VERSION, stats_size, stats_format },
     { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },
+    { "intake", IMX_INTAKE_VERSION, intake_size, intake_format },
 };
 
 #define PARTS (sizeof parts / sizeof *parts)

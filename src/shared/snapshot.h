@@ -27,6 +27,7 @@ typedef struct {
     imx_board_t told;
     imx_batch_totals_t totals;
     imx_values_totals_t values;
+    imx_intake_totals_t intake;
     uint64_t requests; /* that were counted since the arena was made */
     int64_t beaten; /* ns, monotonic: when the holder last worked, 0: never */
     pid_t holder;   /* 0: no child has the lease */
