@@ -21,7 +21,8 @@
  *   - Everything is UTF-8 without NUL, comments and empty lines included.
  *   - A line ends in LF or CR LF, the last one may end with the text.  Spaces
  *     may stand before and behind a line, and in place of the one between its
- *     parts.
+ *     parts.  Not every engine takes all of these, so they are no part of what
+ *     is found: none of them goes on.
  */
 #ifndef IMX_PARSE_H
 #define IMX_PARSE_H

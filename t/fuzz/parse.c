@@ -8,6 +8,9 @@
  *     a NUL, and times at the edge, which the judge does not look at.
  *   - A line's number is how many line feeds are before it, and one.
  *
+ * With IMX_FUZZ_LINES=FILE, lines that are taken are written to that file, a
+ * line of hexadecimal digits each: t/judge-write.t.
+ *
  *   make fuzz FUZZERS=parse
  */
 #include "intake/parse.h"
@@ -36,6 +39,33 @@ static size_t put(size_t at, imx_parse_text_t text)
 {
     memcpy(again + at, text.bytes, text.len);
     return at + text.len;
+}
+
+static FILE *sample_file(void)
+{
+    static FILE *f;
+    const char *name = getenv("IMX_FUZZ_LINES");
+
+    if (f == NULL && name != NULL) {
+        f = fopen(name, "ab");
+        MUST(f != NULL);
+    }
+    return f;
+}
+
+/* As it stands in the text. */
+static void note_line(const imx_parse_t *parse, const imx_parse_line_t *line)
+{
+    const char *p;
+
+    if (sample_file() == NULL) {
+        return;
+    }
+    for (p = line->measurement.bytes; p < parse->line_end; p++) {
+        fprintf(sample_file(), "%02x", (unsigned char)*p);
+    }
+    fputc('\n', sample_file());
+    fflush(sample_file());
 }
 
 static void check_taken(const imx_parse_t *parse, const imx_parse_line_t *line)
@@ -105,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     imx_parse_begin(&parse, text, size - 1, precision);
     while ((rv = imx_parse_next(&parse, &line)) == 1) {
         check_taken(&parse, &line);
+        note_line(&parse, &line);
         MUST(parse.number == 1 + line_feeds(text, line.measurement.bytes));
     }
     if (rv < 0) {
