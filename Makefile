@@ -23,7 +23,7 @@
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung:
+#                      bench-flusher, bench-hung, bench-write:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -300,6 +300,12 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
+# Applications' points: how many a worker takes, and what requests feel of it.
+bench-write:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl write perl -It/lib bench/write.pl
+
 bench-vhosts:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
@@ -407,6 +413,6 @@ clean:
 
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
+    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality bench-write \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -82,7 +82,8 @@ static void check_taken(const imx_parse_t *parse, const imx_parse_line_t *line)
         return;
     }
     wrong = judge_line(&judged, again, len, scratch);
-    if (wrong != NULL && strcmp(wrong, "a number that the judge cannot hold")) {
+    if (wrong != NULL
+        && strcmp(wrong, "a number that the judge cannot hold")) {
         fprintf(stderr, "%s: %.*s", wrong, (int)len, again);
         abort();
     }
