@@ -49,7 +49,8 @@ CONF
     my $html = get($h->url('/status'));
     like($html->{headers}{'content-type'}, qr{^text/html}, "$mpm: as HTML");
     like($html->{content}, qr{Points recorded</th><td>20<}, "$mpm: in HTML");
-    like($html->{content}, qr{All is well}, "$mpm: and in a sentence");
+    like($html->{content}, qr{InfluxDB took the last points},
+        "$mpm: and in a sentence");
 }
 
 # Which forms there are, and what else may be asked of the page.

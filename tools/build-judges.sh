@@ -1,13 +1,14 @@
 #!/bin/sh
 #
-# build-judges.sh rust|go: builds a judge of t/judges, from crates.io or the Go
-# module proxy, for t/judge.t.  Prints the program's path; when there can be
-# none, the reason in one line, and exits with 1.  It takes half a minute the
-# first time; the program stays in ~/.cache/imx-judges.
+# build-judges.sh rust|go|python: builds a judge of t/judges, from crates.io, the
+# Go module proxy or PyPI, for t/judge.t and t/openmetrics.t.  Prints the
+# program's path; when there can be none, the reason in one line, and exits with
+# 1.  It takes half a minute the first time; the program stays in
+# ~/.cache/imx-judges.
 #
 set -eu
 
-name=${1:?usage: build-judges.sh rust|go}
+name=${1:?usage: build-judges.sh rust|go|python}
 top=$(cd "$(dirname "$0")/.." && pwd)
 source=$top/t/judges/$name
 dir=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-judges
@@ -21,6 +22,7 @@ die() {
 case $name in
 rust) tool=cargo ;;
 go) tool=go ;;
+python) tool=python3 ;;
 *) die "no judge '$name'" ;;
 esac
 for command in $tool timeout flock cksum; do
@@ -44,6 +46,15 @@ if [ ! -x "$program" ]; then
     go)
         timeout "$limit" go build -trimpath -o "$program.new" . \
             >"$dir/$name.log" 2>&1 ;;
+    python)
+        {
+            python3 -m venv "$program-venv" &&
+                timeout "$limit" "$program-venv/bin/pip" install -q \
+                    -r requirements.txt && cp judge.py "$program-venv" &&
+                printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' \
+                    "$program-venv/bin/python" "$program-venv/judge.py" \
+                    >"$program.new" && chmod +x "$program.new"
+        } >"$dir/$name.log" 2>&1 ;;
     esac || die "cannot build the judge $name: $(tail -n 1 "$dir/$name.log")"
     mv "$program.new" "$program"
 fi

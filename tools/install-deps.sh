@@ -40,11 +40,13 @@ for group; do
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
             pkg-config openssl curl nghttp2-client bindfs
-            libapache2-mod-security2 libapache2-mod-perl2 php-cgi
-            libapache2-mod-php python3-venv"
+            libapache2-mod-security2 libapache2-mod-perl2
+            prometheus prometheus-apache-exporter python3-venv php-cgi
+            libapache2-mod-php"
         want_runtimes=1
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
-            victoria-metrics h2load openssl bindfs" ;;
+            victoria-metrics h2load openssl bindfs prometheus promtool
+            prometheus-apache-exporter" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"

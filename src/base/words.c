@@ -75,6 +75,8 @@ static size_t utf8_length(const char *text)
     return length;
 }
 
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
+
 size_t imx_words_json(char *to, size_t size, const char *text)
 {
     writer_t w = start(to, size);
@@ -93,11 +95,38 @@ size_t imx_words_json(char *to, size_t size, const char *text)
             put(&w, text, length);
         }
         else {
-            put(&w, "\xEF\xBF\xBD", 3);
+            put(&w, REPLACEMENT, 3);
         }
         text += length > 0 ? length : 1;
     }
     put(&w, "\"", 1);
+    return w.length;
+}
+
+size_t imx_words_label(char *to, size_t size, const char *text)
+{
+    writer_t w = start(to, size);
+
+    while (*text != '\0') {
+        unsigned char c = (unsigned char)*text;
+        size_t length = utf8_length(text);
+
+        if (c == '\n') {
+            put(&w, "\\n", 2);
+        }
+        else if (c == '"' || c == '\\') {
+            char escape[2] = { '\\', (char)c };
+
+            put(&w, escape, 2);
+        }
+        else if (length == 0 || c < ' ' || c == 0x7F) {
+            put(&w, REPLACEMENT, 3);
+        }
+        else {
+            put(&w, text, length);
+        }
+        text += length > 0 ? length : 1;
+    }
     return w.length;
 }
 

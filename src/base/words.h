@@ -18,6 +18,10 @@
 /* A string of JSON with its quotes.  What is not UTF-8 becomes U+FFFD. */
 size_t imx_words_json(char *to, size_t size, const char *text);
 
+/* A value of a label in Prometheus' text form, without its quotes.  What is not
+ * UTF-8 becomes U+FFFD, and so do control characters but the end of a line. */
+size_t imx_words_label(char *to, size_t size, const char *text);
+
 /* The text on one line: a space stands for each control character. */
 size_t imx_words_line(char *to, size_t size, const char *text);
 

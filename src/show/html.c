@@ -3,7 +3,7 @@
  * Entered by any thread that serves a request.
  * Nothing is kept, so nothing has to survive.
  *
- * The sentence about delivery stands first, then a table for each subject.  It
+ * What is wrong stands first, then a table for each subject.  It
  * needs no script and asks for nothing else.
  */
 #include "show/html.h"
@@ -14,7 +14,7 @@
 #include "base/version.h"
 #include "base/words.h"
 #include "shared/figures.h"
-#include "shared/health.h"
+#include "show/view.h"
 
 static void begin(request_rec *r)
 {
@@ -32,8 +32,9 @@ static void begin(request_rec *r)
         "th { font-weight: normal; width: 16em }\n"
         "tr { border-bottom: 1px solid #8884 }\n"
         "h2 { font-size: 1.1em; margin: 1.5em 0 .2em }\n"
-        ".health { border-left: .4em solid #a33; padding-left: .6em }\n"
-        ".ok, .waiting { border-color: #393 }\n"
+        ".word { border-left: .4em solid #393; padding-left: .6em }\n"
+        ".warning { border-color: #b80 }\n"
+        ".critical { border-color: #a33 }\n"
         "</style></head><body>\n<h1>Influx metrics</h1>\n",
         r);
 }
@@ -117,16 +118,36 @@ static void write_subject(request_rec *r, const imx_snapshot_t *s,
     ap_rputs("</table>\n", r);
 }
 
+static void write_word(request_rec *r, const imx_verdict_word_t *word)
+{
+    ap_rvputs(r, "<p class=\"word ", imx_verdict_level(word->level), "\">",
+              ap_escape_html(r->pool, word->what), NULL);
+    if (word->todo[0] != '\0') {
+        ap_rvputs(r, " ", ap_escape_html(r->pool, word->todo), NULL);
+    }
+    if (word->id[0] != '\0') {
+        ap_rvputs(r, " <small>", word->id, "</small>", NULL);
+    }
+    ap_rputs("</p>\n", r);
+}
+
+static void write_words(request_rec *r, const imx_verdict_t *verdict)
+{
+    unsigned i;
+
+    ap_rputs("<div role=\"status\">\n", r);
+    for (i = 0; i < verdict->count; i++) {
+        write_word(r, &verdict->words[i]);
+    }
+    ap_rputs("</div>\n", r);
+}
+
 void imx_html_figures(request_rec *r, const imx_snapshot_t *s)
 {
-    char sentence[IMX_HEALTH_SENTENCE_MAX];
     unsigned subject;
 
-    imx_health_sentence(sentence, sizeof sentence, s);
     begin(r);
-    ap_rvputs(r, "<p class=\"health ", imx_health_word(imx_health_of(s)),
-              "\" role=\"status\">", ap_escape_html(r->pool, sentence),
-              "</p>\n", NULL);
+    write_words(r, &imx_view_of(r, s)->verdict);
     for (subject = 0; subject < IMX_FIGURES_SUBJECTS; subject++) {
         write_subject(r, s, (imx_figures_subject_e)subject);
     }

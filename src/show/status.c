@@ -15,7 +15,10 @@
 #include "shared/snapshot.h"
 #include "show/html.h"
 #include "show/json.h"
+#include "show/json_history.h"
+#include "show/openmetrics.h"
 #include "show/text.h"
+#include "show/view.h"
 
 #define HANDLER "influx-metrics"
 #define ALLOWED "GET, HEAD"
@@ -25,6 +28,8 @@ static imx_snapshot_inputs_t inputs; /* .arena NULL: nothing is recorded */
 void imx_status_use(const imx_arena_t *arena)
 {
     inputs.arena = arena;
+    imx_view_use(arena);
+    imx_json_history_use(arena);
 }
 
 typedef struct {
@@ -43,6 +48,9 @@ static const rendering_t renderings[] = {
     /* What programs ask of mod_status. */
     { "auto", "text/plain; charset=utf-8", imx_text_figures,
       imx_text_sentence },
+    /* What Prometheus asks for; which form it gets is decided there. */
+    { "openmetrics", "text/plain; charset=utf-8", imx_openmetrics_figures,
+      imx_openmetrics_sentence },
 };
 #define RENDERINGS (sizeof renderings / sizeof renderings[0])
 #define AS_HTML (&renderings[0])
@@ -133,8 +141,9 @@ __attribute__((noinline)) static int serve(request_rec *r)
     if (as == NULL) {
         return answer(r, HTTP_BAD_REQUEST, AS_TEXT,
                       "This page has no such form. There are: no query (HTML), "
-                      "?json or ?format=json (JSON), and ?text, ?auto or "
-                      "?format=text (a figure a line).");
+                      "?json or ?format=json (JSON), ?text, ?auto or "
+                      "?format=text (a figure a line), and ?openmetrics "
+                      "(Prometheus).");
     }
     if (from.arena == NULL) {
         return answer(r, HTTP_NOT_FOUND, as,

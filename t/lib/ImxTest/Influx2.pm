@@ -112,6 +112,19 @@ sub make_token {
             orgID => $id } }] });
 }
 
+# The value of the only row that the query has.
+sub flux {
+    my ($self, $query) = @_;
+    my $r = $self->_call('POST', '/api/v2/query?org='
+        . HTTP::Tiny->new->_uri_escape($self->{org}),
+        JSON::PP::encode_json({ query => $query, type => 'flux' }));
+    die "influxd 2: $r->{status} $r->{content}\n" if !$r->{success};
+    my @lines = grep { length } split /\r?\n/, $r->{content};
+    my %row;
+    @row{split /,/, $lines[0] // ''} = split /,/, $lines[1] // '';
+    return $row{_value};
+}
+
 sub _post_query {
     my ($self, $form) = @_;
     my $query = HTTP::Tiny->new->www_form_urlencode($form);
