@@ -28,7 +28,7 @@
 #   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung, bench-scrape:
+#                      bench-flusher, bench-hung, bench-scrape, bench-write:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -66,12 +66,13 @@ LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
 
-# The rooms that link without httpd; then those that know it.  A new file needs
-# no line here.
+# The rooms that link without httpd, and a parser that could be in one; then
+# those that know it.  A new file needs no line here.
 LIB = lineproto $(patsubst %.c,%,$(wildcard src/base/*.c src/shared/*.c \
-    src/deliver/*.c))
-MOD = mod_influx_metrics $(patsubst %.c,%,$(wildcard src/config/*.c \
-    src/record/*.c src/report/*.c src/intake/*.c src/show/*.c src/server/*.c))
+    src/deliver/*.c)) src/intake/parse
+MOD = $(filter-out $(LIB),mod_influx_metrics $(patsubst %.c,%,$(wildcard \
+    src/config/*.c src/record/*.c src/report/*.c src/intake/*.c src/show/*.c \
+    src/server/*.c)))
 LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
@@ -361,6 +362,12 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
+# Applications' points: how many a worker takes, and what requests feel of it.
+bench-write:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl write perl -It/lib bench/write.pl
+
 bench-vhosts:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
@@ -475,6 +482,6 @@ clean:
     storms storms-asan storms-tsan test-restarts test-holders test-engines \
     httpd-suite fuzz demo demo-stop bench bench-instructions test-ticks \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung \
-    bench-cardinality bench-scrape pictures \
+    bench-cardinality bench-scrape pictures bench-write \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
