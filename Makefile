@@ -18,6 +18,7 @@
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
+#   make dashboards    makes dashboards/ from the tables in tools/dashboards
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
@@ -263,6 +264,11 @@ httpd-suite:
 	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
 	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
 
+# ---- dashboards ----
+
+dashboards:
+	perl tools/dashboards/generate.pl
+
 # ---- demo and benchmarks ----
 
 demo:
@@ -404,7 +410,7 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
+.PHONY: dashboards all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
