@@ -48,7 +48,7 @@ WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
-    -Isrc
+    -Isrc -I$(BUILD)/made
 MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
@@ -87,6 +87,16 @@ deps:
 
 $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The documents of the status page, with their style, their scripts and the
+# hashes of these.
+PAGE = $(BUILD)/made/show/page_made.h
+
+$(PAGE): tools/make-page.pl $(wildcard src/show/page/*.* src/show/page/*/*)
+	@mkdir -p $(@D)
+	perl tools/make-page.pl src/show/page $@
+
+$(patsubst %,$(BUILD)/%/src/show/page.o,o check/gcc check/clang): $(PAGE)
 
 $(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)

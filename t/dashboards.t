@@ -17,7 +17,7 @@ use POSIX qw(ceil);
 use Test::More;
 
 my ($influxd2, $why_not_2) = influxd2_program();
-my ($python, $why_no_sql) = datafusion_program();
+my ($datafusion, $why_no_sql) = datafusion_program();
 
 # ---- an httpd for each InfluxDB, under the same load ----
 
@@ -190,8 +190,8 @@ my $influxql = ask_all('influxql', 'InfluxDB 1', sub { $db->query(@_) },
     absent($db));
 
 SKIP: {
-    skip "no SQL: $why_no_sql", 1 if !$python;
-    my $sql = ImxDataFusion->new($python);
+    skip "no SQL: $why_no_sql", 1 if !$datafusion;
+    my $sql = ImxDataFusion->new($datafusion);
     $sql->copy($db);
     same('InfluxQL and SQL', $influxql,
         ask_all('sql', 'DataFusion', sub { $sql->query(@_) }, absent($db)));

@@ -21,7 +21,7 @@ die() {
 
 # apache2-bin and not apache2: the server and its modules (the MPMs too) are in
 # it, while apache2 brings a site and a service.
-build='gcc libc6-dev make apache2-dev libcurl4-openssl-dev zlib1g-dev'
+build='gcc libc6-dev make perl apache2-dev libcurl4-openssl-dev zlib1g-dev'
 server='apache2-bin apache2-utils perl influxdb libapache2-mod-wsgi-py3'
 packages=
 commands=
@@ -35,13 +35,15 @@ for group; do
     case $group in
     build)
         packages="$packages $build"
-        commands="$commands gcc make apxs curl-config" ;;
+        commands="$commands gcc make perl apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
             pkg-config openssl curl nghttp2-client bindfs
-            libapache2-mod-security2 libapache2-mod-perl2"
+            libapache2-mod-security2 libapache2-mod-perl2
+            prometheus prometheus-apache-exporter python3-venv"
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
-            victoria-metrics h2load openssl bindfs" ;;
+            victoria-metrics h2load openssl bindfs prometheus promtool
+            prometheus-apache-exporter" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"

@@ -22,6 +22,7 @@
 
 static imx_batch_child_t *recorder; /* NULL: nothing is recorded */
 static const imx_values_t *tag_values;
+static const imx_exemplars_t *exemplars;
 /* Somewhere a point says what TLS knows, and so it is looked at early; or what
  * was seen of a body, and so GET requests are looked at, too. */
 static int wants_scheme, wants_tls_version, wants_bodies;
@@ -43,10 +44,11 @@ static const char *process_number(apr_pool_t *pchild)
 }
 
 void imx_request_use(imx_batch_child_t *child, const imx_values_t *values,
-                     const imx_stats_t *stats)
+                     const imx_stats_t *stats, const imx_exemplars_t *kept)
 {
     recorder = child;
     tag_values = values;
+    exemplars = kept;
     imx_counted_use(stats, child->self.slot);
 }
 
@@ -187,6 +189,18 @@ static int is_own(const imx_plan_t *plan, const imx_facts_t *f)
            && strcmp(f->last->handler, plan->dir->handler) == 0;
 }
 
+/* Only where trace ids are recorded: for all others it costs nothing. */
+__attribute__((noinline, cold)) static void offer_exemplar(
+    const imx_plan_t *plan, const imx_facts_t *f)
+{
+    const char *id = imx_getters_fields[IMX_FIELD_TRACE_ID].text(f);
+
+    if (id != NULL) {
+        imx_exemplars_offer(exemplars, plan->server->series[f->route], id,
+                            f->request_time, f->ended);
+    }
+}
+
 static void count(const imx_plan_t *plan, imx_facts_t *f)
 {
     imx_stats_cell_t *cell;
@@ -196,6 +210,9 @@ static void count(const imx_plan_t *plan, imx_facts_t *f)
     imx_counted_add(cell, f);
     if (plan->counts_more) {
         imx_counted_add_more(cell, f, plan->dir);
+    }
+    if (plan->dir->field_bits & IMX_BIT(IMX_FIELD_TRACE_ID)) {
+        offer_exemplar(plan, f);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "config/reporting.h"
 #include "report/process_info.h"
+#include "report/sampler.h"
 #include "report/server_events.h"
 #include "report/workers.h"
 
@@ -32,8 +33,19 @@ static int patrol(void *context, int64_t now)
 {
     (void)context;
     imx_process_info_measure(child.arena, &child.self, now);
-    return (
-        int)(imx_reporting()->interval[IMX_MEASURED_PROCESSES] / IMX_CLOCK_MS);
+    return (int)(imx_process_info_interval() / IMX_CLOCK_MS);
+}
+
+/* Where points are written of it, the parent is measured with them. */
+static void look_at_parent(int64_t now)
+{
+    static int64_t last;
+
+    if (imx_reporting()->interval[IMX_MEASURED_PROCESSES] == 0
+        && (last == 0 || now - last >= imx_process_info_interval())) {
+        last = now;
+        imx_process_info_measure_parent(child.arena, now);
+    }
 }
 
 static void look(void *context, int64_t now)
@@ -41,12 +53,12 @@ static void look(void *context, int64_t now)
     (void)context;
     imx_server_events_look(child.arena, &child.self);
     imx_workers_look(now);
+    look_at_parent(now);
+    imx_sampler_look(child.arena, now);
 }
 
 void imx_patrol_use(imx_monitor_options_t *o)
 {
-    o->patrol = imx_reporting()->interval[IMX_MEASURED_PROCESSES] > 0
-                    ? patrol
-                    : NULL;
+    o->patrol = patrol;
     o->look = look;
 }

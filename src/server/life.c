@@ -261,7 +261,7 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
                      "child are not recorded, only counted as dropped");
     }
     imx_batch_open(&child, &a->batch, &self);
-    imx_request_use(&child, &a->values, &a->stats);
+    imx_request_use(&child, &a->values, &a->stats, &a->exemplars);
     imx_status_use(a);
     imx_patrol_child_init(a, &self, parent_pid);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);

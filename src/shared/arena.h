@@ -3,7 +3,7 @@
  * at the same address in every process, made of named, versioned parts.
  *
  *   header | children | lease | board | batch | lines | values | processes
- *   | events | series | stats | intervals
+ *   | events | series | stats | exemplars | intervals | history
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -22,6 +22,8 @@
 #include "shared/board.h"
 #include "shared/children.h"
 #include "shared/events.h"
+#include "shared/exemplars.h"
+#include "shared/history.h"
 #include "shared/interval.h"
 #include "shared/lease.h"
 #include "shared/processes.h"
@@ -50,8 +52,10 @@ typedef struct {
     imx_events_t events;
     imx_series_t series;
     imx_stats_t stats;
+    imx_exemplars_t exemplars;
     imx_interval_t intervals; /* of measured.h */
-    void *own_values;         /* NULL, or a mapping of its own */
+    imx_history_t history;
+    void *own_values; /* NULL, or a mapping of its own */
     size_t own_values_size;
 } imx_arena_t;
 

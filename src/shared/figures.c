@@ -118,9 +118,9 @@ static const imx_figures_row_t table[] = {
         "those in files that could not be read."),
     ROW(state, "State of delivery", T, DELIVERY, "",
         "ok, waiting (nothing was delivered yet), trouble (the last answer "
-        "was not good), outage (InfluxDB takes no points) or nobody (no child "
-        "delivers) or silent (the child that does has done nothing for 10 "
-        "seconds)."),
+        "was not good), outage (InfluxDB takes no points), nobody (no child "
+        "has delivered for 5 seconds) or silent (the child that does has done "
+        "nothing for 5 seconds)."),
     ROW(outage, "InfluxDB has taken no points for", G, DELIVERY, "seconds",
         "How long the outage has lasted, 0 when there is none."),
     ROW(server, "InfluxDB", T, DELIVERY, "",

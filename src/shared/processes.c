@@ -89,6 +89,12 @@ static int64_t ns_of(struct timeval t)
     return (int64_t)t.tv_sec * SECOND + (int64_t)t.tv_usec * 1000;
 }
 
+/* Of numbers that can be nonsense. */
+static int64_t sum(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static imx_process_t begin(imx_children_who_t who, const imx_process_t *before,
                            int64_t now)
 {
@@ -100,9 +106,15 @@ static imx_process_t begin(imx_children_who_t who, const imx_process_t *before,
                         .started = now };
 
     p.use.at = now;
+    p.carried_user = before->carried_user;
+    p.carried_system = before->carried_system;
     if (before->who == who) {
         p.before = before->use;
         p.started = before->started;
+    }
+    else {
+        p.carried_user = sum(p.carried_user, before->use.cpu_user);
+        p.carried_system = sum(p.carried_system, before->use.cpu_system);
     }
     return p;
 }
@@ -145,6 +157,8 @@ imx_process_t imx_processes_measure_other(
 
     if (imx_proc_stat(imx_children_pid(who), &s) != 0) {
         p.who = 0;
+        p.carried_user = sum(before->carried_user, before->use.cpu_user);
+        p.carried_system = sum(before->carried_system, before->use.cpu_system);
         return p;
     }
     p.use.cpu_user = s.cpu_user;

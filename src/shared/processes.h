@@ -19,7 +19,7 @@
 
 #include "shared/children.h"
 
-#define IMX_PROCESSES_VERSION 1
+#define IMX_PROCESSES_VERSION 2
 
 /* What was used up to a moment; ns. */
 typedef struct {
@@ -34,6 +34,9 @@ typedef struct {
     int64_t rss, max_rss;          /* bytes */
     int64_t threads, fds;
     int64_t started; /* ns of the monotonic clock; may be negative */
+    /* What processes before it in this row had used; ns.  So the sum of both is
+     * a counter that no new child sets back. */
+    int64_t carried_user, carried_system;
 } imx_process_t;
 
 /* A process's own view, in its private memory. */

@@ -6,8 +6,8 @@ package ImxDataFusion;
 #
 #   use ImxTest; use ImxDataFusion;
 #
-#   my ($python, $why) = datafusion_program();
-#   my $sql = ImxDataFusion->new($python);
+#   my ($program, $why) = datafusion_program();
+#   my $sql = ImxDataFusion->new($program);
 #   $sql->copy($db);              # all measurements of the database httpd
 #   my @rows = $sql->query('SELECT ...');    # dies on an error
 #
@@ -22,14 +22,13 @@ our @EXPORT = qw(datafusion_program);
 
 sub datafusion_program {
     chomp(my $said = qx(sh @{[top()]}/tools/build-judges.sh sql 2>/dev/null));
-    return $? == 0 ? ("$said/bin/python", '') : (undef, $said);
+    return $? == 0 ? ($said, '') : (undef, $said);
 }
 
 sub new {
-    my ($class, $python) = @_;
+    my ($class, $program) = @_;
     my $self = bless {}, $class;
-    $self->{pid} = open2($self->{out}, $self->{in}, $python,
-        top() . '/t/judges/sql/sql.py');
+    $self->{pid} = open2($self->{out}, $self->{in}, $program);
     return $self;
 }
 

@@ -331,7 +331,8 @@ static void read_series(random_t *r)
                     || strlen(name.route) > IMX_SERIES_NAME_MAX
                     || imx_series_count(&arena.series) > SERIES;
     imx_stats_add_up(&arena.stats, below(r, SERIES), &sum);
-    imx_stats_take_max(&arena.stats, below(r, SERIES));
+    imx_stats_take_max(&arena.stats, below(r, SERIES),
+                       (imx_stats_taker_e)below(r, IMX_STATS_TAKERS));
     imx_stats_requests(&arena.stats, UINT32_MAX);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/words.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,24 @@ static void duration(void **state)
        "106751991167300 days 15 hours");
 }
 
+static void taken(void **state)
+{
+    (void)state;
+    IS(imx_words_taken(got, sizeof got, 0), "0 s");
+    IS(imx_words_taken(got, sizeof got, -1), "0 s");
+    IS(imx_words_taken(got, sizeof got, NAN), "0 s");
+    IS(imx_words_taken(got, sizeof got, 0.0000154), "15 µs");
+    IS(imx_words_taken(got, sizeof got, 0.00099949), "999 µs");
+    IS(imx_words_taken(got, sizeof got, 0.0009996), "1.00 ms");
+    IS(imx_words_taken(got, sizeof got, 0.0598), "59.8 ms");
+    IS(imx_words_taken(got, sizeof got, 0.9996), "1.00 s");
+    IS(imx_words_taken(got, sizeof got, 41.23), "41.2 s");
+    IS(imx_words_taken(got, sizeof got, 59.96), "1 min");
+    IS(imx_words_taken(got, sizeof got, 130), "2 min 10 s");
+    IS(imx_words_taken(got, sizeof got, 3553200), "41 d 3 h");
+    IS(imx_words_taken(got, sizeof got, 1e300), "106751991167300 d 15 h");
+}
+
 static void bytes(void **state)
 {
     (void)state;
@@ -137,6 +156,7 @@ int main(void)
         cmocka_unit_test(json_escapes), cmocka_unit_test(json_is_utf8),
         cmocka_unit_test(room),         cmocka_unit_test(line),
         cmocka_unit_test(number),       cmocka_unit_test(duration),
+        cmocka_unit_test(taken),
         cmocka_unit_test(bytes),        cmocka_unit_test(times),
     };
 
