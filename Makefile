@@ -12,6 +12,9 @@
 #   make test-asan     all of t/ under AddressSanitizer and UBSan
 #   make test-tsan     units and storms under ThreadSanitizer
 #   make soak          ten minutes of all that can go wrong (tools/soak.pl)
+#   make storms        half an hour of it while another user's process writes
+#                      random words into the shared memory (tools/storms.pl);
+#                      storms-asan, storms-tsan: under a sanitizer
 #   make test-restarts, test-holders     a hundred of each
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
@@ -37,8 +40,8 @@
 #
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
-# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600), and
-# those of tools/soak.pl.  Tests and benchmarks find the build by IMX_BUILD;
+# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600),
+# STORM_SECONDS (1800), and those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
 
 BUILD ?= build
@@ -146,6 +149,10 @@ $(BUILD)/unit/clock.o: private override SANITIZE :=
 $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
 
+# Preloaded beside ThreadSanitizer, and built for it.
+$(BUILD)/unit/atomics.so: t/lib/atomics.c | $(BUILD)/unit
+	$(CC) -shared $(MOD_CFLAGS) -o $@ $<
+
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
     $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher
 
@@ -169,7 +176,7 @@ test-asan:
 	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/asan \
 	    SANITIZE="$(ASAN)" all units replays
-	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+	IMX_PRELOAD="$(PRELOAD_asan)" \
 	$(MAKE) --no-print-directory BUILD=build/asan run-tests
 
 # ThreadSanitizer sees a race when it happens: the units that have threads, and
@@ -178,27 +185,30 @@ test-asan:
 TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
     $(UNITS:%=t/unit/%.c)))
 TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
+PRELOAD_tsan = $$($(CC) -print-file-name=libtsan.so) \
+    $(CURDIR)/build/tsan/unit/atomics.so
+PRELOAD_asan = $$($(CC) -print-file-name=libasan.so)
 
 test-tsan:
 	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/tsan \
-	    SANITIZE="$(TSAN)" all units
+	    SANITIZE="$(TSAN)" all units build/tsan/unit/atomics.so
 	IMX_THREADS_ONLY=1 $(MAKE) --no-print-directory BUILD=build/tsan \
 	    run-tests TESTS="$(TSAN_UNITS)"
-	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
+	IMX_PRELOAD="$(PRELOAD_tsan)" \
 	$(MAKE) --no-print-directory BUILD=build/tsan run-tests \
 	    TESTS="$(TSAN_TESTS)"
 
 TESTS = t/
 
 run-tests:
-	$(PROVE) $(TESTS)
+	$(PROVE) -j2 $(TESTS)
 
 # ---- what a change must pass first ----
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_%,$*),$(MOD_CFLAGS), \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics,$*),$(MOD_CFLAGS), \
     $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
@@ -252,6 +262,21 @@ soak:
 	$(DEPS) build test
 	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
+
+STORM_SECONDS ?= 1800
+
+# As root: what other users' processes can do to the shared memory.
+storms:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory $(JOBS) all $(BUILD)/unit/atomics.so
+	IMX_BUILD=$(BUILD) STORM_SECONDS=$(STORM_SECONDS) perl tools/storms.pl
+
+STORMS_asan = $(ASAN)
+STORMS_tsan = $(TSAN)
+
+storms-asan storms-tsan: storms-%:
+	IMX_PRELOAD="$(PRELOAD_$*)" \
+	    $(MAKE) --no-print-directory BUILD=build/$* SANITIZE="$(STORMS_$*)" storms
 
 # Real engines beside Debian's, which it builds or fetches: minutes, once.
 ENGINES ?= questdb victoria-metrics vmagent telegraf kafka influxd1
@@ -421,6 +446,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: dashboards all needs deps units replays simulate test test-asan test-tsan run-tests soak \
+    storms storms-asan storms-tsan \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \

@@ -16,6 +16,7 @@
 #include "server/life.h"
 #include "config/schema.h"
 #include "show/status.h"
+#include "show/status_section.h"
 
 /* httpd fixes the parameters of hooks. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -48,6 +49,8 @@ static void register_hooks(apr_pool_t *p)
     /* Last: time that other loggers take is part of the request. */
     ap_hook_log_transaction(imx_request_log, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(imx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Any time: where mod_status is loaded, its page has a section of ours. */
+    imx_status_section_register();
     imx_marks_register_filters();
 }
 

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use ImxApp;
 use ImxTest;
 use ImxTest::Arena;
 use Test::More;
@@ -238,6 +239,43 @@ CONF
     is($goal->{objective_total}, 8, 'an error of the server is one of them');
     is($goal->{objective_good}, 6, 'but no good one');
     ok($h->stop, 'stops');
+};
+
+# Where each request spent its time, though no point of a request says so.
+subtest 'phases of requests without points' => sub {
+    $db->query('CREATE DATABASE phases');
+    my $h = httpd(module => 1, influx => $db, figures => 1, children => 2,
+        threads => 8, modules => ['alias', 'cgid'], start => 0,
+        report => 'none requests=1s phases',
+        conf => sub { <<"CONF" });
+InfluxMetricsDatabase phases
+InfluxMetricsSample 0
+ScriptSock cgisock
+ScriptAlias /cgi/ @{[ $_[0]->dir ]}/htdocs/cgi/
+CONF
+    $h->put('htdocs/cgi/app', ImxApp::cgi(), 0755);
+    $h->start;
+    get($h->url) for 1 .. 20;
+    my $head = "POST /cgi/app?read HTTP/1.1\r\nHost: imx.test\r\n"
+        . "Content-Length: 2000\r\nConnection: close\r\n\r\n";
+    raw($h->port, $head . 'x' x 2000, pause => [length($head) + 1000, 0.5],
+        paused => \my $paused);
+    is_counted($h, 21, 'all');
+    ok($h->stop, 'stops');
+    is($db->count('raw-requests', 'phases'), 0, 'no request has a point');
+    my @sums = qw(request_time_sum server_time_sum application_time_sum
+        input_time_sum output_time_sum);
+    my ($m) = $db->query('SELECT ' . join(', ', map { qq{sum("$_") AS "$_"} }
+        'bytes_received', @sums) . ' FROM "request-metrics"', 'phases');
+    is($m->{bytes_received}, 2000, 'bytes_received');
+    cmp_ok($m->{input_time_sum}, '>', $paused - 0.1,
+        'input_time has the wait for the body') or diag explain $m;
+    cmp_ok($m->{server_time_sum}, '>', 0, 'server_time_sum');
+    my $all = 0;
+    $all += $m->{$_} for @sums[1 .. $#sums];
+    # Each sum has whole microseconds.
+    cmp_ok(abs($all - $m->{request_time_sum}), '<', 21e-6,
+        'and all of them are request_time') or diag explain $m;
 };
 
 # Names that a graceful restart brings get a place; more than there are, none.

@@ -11,6 +11,7 @@ use ImxCurl;
 use ImxH2;
 use ImxTest;
 use Test::More;
+use Time::HiRes qw(time);
 
 setpriority 0, 0, -10 if !$>;   # as in phases.t
 
@@ -92,39 +93,53 @@ subtest 'ten thousand streams over ten connections' => sub {
     is($h->access_count, 10_000, 'the access log has as many');
 };
 
+# The most requests that were under way at one time: a point has its end and how
+# long it took.
+sub most_at_once {
+    my (@points) = @_;
+    my ($now, $most) = (0, 0);
+    for my $step (sort { $a->[0] <=> $b->[0] || $a->[1] <=> $b->[1] } map {
+        [$_->{time} - int($_->{request_time} * 1e9), 1], [$_->{time}, -1]
+    } @points) {
+        $now += $step->[1];
+        $most = $now if $now > $most;
+    }
+    return $most;
+}
+
 # A sleeping application lets the others of its process run.  On a busy machine
-# an answer can wait for a thread of httpd's: the best of three.
+# an answer can wait for a thread of httpd's: what the application takes grows
+# until that is small beside it.
 subtest 'a hundred slow streams at once' => sub {
-    my @points;
-    for my $try (1 .. 3) {
+    my ($takes, @points, @waited);
+    for my $try (0 .. 4) {
+        $takes = 0.2 * 2 ** $try;
         my ($h, $name) = server();
-        streams($h->url('/wsgi/app?app=0.2'), 100, 1);
+        streams($h->url("/wsgi/app?app=$takes"), 100, 1);
         @points = points($name, 100);
-        last if !grep { $_->{output_time} > 0.2 } @points;
-        diag "try $try: some answers had to wait";
+        @waited = grep { $_->{output_time} > $takes
+            || $_->{input_time} > $takes } @points;
+        last if !@waited && most_at_once(@points) > 50;
+        diag sprintf '%s s: %d answers had to wait as long, %d were at once',
+            $takes, scalar @waited, most_at_once(@points);
     }
     are_sound(@points);
-    is(scalar(grep { $_->{application_time} < 0.2 } @points), 0,
-        'the application has its time in each');
-    is(scalar(grep { $_->{output_time} > 0.2 || $_->{input_time} > 0.2 }
-        @points), 0, '... and the client has not');
-    my $all = 0;
-    $all += $_->{request_time} for @points;
-    my ($longest) = sort { $b <=> $a } map { $_->{request_time} } @points;
-    cmp_ok($all, '>', 5 * $longest, 'they were at once');
+    is(scalar(grep { $_->{application_time} < $takes } @points), 0,
+        "the application has its $takes s in each");
+    is(scalar @waited, 0, '... and the client has not');
+    cmp_ok(most_at_once(@points), '>', 50, 'they were at once');
 };
 
-# Its answer comes when nobody wants it any more, in several pieces or in one:
-# whichever of them meets the reset, it is seen.
-subtest 'streams that are taken back' => sub {
-    my ($h, $name) = server();
-    my ($connections, $each) = (40, 4);   # mod_http2 begins with 6
+# Each connection asks for so many, whose answers take so long, and takes them
+# back.  True when that was done well before any of them was due.
+sub take_back {
+    my ($h, $connections, $each, $takes) = @_;
+    my $begin = time;
     my @taken;
-    get($h->url('/cgi/app')) for 1 .. 4;    # its children are ready
-    for my $i (1 .. $connections) {
+    for (1 .. $connections) {
         my $c = ImxH2->new($h->port);
         my @ids = map { $c->request('GET', '/cgi/app?'
-            . ($_ % 2 ? 'app=0.2' : 'late=0.2')) } 1 .. $each;
+            . ($_ % 2 ? 'app' : 'late') . "=$takes") } 1 .. $each;
         push @taken, [$c, @ids];
     }
     nap(0.05);
@@ -132,17 +147,37 @@ subtest 'streams that are taken back' => sub {
         my ($c, @ids) = @$t;
         $c->cancel($_) for @ids;
     }
+    my $in_time = time - $begin < $takes / 2;
     # A stream that is taken back before it began is no request.
     my $logged = 0;
     wait_until(20, sub {
         my $before = $logged;
-        nap(1);
+        nap(1 + $takes);
         return ($logged = $h->access_count) > 4 && $logged == $before;
     });
-    cmp_ok($logged, '>', 4 + $connections * $each / 2, 'most of them had begun');
-    my @points = points($name, $logged);
     $_->[0]->leave for @taken;
-    my @not = grep { !$_->{aborted} && $_->{protocol} eq 'HTTP/2.0' } @points;
+    return $in_time;
+}
+
+# Their answers come when nobody wants them any more, in several pieces or in
+# one: whichever of them meets the reset, it is seen.  A machine that is too busy
+# to take them back in time is given more; the fault that this looks for was
+# there in 8 of 160 streams, however long they took.
+subtest 'streams that are taken back' => sub {
+    my ($connections, $each) = (40, 4);   # mod_http2 begins with 6
+    my (@points, @not, $logged);
+    for my $try (0 .. 4) {
+        my $takes = 0.2 * 2 ** $try;
+        my ($h, $name) = server();
+        get($h->url('/cgi/app')) for 1 .. 4;    # its children are ready
+        my $in_time = take_back($h, $connections, $each, $takes);
+        $logged = $h->access_count;
+        @points = points($name, $logged);
+        @not = grep { !$_->{aborted} && $_->{protocol} eq 'HTTP/2.0' } @points;
+        last if $in_time && !@not;
+        diag "$takes s: taken back too late, or seen too late: " . @not;
+    }
+    cmp_ok($logged, '>', 4 + $connections * $each / 2, 'most of them had begun');
     is(scalar @not, 0, '... and each of them is aborted') or diag map {
         "$_->{status} $_->{bytes_sent} $_->{request_time}\n" } @not;
 };

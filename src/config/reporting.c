@@ -112,7 +112,8 @@ static const char *set_one(cmd_parms *cmd, const char *word)
         return imx_directive_wrong(cmd, word,
                                    "none, or NAME=TIME with one of the names "
                                    "requests, buckets, processes, workers, "
-                                   "slow, self and pressure, or events");
+                                   "slow, self and pressure, or events or "
+                                   "phases");
     }
     if (value == NULL) {
         reporting.interval[i] = usual_interval(i);
@@ -132,6 +133,18 @@ static const char *set_one(cmd_parms *cmd, const char *word)
     return NULL;
 }
 
+/* The word "phases" is no measurement, but says more of one. */
+static int set_phases(const char *word)
+{
+    int is_on = ap_cstr_casecmp(word, "phases") == 0;
+
+    if (!is_on && ap_cstr_casecmp(word, "phases=off") != 0) {
+        return 0;
+    }
+    reporting.sums_phases = is_on;
+    return 1;
+}
+
 /* Names that are not mentioned stay as they are: as usual, or off behind
  * none. */
 const char *imx_reporting_set_report(cmd_parms *cmd, void *dir, int argc,
@@ -149,8 +162,9 @@ const char *imx_reporting_set_report(cmd_parms *cmd, void *dir, int argc,
     for (i = 0; i < argc && err == NULL; i++) {
         if (ap_cstr_casecmp(argv[i], "none") == 0) {
             memset(reporting.interval, 0, sizeof reporting.interval);
+            reporting.sums_phases = 0;
         }
-        else {
+        else if (!set_phases(argv[i])) {
             err = set_one(cmd, argv[i]);
         }
     }

@@ -23,6 +23,7 @@ typedef struct {
     apr_int64_t interval[IMX_MEASURED]; /* ns; 0: off; events: 1 for on */
     unsigned buckets;                   /* rows an octave: 8, 4, 2; 0: none */
     int phases[IMX_REPORTING_PHASES];   /* 1: has buckets */
+    int sums_phases; /* 1: all phases are summed up, of every request */
 } imx_reporting_t;
 
 /* Hook pre_config: as if there were no directive. */

@@ -8,6 +8,7 @@
 
 #include "apr_strings.h"
 
+#include "config/reporting.h"
 #include "lineproto.h"
 #include "record/getters.h"
 
@@ -153,16 +154,26 @@ void imx_counted_add(imx_stats_cell_t *cell, const imx_facts_t *f)
     (IMX_BIT(IMX_FIELD_SERVER_TIME) | IMX_BIT(IMX_FIELD_INPUT_TIME) \
      | IMX_BIT(IMX_FIELD_OUTPUT_TIME) | IMX_BIT(IMX_FIELD_BYTES_RECEIVED))
 
-int imx_counted_has_more(const imx_schema_dir_t *dir)
+unsigned imx_counted_fields(void)
 {
-    return dir->objective.ns > 0 || (dir->field_bits & MORE);
+    return imx_reporting()->sums_phases ? MORE : 0;
 }
 
-/* The value of a field where it is recorded: elsewhere it may not be known. */
+/* The fields of these that are known of a request that ends here. */
+static unsigned known_fields(const imx_schema_dir_t *dir)
+{
+    return (dir->field_bits | imx_counted_fields()) & MORE;
+}
+
+int imx_counted_has_more(const imx_schema_dir_t *dir)
+{
+    return dir->objective.ns > 0 || known_fields(dir);
+}
+
 static apr_uint64_t recorded(const imx_facts_t *f, const imx_schema_dir_t *dir,
                              imx_field_e field)
 {
-    apr_int64_t n = dir->field_bits & IMX_BIT(field)
+    apr_int64_t n = known_fields(dir) & IMX_BIT(field)
                         ? imx_getters_fields[field].number(f)
                         : 0;
 

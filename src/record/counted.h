@@ -27,6 +27,10 @@ void imx_counted_use(const imx_stats_t *stats, unsigned slot);
 imx_stats_cell_t *imx_counted_cell(const imx_schema_server_t *server,
                                    int route);
 
+/* The fields that are counted of every request, also where no point has them:
+ * bits. */
+unsigned imx_counted_fields(void);
+
 /* Is more to be counted of requests that end here than of all others? */
 int imx_counted_has_more(const imx_schema_dir_t *dir);
 

@@ -54,7 +54,7 @@ void imx_request_use(imx_batch_child_t *child, const imx_values_t *values,
 
 static void find_wishes(void)
 {
-    unsigned fields = imx_choice_asked_fields();
+    unsigned fields = imx_choice_asked_fields() | imx_counted_fields();
 
     wants_scheme = (imx_choice_asked_tags() & IMX_BIT(IMX_TAG_SCHEME)) != 0;
     wants_tls_version = (fields & IMX_BIT(IMX_FIELD_TLS_VERSION)) != 0;

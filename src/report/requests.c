@@ -183,7 +183,9 @@ static void put_times(imx_output_t *out, const part_t *part)
 static void put_more_times(imx_output_t *out, const imx_stats_sum_t *sum,
                            const imx_stats_sum_t *ever)
 {
-    if (ever->server_ns > 0) {
+    if (ever->server_ns + ever->input_ns + ever->output_ns
+            + ever->bytes_received
+        > 0) {
         imx_output_seconds(out, "server_time_sum", sum->server_ns);
         imx_output_seconds(out, "input_time_sum", sum->input_ns);
         imx_output_seconds(out, "output_time_sum", sum->output_ns);

@@ -13,6 +13,9 @@
 #include "report/pressure.h"
 #include "shared/tally.h"
 
+#define LOOK_BACK 10 /* seconds */
+#define STALE 3      /* seconds */
+
 static const imx_arena_t *arena; /* NULL: nothing is recorded */
 
 void imx_view_use(const imx_arena_t *a)

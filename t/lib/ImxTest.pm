@@ -32,6 +32,7 @@ package ImxTest;
 #                 influx => $db,         # InfluxMetrics On, its Server (or URL)
 #                 modules => ['rewrite'],# besides authz_core, mime, dir
 #                 children => 2, threads => 16,
+#                 through => ['command', ...],   # that executes httpd
 #                 figures => 1,          # the status page, on a port of its own
 #                 conf => "text",        # or sub ($h) { "text" }: ports, dirs
 #                 vhosts => ['www.example.org' => "text", ...],

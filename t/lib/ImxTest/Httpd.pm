@@ -206,7 +206,8 @@ sub _env {
 
 sub _command {
     my ($self, @flags) = @_;
-    return (_place()->{program}, '-d', $self->{dir}, '-f',
+    return (@{ $self->{through} // [] }, _place()->{program}, '-d',
+        $self->{dir}, '-f',
         "$self->{dir}/httpd.conf", @flags);
 }
 
