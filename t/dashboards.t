@@ -84,10 +84,13 @@ my %context = (from => $from, to => $to, interval => 10,
 my %IS_NAME = map { ($_ => 1) } qw(time server hostname le process route status
     kind table result _name key name method uri waits_for text tags);
 
+# A phase is called "server", too.
 sub values_of {
     my ($row) = @_;
-    return grep { defined && length } map { $row->{$_} }
-        grep { !$IS_NAME{$_} && !/^_(?!value$)/ } keys %$row;
+    return grep { defined && length } map { $row->{$_} } grep {
+        !$IS_NAME{$_} && !/^_(?!value$)/
+            || $_ eq 'server' && ($row->{$_} // '') =~ /^[\d.e-]+$/
+    } keys %$row;
 }
 
 my %OFFERED = (

@@ -24,6 +24,10 @@ require 'apache2'
 function handle(r)
     local normal = math.sqrt(-2 * math.log(1 - math.random()))
         * math.cos(2 * math.pi * math.random())
+    if r.uri == '/slow' then
+        r.usleep(2500000)
+        return apache2.OK
+    end
     local typical, share = r.args:match('(%d+),([%d.]+)')
     r.usleep(math.min(900000, typical * math.exp(0.7 * normal)))
     if math.random() < tonumber(share) then
@@ -57,6 +61,7 @@ my @ASKED = (
     ['api.example.org', '/work?40000,0.05', 4, 0.7],
     ['static.example.org', '/', 2, 2],
     ['static.example.org', '/away', 1, 0.3],
+    ['shop.example.org', '/slow', 1, 0.02],
 );
 
 sub traffic_httpd {
@@ -65,13 +70,13 @@ sub traffic_httpd {
     my $h = httpd(module => 1, influx => $db, children => 3, threads => 8,
         figures => 1, modules => ['lua', 'alias'], start => 0,
         report => join(' ', 'none', 'events', map { "$_=$interval" }
-            qw(requests buckets processes workers self pressure)),
+            qw(requests buckets processes workers self pressure slow)),
         vhosts => [map { ($_ => $VHOST{$_}) } sort keys %VHOST], %o);
     $h->put('work.lua', $LUA);
     my $dir = $h->dir;
     $h->reconf(conf => <<"CONF" . (ref $conf ? $conf->($h) : $conf // ''));
 LuaScope thread
-LuaMapHandler ^/(?:cart|search|work) $dir/work.lua
+LuaMapHandler ^/(?:cart|search|work|slow) $dir/work.lua
 ErrorDocument 500 "It went wrong."
 CONF
     return $h->start;

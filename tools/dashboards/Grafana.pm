@@ -60,21 +60,31 @@ sub _lines {
     };
 }
 
-# In a table only times are in the unit of the panel.
+sub _override {
+    my ($matcher, $options, %properties) = @_;
+    return { matcher => { id => $matcher, options => $options },
+        properties => [map { { id => $_, value => $properties{$_} } }
+            sort keys %properties] };
+}
+
+# In a table only times are in seconds; right: the series with an axis of its own.
 sub _overrides {
     my ($p) = @_;
-    return [] if $p->{kind} ne 'table';
     my @seconds = qw(elapsed request_time application_time mean longest);
-    return [{ matcher => { id => 'byRegexp',
-            options => '/^(' . join('|', @seconds) . ')$/' },
-        properties => [{ id => 'unit', value => 's' }] }];
+    return [_override('byRegexp', '/^(' . join('|', @seconds) . ')$/',
+        unit => 's')] if $p->{kind} eq 'table';
+    return [_override('byName', $p->{right},
+        'custom.axisPlacement' => 'right', 'custom.fillOpacity' => 0)]
+        if $p->{right};
+    return [];
 }
 
 sub _options {
     my ($p) = @_;
     my $tooltip = { mode => 'multi', sort => 'desc' };
     my $reduce = { calcs => ['lastNotNull'], fields => '', values => \0 };
-    return { showHeader => \1 } if $p->{kind} eq 'table';
+    return { showHeader => \1, $p->{sort} ? (sortBy => [{ displayName => $p->{sort},
+        desc => \1 }]) : () } if $p->{kind} eq 'table';
     return { reduceOptions => $reduce, orientation => 'auto',
         textMode => 'auto', colorMode => 'value', graphMode => 'none',
         justifyMode => 'auto' } if $p->{kind} eq 'stat';

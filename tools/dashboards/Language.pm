@@ -87,7 +87,14 @@ my %FLUX = (
         my ($function, @by) = @_;
         return '    |> group(columns: [' . _columns(@by) . "])\n"
             . "    |> aggregateWindow(every: v.windowPeriod, fn: $function, "
-            . 'createEmpty: false)';
+            . 'timeSrc: "_start", createEmpty: false)';
+    },
+    # {total _field}: the sum over all others, after "each"
+    total => sub {
+        return '    |> group(columns: [' . _columns('_time', @_) . "])\n"
+            . "    |> sum()\n"
+            . '    |> group(columns: [' . _columns(@_) . "])\n"
+            . '    |> sort(columns: ["_time"])';
     },
     # The fields side by side, as r.NAME
     wide => sub {
@@ -120,7 +127,7 @@ sub fill {
     $query =~ s/\{all-of ($text_of_word)\}/$ALL_OF{$language}->($1)/ge;
     if ($language eq 'flux') {
         $query =~ s/[ ]*\{value ($text_of_word)\}/_flux_value($1)/ge;
-        $query =~ s/[ ]*(?<!\$)\{(fields|by|each|wide)([ \w]*)\}/
+        $query =~ s/[ ]*(?<!\$)\{(fields|by|each|total|wide)([ \w]*)\}/
             $FLUX{$1}->(split ' ', $2)/gex;
     }
     # Only Flux wants lines.

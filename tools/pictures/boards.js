@@ -1,7 +1,7 @@
 // Draws a dashboard as Grafana lays it out, from what its queries answered:
 // board = { title, from, to, events: [{time, text}], panels: [{ title, kind, x, y,
-//     w, h, unit, log, stacked, max, thresholds, series: [{ name, points: [[t,
-//     v], ...] }], columns, rows }] }.  Only for the pictures of README.md.
+//     w, h, unit, log, stacked, max, thresholds, right, series: [{ name,
+//     points: [[t, v], ...] }], columns, rows }] }.  Only for the pictures of README.md.
 'use strict';
 
 const COLORS = ['#73bf69', '#f2cc0c', '#8ab8ff', '#ff780a', '#f2495c', '#5794f2', '#b877d9',
@@ -77,8 +77,13 @@ function marks(u) {
 function axes(panel) {
     const look = { stroke: '#8e8ea0', grid: { stroke: '#24282e', width: 1 }, ticks: { show: false },
         font: '11px system-ui' };
-    return [{ ...look, space: 70 },
-        { ...look, size: 62, values: (u, ticks) => ticks.map((v) => v === null ? '' : format(v, panel.unit)) }];
+    const values = (u, ticks) => ticks.map((v) => v === null ? '' : format(v, panel.unit));
+    return [{ ...look, space: 70 }, { ...look, size: 62, values },
+        ...panel.right ? [{ ...look, size: 50, side: 1, scale: 'right', grid: { show: false }, values }] : []];
+}
+
+function fromZero(panel) {
+    return { range: (u, low, high) => [0, panel.max ?? (high > 0 ? high * 1.08 : 1)] };
 }
 
 function lines(panel, box, card) {
@@ -91,10 +96,11 @@ function lines(panel, box, card) {
     }
     const options = {
         width: box.clientWidth, height: box.clientHeight, legend: { show: false }, cursor: { show: false },
-        scales: { x: { min: board.from, max: board.to }, y: panel.log ? { distr: 3 }
-            : { range: (u, low, high) => [0, panel.max ?? (high > 0 ? high * 1.08 : 1)] } },
+        scales: { x: { min: board.from, max: board.to }, y: panel.log ? { distr: 3 } : fromZero(panel),
+            right: fromZero(panel) },
         axes: axes(panel), hooks: { draw: [marks] },
         series: [{}, ...order.map((i) => ({
+            scale: panel.series[i].name === panel.right ? 'right' : 'y',
             stroke: COLORS[i % COLORS.length], width: 1.5, points: { show: plain[0].length < 3 },
             fill: panel.stacked ? `color-mix(in srgb, ${COLORS[i % COLORS.length]} 45%, #181b1f)`
                 : `${COLORS[i % COLORS.length]}14`,
@@ -188,15 +194,11 @@ for (const panel of board.panels) {
     const card = element(place, 'div', 'card');
     element(card, 'h2', '', panel.title);
     const box = element(card, 'div', 'box');
-    if (panel.kind === 'timeseries' && panel.series.length > 0) {
-        // The legend takes its place before the chart does.
-        box.style.marginBottom = '2px';
-    }
     if (panel.kind === 'table' ? panel.rows.length === 0 : panel.series.length === 0) {
         element(box, 'div', 'empty', 'No data');
     } else {
         if (panel.kind === 'timeseries') {
-            card.style.paddingBottom = '4px';
+            // Below it is the legend's place.
             box.style.flex = 'none';
             box.style.height = `${card.clientHeight - 52}px`;
         }

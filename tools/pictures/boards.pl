@@ -31,7 +31,7 @@ for my $part (1, 2, 3) {
     traffic_upset($httpd) if $part == 2;
     if ($part == 3) {
         $db->pause;
-        nap($seconds / 15);
+        nap($seconds / 8);
         $db->resume;
     }
     $_->wait for @loads;
@@ -72,7 +72,7 @@ sub series_of {
 }
 
 sub table_of {
-    my ($query, $rows) = @_;
+    my ($query, $most, $sort) = @_;
     my (@columns, @rows);
     for my $s (answer($query)) {
         my @tags = sort keys %{ $s->{tags} // {} };
@@ -80,11 +80,15 @@ sub table_of {
         push @rows, map { [@{ $s->{tags} // {} }{@tags}, $_->[0] / 1000,
             @$_[1 .. $#$_]] } @{ $s->{values} };
     }
+    if (defined $sort) {
+        my ($by) = grep { $columns[$_] eq $sort } 0 .. $#columns;
+        @rows = sort { $b->[$by] <=> $a->[$by] } @rows;
+    }
     # The time of a sum is the begin of the range.
     my $drop = @columns && $columns[0] ne 'time';
     my @keep = grep { !$drop || $columns[$_] ne 'time' } 0 .. $#columns;
     return ([@columns[@keep]], [map { [@$_[@keep]] }
-        @rows > $rows ? @rows[0 .. $rows - 1] : @rows]);
+        @rows > $most ? @rows[0 .. $most - 1] : @rows]);
 }
 
 sub _is { return $_[0] ? JSON::PP::true : JSON::PP::false }
@@ -95,6 +99,7 @@ sub panel {
     my %drawn = (title => $p->{title}, kind => $p->{type}, %{ $p->{gridPos} },
         unit => $d->{unit}, max => $d->{max},
         thresholds => $d->{thresholds}{steps},
+        right => $p->{fieldConfig}{overrides}[0]{matcher}{options},
         log => _is(($d->{custom}{scaleDistribution}{type} // '') eq 'log'),
         stacked => _is(($d->{custom}{stacking}{mode} // '') eq 'normal'));
     return \%drawn if $p->{type} eq 'row';
@@ -103,7 +108,8 @@ sub panel {
         my $query = filled('influxql', $target->{query},
             { %$context, interval => $every });
         if ($p->{type} eq 'table') {
-            @drawn{qw(columns rows)} = table_of($query, $p->{gridPos}{h} + 2);
+            @drawn{qw(columns rows)} = table_of($query, $p->{gridPos}{h} + 2,
+                $p->{options}{sortBy}[0]{displayName});
         }
         else {
             push @{ $drawn{series} }, series_of($target, $query);
