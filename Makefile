@@ -21,7 +21,8 @@
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
-#   make dashboards    makes dashboards/ from the tables in tools/dashboards
+#   make dashboards    makes dashboards/ from the tables in tools/dashboards;
+#                      pictures-dashboards its pictures, in five minutes
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
@@ -304,6 +305,12 @@ httpd-suite:
 dashboards:
 	perl tools/dashboards/generate.pl
 
+# The pictures in dashboards/README.md, out of some minutes of real data.
+pictures-dashboards:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl tools/pictures/boards.pl
+
 # ---- demo and benchmarks ----
 
 demo:
@@ -445,7 +452,7 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: dashboards all needs deps units replays simulate test test-asan test-tsan run-tests soak \
+.PHONY: dashboards pictures-dashboards all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     storms storms-asan storms-tsan \
     test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \

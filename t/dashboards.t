@@ -29,7 +29,7 @@ my @filled = ([$db, traffic_httpd($db, '1s')],
         return qq{InfluxMetricsBucket "$db2->{org}" httpd\n}
             . "InfluxMetricsTokenFile $file\n";
     })] : ());
-my @loads = map { traffic_start($_->[1], 8, 40) } @filled;
+my @loads = map { traffic_start($_->[1], 8, 20) } @filled;
 nap(3);
 traffic_upset($_->[1]) for @filled;
 $_->wait for @loads;
@@ -55,7 +55,7 @@ sub is_counted {
 
 for my $of (@filled) {
     my ($engine, $httpd) = @$of;
-    ok(wait_until(30, sub { is_told($engine) }), 'what happened is told');
+    ok(wait_until(60, sub { is_told($engine) }), 'what happened is told');
     ok($httpd->stop, 'httpd stops');
     ok(wait_until(30, sub { is_counted($engine) }), 'all is counted');
 }

@@ -94,7 +94,7 @@ sub traffic_start {
 
 sub traffic_upset {
     my ($h) = @_;
-    $h->graceful;
+    $h->graceful(gone => 1);
     my $holder = figures($h)->{lease_holder};
     my ($child) = grep { $_ != $holder } $h->children;
     $h->kill_child($child) if $child;
