@@ -26,6 +26,7 @@
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
+#   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-encoder,
 #                      bench-flusher, bench-hung:
@@ -321,6 +322,11 @@ demo:
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
 
+pictures:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl -It/lib tools/pictures.pl
+
 bench:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
@@ -454,7 +460,7 @@ clean:
 
 .PHONY: dashboards pictures-dashboards all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     storms storms-asan storms-tsan \
-    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
+    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop pictures bench bench-instructions \
     bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -292,6 +292,14 @@ sub odd_names {
         ImxNames::ask($odd);
         $page->eval("$HOSTS.length") > @ImxNames::names;
     }), 'odd names are in the table');
+    my $held = ImxNames::hold($odd,
+        '/%3Cimg%20src=x%20onerror=alert(4)%3E%0A?secret');
+    ok($page->until(20, q{document.querySelector('#slow tbody td:nth-child(4)')
+        ?.textContent.startsWith('/held/<img src=x onerror=alert(4)>')}),
+        'a slow request has its path as text');
+    ok($page->until(10, q{document.getElementById('card-slow').getBoundingClientRect().top
+        < document.getElementById('plot-requests').getBoundingClientRect().top}),
+        '... and stands above the charts at 390');
     my $shown = $page->eval("$HOSTS.map(r => r.cells[0].textContent)");
     my @odd = grep { /^[\x20-\x7e]+$/ && length() < 200 } @ImxNames::names;
     for my $name (@odd) {

@@ -128,7 +128,18 @@ sub names {
         my @rows = rows(get($h->url('/status?html'))->{content}, 'hosts');
         @rows > @ImxNames::names;
     }), 'hosts with odd names are in the page');
+    my $held = ImxNames::hold($h,
+        '/%3Cimg%20src=x%20onerror=alert(4)%3E%0A?secret');
+    my @slow;
+    ok(wait_until(20, sub {
+        @slow = rows(get($h->url('/status?html'))->{content}, 'slow');
+    }), 'a slow request is in the page');
+    is_deeply([@{ $slow[0] }[1 .. 4]], ['GET', $ImxNames::names[0]
+            =~ s/</&lt;/gr =~ s/>/&gt;/gr,
+        '/held/&lt;img src=x onerror=alert(4)&gt; ', 'application'],
+        '... with its host and its path as text, without its query');
     my $html = get($h->url('/status?html'))->{content};
+    like($html, qr{id="note-slow">oldest [\d.]+ s<}, '... in its tile, too');
     is(scalar(() = $html =~ /<script/g), 1, 'still one script');
     is(scalar(() = $html =~ /<img/g), 0, 'no element of a name');
     unlike($html, qr/[\x00-\x08\x0b-\x1f\x7f]/, 'no control character');

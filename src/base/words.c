@@ -215,7 +215,8 @@ static size_t two_units(char *to, size_t size, int64_t seconds)
     while (seconds < units[i].seconds) { /* there are 59 or more */
         i++;
     }
-    rest = i + 1 < UNITS ? seconds % units[i].seconds / units[i + 1].seconds : 0;
+    rest = i + 1 < UNITS ? seconds % units[i].seconds / units[i + 1].seconds
+                         : 0;
     if (rest == 0) {
         return (size_t)snprintf(to, size, "%lld %s",
                                 (long long)(seconds / units[i].seconds),
@@ -240,8 +241,8 @@ size_t imx_words_taken(char *to, size_t size, double seconds)
     if (seconds < 59.95) {
         return three_digits(to, size, seconds, "s");
     }
-    return two_units(to, size, seconds < 9e18 ? (int64_t)(seconds + 0.5)
-                                              : INT64_MAX);
+    return two_units(to, size,
+                     seconds < 9e18 ? (int64_t)(seconds + 0.5) : INT64_MAX);
 }
 
 size_t imx_words_bytes(char *to, size_t size, uint64_t bytes)

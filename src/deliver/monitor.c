@@ -131,6 +131,9 @@ static void run(void *data)
             imx_monitor_wait(m, ms);
         }
     }
+    if (m->o.patrol_end != NULL) {
+        m->o.patrol_end(m->o.patrol_context, now_of(m));
+    }
     imx_monitor_finish(m);
     imx_holder_close(m->holder);
 }

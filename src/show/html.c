@@ -47,9 +47,10 @@ static void write_noscript(request_rec *r, const imx_view_t *v)
 {
     (void)v;
     if (r->args == NULL || r->args[0] == '\0') {
-        ap_rputs("<noscript><meta http-equiv=\"refresh\" "
-                 "content=\"0;url=?html\"></noscript>\n",
-                 r);
+        ap_rputs(
+            "<noscript><meta http-equiv=\"refresh\" "
+            "content=\"0;url=?html\"></noscript>\n",
+            r);
     }
 }
 
@@ -101,8 +102,11 @@ static const writer_fn writers[IMX_PAGE_MARKS] = {
     [IMX_PAGE_TILE_P99] = imx_html_hosts_tile_p99,
     [IMX_PAGE_TILE_BUSY] = imx_html_server_tile_busy,
     [IMX_PAGE_NOTE_BUSY] = imx_html_server_note_busy,
+    [IMX_PAGE_TILE_SLOW] = imx_html_server_tile_slow,
+    [IMX_PAGE_NOTE_SLOW] = imx_html_server_note_slow,
     [IMX_PAGE_HOSTS] = imx_html_hosts,
     [IMX_PAGE_WORKERS] = imx_html_server_workers,
+    [IMX_PAGE_SLOW] = imx_html_server_slow,
     [IMX_PAGE_PROCESSES] = imx_html_server_processes,
     [IMX_PAGE_DELIVERY] = imx_html_figures_delivery,
     [IMX_PAGE_FIGURES] = imx_html_figures_all,
@@ -119,9 +123,7 @@ void imx_html_figures(request_rec *r, const imx_snapshot_t *s)
         if (piece->next == IMX_PAGE_END) {
             return;
         }
-        if (writers[piece->next] != NULL) {
-            writers[piece->next](r, v);
-        }
+        writers[piece->next](r, v);
     }
 }
 

@@ -81,7 +81,7 @@ static void write_row(request_rec *r, const imx_snapshot_t *s,
 
 /* The first five add up to the sixth. */
 static const char *const of_delivery[] = {
-    "points_sent",    "points_pending", "points_spooled", "points_rejected",
+    "points_sent",    "points_pending",  "points_spooled", "points_rejected",
     "points_dropped", "points_recorded", "state",          "server",
     "last_flush",     "last_status",     "last_error",     "buffer_used",
     "buffer_size",    "lease_holder"

@@ -79,8 +79,9 @@ static void write_row(request_rec *r, const imx_hosts_row_t *row)
               imx_html_taken(r, row->p95), "</td><td>",
               imx_html_taken(r, row->p99), "</td><td>",
               imx_html_percent(r, row->busy), NULL);
-    ap_rprintf(r, "<meter aria-hidden=\"true\" value=\"%.3f\"></meter></td>"
-                  "</tr>\n",
+    ap_rprintf(r,
+               "<meter aria-hidden=\"true\" value=\"%.3f\"></meter></td>"
+               "</tr>\n",
                row->busy);
 }
 

@@ -1,5 +1,5 @@
 /*
- * html_server.c owns the server's workers and processes as HTML; tables.js in
+ * html_server.c owns the server's workers, slow requests and processes as HTML; tables.js in
  * src/show/page renews it in the same form.
  * Entered by any thread that serves a request.
  * Nothing is kept, so nothing has to survive.
@@ -68,6 +68,10 @@ void imx_html_server_workers(request_rec *r, const imx_view_t *v)
             pair(r, state_text(r, i), imx_html_number(r, c->state[i]));
         }
     }
+    if (v->snapshot->in_flight >= 0) {
+        pair(r, "requests running",
+             imx_html_number(r, v->snapshot->in_flight));
+    }
     pair(r, "used of all", imx_html_percent(r, v->facts.utilization));
     write_queue(r, &v->facts);
     if (imx_workers_is_async()) {
@@ -78,15 +82,64 @@ void imx_html_server_workers(request_rec *r, const imx_view_t *v)
     }
 }
 
+/* ---- requests that run for long ---- */
+
+static double elapsed(const imx_snapshot_t *s, unsigned i)
+{
+    return (double)s->slow.of[i].elapsed / 1e9;
+}
+
+void imx_html_server_tile_slow(request_rec *r, const imx_view_t *v)
+{
+    ap_rputs(imx_html_number(r, v->snapshot->slow.count), r);
+}
+
+void imx_html_server_note_slow(request_rec *r, const imx_view_t *v)
+{
+    const imx_snapshot_t *s = v->snapshot;
+
+    if (s->slow.count == 0) {
+        ap_rputs("none", r);
+    }
+    else {
+        ap_rvputs(r, "oldest ", imx_html_taken(r, elapsed(s, 0)), NULL);
+    }
+}
+
+/* From 10 s on it is said in red. */
+static void write_slow(request_rec *r, const imx_snapshot_t *s, unsigned i)
+{
+    const imx_slow_request_t *slow = &s->slow.of[i].request;
+    const char *path = slow->path[0] != '\0' ? imx_html_text(r, slow->path)
+                                              : "-";
+
+    ap_rvputs(r,
+              elapsed(s, i) >= 10 ? "<tr><td class=\"bad\">" : "<tr><td>",
+              imx_html_taken(r, elapsed(s, i)), "</td><td>",
+              imx_html_text(r, slow->method), "</td><td>",
+              imx_html_text(r, s->slow_servers[i]), "</td><td title=\"", path,
+              "\">", path, "</td><td>", imx_slow_wait(slow->wait),
+              "</td></tr>\n", NULL);
+}
+
+void imx_html_server_slow(request_rec *r, const imx_view_t *v)
+{
+    unsigned i;
+
+    for (i = 0; i < v->snapshot->slow.count; i++) {
+        write_slow(r, v->snapshot, i);
+    }
+}
+
 /* ---- processes ---- */
 
 static void write_process(request_rec *r, const imx_server_rows_process_t *p,
                           pid_t holder)
 {
-    const char *cpu = p->cpu_user < 0 ? "-"
-                                      : apr_psprintf(r->pool, "%.2f",
-                                                     p->cpu_user
-                                                         + p->cpu_system);
+    const char *cpu = p->cpu_user < 0
+                          ? "-"
+                          : apr_psprintf(r->pool, "%.2f",
+                                         p->cpu_user + p->cpu_system);
 
     ap_rvputs(r, "<tr><td>", imx_html_text(r, p->name),
               p->pid == holder ? " *" : "", "</td>", NULL);

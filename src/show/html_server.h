@@ -10,6 +10,9 @@
 void imx_html_server_tile_busy(request_rec *r, const imx_view_t *v);
 void imx_html_server_note_busy(request_rec *r, const imx_view_t *v);
 void imx_html_server_workers(request_rec *r, const imx_view_t *v);
+void imx_html_server_tile_slow(request_rec *r, const imx_view_t *v);
+void imx_html_server_note_slow(request_rec *r, const imx_view_t *v);
+void imx_html_server_slow(request_rec *r, const imx_view_t *v);
 void imx_html_server_processes(request_rec *r, const imx_view_t *v);
 
 #endif

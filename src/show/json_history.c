@@ -457,12 +457,11 @@ static void put_figures(answer_t *a, const imx_hosts_row_t *row)
     const struct {
         const char *name;
         double value;
-    } members[] = { { "\"requests\":", row->requests },
-                    { ",\"errors\":", row->errors },
-                    { ",\"p50\":", row->p50 },
-                    { ",\"p95\":", row->p95 },
-                    { ",\"p99\":", row->p99 },
-                    { ",\"busy\":", row->busy } };
+    } members[] = {
+        { "\"requests\":", row->requests }, { ",\"errors\":", row->errors },
+        { ",\"p50\":", row->p50 },          { ",\"p95\":", row->p95 },
+        { ",\"p99\":", row->p99 },          { ",\"busy\":", row->busy }
+    };
     size_t i;
 
     for (i = 0; i < sizeof members / sizeof *members; i++) {

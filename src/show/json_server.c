@@ -85,7 +85,7 @@ void imx_json_server_workers(request_rec *r, const imx_view_t *v)
     imx_json_value_int(r, "max", v->facts.workers);
     imx_json_value_int(r, "busy", c->busy);
     imx_json_value_share(r, "capacity_utilization", v->facts.utilization);
-    imx_json_value_known(r, "in_flight", -1);
+    imx_json_value_known(r, "in_flight", v->snapshot->in_flight);
     imx_json_value_known(r, "listen_queue", v->facts.queue);
     imx_json_value_known(r, "listen_limit", v->facts.queue_limit);
     put_connections(r, c);

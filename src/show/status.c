@@ -140,8 +140,7 @@ static int has_the_page(request_rec *r)
     apr_table_setn(r->headers_out, "Cache-Control", "no-cache");
     apr_table_setn(r->headers_out, "ETag",
                    apr_pstrcat(r->pool, "W/\"", tag, "\"", NULL));
-    return has != NULL
-           && (strcmp(has, "*") == 0 || strstr(has, tag) != NULL);
+    return has != NULL && (strcmp(has, "*") == 0 || strstr(has, tag) != NULL);
 }
 
 /* OPTIONS, and methods that there are not. */

@@ -6,10 +6,13 @@ package ImxNames;
 #   use ImxNames;
 #   my $h = ImxNames::server(influx => $db);    # has /status; see ImxTest
 #   ImxNames::ask($h);                          # a request of each host
+#   my $held = ImxNames::hold($h, '/<b>?x');    # one that goes on until it is
+#                                               # closed; its path: /held/<b>
 #   @ImxNames::names;                           # as they are configured, bytes
 #
 use strict;
 use warnings;
+use IO::Socket::INET;
 use ImxTest;
 
 our @names = ('<script>alert(1)</script>', '"><img src=x onerror=alert(2)>',
@@ -28,13 +31,26 @@ Listen 127.0.0.1:$ports[$_]
 ServerName "@{[ _quoted($names[$_]) ]}"
 </VirtualHost>
 CONF
-    my $h = httpd(module => 1, %o, conf => <<"CONF" . $hosts);
+    # Connects, and is never answered.
+    my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
+        or die "listen: $!";
+    my $h = httpd(module => 1, report => 'slow=1s', %o,
+        modules => ['proxy', 'proxy_http'], conf => <<"CONF" . $hosts);
+ProxyPass /held/ http://127.0.0.1:@{[ $silent->sockport ]}/
 <Location /status>
 SetHandler influx-metrics
 </Location>
 CONF
-    $h->{odd_ports} = \@ports;
+    @$h{qw(odd_ports silent)} = (\@ports, $silent);
     return $h;
+}
+
+sub hold {
+    my ($h, $path) = @_;
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $h->{odd_ports}[0]) or die "connect: $!";
+    $s->syswrite("GET /held$path HTTP/1.1\r\nHost: imx.test\r\n\r\n");
+    return $s;
 }
 
 sub ask {

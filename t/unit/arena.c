@@ -337,6 +337,27 @@ static void read_series(random_t *r)
 }
 
 /* A child's monitor. */
+/* Numbers within their bounds and texts with an end, whatever is there. */
+static void look_at_slow(random_t *r, const imx_children_self_t *self)
+{
+    uint32_t slot = below(r, 2) ? self->slot : below(r, 12);
+    imx_slow_row_t row = { 0 };
+    uint64_t i;
+
+    if (imx_slow_told(&arena.slow, &arena.children, slot, now_ns(), &row)) {
+        lab->outside += row.count > IMX_SLOW_PLACES || row.in_flight < 0;
+        for (i = 0; i < row.count; i++) {
+            lab->outside += strlen(row.slow[i].path) > IMX_SLOW_PATH_MAX
+                            || strlen(row.slow[i].method) > IMX_SLOW_METHOD_MAX
+                            || imx_slow_wait(row.slow[i].wait) == NULL;
+        }
+    }
+    imx_slow_in_flight(&arena.slow, &arena.children, now_ns());
+    row.who = self->who;
+    row.at = now_ns();
+    imx_slow_tell(&arena.slow, self->slot, &row);
+}
+
 static void hold(const imx_children_self_t *self, random_t *r)
 {
     char name[IMX_VALUES_NAME_MAX + 1];
@@ -361,6 +382,7 @@ static void hold(const imx_children_self_t *self, random_t *r)
     }
     process = imx_processes_told(&arena.processes, below(r, 6));
     imx_processes_tell(&arena.processes, self->slot, &process);
+    look_at_slow(r, self);
     imx_events_next(&arena.events, &event, (int)below(r, 2));
     imx_events_done(&arena.events, random64(r));
     imx_lease_is_mine(&arena.lease, self);

@@ -156,8 +156,8 @@ int main(void)
         cmocka_unit_test(json_escapes), cmocka_unit_test(json_is_utf8),
         cmocka_unit_test(room),         cmocka_unit_test(line),
         cmocka_unit_test(number),       cmocka_unit_test(duration),
-        cmocka_unit_test(taken),
-        cmocka_unit_test(bytes),        cmocka_unit_test(times),
+        cmocka_unit_test(taken),        cmocka_unit_test(bytes),
+        cmocka_unit_test(times),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
