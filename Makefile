@@ -306,12 +306,6 @@ httpd-suite:
 dashboards:
 	perl tools/dashboards/generate.pl
 
-# The pictures in dashboards/README.md, out of some minutes of real data.
-pictures-dashboards:
-	$(DEPS) build test
-	@$(MAKE) --no-print-directory all
-	IMX_BUILD=$(BUILD) perl tools/pictures/boards.pl
-
 # ---- demo and benchmarks ----
 
 demo:
@@ -321,6 +315,12 @@ demo:
 
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
+
+# The pictures in dashboards/README.md, out of some minutes of real data.
+pictures-dashboards:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl tools/pictures/boards.pl
 
 pictures:
 	$(DEPS) build pictures
