@@ -69,8 +69,8 @@ sub traffic_httpd {
     my $conf = delete $o{conf};
     my $h = httpd(module => 1, influx => $db, children => 3, threads => 8,
         figures => 1, modules => ['lua', 'alias'], start => 0,
-        report => join(' ', 'none', 'events', map { "$_=$interval" }
-            qw(requests buckets processes workers self pressure slow)),
+        report => join(' ', 'none', 'events', 'slow=1s', map { "$_=$interval" }
+            qw(requests buckets processes workers self pressure)),
         vhosts => [map { ($_ => $VHOST{$_}) } sort keys %VHOST], %o);
     $h->put('work.lua', $LUA);
     my $dir = $h->dir;

@@ -37,6 +37,10 @@ function format(value, unit) {
     }
 }
 
+function clock(seconds) {
+    return new Date(seconds * 1000).toTimeString().slice(0, 8);
+}
+
 function element(parent, name, className, text) {
     const e = document.createElement(name);
     e.className = className ?? '';
@@ -78,7 +82,7 @@ function axes(panel) {
     const look = { stroke: '#8e8ea0', grid: { stroke: '#24282e', width: 1 }, ticks: { show: false },
         font: '11px system-ui' };
     const values = (u, ticks) => ticks.map((v) => v === null ? '' : format(v, panel.unit));
-    return [{ ...look, space: 70 }, { ...look, size: 62, values },
+    return [{ ...look, space: 70, values: (u, ticks) => ticks.map(clock) }, { ...look, size: 62, values },
         ...panel.right ? [{ ...look, size: 50, side: 1, scale: 'right', grid: { show: false }, values }] : []];
 }
 
@@ -138,14 +142,15 @@ function heatmap(panel, box) {
                 ctx.fillRect(x(t), y, Math.ceil(x(t + step) - x(t)), Math.ceil(rowHeight));
             }
         }
-        if (Math.log2(series[i].upper) % 2 === 0) {
+        const octave = Math.log2(series[i].upper) / 2;
+        if (Math.abs(octave - Math.round(octave)) < 0.01) {
             ctx.fillStyle = '#8e8ea0';
             ctx.fillText(format(series[i].upper, 's'), 2, y + 4);
         }
     }
     ctx.fillStyle = '#8e8ea0';
     for (let t = Math.ceil(board.from / 60) * 60; t < board.to; t += 60) {
-        ctx.fillText(new Date(t * 1000).toTimeString().slice(0, 5), x(t) - 14, h - 5);
+        ctx.fillText(clock(t), x(t) - 24, h - 5);
     }
 }
 
@@ -173,7 +178,7 @@ function table(panel, box) {
     for (const row of panel.rows) {
         const tr = element(t, 'tr');
         row.forEach((cell, i) => element(tr, 'td', 'n', panel.columns[i] === 'time'
-            ? new Date(cell * 1000).toTimeString().slice(0, 8)
+            ? clock(cell)
             : /elapsed|_time$|mean|longest/.test(panel.columns[i]) ? format(cell, 's')
                 : panel.columns[i] === 'errors %' ? +cell.toFixed(2) : cell ?? ''));
     }

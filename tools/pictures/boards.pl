@@ -3,7 +3,8 @@
 # load fills a private InfluxDB for that long (300); then every query of the
 # InfluxQL dashboards is asked there, and what it answers is drawn by uPlot in a
 # headless Chromium, laid out as Grafana does.  In the middle httpd is restarted
-# gracefully, a child is killed, and InfluxDB is stopped for a while.
+# gracefully, a child is killed, and there is a rush; later InfluxDB is stopped for
+# a while.
 use strict;
 use warnings;
 use FindBin;
@@ -28,7 +29,13 @@ my $from = time;
 for my $part (1, 2, 3) {
     my @loads = traffic_start($httpd, $seconds / 3, (8, 25, 15)[$part - 1]);
     nap($seconds / 9);
-    traffic_upset($httpd) if $part == 2;
+    if ($part == 2) {
+        traffic_upset($httpd);
+        nap($seconds / 20);
+        # More than there are workers, for a while.
+        push @loads, client(port => $httpd->port('shop.example.org'),
+            path => '/slow', c => 40, seconds => $seconds / 20);
+    }
     if ($part == 3) {
         $db->pause;
         nap($seconds / 8);
@@ -36,8 +43,8 @@ for my $part (1, 2, 3) {
     }
     $_->wait for @loads;
 }
-nap(2 * $interval);
 my $to = time;
+nap(2 * $interval);
 
 # ---- the answers, as Grafana has them ----
 

@@ -14,7 +14,7 @@ type NumberOf<T> = T extends `${infer N extends number}` ? N : never;
 type Plain<T> =
     unknown extends T ? T
     : T extends string ? `${T}`
-    : T extends number ? (number extends T ? number : NumberOf<`${T}`>)
+    : T extends number ? (`${number}` extends `${T}` ? number : NumberOf<`${T}`>)
     : T extends (infer U)[] ? Plain<U>[]
     : T extends object ? { [K in keyof T]: Plain<T[K]> }
     : T;
