@@ -22,6 +22,8 @@
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
+#   make dashboards    makes dashboards/ from the tables in tools/dashboards;
+#                      pictures-dashboards its pictures, in five minutes
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
@@ -321,6 +323,11 @@ httpd-suite:
 	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
 	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
 
+# ---- dashboards ----
+
+dashboards:
+	perl tools/dashboards/generate.pl
+
 # ---- demo and benchmarks ----
 
 demo:
@@ -330,6 +337,12 @@ demo:
 
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
+
+# The pictures in dashboards/README.md, out of some minutes of real data.
+pictures-dashboards:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl tools/pictures/boards.pl
 
 pictures:
 	$(DEPS) build pictures
@@ -478,10 +491,10 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
-    storms storms-asan storms-tsan test-restarts test-holders test-engines \
-    httpd-suite fuzz demo demo-stop bench bench-instructions test-ticks \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung \
-    bench-cardinality bench-scrape pictures bench-write \
+.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
+    soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
+    test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
+    dashboards bench bench-instructions bench-fields bench-vhosts bench-encoder \
+    bench-flusher bench-hung bench-cardinality bench-scrape bench-write \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
