@@ -23,7 +23,8 @@
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make bench         throughput with and without; bench-instructions,
-#                      bench-fields, bench-vhosts, bench-encoder,
+#                      bench-fields, bench-vhosts, bench-idle,
+#                      bench-counted, bench-encoder,
 #                      bench-flusher, bench-hung:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
@@ -311,10 +312,10 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-bench-vhosts:
+bench-vhosts bench-idle bench-counted:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
-	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
+	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
@@ -418,6 +419,6 @@ clean:
 
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
     test-restarts test-holders test-ticks test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
+    bench-fields bench-vhosts bench-idle bench-counted bench-encoder bench-flusher bench-hung bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

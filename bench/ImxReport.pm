@@ -21,6 +21,8 @@ my @SECTIONS = (
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
     [vhosts       => 'Virtual hosts'],
+    [counted      => 'What is counted'],
+    [idle         => 'Children that do nothing'],
 );
 
 sub skeleton {
