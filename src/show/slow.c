@@ -1,5 +1,6 @@
 /*
- * slow.c owns how slow requests are shown.
+ * slow.c owns how slow requests are shown to programs (in the page:
+ * html_server.c).
  * Entered by any thread that serves a request.
  * Nothing is kept, so nothing has to survive.
  *
@@ -27,39 +28,6 @@ static const char *written(request_rec *r, words_t *words, const char *text)
 static double seconds(int64_t ns)
 {
     return (double)ns / 1e9;
-}
-
-/* ---- HTML ---- */
-
-static void put_row(request_rec *r, const imx_snapshot_t *s, unsigned i)
-{
-    const imx_slow_request_t *slow = &s->slow.of[i].request;
-
-    ap_rprintf(r, "<tr><td>%.1f s</td><td>%s</td><td>%d</td>",
-               seconds(s->slow.of[i].elapsed), imx_slow_wait(slow->wait),
-               (int)s->slow.of[i].pid);
-    ap_rvputs(r, "<td>", ap_escape_html(r->pool, s->slow_servers[i]),
-              "</td><td>", ap_escape_html(r->pool, slow->method), " ",
-              ap_escape_html(r->pool, written(r, imx_words_line, slow->path)),
-              "</td></tr>\n", NULL);
-}
-
-void imx_show_slow_html(request_rec *r, const imx_snapshot_t *s)
-{
-    unsigned i;
-
-    if (s->slow.count == 0) {
-        return;
-    }
-    ap_rputs(
-        "<h2>Slow requests, running now</h2>\n<table>\n<tr><th>For</th>"
-        "<th>Waits for</th><th>Process</th><th>Virtual host</th>"
-        "<th>Request</th></tr>\n",
-        r);
-    for (i = 0; i < s->slow.count; i++) {
-        put_row(r, s, i);
-    }
-    ap_rputs("</table>\n", r);
 }
 
 /* ---- JSON ---- */
