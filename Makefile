@@ -16,6 +16,7 @@
 #                      random words into the shared memory (tools/storms.pl);
 #                      storms-asan, storms-tsan: under a sanitizer
 #   make test-restarts, test-holders     a hundred of each
+#   make test-ticks    who delivers is killed 200 times at each step of that
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
@@ -29,7 +30,7 @@
 #   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung:
+#                      bench-flusher, bench-hung, bench-scrape, bench-write:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -54,8 +55,9 @@ SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
     -Isrc -I$(BUILD)/made
-MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
+HTTPD_FLAGS = -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
+MOD_CFLAGS = $(LIB_CFLAGS) $(HTTPD_FLAGS)
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
@@ -66,12 +68,13 @@ LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
 
-# The rooms that link without httpd; then those that know it.  A new file needs
-# no line here.
+# The rooms that link without httpd, and a parser that could be in one; then
+# those that know it.  A new file needs no line here.
 LIB = lineproto $(patsubst %.c,%,$(wildcard src/base/*.c src/shared/*.c \
-    src/deliver/*.c))
-MOD = mod_influx_metrics $(patsubst %.c,%,$(wildcard src/config/*.c \
-    src/record/*.c src/report/*.c src/intake/*.c src/show/*.c src/server/*.c))
+    src/deliver/*.c)) src/intake/parse
+MOD = $(filter-out $(LIB),mod_influx_metrics $(patsubst %.c,%,$(wildcard \
+    src/config/*.c src/record/*.c src/report/*.c src/intake/*.c src/show/*.c \
+    src/server/*.c)))
 LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
@@ -135,6 +138,13 @@ $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
+
+# The one unit of a room that knows httpd: with APR, and a stand-in for httpd.
+$(BUILD)/unit/json_history.o: private LIB_CFLAGS += $(HTTPD_FLAGS)
+$(BUILD)/unit/json_history: $(addprefix $(BUILD)/o/src/show/,json_history.o \
+    columns.o hosts.o compact.o)
+$(BUILD)/unit/json_history: private LIBS += \
+    $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
@@ -210,7 +220,8 @@ run-tests:
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics,$*),$(MOD_CFLAGS), \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics \
+    t/unit/json_history,$*),$(MOD_CFLAGS), \
     $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
@@ -294,6 +305,17 @@ test-restarts test-holders:
 	@$(MAKE) --no-print-directory all
 	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
 
+# The module with points at which it can be killed (FAULT() in the sources).
+test-ticks:
+	$(DEPS) build test
+	@mkdir -p build/faults
+	$(CC) -fPIC -DIMX_FAULTS -D_GNU_SOURCE -Isrc $(WARNINGS) -c \
+	    -o build/faults/strike.o t/lib/strike.c
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/faults \
+	    CFLAGS="$(CFLAGS) -DIMX_FAULTS" \
+	    LIBS="build/faults/strike.o $(LIBS)" all
+	IMX_BUILD=build/faults prove --timer -v t/long/killed-ticks.t
+
 # SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
 httpd-suite:
 	$(DEPS) build suite
@@ -353,10 +375,21 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
+# Applications' points: how many a worker takes, and what requests feel of it.
+bench-write:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl write perl -It/lib bench/write.pl
+
 bench-vhosts:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
+
+bench-scrape:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl scrape perl -It/lib bench/scrape.pl
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
@@ -458,9 +491,10 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: dashboards pictures-dashboards all needs deps units replays simulate test test-asan test-tsan run-tests soak \
-    storms storms-asan storms-tsan \
-    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop pictures bench bench-instructions \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
+.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
+    soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
+    test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
+    dashboards bench bench-instructions bench-fields bench-vhosts bench-encoder \
+    bench-flusher bench-hung bench-cardinality bench-scrape bench-write \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

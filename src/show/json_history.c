@@ -17,9 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Of 24 hours, a host and the heatmap have a point each ten minutes: a minute
- * each would make the answer three times as long. */
-#define COARSE 10 /* minutes */
+/* Of 24 hours, hosts and the heatmap have a point each quarter of an hour: a
+ * minute each would make the answer three times as long. */
+#define COARSE 15 /* minutes */
 
 /* With since=N come the events of these seconds of before N, too: one may have
  * been noted after its time. */
@@ -340,7 +340,6 @@ static void put_server(answer_t *a, const imx_columns_t *c,
     BUCKETS(a, c, points, p99);
     put_floats(a, c, points);
     NUMBERS(a, c, points, listen_queue);
-    NUMBERS(a, c, points, pending);
 }
 
 static void put_columns(answer_t *a, const imx_columns_t *c)
@@ -349,6 +348,10 @@ static void put_columns(answer_t *a, const imx_columns_t *c)
 
     text(a, "{");
     put_server(a, c, points);
+    if (c->each == 1) { /* the answer is short */
+        NUMBERS(a, c, points, pending);
+        NUMBERS(a, c, points, bytes_sent);
+    }
     text(a, ",\"heat\":{");
     put_heat(a, c, points);
     text(a, "},");
@@ -519,7 +522,7 @@ void imx_json_history_now(request_rec *r)
     answer_t *a = begin(r);
     const char *since = word_of(r, "since");
 
-    text(a, ",");
+    text(a, ",\n  ");
     put_sequence(a);
     put_table(a);
     if (since != NULL) {

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "shared/arena.h"
+#include "shared/seconds.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -336,6 +337,29 @@ static void read_series(random_t *r)
     imx_stats_requests(&arena.stats, UINT32_MAX);
 }
 
+/* The holder's second, and what a reader does with it. */
+static void close_seconds(random_t *r)
+{
+    static imx_seconds_t seconds;
+    imx_seconds_sample_t sample = { .wall = (int64_t)random64(r) };
+    imx_history_ring_e ring = (imx_history_ring_e)below(r, IMX_HISTORY_RINGS);
+    uint64_t last = imx_history_last(&arena.history, ring);
+    imx_history_period_t period;
+    imx_history_recent_t recent;
+    imx_history_row_t row;
+
+    seconds.history = &arena.history;
+    seconds.stats = &arena.stats;
+    seconds.series = &arena.series;
+    sample.mono = imx_interval_now().mono + (int64_t)below(r, 200) * SECOND;
+    imx_seconds_close(&seconds, &sample);
+    imx_history_period(&arena.history, ring, last - below(r, 2000), &period);
+    imx_history_row(&arena.history, ring, last, below(r, 100), &row);
+    imx_history_recent(&arena.history, last, below(r, 100), &recent);
+    lab->outside += imx_history_hosts(&arena.history) > IMX_HISTORY_HOSTS
+                    || seconds.hosts > IMX_HISTORY_HOSTS;
+}
+
 /* A child's monitor. */
 /* Numbers within their bounds and texts with an end, whatever is there. */
 static void look_at_slow(random_t *r, const imx_children_self_t *self)
@@ -374,6 +398,7 @@ static void hold(const imx_children_self_t *self, random_t *r)
     imx_batch_level(&arena.batch);
     deliver(r);
     read_series(r);
+    close_seconds(r);
     board = imx_board_told(&arena.board);
     lab->outside += strlen(board.last_error) >= IMX_BOARD_ERROR_MAX;
     imx_board_tell(&arena.board, &board);

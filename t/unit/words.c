@@ -52,6 +52,22 @@ static void json_is_utf8(void **state)
     JSON("\x80\xC2\xA0", NO "\xC2\xA0");
 }
 
+#define LABEL(text, expected) \
+    IS(imx_words_label(got, sizeof got, text), expected)
+
+static void label(void **state)
+{
+    (void)state;
+    LABEL("", "");
+    LABEL("plain größe", "plain größe");
+    LABEL("a\"b\\c\nd", "a\\\"b\\\\c\\nd");
+    LABEL("\t\r\x01\x7f", NO NO NO NO);
+    LABEL(
+        "\xFF"
+        "a\xC3",
+        NO "a" NO);
+}
+
 /* Whatever the room: never beyond it, and no character cut in the middle. */
 static void room(void **state)
 {
@@ -157,7 +173,7 @@ int main(void)
         cmocka_unit_test(room),         cmocka_unit_test(line),
         cmocka_unit_test(number),       cmocka_unit_test(duration),
         cmocka_unit_test(taken),        cmocka_unit_test(bytes),
-        cmocka_unit_test(times),
+        cmocka_unit_test(times),        cmocka_unit_test(label),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
