@@ -39,7 +39,7 @@ is($auto{"InfluxPoints$_"}, 0, "... $_")
     for qw(Refused Lost Pending Spooled);
 like($auto{InfluxLevel}, qr/^(?:well|warning)$/, '... how it goes');
 like($auto{InfluxWords}, qr/InfluxDB took the last points/, '... words');
-my ($shop) = map { /^(InfluxMetricsServer\[\d+\])Name$/
+my ($shop) = map { /^(InfluxServer\[\d+\])Name$/
     && $auto{$_} eq 'shop.test' ? $1 : () } keys %auto;
 ok($shop, '... the virtual host');
 is($auto{"${shop}Requests"}, 7, '... its requests');
