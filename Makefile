@@ -12,6 +12,9 @@
 #   make test-asan     all of t/ under AddressSanitizer and UBSan
 #   make test-tsan     units and storms under ThreadSanitizer
 #   make soak          ten minutes of all that can go wrong (tools/soak.pl)
+#   make storms        half an hour of it while another user's process writes
+#                      random words into the shared memory (tools/storms.pl);
+#                      storms-asan, storms-tsan: under a sanitizer
 #   make test-restarts, test-holders     a hundred of each
 #   make test-ticks    who delivers is killed 200 times at each step of that
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
@@ -19,13 +22,16 @@
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
+#   make dashboards    makes dashboards/ from the tables in tools/dashboards;
+#                      pictures-dashboards its pictures, in five minutes
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
+#   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-idle,
-#                      bench-counted, bench-encoder,
-#                      bench-flusher, bench-hung:
+#                      bench-counted, bench-encoder, bench-flusher,
+#                      bench-hung, bench-scrape, bench-write:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -38,8 +44,8 @@
 #
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
-# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600), and
-# those of tools/soak.pl.  Tests and benchmarks find the build by IMX_BUILD;
+# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600),
+# STORM_SECONDS (1800), and those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
 
 BUILD ?= build
@@ -49,9 +55,10 @@ WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
-    -Isrc
-MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
+    -Isrc -I$(BUILD)/made
+HTTPD_FLAGS = -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
+MOD_CFLAGS = $(LIB_CFLAGS) $(HTTPD_FLAGS)
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
@@ -62,12 +69,13 @@ LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
 
-# The rooms that link without httpd; then those that know it.  A new file needs
-# no line here.
+# The rooms that link without httpd, and a parser that could be in one; then
+# those that know it.  A new file needs no line here.
 LIB = lineproto $(patsubst %.c,%,$(wildcard src/base/*.c src/shared/*.c \
-    src/deliver/*.c))
-MOD = mod_influx_metrics $(patsubst %.c,%,$(wildcard src/config/*.c \
-    src/record/*.c src/report/*.c src/intake/*.c src/show/*.c src/server/*.c))
+    src/deliver/*.c)) src/intake/parse
+MOD = $(filter-out $(LIB),mod_influx_metrics $(patsubst %.c,%,$(wildcard \
+    src/config/*.c src/record/*.c src/report/*.c src/intake/*.c src/show/*.c \
+    src/server/*.c)))
 LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
@@ -88,6 +96,16 @@ deps:
 
 $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The documents of the status page, with their style, their scripts and the
+# hashes of these.
+PAGE = $(BUILD)/made/show/page_made.h
+
+$(PAGE): tools/make-page.pl $(wildcard src/show/page/*.* src/show/page/*/*)
+	@mkdir -p $(@D)
+	perl tools/make-page.pl src/show/page $@
+
+$(patsubst %,$(BUILD)/%/src/show/page.o,o check/gcc check/clang): $(PAGE)
 
 $(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
@@ -122,6 +140,13 @@ $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
+# The one unit of a room that knows httpd: with APR, and a stand-in for httpd.
+$(BUILD)/unit/json_history.o: private LIB_CFLAGS += $(HTTPD_FLAGS)
+$(BUILD)/unit/json_history: $(addprefix $(BUILD)/o/src/show/,json_history.o \
+    columns.o hosts.o compact.o)
+$(BUILD)/unit/json_history: private LIBS += \
+    $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
+
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
 	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -MP -c -o $@ $<
@@ -136,6 +161,10 @@ $(BUILD)/unit/clock.o: private override SANITIZE :=
 
 $(BUILD)/unit/clock.so: $(BUILD)/unit/clock.o
 	$(CC) -shared -o $@ $^
+
+# Preloaded beside ThreadSanitizer, and built for it.
+$(BUILD)/unit/atomics.so: t/lib/atomics.c | $(BUILD)/unit
+	$(CC) -shared $(MOD_CFLAGS) -o $@ $<
 
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
     $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher
@@ -160,7 +189,7 @@ test-asan:
 	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/asan \
 	    SANITIZE="$(ASAN)" all units replays
-	IMX_PRELOAD=$$($(CC) -print-file-name=libasan.so) \
+	IMX_PRELOAD="$(PRELOAD_asan)" \
 	$(MAKE) --no-print-directory BUILD=build/asan run-tests
 
 # ThreadSanitizer sees a race when it happens: the units that have threads, and
@@ -169,27 +198,31 @@ test-asan:
 TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
     $(UNITS:%=t/unit/%.c)))
 TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
+PRELOAD_tsan = $$($(CC) -print-file-name=libtsan.so) \
+    $(CURDIR)/build/tsan/unit/atomics.so
+PRELOAD_asan = $$($(CC) -print-file-name=libasan.so)
 
 test-tsan:
 	$(DEPS) build test
 	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/tsan \
-	    SANITIZE="$(TSAN)" all units
+	    SANITIZE="$(TSAN)" all units build/tsan/unit/atomics.so
 	IMX_THREADS_ONLY=1 $(MAKE) --no-print-directory BUILD=build/tsan \
 	    run-tests TESTS="$(TSAN_UNITS)"
-	IMX_PRELOAD=$$($(CC) -print-file-name=libtsan.so) \
+	IMX_PRELOAD="$(PRELOAD_tsan)" \
 	$(MAKE) --no-print-directory BUILD=build/tsan run-tests \
 	    TESTS="$(TSAN_TESTS)"
 
 TESTS = t/
 
 run-tests:
-	$(PROVE) $(TESTS)
+	$(PROVE) -j2 $(TESTS)
 
 # ---- what a change must pass first ----
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_%,$*),$(MOD_CFLAGS), \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics \
+    t/unit/json_history,$*),$(MOD_CFLAGS), \
     $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
@@ -244,6 +277,21 @@ soak:
 	@$(MAKE) --no-print-directory all $(BUILD)/unit/clock.so
 	IMX_BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) perl tools/soak.pl
 
+STORM_SECONDS ?= 1800
+
+# As root: what other users' processes can do to the shared memory.
+storms:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory $(JOBS) all $(BUILD)/unit/atomics.so
+	IMX_BUILD=$(BUILD) STORM_SECONDS=$(STORM_SECONDS) perl tools/storms.pl
+
+STORMS_asan = $(ASAN)
+STORMS_tsan = $(TSAN)
+
+storms-asan storms-tsan: storms-%:
+	IMX_PRELOAD="$(PRELOAD_$*)" \
+	    $(MAKE) --no-print-directory BUILD=build/$* SANITIZE="$(STORMS_$*)" storms
+
 # Real engines beside Debian's, which it builds or fetches: minutes, once.
 ENGINES ?= questdb victoria-metrics vmagent telegraf kafka influxd1
 
@@ -276,6 +324,11 @@ httpd-suite:
 	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
 	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
 
+# ---- dashboards ----
+
+dashboards:
+	perl tools/dashboards/generate.pl
+
 # ---- demo and benchmarks ----
 
 demo:
@@ -285,6 +338,17 @@ demo:
 
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
+
+# The pictures in dashboards/README.md, out of some minutes of real data.
+pictures-dashboards:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl tools/pictures/boards.pl
+
+pictures:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl -It/lib tools/pictures.pl
 
 bench:
 	$(DEPS) build bench
@@ -312,10 +376,21 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
+# Applications' points: how many a worker takes, and what requests feel of it.
+bench-write:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl write perl -It/lib bench/write.pl
+
 bench-vhosts bench-idle bench-counted:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
+
+bench-scrape:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all
+	perl bench/section.pl scrape perl -It/lib bench/scrape.pl
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
@@ -417,8 +492,10 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
-    test-restarts test-holders test-ticks test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-vhosts bench-idle bench-counted bench-encoder bench-flusher bench-hung bench-cardinality \
+.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
+    soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
+    test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
+    dashboards bench bench-instructions bench-fields bench-vhosts bench-idle bench-counted \
+    bench-encoder bench-flusher bench-hung bench-cardinality bench-scrape bench-write \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -23,6 +23,7 @@ my @SECTIONS = (
     [vhosts       => 'Virtual hosts'],
     [counted      => 'What is counted'],
     [idle         => 'Children that do nothing'],
+    [scrape       => 'What Prometheus\' asking costs'],
 );
 
 sub skeleton {

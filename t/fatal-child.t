@@ -25,8 +25,9 @@ for my $mpm (qw(prefork event)) {
     $h->kill_child($child);     # the next one is fatal
     ok(wait_until(20, sub { !$h->alive }), "$mpm: the server ends")
         or diag join "\n", $h->error_log;
-    is(scalar(grep { /AH00050: Child \d+ returned a Fatal error/ }
-        $h->error_log), 1, "$mpm: as the child said");
+    # A second one may have been started meanwhile, and say the same.
+    cmp_ok(scalar(grep { /AH00050: Child \d+ returned a Fatal error/ }
+        $h->error_log), '>=', 1, "$mpm: as the child said");
 }
 
 finish();

@@ -7,21 +7,14 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use ImxNeighbour;
 use ImxTest;
 use Test::More;
 use Time::HiRes qw(time);
 
 plan skip_all => 'only root can have processes of another user' if $>;
 
-my $apxs = $ENV{APXS} || which_one('apxs') || which_one('apxs2')
-    or die 'apxs is not installed';
-my @include = map { "-isystem $_" } split /\n/,
-    `$apxs -q INCLUDEDIR; $apxs -q APR_INCLUDEDIR`;
-my $so = work_dir() . '/mod_neighbour.so';
-is(system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
-    '-D_GNU_SOURCE', @include, '-o', $so, "$FindBin::Bin/lib/mod_neighbour.c"),
-    0, 'the module for this test is made') or BAIL_OUT('no compiler');
-
+my $so = neighbour_module();
 my $token = 'token-of-the-neighbour-5r2q';
 my $db = influxd();
 
@@ -34,17 +27,11 @@ sub report {
     return { slurp($file) =~ /^(\w+) (.*)$/mg };
 }
 
-# Ends of processes that are not those of a restart or stop.
-sub crashes {
-    my ($h) = @_;
-    return grep { /AH0005[0-2]|exit signal|Fatal error|assert/ } $h->error_log;
-}
-
 sub page {
     my ($h) = @_;
     return grep {
         get("http://127.0.0.1:" . $h->port('figures') . "/$_")->{status} == 200
-    } '', '?json', '?text';
+    } '', '?json', '?text', '?json&history', '?json&since=1';
 }
 
 sub server {
@@ -100,8 +87,7 @@ for my $mpm (split ' ', $ENV{MPMS} || 'event worker prefork') {
             'the words were written: the figures are nonsense');
         is($r->{complete}, $r->{sent}, "each request is answered ($r->{sent})");
         cmp_ok($pages, '>', 3, "the page answers ($pages)");
-        is(scalar(grep { slurp("/proc/$_/status") =~ /^Uid:\s65534/m }
-            $h->children), 1, 'the neighbour is still there');
+        is(scalar neighbours($h), 1, 'the neighbour is still there');
         ok($h->alive, 'so is the parent');
         is_deeply([crashes($h)], [], 'no child has ended otherwise than asked');
         $begin = time;

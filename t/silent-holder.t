@@ -51,7 +51,7 @@ for my $mpm ('event') {
             $n += $load->wait->{complete};
             count_is($db, $n, 'all points arrive', database => $database,
                 seconds => 40);
-            ok(wait_until(20, sub { page($h) =~ /All is well/ }),
+            ok(wait_until(20, sub { page($h) =~ /InfluxDB took the last points/ }),
                 'and all is well');
             is(said($h), 1, 'it was said once');
             accounts_ok($h, 'afterwards');

@@ -18,6 +18,10 @@
 /* A string of JSON with its quotes.  What is not UTF-8 becomes U+FFFD. */
 size_t imx_words_json(char *to, size_t size, const char *text);
 
+/* A value of a label in Prometheus' text form, without its quotes.  What is not
+ * UTF-8 becomes U+FFFD, and so do control characters but the end of a line. */
+size_t imx_words_label(char *to, size_t size, const char *text);
+
 /* The text on one line: a space stands for each control character. */
 size_t imx_words_line(char *to, size_t size, const char *text);
 
@@ -26,6 +30,10 @@ size_t imx_words_number(char *to, size_t size, int64_t number);
 
 /* Seconds, in the two largest units: "2 hours 5 minutes", "0 seconds". */
 size_t imx_words_duration(char *to, size_t size, int64_t seconds);
+
+/* The same in short, from millionths of a second on: "467 µs", "59.8 ms",
+ * "1.90 s", "2 min 10 s", "41 d 3 h".  What is negative or no number is 0. */
+size_t imx_words_taken(char *to, size_t size, double seconds);
 
 /* "512 bytes", "16 KB", "1.5 GB"; K is 1,024, as in the directives. */
 size_t imx_words_bytes(char *to, size_t size, uint64_t bytes);

@@ -11,6 +11,7 @@
 #include "deliver/backlog_account.h"
 #include "deliver/backlog_claims.h"
 #include "deliver/backlog_news.h"
+#include "deliver/backlog_places.h"
 #include "deliver/spool_jobs.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include <string.h>
 
 #define MS IMX_CLOCK_MS
-#define DIRS IMX_SPOOL_JOBS_DIRS
+#define DIRS IMX_BACKLOG_PLACES
 #define RETRY (1000 * MS)             /* after a directory did not work */
 #define LOOK_EVERY (5000 * MS)        /* for files that somebody brought */
 #define IN_USE_PATIENCE (3000 * MS)   /* the last holder may be leaving */
@@ -27,19 +28,12 @@
 #define PIECE_BYTES (4 * 1024 * 1024) /* that are read of a file */
 #define COUNT_BYTES (8 * 1024 * 1024) /* that are counted in one job */
 
-/* A directory. */
-typedef struct {
-    const char *path; /* NULL: none */
-    int is_open;
-    int64_t not_before;   /* it did not work: not again before that */
-    int64_t count_at;     /* files of it are not counted before that */
-    int64_t in_use_since; /* another process works in it, 0: no */
-} place_t;
+typedef imx_backlog_place_t place_t;
 
 struct imx_backlog {
     imx_source_t source; /* first: a source is cast to what it belongs to */
     imx_backlog_options_t o;
-    place_t places[DIRS];
+    imx_backlog_places_t places;
     imx_backlog_account_t account;
     int is_holder;
     imx_spool_jobs_t *jobs;  /* NULL: no spool, or not the holder */
@@ -48,9 +42,7 @@ struct imx_backlog {
     int64_t busy_since;      /* 0: none */
     int64_t start_at;        /* the thread again, when that failed */
     int64_t began_at;        /* to be the holder */
-    int is_wanted;   /* a put or a read was sent away: the next job is its */
-    int64_t look_at; /* when the next look is due, */
-    int look_next;   /* and where */
+    int is_wanted; /* a put or a read was sent away: the next job is its */
 
     imx_spool_piece_t piece; /* count 0: none */
     int piece_dir;
@@ -154,7 +146,7 @@ static void begin_open(imx_backlog_t *b, int dir)
 /* The last holder may still be at work in the directory for a moment. */
 static void book_not_opened(imx_backlog_t *b, const imx_spool_job_t *r)
 {
-    place_t *p = &b->places[r->dir];
+    place_t *p = &b->places.all[r->dir];
 
     p->not_before = now_of(b) + RETRY;
     if (r->err != EBUSY) {
@@ -164,9 +156,10 @@ static void book_not_opened(imx_backlog_t *b, const imx_spool_job_t *r)
         p->in_use_since = now_of(b);
     }
     if (r->dir > 0 && r->err == ENOENT) {
-        /* A former directory that is gone is no error, but its files are. */
+        /* A former directory that is gone is no error, but its files are gone,
+         * too, unless it comes back. */
         imx_backlog_account_gone(&b->account, r->dir);
-        p->path = NULL;
+        p->not_before = now_of(b) + LOOK_EVERY;
     }
     else if (r->err != EBUSY) {
         imx_backlog_news_unusable(b->o.news, p->path, r->reason);
@@ -178,7 +171,7 @@ static void book_not_opened(imx_backlog_t *b, const imx_spool_job_t *r)
 
 static void book_opened(imx_backlog_t *b, const imx_spool_job_t *r)
 {
-    place_t *p = &b->places[r->dir];
+    place_t *p = &b->places.all[r->dir];
 
     if (r->err != 0) {
         book_not_opened(b, r);
@@ -189,21 +182,6 @@ static void book_opened(imx_backlog_t *b, const imx_spool_job_t *r)
     imx_backlog_account_opened(&b->account, r->dir);
     imx_backlog_news_free(b->o.news, account(b, r->dir), p->path);
     book_totals(b, r);
-}
-
-/* The next directory that is to be opened, or DIRS. */
-static int next_to_open(const imx_backlog_t *b)
-{
-    int i;
-
-    for (i = 0; i < DIRS; i++) {
-        const place_t *p = &b->places[i];
-
-        if (p->path != NULL && !p->is_open && now_of(b) >= p->not_before) {
-            break;
-        }
-    }
-    return i;
 }
 
 /* ---- putting ---- */
@@ -226,12 +204,12 @@ static void book_put(imx_backlog_t *b, const imx_spool_job_t *r)
     imx_news_publish(b->o.news);
     imx_backlog_news_full(b->o.news, dropped);
     if (r->err == 0) {
-        imx_backlog_news_free(b->o.news, account(b, 0), b->places[0].path);
+        imx_backlog_news_free(b->o.news, account(b, 0), b->places.all[0].path);
     }
     else if (r->err != ECANCELED) {
-        b->places[0].not_before = now_of(b) + RETRY;
-        imx_backlog_news_trouble(b->o.news, account(b, 0), b->places[0].path,
-                                 r->err);
+        b->places.all[0].not_before = now_of(b) + RETRY;
+        imx_backlog_news_trouble(b->o.news, account(b, 0),
+                                 b->places.all[0].path, r->err);
     }
 }
 
@@ -240,7 +218,7 @@ size_t imx_backlog_put_oldest(imx_backlog_t *b)
     imx_spool_job_t job = { .kind = IMX_SPOOL_JOB_PUT };
     size_t claimed;
 
-    if (!b->places[0].is_open || now_of(b) < b->places[0].not_before) {
+    if (!b->places.all[0].is_open || now_of(b) < b->places.all[0].not_before) {
         return 0;
     }
     if (!is_idle(b) || b->unwritten > 0) {
@@ -255,12 +233,12 @@ size_t imx_backlog_put_oldest(imx_backlog_t *b)
         return claimed;
     }
     begin_job(b, &job);
-    return now_of(b) < b->places[0].not_before ? 0 : claimed;
+    return now_of(b) < b->places.all[0].not_before ? 0 : claimed;
 }
 
 int imx_backlog_takes(const imx_backlog_t *b)
 {
-    const place_t *p = &b->places[0];
+    const place_t *p = &b->places.all[0];
     int64_t now = now_of(b);
 
     if (b->jobs == NULL || p->path == NULL || now < p->not_before
@@ -277,7 +255,7 @@ int imx_backlog_has_files(const imx_backlog_t *b)
     int i;
 
     for (i = 0; i < DIRS; i++) {
-        if (b->places[i].is_open && seen(b, i)->files > 0) {
+        if (b->places.all[i].is_open && seen(b, i)->files > 0) {
             return !b->o.ends_server;
         }
     }
@@ -289,30 +267,22 @@ static void begin_next(imx_backlog_t *b, size_t room)
     imx_spool_job_t job = {
         .kind = IMX_SPOOL_JOB_NEXT, .max_bytes = PIECE_BYTES, .max_lines = room
     };
-    int i;
 
-    /* Former directories have the older files. */
-    for (i = DIRS - 1; i >= 0; i--) {
-        const place_t *p = &b->places[i];
-
-        if (p->is_open && seen(b, i)->files > 0
-            && now_of(b) >= p->not_before) {
-            job.dir = i;
-            begin_job(b, &job);
-            return;
-        }
+    job.dir = imx_backlog_places_to_read(&b->places, &b->account, now_of(b));
+    if (job.dir < DIRS) {
+        begin_job(b, &job);
     }
 }
 
 static void book_piece(imx_backlog_t *b, const imx_spool_job_t *r)
 {
-    place_t *p = &b->places[r->dir];
+    place_t *p = &b->places.all[r->dir];
 
     b->piece = r->piece;
     b->piece_dir = r->dir;
     b->given = b->done = 0;
     if (r->err != 0) {
-        p->not_before = now_of(b) + RETRY;
+        p->read_at = now_of(b) + RETRY; /* not putting: that may work */
         if (r->dir == 0 || r->err != ENOENT) {
             imx_backlog_news_trouble(b->o.news, account(b, r->dir), p->path,
                                      r->err);
@@ -407,7 +377,7 @@ static void book_counted(imx_backlog_t *b, const imx_spool_job_t *r)
 {
     if (seen(b, r->dir)->uncounted == r->totals.uncounted
         && seen(b, r->dir)->found == r->totals.found) {
-        b->places[r->dir].count_at = now_of(b) + RETRY;
+        b->places.all[r->dir].count_at = now_of(b) + RETRY;
     }
     book_totals(b, r);
 }
@@ -444,45 +414,11 @@ static void take_result(imx_backlog_t *b)
     }
 }
 
-/* A directory with files that are not counted, or DIRS.  The one that is being
- * read becomes known by that. */
-static int next_to_count(const imx_backlog_t *b)
-{
-    int i;
-
-    for (i = 0; i < DIRS; i++) {
-        const place_t *p = &b->places[i];
-        uint64_t held = b->piece.count > 0 && b->piece_dir == i;
-
-        if (p->is_open && seen(b, i)->uncounted > held
-            && now_of(b) >= p->count_at) {
-            break;
-        }
-    }
-    return i;
-}
-
-/* Files that somebody brought are delivered, also when nothing else is. */
-static int next_to_look_at(imx_backlog_t *b)
-{
-    int i, dir;
-
-    for (i = 0; i < DIRS && now_of(b) >= b->look_at; i++) {
-        dir = b->look_next;
-        b->look_next = (b->look_next + 1) % DIRS;
-        if (b->look_next == 0) {
-            b->look_at = now_of(b) + LOOK_EVERY;
-        }
-        if (b->places[dir].is_open) {
-            return dir;
-        }
-    }
-    return DIRS;
-}
-
 /* What was said to be done comes first, what nobody waits for last. */
 static void begin_due(imx_backlog_t *b)
 {
+    int64_t now = now_of(b);
+    int read = b->piece.count > 0 ? b->piece_dir : -1;
     int dir;
 
     if (!is_idle(b)) {
@@ -494,16 +430,19 @@ static void begin_due(imx_backlog_t *b)
     else if (b->is_to_put_back) {
         begin_put_back(b);
     }
-    else if ((dir = next_to_open(b)) < DIRS) {
+    else if ((dir = imx_backlog_places_to_open(&b->places, now)) < DIRS) {
         begin_open(b, dir);
     }
     else if (b->is_wanted || b->o.ends_server) {
         b->is_wanted = 0;
     }
-    else if ((dir = next_to_count(b)) < DIRS) {
+    else if ((dir = imx_backlog_places_to_count(&b->places, &b->account, read,
+                                                now))
+             < DIRS) {
         begin_simple(b, IMX_SPOOL_JOB_COUNT, dir);
     }
-    else if ((dir = next_to_look_at(b)) < DIRS) {
+    else if ((dir = imx_backlog_places_to_look_at(&b->places, LOOK_EVERY, now))
+             < DIRS) {
         begin_simple(b, IMX_SPOOL_JOB_LOOK, dir);
     }
 }
@@ -513,11 +452,11 @@ static void name_places(imx_backlog_t *b)
     const char *paths[DIRS];
     int i;
 
-    memset(b->places, 0, sizeof b->places);
-    b->places[0].path = paths[0] = b->o.dir;
+    memset(&b->places, 0, sizeof b->places);
+    b->places.all[0].path = paths[0] = b->o.dir;
     for (i = 1; i < DIRS; i++) {
         paths[i] = b->o.before[i - 1];
-        b->places[i].path = b->o.ends_server ? NULL : paths[i];
+        b->places.all[i].path = b->o.ends_server ? NULL : paths[i];
     }
     imx_backlog_account_begin(&b->account, paths);
 }
@@ -539,7 +478,7 @@ static void start_jobs(imx_backlog_t *b)
     int i;
 
     for (i = DIRS - 1; i >= 0; i--) {
-        o.dirs[i] = b->places[i].path;
+        o.dirs[i] = b->places.all[i].path;
         first = o.dirs[i] != NULL ? o.dirs[i] : first;
     }
     if (first != NULL && (b->jobs = imx_spool_jobs_create(&o)) == NULL) {
@@ -567,23 +506,15 @@ static void try_start(imx_backlog_t *b)
 
 int imx_backlog_step(imx_backlog_t *b)
 {
-    int64_t due = LOOK_EVERY;
-    int i;
-
     if (b->jobs == NULL && b->is_holder && now_of(b) >= b->start_at) {
         try_start(b);
     }
     take_result(b);
     begin_due(b);
     imx_backlog_news_full(b->o.news, 0);
-    for (i = 0; i < DIRS; i++) {
-        int64_t left = b->places[i].not_before - now_of(b);
-
-        if (b->places[i].path != NULL && left > 0 && left < due) {
-            due = left;
-        }
-    }
-    return (int)(due / MS) + 1;
+    return (int)(imx_backlog_places_due(&b->places, LOOK_EVERY, now_of(b))
+                 / MS)
+           + 1;
 }
 
 int64_t imx_backlog_busy_since(const imx_backlog_t *b)
@@ -593,7 +524,7 @@ int64_t imx_backlog_busy_since(const imx_backlog_t *b)
 
 const char *imx_backlog_busy_dir(const imx_backlog_t *b)
 {
-    return b->busy_since != 0 ? b->places[b->job.dir].path : "";
+    return b->busy_since != 0 ? b->places.all[b->job.dir].path : "";
 }
 
 int imx_backlog_wait(imx_backlog_t *b, int ms)
@@ -618,8 +549,8 @@ void imx_backlog_begin(imx_backlog_t *b)
 {
     b->is_holder = 1;
     b->began_at = now_of(b);
-    b->look_at = b->began_at + LOOK_EVERY;
     name_places(b);
+    b->places.look_at = b->began_at + LOOK_EVERY;
     try_start(b);
     begin_due(b);
 }
@@ -627,7 +558,7 @@ void imx_backlog_begin(imx_backlog_t *b)
 /* The thread has ended, or a job of it hangs. */
 static void forget(imx_backlog_t *b)
 {
-    memset(b->places, 0, sizeof b->places);
+    memset(&b->places, 0, sizeof b->places);
     b->is_holder = 0;
     b->jobs = NULL;
     b->busy_since = 0;

@@ -129,7 +129,6 @@ void imx_backlog_account_gone(imx_backlog_account_t *a, int dir)
 {
     compare(a, dir);
     memset(imx_backlog_account_of(a, dir), 0, sizeof(imx_board_spool_t));
-    a->dirs[dir].id = 0;
 }
 
 /* What is to be in the files of the directory in use. */

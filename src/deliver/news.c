@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "deliver/pace.h"
+#include "deliver/reason.h"
 #include "shared/snapshot.h"
 
 #include <stdarg.h>
@@ -211,6 +212,10 @@ void imx_news_refused(imx_news_t *n, uint64_t count, const char *reason,
     imx_board_t *d = &n->board;
 
     snprintf(d->refusal, sizeof d->refusal, "%s", reason);
+    snprintf(d->refusal_shown, sizeof d->refusal_shown, "%s", reason);
+    imx_reason_cut_values(d->refusal_shown);
+    imx_board_spell_add(&d->spells[IMX_BOARD_SPELL_REFUSED], count,
+                        imx_news_now(n));
     d->refused[0] = '\0';
     if (line != NULL && line->len > 0) {
         snprintf(d->refused, sizeof d->refused, "%.*s", (int)line->len - 1,
@@ -231,17 +236,35 @@ void imx_news_gave_up(imx_news_t *n, uint64_t count)
 
 /* Also what was lost while nobody held the lease, or nobody for long enough to
  * tell of it. */
-static void watch_no_room(imx_news_t *n)
+static void watch_no_room(imx_news_t *n, const imx_batch_totals_t *t)
 {
     uint64_t before = n->board.no_room_seen, lost;
 
-    n->board.no_room_seen = imx_batch_totals(&n->arena->batch).no_room;
+    n->board.no_room_seen = t->no_room;
     lost = imx_news_count(n, IMX_BOARD_NO_ROOM,
                           n->board.no_room_seen - before);
     if (lost > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost "
             "because the buffer was full", (unsigned long long)lost);
     }
+}
+
+/* For the page: which losses go on. */
+static void watch_losses(imx_news_t *n, const imx_batch_totals_t *t)
+{
+    uint64_t buffer = t->no_room + t->fate[IMX_BATCH_DROPPED];
+    imx_board_t *d = &n->board;
+
+    if (buffer == d->buffer_seen && d->spool_dropped == d->spool_seen) {
+        return;
+    }
+    imx_board_spell_add(&d->spells[IMX_BOARD_SPELL_BUFFER],
+                        buffer - d->buffer_seen, imx_news_now(n));
+    imx_board_spell_add(&d->spells[IMX_BOARD_SPELL_SPOOL],
+                        d->spool_dropped - d->spool_seen, imx_news_now(n));
+    d->buffer_seen = buffer;
+    d->spool_seen = d->spool_dropped;
+    imx_news_publish(n);
 }
 
 /* One line for each tag that has reached its limit. */
@@ -342,8 +365,11 @@ void imx_news_watch_holder(imx_news_t *n)
 
 void imx_news_watch(imx_news_t *n)
 {
+    imx_batch_totals_t t = imx_batch_totals(&n->arena->batch);
+
     imx_news_gave_up(n, 0);
-    watch_no_room(n);
+    watch_no_room(n, &t);
+    watch_losses(n, &t);
     watch_values(n);
     say_refused(n, 0);
     remind(n);

@@ -7,6 +7,7 @@
 #include "deliver/sender.h"
 
 #include "base/random.h"
+#include "deliver/conflict.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -289,21 +290,26 @@ static const imx_influx_line_t *named_line(const imx_sender_t *s,
 /*
  * Some lines of the window were refused, the others are stored.  When InfluxDB
  * does not say how many, or not surely, halves of it will tell; what is sent
- * again is the same.
+ * again is the same.  So it is when one line is looked for that neither the
+ * answer nor the line itself tells.
  */
 static void refused_in_part(imx_sender_t *s, const imx_influx_result_t *r)
 {
     load_t *l = &s->load;
     uint64_t bad = r->dropped > 0 ? (uint64_t)r->dropped : 1;
     const imx_influx_line_t *line = named_line(s, r);
+    int is_asked_for = line == NULL && !r->quotes
+                       && !imx_news_is_quiet(s->o.news, IMX_BOARD_REFUSED);
 
     if (l->window > 1 && (r->more || r->dropped < 0)) {
         count_repeated(s, l->window);
         halve(s);
         return;
     }
-    if (line == NULL && !r->quotes
-        && !imx_news_is_quiet(s->o.news, IMX_BOARD_REFUSED)) {
+    if (is_asked_for) {
+        line = imx_conflict_find(l->lines + l->pos, l->window, r->reason);
+    }
+    if (is_asked_for && line == NULL) {
         s->search.first = l->pos;
         s->search.count = l->window;
         s->search.bad = bad;

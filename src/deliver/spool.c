@@ -8,6 +8,7 @@
  */
 #include "deliver/spool.h"
 
+#include "deliver/spool_count.h"
 #include "deliver/spool_dir.h"
 
 #include <errno.h>
@@ -18,9 +19,7 @@
 #include <time.h>
 
 #define SECOND UINT64_C(1000000000)
-#define USELESS_AT_ONCE 100   /* files without a line, in one call */
-#define COUNT_FILES 500       /* files that are counted in one call, */
-#define COUNT_BYTES (1 << 20) /* ... and bytes in one read */
+#define USELESS_AT_ONCE 100 /* files without a line, in one call */
 
 struct imx_spool {
     imx_spool_dir_t dir;
@@ -51,85 +50,14 @@ static int is_held(const imx_spool_t *s, const imx_spool_name_t *n)
 
 /* ---- how many lines there are ---- */
 
-static int is_counted(const imx_spool_name_t *n)
-{
-    return n->kind != IMX_SPOOL_READY || n->counted == IMX_SPOOL_COUNTED;
-}
-
 void imx_spool_trust(imx_spool_t *s)
 {
-    size_t i;
-
-    for (i = 0; i < s->dir.names.count; i++) {
-        imx_spool_name_t *n = at(s, i);
-
-        if (!is_counted(n)) {
-            s->dir.found += n->named > n->lines ? n->named - n->lines : 0;
-            n->lines = n->named > n->lines ? n->named : n->lines;
-            n->counted = IMX_SPOOL_COUNTED;
-        }
-    }
-}
-
-/* Counts on; returns how many bytes that took, or SIZE_MAX when it is to be
- * tried later.  A file that cannot be read has no lines that are known. */
-static size_t count_some(imx_spool_t *s, imx_spool_name_t *n)
-{
-    uint64_t was = n->counted, lines = 0, room = UINT32_MAX - n->lines;
-    int err = imx_spool_file_count(s->dir.fd, n, COUNT_BYTES, &lines);
-
-    if (imx_spool_file_is_passing(err)) {
-        return SIZE_MAX;
-    }
-    if (err != 0) {
-        n->counted = IMX_SPOOL_COUNTED;
-    }
-    lines = lines < room ? lines : room;
-    n->lines += (uint32_t)lines;
-    s->dir.found += lines;
-    return n->counted == IMX_SPOOL_COUNTED ? 0 : (size_t)(n->counted - was);
+    imx_spool_count_trust(&s->dir);
 }
 
 int imx_spool_count(imx_spool_t *s, size_t max_bytes)
 {
-    size_t i, files = 0, bytes = 0, n;
-
-    for (i = 0; i < s->dir.names.count && s->dir.fd >= 0; i++) {
-        while (!is_counted(at(s, i)) && !is_held(s, at(s, i))) {
-            if (files >= COUNT_FILES || bytes >= max_bytes) {
-                return 1;
-            }
-            n = count_some(s, at(s, i));
-            if (n == SIZE_MAX) {
-                return 0;
-            }
-            bytes += n;
-            files += n == 0;
-        }
-    }
-    return 0;
-}
-
-/* From now on the account has the lines of this piece. */
-static void learn(imx_spool_t *s, imx_spool_name_t *n,
-                  const imx_spool_content_t *c)
-{
-    uint32_t lines = (uint32_t)c->lines;
-
-    if (lines > n->lines) {
-        s->dir.found += lines - n->lines;
-        n->lines = lines;
-    }
-    else if (c->is_last) {
-        s->dir.lost += n->lines - lines;
-        n->lines = lines;
-    }
-    if (c->is_last) {
-        n->counted = IMX_SPOOL_COUNTED;
-    }
-    else if (n->counted < n->at + c->size) {
-        n->counted = n->at + c->size;
-    }
+    return imx_spool_count_some(&s->dir, max_bytes);
 }
 
 /* ---- room ---- */
@@ -144,7 +72,8 @@ static int give_up(imx_spool_t *s, size_t i, int ready, uint64_t *dropped)
     if ((n->kind == IMX_SPOOL_READY) != ready || is_held(s, n)) {
         return 0;
     }
-    while (ready && !is_counted(n) && count_some(s, n) != SIZE_MAX) {
+    if (ready) {
+        imx_spool_count_all(&s->dir, n);
     }
     err = imx_spool_file_remove(s->dir.fd, n);
     if (err != 0 && err != ENOENT) {
@@ -285,7 +214,7 @@ static void discard_empty(imx_spool_t *s, size_t i)
 static void give(imx_spool_t *s, imx_spool_name_t *n,
                  const imx_spool_content_t *c)
 {
-    learn(s, n, c);
+    imx_spool_count_learn(&s->dir, n, c);
     s->held = *n;
     s->dir.held = &s->held;
     s->content = *c;
@@ -300,7 +229,7 @@ static int take(imx_spool_t *s, size_t i, size_t max_bytes, size_t max_lines)
     imx_spool_content_t c;
     int err = imx_spool_file_read(&c, s->dir.fd, n, max_bytes, max_lines);
 
-    if (imx_spool_file_is_passing(err)) {
+    if (imx_spool_file_may_pass(n, err)) {
         errno = err;
         return -1;
     }
@@ -681,8 +610,8 @@ imx_spool_totals_t imx_spool_totals(const imx_spool_t *s)
             t.files++;
             t.lines += n->lines;
             t.bytes += n->bytes;
-            t.uncounted += !is_counted(n);
-            t.named += is_counted(n) ? n->lines : n->named;
+            t.uncounted += !imx_spool_count_is_known(n);
+            t.named += imx_spool_count_is_known(n) ? n->lines : n->named;
         }
     }
     return t;

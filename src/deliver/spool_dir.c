@@ -161,7 +161,8 @@ static int salvage(imx_spool_dir_t *d, imx_spool_name_t *n, int fd)
     if (err == 0 && lines > 0) {
         return salvage_lines(d, n, fd, lines);
     }
-    if (imx_spool_file_is_passing(err)) {
+    if (imx_spool_file_may_pass(n, err)) {
+        d->blind = 1;
         say_stuck(d, n, err);
         return 0;
     }
@@ -271,6 +272,9 @@ static int carry(const imx_spool_dir_t *d, imx_spool_names_t *fresh,
     imx_spool_name_t *now;
     int err;
 
+    if (i < fresh->count) {
+        imx_spool_names_at(fresh, i)->failed = old->failed;
+    }
     if (i < fresh->count && is_known) {
         now = imx_spool_names_at(fresh, i);
         now->kind = old->kind;
@@ -316,6 +320,7 @@ int imx_spool_dir_scan(imx_spool_dir_t *d)
     struct stat before;
     int err = fstat(d->fd, &before) == 0 ? 0 : errno;
 
+    d->blind = 0; /* but for what cannot be salvaged now */
     err = err ? err : read_all(d, &fresh);
     if (err == 0 && salvage_all(d, &fresh) > 0) {
         imx_spool_file_sync(d->fd);
@@ -324,7 +329,9 @@ int imx_spool_dir_scan(imx_spool_dir_t *d)
     imx_spool_names_free(&fresh);
     if (err == 0) {
         d->seen = before;
-        d->blind = 0;
+    }
+    else {
+        d->blind = 1;
     }
     return err;
 }

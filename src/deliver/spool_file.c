@@ -18,6 +18,7 @@
 
 #define SPANS_AT_ONCE 256 /* of a writev() */
 #define COUNT_LINES (1 << 15)
+#define READS_MOST 5 /* that the disk fails, until it is the file's fault */
 
 /* What we open is a regular file, or it is not ours: never wait for a FIFO. */
 #define OPEN_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -203,9 +204,26 @@ int imx_spool_file_count(int dir, imx_spool_name_t *n, size_t max_bytes,
     return err;
 }
 
-int imx_spool_file_is_passing(int err)
+int imx_spool_file_may_pass(imx_spool_name_t *n, int err)
 {
-    return err == ENOMEM || err == EMFILE || err == ENFILE;
+    switch (err) {
+    case 0:
+        n->failed = 0;
+        return 0;
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return 1;
+    case EIO:
+    case ESTALE:
+    case ETIMEDOUT:
+        if (n->failed < READS_MOST) {
+            n->failed++;
+        }
+        return n->failed < READS_MOST;
+    default:
+        return 0;
+    }
 }
 
 /* ---- writing ---- */

@@ -44,8 +44,10 @@ void imx_spool_file_free(imx_spool_content_t *c);
 int imx_spool_file_count(int dir, imx_spool_name_t *n, size_t max_bytes,
                          uint64_t *lines);
 
-/* 1: it is not the file's fault; later it may work. */
-int imx_spool_file_is_passing(int err);
+/* After each try to read the file, with what came of it.  1: it is not the
+ * file's fault, or not yet: a disk that failed is to be asked a few times, with
+ * some time between.  Later it may work. */
+int imx_spool_file_may_pass(imx_spool_name_t *n, int err);
 
 /*
  * Writes the lines to a *.tmp, locked, and renames it to n.  Nothing of it is

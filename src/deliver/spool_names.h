@@ -44,6 +44,7 @@ typedef struct {
     uint32_t lines; /* lines of it that are known, not delivered, and ready */
     unsigned char kind;
     unsigned char unsaved; /* what is no line could not be copied to *.bad */
+    unsigned char failed;  /* so many times the disk did not let us read it */
 } imx_spool_name_t;
 
 /* all[first .. first + count), by age: the oldest goes without a memmove(). */

@@ -7,13 +7,15 @@
 #include "httpd.h"
 
 #include "shared/batch.h"
+#include "shared/exemplars.h"
 #include "shared/stats.h"
 #include "shared/values.h"
 
 /* A child, before its first request: where its points go, the values that tags
- * have, and the counters.  All are borrowed for the child's life. */
+ * have, the counters, and the exemplars.  All are borrowed for the child's
+ * life. */
 void imx_request_use(imx_batch_child_t *child, const imx_values_t *values,
-                     const imx_stats_t *stats);
+                     const imx_stats_t *stats, const imx_exemplars_t *kept);
 
 /* Hook child_init, after that. */
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s);

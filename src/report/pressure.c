@@ -185,6 +185,21 @@ unsigned imx_pressure_put(imx_lineproto_t *lp, const char *root)
     return fields;
 }
 
+double imx_pressure_cpu_some(const char *root)
+{
+    const source_t *s = &of_machine[0];
+    char path[2 * PATH_MAX_LEN], text[TEXT_MAX];
+    const char *at;
+    double percent;
+
+    snprintf(path, sizeof path, "%s%s", root, s->file);
+    if (imx_proc_read(path, text, sizeof text) <= 0
+        || (at = find(text, s->key)) == NULL || parse(at, &percent) != 0) {
+        return -1;
+    }
+    return percent;
+}
+
 /* Where none of it is known there is no line. */
 static int write_pressure(imx_output_t *out,
                           const imx_interval_closed_t *closed)

@@ -13,7 +13,7 @@
 #include "report/workers.h"
 
 #define SECOND INT64_C(1000000000)
-#define NAME_MAX_LEN 300 /* of a host, and the process behind it */
+#define USUAL_INTERVAL (10 * SECOND)
 
 static pid_t parent; /* 0: it is this process */
 
@@ -41,7 +41,7 @@ void imx_process_info_measure(const imx_arena_t *a,
     }
 }
 
-static void measure_parent(const imx_arena_t *a, int64_t now)
+void imx_process_info_measure_parent(const imx_arena_t *a, int64_t now)
 {
     uint32_t slot = a->processes.children;
     imx_process_t before = imx_processes_told(&a->processes, slot), p;
@@ -63,20 +63,28 @@ static void put_known(imx_output_t *out, const char *name, size_t length,
     }
 }
 
-/* Seconds of processor time in a second, since the measurement before; at the
- * first one since the process was started. */
-static void put_cores(imx_output_t *out, const imx_process_t *p)
+int imx_process_info_cores(const imx_process_t *p, double *user,
+                           double *system)
 {
     int64_t since = p->before.at != 0 ? p->before.at : p->started;
-    double time = (double)(p->use.at - since);
+    double time = (double)p->use.at - (double)since;
 
-    if (time > 0) {
-        imx_output_float(out, "cpu_user",
-                         (double)(p->use.cpu_user - p->before.cpu_user)
-                             / time);
-        imx_output_float(out, "cpu_system",
-                         (double)(p->use.cpu_system - p->before.cpu_system)
-                             / time);
+    if (time <= 0) {
+        return 0;
+    }
+    *user = ((double)p->use.cpu_user - (double)p->before.cpu_user) / time;
+    *system = ((double)p->use.cpu_system - (double)p->before.cpu_system)
+              / time;
+    return 1;
+}
+
+static void put_cores(imx_output_t *out, const imx_process_t *p)
+{
+    double user, system;
+
+    if (imx_process_info_cores(p, &user, &system)) {
+        imx_output_float(out, "cpu_user", user);
+        imx_output_float(out, "cpu_system", system);
     }
 }
 
@@ -98,20 +106,20 @@ static void put_cpu(imx_output_t *out, const imx_process_t *p)
 }
 
 /* As the points of requests name a process; the slot, where they do not. */
-static void put_name(imx_output_t *out, const imx_process_t *p, uint32_t slot)
+void imx_process_info_name(char *name, size_t size, const imx_arena_t *a,
+                           const imx_process_t *p, uint32_t slot)
 {
-    char name[NAME_MAX_LEN];
+    const char *host = imx_config_global()->hostname;
 
-    if (slot == out->arena->processes.children) {
-        apr_snprintf(name, sizeof name, "%s:parent", out->hostname);
+    if (slot == a->processes.children) {
+        apr_snprintf(name, size, "%s:parent", host);
     }
     else {
-        apr_snprintf(name, sizeof name, "%s:%d", out->hostname,
+        apr_snprintf(name, size, "%s:%d", host,
                      imx_config_global()->process_tag == IMX_PROCESS_PID
                          ? (int)imx_children_pid(p->who)
                          : (int)slot);
     }
-    imx_output_tag(out, "process", name);
 }
 
 static int write_process(imx_output_t *out, const imx_process_t *p,
@@ -119,9 +127,11 @@ static int write_process(imx_output_t *out, const imx_process_t *p,
 {
     int is_child = slot < out->arena->processes.children;
     pid_t pid = imx_children_pid(p->who);
+    char name[IMX_PROCESS_INFO_NAME_MAX];
 
+    imx_process_info_name(name, sizeof name, out->arena, p, slot);
     imx_output_begin(out, "process-info");
-    put_name(out, p, slot);
+    imx_output_tag(out, "process", name);
     imx_output_tag(out, "process_type", is_child ? "child" : "parent");
     imx_output_int(out, "pid", pid);
     put_cpu(out, p);
@@ -138,12 +148,20 @@ static int write_process(imx_output_t *out, const imx_process_t *p,
 
 /* ---- all processes ---- */
 
-/* What was last published of the process in slot, if that still runs.  A child
- * that is stopped publishes nothing: its old figures are not those of now. */
-static int get(const imx_arena_t *a, uint32_t slot, int64_t now,
-               imx_process_t *p)
+/* Also where no points are written of it: the page shows it. */
+int64_t imx_process_info_interval(void)
 {
-    int64_t oldest = 3 * imx_reporting()->interval[IMX_MEASURED_PROCESSES];
+    int64_t interval = imx_reporting()->interval[IMX_MEASURED_PROCESSES];
+
+    return interval > 0 ? interval : USUAL_INTERVAL;
+}
+
+/* A child that is stopped publishes nothing: its old figures are not those of
+ * now. */
+int imx_process_info_get(const imx_arena_t *a, uint32_t slot, int64_t now,
+                         imx_process_t *p)
+{
+    int64_t oldest = 3 * imx_process_info_interval();
     int is_child = slot < a->processes.children;
 
     if (is_child && !imx_children_is_taken(&a->children, slot)) {
@@ -163,10 +181,10 @@ static int write_all(imx_output_t *out, const imx_interval_closed_t *closed)
     if (done.number != closed->number) {
         done.number = closed->number;
         done.slot = 0;
-        measure_parent(a, now);
+        imx_process_info_measure_parent(a, now);
     }
     for (; done.slot <= a->processes.children; done.slot++) {
-        if (!get(a, done.slot, now, &p)) {
+        if (!imx_process_info_get(a, done.slot, now, &p)) {
             continue;
         }
         if (!imx_output_may_go_on(out)

@@ -113,20 +113,27 @@ void imx_server_events_look(const imx_arena_t *a,
     }
 }
 
+void imx_server_events_outage(const imx_arena_t *a, int is_down)
+{
+    imx_events_add(&a->events, is_down ? IMX_EVENT_OUTAGE : IMX_EVENT_WORKS,
+                   getpid(), 0, generation_now());
+}
+
 /* ---- the measurement ---- */
 
-static const char *kind_of(const imx_event_t *event)
+const char *imx_server_events_kind(const imx_event_t *event)
 {
     static const char *const kinds[] = {
         [IMX_EVENT_START] = "start",       [IMX_EVENT_RESTART] = "restart",
         [IMX_EVENT_GRACEFUL] = "graceful", [IMX_EVENT_KILLED] = "child_killed",
-        [IMX_EVENT_HOLDER] = "holder",     [IMX_EVENT_STOP] = "stop"
+        [IMX_EVENT_HOLDER] = "holder",     [IMX_EVENT_STOP] = "stop",
+        [IMX_EVENT_OUTAGE] = "outage",     [IMX_EVENT_WORKS] = "outage"
     };
 
     return kinds[event->kind];
 }
 
-static int write_text(const imx_event_t *event, char *text, size_t size)
+int imx_server_events_text(const imx_event_t *event, char *text, size_t size)
 {
     switch (event->kind) {
     case IMX_EVENT_KILLED:
@@ -141,6 +148,10 @@ static int write_text(const imx_event_t *event, char *text, size_t size)
         return apr_snprintf(text, size, "httpd was restarted");
     case IMX_EVENT_STOP:
         return apr_snprintf(text, size, "httpd ends");
+    case IMX_EVENT_OUTAGE:
+        return apr_snprintf(text, size, "InfluxDB takes no points");
+    case IMX_EVENT_WORKS:
+        return apr_snprintf(text, size, "InfluxDB takes points again");
     default:
         return apr_snprintf(text, size, "httpd was started");
     }
@@ -148,11 +159,11 @@ static int write_text(const imx_event_t *event, char *text, size_t size)
 
 static int write_event(imx_output_t *out, const imx_event_t *event)
 {
-    char text[80];
-    int length = write_text(event, text, sizeof text);
+    char text[IMX_SERVER_EVENTS_TEXT];
+    int length = imx_server_events_text(event, text, sizeof text);
 
     imx_output_begin(out, "server-events");
-    imx_output_tag(out, "kind", kind_of(event));
+    imx_output_tag(out, "kind", imx_server_events_kind(event));
     imx_lineproto_field_string(&out->lp, IMX_LINEPROTO_TEXT("text"), text,
                                (size_t)length);
     imx_output_int(out, "pid", event->pid);

@@ -37,4 +37,13 @@ void imx_server_events_child_init(void);
 void imx_server_events_look(const imx_arena_t *a,
                             const imx_children_self_t *self);
 
+/* Holder: an outage began, or is over. */
+void imx_server_events_outage(const imx_arena_t *a, int is_down);
+
+/* Any: what an event is, in a word, as in the tag kind; a sentence about it,
+ * which imx_server_events_text() returns the length of. */
+#define IMX_SERVER_EVENTS_TEXT 80 /* bytes that are enough */
+const char *imx_server_events_kind(const imx_event_t *event);
+int imx_server_events_text(const imx_event_t *event, char *text, size_t size);
+
 #endif

@@ -13,25 +13,35 @@
 #include "ap_listen.h"
 #include "ap_mpm.h"
 #include "apr_portable.h"
+#include "apr_strings.h"
 #include "scoreboard.h"
+
+#include "base/clock.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#define LISTENERS_MAX 64
+#define LISTENERS_MAX IMX_WORKERS_LISTENERS_MAX
+#define ADDRESS_MAX 64
 #define LOOK_MOST INT64_C(2000000000) /* ns: one look stands for no longer */
 
 /* Of the listeners, as this child got them. */
 static int sockets[LISTENERS_MAX];
+static char addresses[LISTENERS_MAX][ADDRESS_MAX];
 static int socket_count;
 static int64_t most; /* workers that there may be */
 static int generation;
 
-/* What the mean is made of; of the holder alone. */
+/* What a mean is made of. */
+typedef struct {
+    double busy_time, time; /* ns */
+} mean_t;
+
+/* Of the holder alone. */
 static struct {
     int64_t last, busy; /* the last look, and what it saw */
-    double busy_time, time;
+    mean_t interval, second;
 } seen;
 
 /* ---- what does not change in a child's life ---- */
@@ -45,6 +55,22 @@ static int ask(int what, int otherwise)
                : otherwise;
 }
 
+static void note_address(char to[ADDRESS_MAX], apr_sockaddr_t *address)
+{
+    char ip[ADDRESS_MAX] = "";
+
+    if (address == NULL
+        || apr_sockaddr_ip_getbuf(ip, sizeof ip, address) != APR_SUCCESS) {
+        apr_cpystrn(to, "unknown", ADDRESS_MAX);
+    }
+    else if (strchr(ip, ':') != NULL) {
+        apr_snprintf(to, ADDRESS_MAX, "[%s]:%d", ip, (int)address->port);
+    }
+    else {
+        apr_snprintf(to, ADDRESS_MAX, "%s:%d", ip, (int)address->port);
+    }
+}
+
 /* httpd's own list changes when the child ends. */
 static void find_sockets(void)
 {
@@ -55,6 +81,7 @@ static void find_sockets(void)
          l = l->next) {
         if (l->sd != NULL
             && apr_os_sock_get(&sockets[socket_count], l->sd) == APR_SUCCESS) {
+            note_address(addresses[socket_count], l->bind_addr);
             socket_count++;
         }
     }
@@ -104,7 +131,7 @@ static int is_busy(unsigned state)
 static void count_process(imx_workers_count_t *c, int i, int threads)
 {
     const volatile process_score *p = &ap_scoreboard_image->parent[i];
-    int quiescing = p->quiescing, t;
+    int quiescing = p->quiescing != 0, t;
 
     for (t = 0; t < threads; t++) {
         unsigned state = state_of(i, t);
@@ -113,6 +140,7 @@ static void count_process(imx_workers_count_t *c, int i, int threads)
         c->busy += !quiescing && is_busy(state);
     }
     c->children++;
+    c->stopping += quiescing;
     c->connections += p->connections;
     c->keepalive += p->keep_alive;
     c->writing += p->write_completion;
@@ -123,7 +151,7 @@ static void count_process(imx_workers_count_t *c, int i, int threads)
 imx_workers_count_t imx_workers_count(void)
 {
     const global_score *g = ap_scoreboard_image->global;
-    imx_workers_count_t c = { { 0 }, 0, 0, 0, 0, 0, 0, 0 };
+    imx_workers_count_t c = { { 0 }, 0, 0, 0, 0, 0, 0, 0, 0 };
     int i, daemons = g->server_limit, threads = g->thread_limit;
 
     for (i = 0; i < daemons; i++) {
@@ -175,6 +203,12 @@ int imx_workers_of(pid_t pid, int64_t *busy, int64_t *requests)
 
 /* ---- how much is used ---- */
 
+static void add(mean_t *mean, int64_t busy, int64_t time)
+{
+    mean->busy_time += (double)busy * (double)time;
+    mean->time += (double)time;
+}
+
 /* What was seen at the last look held until now.  After a pause (the process
  * was stopped) nobody knows what held. */
 void imx_workers_look(int64_t now)
@@ -182,23 +216,34 @@ void imx_workers_look(int64_t now)
     int64_t past = now - seen.last;
 
     if (seen.last != 0 && past > 0 && past < LOOK_MOST) {
-        seen.busy_time += (double)seen.busy * (double)past;
-        seen.time += (double)past;
+        add(&seen.interval, seen.busy, past);
+        add(&seen.second, seen.busy, past);
     }
     seen.busy = imx_workers_count().busy;
     seen.last = now;
 }
 
+static double busy_in(const mean_t *mean)
+{
+    return mean->time > 0 ? mean->busy_time / mean->time : -1;
+}
+
 double imx_workers_utilization(int begin_anew)
 {
-    double u = seen.time > 0 && most > 0
-                   ? seen.busy_time / seen.time / (double)most
-                   : -1;
+    double busy = busy_in(&seen.interval);
 
     if (begin_anew) {
-        seen.busy_time = seen.time = 0;
+        seen.interval.busy_time = seen.interval.time = 0;
     }
-    return u;
+    return busy >= 0 && most > 0 ? busy / (double)most : -1;
+}
+
+double imx_workers_busy(void)
+{
+    double busy = busy_in(&seen.second);
+
+    seen.second.busy_time = seen.second.time = 0;
+    return busy;
 }
 
 /* ---- who waits ---- */
@@ -231,27 +276,83 @@ int imx_workers_queue(int64_t *waiting, int64_t *limit)
     return told ? 0 : -1;
 }
 
+static imx_workers_listener_t *listener_of(
+    imx_workers_listener_t listeners[], unsigned *count, const char *address)
+{
+    unsigned i;
+
+    for (i = 0; i < *count; i++) {
+        if (strcmp(listeners[i].address, address) == 0) {
+            return &listeners[i];
+        }
+    }
+    listeners[i].address = address;
+    listeners[i].waiting = listeners[i].limit = 0;
+    (*count)++;
+    return &listeners[i];
+}
+
+unsigned imx_workers_listeners(
+    imx_workers_listener_t listeners[IMX_WORKERS_LISTENERS_MAX])
+{
+    unsigned count = 0;
+    int i;
+
+    for (i = 0; i < socket_count; i++) {
+        int64_t waiting = 0, limit = 0;
+
+        if (queue_of(sockets[i], &waiting, &limit)) {
+            imx_workers_listener_t *l = listener_of(listeners, &count,
+                                                    addresses[i]);
+
+            l->waiting += waiting;
+            l->limit += limit;
+        }
+    }
+    return count;
+}
+
 /* ---- the measurement ---- */
+
+const char *imx_workers_state(unsigned state)
+{
+    static const char *const names[IMX_WORKERS_STATES] = {
+        [SERVER_DEAD] = "dead",
+        [SERVER_STARTING] = "starting",
+        [SERVER_READY] = "ready",
+        [SERVER_BUSY_READ] = "reading",
+        [SERVER_BUSY_WRITE] = "writing",
+        [SERVER_BUSY_KEEPALIVE] = "keepalive",
+        [SERVER_BUSY_LOG] = "logging",
+        [SERVER_BUSY_DNS] = "dns",
+        [SERVER_CLOSING] = "closing",
+        [SERVER_GRACEFUL] = "graceful",
+        [SERVER_IDLE_KILL] = "idle_kill",
+    };
+
+    return names[state];
+}
 
 static void put_states(imx_output_t *out, const imx_workers_count_t *c)
 {
-    imx_output_int(out, "dead", c->state[SERVER_DEAD]);
-    imx_output_int(out, "starting", c->state[SERVER_STARTING]);
-    imx_output_int(out, "ready", c->state[SERVER_READY]);
-    imx_output_int(out, "reading", c->state[SERVER_BUSY_READ]);
-    imx_output_int(out, "writing", c->state[SERVER_BUSY_WRITE]);
-    imx_output_int(out, "keepalive", c->state[SERVER_BUSY_KEEPALIVE]);
-    imx_output_int(out, "logging", c->state[SERVER_BUSY_LOG]);
-    imx_output_int(out, "dns", c->state[SERVER_BUSY_DNS]);
-    imx_output_int(out, "closing", c->state[SERVER_CLOSING]);
-    imx_output_int(out, "graceful", c->state[SERVER_GRACEFUL]);
-    imx_output_int(out, "idle_kill", c->state[SERVER_IDLE_KILL]);
+    unsigned i;
+
+    for (i = 0; i < IMX_WORKERS_STATES; i++) {
+        const char *name = imx_workers_state(i);
+
+        imx_lineproto_field_int(&out->lp, name, strlen(name), c->state[i]);
+    }
+}
+
+int imx_workers_is_async(void)
+{
+    return ask(AP_MPMQ_IS_ASYNC, 0);
 }
 
 /* Only event knows of connections that hold no worker. */
 static void put_connections(imx_output_t *out, const imx_workers_count_t *c)
 {
-    if (ask(AP_MPMQ_IS_ASYNC, 0)) {
+    if (imx_workers_is_async()) {
         imx_output_int(out, "connections", c->connections);
         imx_output_int(out, "async_keepalive", c->keepalive);
         imx_output_int(out, "async_writing", c->writing);
@@ -270,6 +371,17 @@ static void put_queue(imx_output_t *out)
     }
 }
 
+static void put_in_flight(imx_output_t *out)
+{
+    const imx_arena_t *a = out->arena;
+    int64_t in_flight = imx_slow_in_flight(&a->slow, &a->children,
+                                           imx_clock_now());
+
+    if (in_flight >= 0) {
+        imx_output_int(out, "in_flight", in_flight);
+    }
+}
+
 static int write_workers(imx_output_t *out,
                          const imx_interval_closed_t *closed)
 {
@@ -285,6 +397,7 @@ static int write_workers(imx_output_t *out,
     }
     put_connections(out, &c);
     put_queue(out);
+    put_in_flight(out);
     imx_output_int(out, "children", c.children);
     imx_output_int(out, "generation", generation);
     if (!imx_output_end(out, closed->time)) {

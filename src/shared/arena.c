@@ -148,6 +148,17 @@ static void events_format(imx_arena_t *a, void *base,
     imx_events_format(&a->events, base);
 }
 
+static size_t slow_size(const imx_arena_spec_t *spec)
+{
+    return imx_slow_size(spec->batch.children);
+}
+
+static void slow_format(imx_arena_t *a, void *base,
+                        const imx_arena_spec_t *spec)
+{
+    imx_slow_format(&a->slow, base, spec->batch.children);
+}
+
 static uint32_t series_of(const imx_arena_spec_t *spec)
 {
     return spec->series > 0 ? spec->series : 1;
@@ -173,6 +184,17 @@ static void stats_format(imx_arena_t *a, void *base,
                          const imx_arena_spec_t *spec)
 {
     imx_stats_format(&a->stats, base, series_of(spec));
+}
+
+static size_t exemplars_size(const imx_arena_spec_t *spec)
+{
+    return imx_exemplars_size(series_of(spec));
+}
+
+static void exemplars_format(imx_arena_t *a, void *base,
+                             const imx_arena_spec_t *spec)
+{
+    imx_exemplars_format(&a->exemplars, base, series_of(spec));
 }
 
 static size_t intervals_size(const imx_arena_spec_t *spec)
@@ -204,6 +226,34 @@ static void intervals_format(imx_arena_t *a, void *base,
                         draw_offset(&now));
 }
 
+static size_t intake_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_intake_size();
+}
+
+static void intake_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_intake_format(&a->intake, base);
+}
+
+static size_t history_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_history_size();
+}
+
+static void history_format(imx_arena_t *a, void *base,
+                           const imx_arena_spec_t *spec)
+{
+    imx_interval_now_t now = imx_interval_now();
+
+    (void)spec;
+    imx_history_format(&a->history, base, now.wall, now.mono);
+}
+
 static const part_t parts[] = {
     { "children", IMX_CHILDREN_VERSION, children_size, children_format },
     { "lease", IMX_LEASE_VERSION, lease_size, lease_format },
@@ -212,10 +262,14 @@ static const part_t parts[] = {
     { "lines", IMX_BATCH_VERSION, lines_size, NULL },
     { "values", IMX_VALUES_VERSION, values_size, values_format },
     { "processes", IMX_PROCESSES_VERSION, processes_size, processes_format },
+    { "slow", IMX_SLOW_VERSION, slow_size, slow_format },
     { "events", IMX_EVENTS_VERSION, events_size, events_format },
     { "series", IMX_SERIES_VERSION, series_size, series_format },
     { "stats", IMX_STATS_VERSION, stats_size, stats_format },
+    { "exemplars", IMX_EXEMPLARS_VERSION, exemplars_size, exemplars_format },
     { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },
+    { "intake", IMX_INTAKE_VERSION, intake_size, intake_format },
+    { "history", IMX_HISTORY_VERSION, history_size, history_format },
 };
 
 #define PARTS (sizeof parts / sizeof *parts)

@@ -64,9 +64,30 @@ imx_board_t imx_board_told(const imx_board_view_t *v)
     } while (atomic_load(&v->part->turn) != turn && ++tries < 1000);
     memcpy(&b, words, sizeof b);
     b.last_error[sizeof b.last_error - 1] = '\0';
+    b.refusal_shown[sizeof b.refusal_shown - 1] = '\0';
     b.refusal[sizeof b.refusal - 1] = '\0';
     b.refused[sizeof b.refused - 1] = '\0';
     return b;
+}
+
+/* Unsigned, as the numbers can be nonsense. */
+int imx_board_spell_lasts(const imx_board_spell_t *spell, int64_t now)
+{
+    return spell->last != 0
+           && (uint64_t)now - (uint64_t)spell->last < IMX_BOARD_SPELL_NS;
+}
+
+void imx_board_spell_add(imx_board_spell_t *spell, uint64_t count, int64_t now)
+{
+    if (count == 0) {
+        return;
+    }
+    if (!imx_board_spell_lasts(spell, now)) {
+        spell->since = now;
+        spell->count = 0;
+    }
+    spell->last = now;
+    spell->count += count;
 }
 
 void imx_board_beat(const imx_board_view_t *v, int64_t now)

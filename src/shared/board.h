@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_BOARD_VERSION 1 /* another one with each change of imx_board_t */
+#define IMX_BOARD_VERSION 2 /* another one with each change of imx_board_t */
 #define IMX_BOARD_ERROR_MAX 256
 #define IMX_BOARD_REFUSED_MAX 408
 
@@ -38,6 +38,27 @@ typedef struct {
     int64_t quiet_until; /* ns of the monotonic clock */
     uint64_t count;      /* not yet told of */
 } imx_board_trouble_t;
+
+/* Kinds of loss that the page tells of while they last. */
+typedef enum {
+    IMX_BOARD_SPELL_REFUSED = 0, /* InfluxDB refuses points for good */
+    IMX_BOARD_SPELL_BUFFER,      /* lost, as the buffer is full */
+    IMX_BOARD_SPELL_SPOOL,       /* lost with files of the spool */
+    IMX_BOARD_SPELLS
+} imx_board_spell_e;
+
+/*
+ * A loss that goes on: it is over when no point was lost for a while.  That is
+ * longer than the longest usual interval of a measurement (60 s), of which each
+ * point may be refused.
+ */
+#define IMX_BOARD_SPELL_NS INT64_C(70000000000)
+
+typedef struct {
+    int64_t since, last; /* ns of the monotonic clock: the first and the last
+                            loss; 0: there was none */
+    uint64_t count;      /* points that were lost in it */
+} imx_board_spell_t;
 
 /*
  * What a holder has learned about when to send, and how much at a time; pace.h
@@ -106,9 +127,13 @@ typedef struct {
     int64_t down_again;       /* and does again at that time, ns, monotonic */
     uint64_t no_room_seen;    /* no_room, as far as trouble[] has it */
     imx_board_trouble_t trouble[IMX_BOARD_TROUBLES];
-    char last_error[IMX_BOARD_ERROR_MAX]; /* "": the last one worked */
-    char refusal[IMX_BOARD_ERROR_MAX];    /* of the last refused line: why, */
-    char refused[IMX_BOARD_REFUSED_MAX];  /* and its begin; "": not known */
+    imx_board_spell_t spells[IMX_BOARD_SPELLS];
+    uint64_t buffer_seen, spool_seen; /* losses, as far as spells[] has them */
+    char last_error[IMX_BOARD_ERROR_MAX];    /* "": the last one worked */
+    char refusal_shown[IMX_BOARD_ERROR_MAX]; /* why a line was refused, without
+                                                what a client sent */
+    char refusal[IMX_BOARD_ERROR_MAX];   /* of the last refused line: why, */
+    char refused[IMX_BOARD_REFUSED_MAX]; /* and its begin; "": not known */
     /* what a holder has learned, for the next one */
     int64_t next_tick;  /* ns, monotonic; 0: none yet */
     uint64_t under_way; /* lines that InfluxDB has not answered */
@@ -131,6 +156,13 @@ void imx_board_tell(const imx_board_view_t *v, const imx_board_t *b);
 
 /* Any: reads it whole, as it was at one moment. */
 imx_board_t imx_board_told(const imx_board_view_t *v);
+
+/* Does a loss still go on at that time, ns of the monotonic clock? */
+int imx_board_spell_lasts(const imx_board_spell_t *spell, int64_t now);
+
+/* Holder: so many more points were lost at that time. */
+void imx_board_spell_add(imx_board_spell_t *spell, uint64_t count,
+                         int64_t now);
 
 /* Holder: is at work at that time, ns of the monotonic clock.  Any: when it
  * was, 0: never. */

@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define IMX_EVENTS_VERSION 1
+#define IMX_EVENTS_VERSION 2 /* another one with each new kind */
 #define IMX_EVENTS_KEPT 64
 
 typedef enum {
@@ -32,6 +32,8 @@ typedef enum {
     IMX_EVENT_KILLED,   /* a child ended that did not want to */
     IMX_EVENT_HOLDER,   /* another child delivers now */
     IMX_EVENT_STOP,
+    IMX_EVENT_OUTAGE, /* InfluxDB takes no points */
+    IMX_EVENT_WORKS,  /* and does again */
     IMX_EVENTS
 } imx_event_e;
 

@@ -35,7 +35,7 @@ uint32_t imx_quantile_rows(const uint32_t buckets[IMX_STATS_BUCKETS],
 }
 
 /* 2ab/(a+b) stands for the durations from a to b: it is as far from both. */
-static double representative(uint32_t bucket)
+double imx_quantile_seconds(uint32_t bucket)
 {
     double a, b;
 
@@ -47,18 +47,17 @@ static double representative(uint32_t bucket)
     return isinf(b) ? 2 * a : 2 * a * b / (a + b);
 }
 
-int64_t imx_quantile_ns(const uint32_t buckets[IMX_STATS_BUCKETS],
-                        double share, int64_t longest)
+uint32_t imx_quantile_bucket(const uint32_t buckets[IMX_STATS_BUCKETS],
+                             double share)
 {
     uint64_t total = 0, below = 0;
     uint32_t i;
-    int64_t ns;
 
     for (i = 0; i < IMX_STATS_BUCKETS; i++) {
         total += buckets[i];
     }
     if (total == 0) {
-        return 0;
+        return IMX_STATS_BUCKETS;
     }
     for (i = 0; i < IMX_STATS_BUCKETS - 1; i++) {
         below += buckets[i];
@@ -66,9 +65,21 @@ int64_t imx_quantile_ns(const uint32_t buckets[IMX_STATS_BUCKETS],
             break;
         }
     }
-    ns = (int64_t)(representative(i) * 1e9);
+    return i;
+}
+
+int64_t imx_quantile_ns(const uint32_t buckets[IMX_STATS_BUCKETS],
+                        double share, int64_t longest)
+{
+    uint32_t bucket = imx_quantile_bucket(buckets, share);
+    int64_t ns;
+
+    if (bucket == IMX_STATS_BUCKETS) {
+        return 0;
+    }
+    ns = (int64_t)(imx_quantile_seconds(bucket) * 1e9);
     return longest > 0 && longest < ns
-                   && imx_stats_bucket((uint64_t)longest) == i
+                   && imx_stats_bucket((uint64_t)longest) == bucket
                ? longest
                : ns;
 }

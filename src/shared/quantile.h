@@ -37,4 +37,10 @@ uint32_t imx_quantile_rows(const uint32_t buckets[IMX_STATS_BUCKETS],
 int64_t imx_quantile_ns(const uint32_t buckets[IMX_STATS_BUCKETS],
                         double share, int64_t longest);
 
+/* The same as a bucket, IMX_STATS_BUCKETS without any; and the seconds that
+ * stand for a bucket. */
+uint32_t imx_quantile_bucket(const uint32_t buckets[IMX_STATS_BUCKETS],
+                             double share);
+double imx_quantile_seconds(uint32_t bucket);
+
 #endif

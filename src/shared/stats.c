@@ -105,14 +105,21 @@ double imx_stats_bound(uint32_t bucket)
 
 /* ---- the part ---- */
 
+static size_t cells_of(uint32_t series)
+{
+    return (size_t)IMX_STATS_STRIPES * series;
+}
+
 size_t imx_stats_size(uint32_t series)
 {
-    return (size_t)IMX_STATS_STRIPES * series * sizeof(imx_stats_cell_t);
+    return cells_of(series) * sizeof(imx_stats_cell_t)
+           + (size_t)IMX_STATS_TAKERS * series * sizeof(uint64_t);
 }
 
 void imx_stats_format(imx_stats_t *stats, void *base, uint32_t series)
 {
     stats->cells = base;
+    stats->longest = (_Atomic uint64_t *)(stats->cells + cells_of(series));
     stats->series = series;
     stats->histograms = 1;
 }
@@ -136,10 +143,9 @@ static inline void add_small(_Atomic uint32_t *counter, uint32_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-__attribute__((noinline, cold)) static void raise_max(imx_stats_cell_t *cell,
+__attribute__((noinline, cold)) static void raise_max(_Atomic uint64_t *max,
                                                       uint64_t ns)
 {
-    _Atomic uint64_t *max = &cell->max_ns;
     uint64_t seen = atomic_load_explicit(max, memory_order_relaxed);
 
     while (ns > seen
@@ -188,7 +194,7 @@ void imx_stats_count(imx_stats_cell_t *cell,
                              > atomic_load_explicit(&cell->max_ns,
                                                     memory_order_relaxed),
                          0)) {
-        raise_max(cell, request->request_ns);
+        raise_max(&cell->max_ns, request->request_ns);
     }
 }
 
@@ -249,16 +255,55 @@ static void add_cell(imx_stats_sum_t *sum, const imx_stats_cell_t *cell,
     }
 }
 
-void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
-                      imx_stats_sum_t *sum)
+void imx_stats_add(const imx_stats_t *stats, uint32_t series,
+                   imx_stats_sum_t *sum)
 {
     uint32_t stripe;
 
-    memset(sum, 0, sizeof *sum);
     for (stripe = 0; stripe < IMX_STATS_STRIPES; stripe++) {
         add_cell(sum, imx_stats_cell(stats, stripe, series),
                  stats->histograms);
     }
+}
+
+void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
+                      imx_stats_sum_t *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    imx_stats_add(stats, series, sum);
+}
+
+void imx_stats_subtract(imx_stats_sum_t *a, const imx_stats_sum_t *b)
+{
+    uint32_t i;
+
+    a->request_ns -= b->request_ns;
+    a->application_ns -= b->application_ns;
+    a->bytes_sent -= b->bytes_sent;
+    a->server_ns -= b->server_ns;
+    a->input_ns -= b->input_ns;
+    a->output_ns -= b->output_ns;
+    a->bytes_received -= b->bytes_received;
+    a->aborted -= b->aborted;
+    a->objective_total -= b->objective_total;
+    a->objective_good -= b->objective_good;
+    for (i = 0; i < IMX_STATS_CLASSES; i++) {
+        a->classes[i] -= b->classes[i];
+    }
+    for (i = 0; i < IMX_STATS_BUCKETS; i++) {
+        a->buckets[0][i] -= b->buckets[0][i];
+        a->buckets[1][i] -= b->buckets[1][i];
+    }
+}
+
+/* a + b = a - (0 - b), modulo 2^n. */
+void imx_stats_accumulate(imx_stats_sum_t *a, const imx_stats_sum_t *b)
+{
+    imx_stats_sum_t minus;
+
+    memset(&minus, 0, sizeof minus);
+    imx_stats_subtract(&minus, b);
+    imx_stats_subtract(a, &minus);
 }
 
 uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum)
@@ -272,35 +317,67 @@ uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum)
     return n;
 }
 
+static uint64_t requests_in_cell(const imx_stats_cell_t *cell)
+{
+    uint64_t n = 0;
+    uint32_t i;
+
+    for (i = 0; i < IMX_STATS_CLASSES; i++) {
+        n += get(&cell->classes[i]);
+    }
+    return n;
+}
+
+uint64_t imx_stats_requests_in(const imx_stats_t *stats, uint32_t series)
+{
+    uint64_t n = 0;
+    uint32_t stripe;
+
+    for (stripe = 0; stripe < IMX_STATS_STRIPES; stripe++) {
+        n += requests_in_cell(imx_stats_cell(stats, stripe, series));
+    }
+    return n;
+}
+
 uint64_t imx_stats_requests(const imx_stats_t *stats, uint32_t series)
 {
     const uint32_t used = series < stats->series ? series : stats->series;
     uint64_t n = 0;
-    uint32_t stripe, i, class;
+    uint32_t stripe, i;
 
     for (stripe = 0; stripe < IMX_STATS_STRIPES; stripe++) {
         for (i = 0; i < used; i++) {
-            const imx_stats_cell_t *cell = imx_stats_cell(stats, stripe, i);
-
-            for (class = 0; class < IMX_STATS_CLASSES; class ++) {
-                n += get(&cell->classes[class]);
-            }
+            n += requests_in_cell(imx_stats_cell(stats, stripe, i));
         }
     }
     return n;
 }
 
-uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series)
-{
-    uint64_t max = 0;
-    uint32_t stripe;
+/* ---- the maximum ---- */
 
-    for (stripe = 0; stripe < IMX_STATS_STRIPES; stripe++) {
-        imx_stats_cell_t *cell = imx_stats_cell(stats, stripe, series);
-        uint64_t one = atomic_exchange_explicit(&cell->max_ns, 0,
-                                                memory_order_relaxed);
+/* Cells of which most are 0 are not written to. */
+static uint64_t take(_Atomic uint64_t *max)
+{
+    return get(max) != 0
+               ? atomic_exchange_explicit(max, 0, memory_order_relaxed)
+               : 0;
+}
+
+/* Between two lines a holder can be killed: then this maximum is lost. */
+uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series,
+                            imx_stats_taker_e taker)
+{
+    uint64_t max = 0, kept;
+    uint32_t i;
+
+    for (i = 0; i < IMX_STATS_STRIPES; i++) {
+        uint64_t one = take(&imx_stats_cell(stats, i, series)->max_ns);
 
         max = one > max ? one : max;
     }
-    return max;
+    for (i = 0; i < IMX_STATS_TAKERS && max > 0; i++) {
+        raise_max(&stats->longest[i * stats->series + series], max);
+    }
+    kept = take(&stats->longest[(uint32_t)taker * stats->series + series]);
+    return kept > max ? kept : max;
 }

@@ -4,6 +4,7 @@
  * a condition or written nowhere are counted as well.
  *
  * The part of the arena:  cell[stripe 0][series 0] [series 1] ... [stripe 1]...
+ *                         | longest[taker 0][series 0] [series 1] ...
  *
  * A request thread adds to the cell of its series in the stripe of its child.
  * There are 16 stripes, so that the children of a busy server seldom write to
@@ -12,7 +13,8 @@
  * counts, the next child in its stripe goes on, and what happened in an
  * interval is the difference of two sums.  The 32-bit counters wrap around, and
  * their differences are right all the same.  The one exception is the maximum,
- * which the holder takes and sets to zero.
+ * which the holder takes and sets to zero.  There are takers with intervals of
+ * their own: what one of them takes is kept for the others.
  *
  * A cell has room for two histograms.  A process's view says how many of them
  * are counted, so that a graceful restart can change it; memory that nobody
@@ -31,7 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_STATS_VERSION 1
+#define IMX_STATS_VERSION 2
 #define IMX_STATS_STRIPES 16
 #define IMX_STATS_CLASSES 6 /* 1xx .. 5xx at 0 .. 4, any other status at 5 */
 
@@ -49,9 +51,17 @@
 
 typedef struct imx_stats_cell imx_stats_cell_t;
 
+/* Who takes the maximum, each in its own time. */
+typedef enum {
+    IMX_STATS_FOR_INTERVALS = 0, /* request-metrics */
+    IMX_STATS_FOR_HISTORY,
+    IMX_STATS_TAKERS
+} imx_stats_taker_e;
+
 /* The part as a process sees it, in private memory. */
 typedef struct {
-    imx_stats_cell_t *cells; /* 64 bytes aligned */
+    imx_stats_cell_t *cells;   /* 64 bytes aligned */
+    _Atomic uint64_t *longest; /* ns; by taker and series */
     uint32_t series;
     uint32_t histograms; /* 1: request_time; 2: application_time as well */
 } imx_stats_t;
@@ -100,18 +110,28 @@ void imx_stats_count_application(imx_stats_cell_t *cell, uint64_t ns);
 void imx_stats_count_more(imx_stats_cell_t *cell,
                           const imx_stats_more_t *more);
 
-/* Any: the sum of a series; series < stats->series. */
+/* Any: the sum of a series; adds it to another sum; series < stats->series. */
 void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
                       imx_stats_sum_t *sum);
+void imx_stats_add(const imx_stats_t *stats, uint32_t series,
+                   imx_stats_sum_t *sum);
+
+/* a -= b, a += b.  Counters wrap around: differences of 32 bits, and of 64. */
+void imx_stats_subtract(imx_stats_sum_t *a, const imx_stats_sum_t *b);
+void imx_stats_accumulate(imx_stats_sum_t *a, const imx_stats_sum_t *b);
 
 /* Any: how many requests a sum has; how many the first `series` series have
- * together, since the memory was made.  The others are not looked at: a page of
- * memory that is only read takes room, too. */
+ * together, since the memory was made; how many one series has.  Series without
+ * a name are not looked at: a page of memory that is only read takes room,
+ * too. */
 uint64_t imx_stats_requests_of(const imx_stats_sum_t *sum);
 uint64_t imx_stats_requests(const imx_stats_t *stats, uint32_t series);
+uint64_t imx_stats_requests_in(const imx_stats_t *stats, uint32_t series);
 
-/* Holder: the longest request_time of a series since it last asked, ns. */
-uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series);
+/* Holder: the longest request_time of a series since this taker last asked,
+ * ns. */
+uint64_t imx_stats_take_max(const imx_stats_t *stats, uint32_t series,
+                            imx_stats_taker_e taker);
 
 /* Any: the bucket of a duration; the bound of a bucket in seconds (infinite for
  * the last one). */

@@ -9,30 +9,6 @@
 
 /* ---- differences ---- */
 
-/* Counters wrap around: differences of 32 bits, and of 64. */
-static void subtract(imx_stats_sum_t *a, const imx_stats_sum_t *b)
-{
-    uint32_t i;
-
-    a->request_ns -= b->request_ns;
-    a->application_ns -= b->application_ns;
-    a->bytes_sent -= b->bytes_sent;
-    a->server_ns -= b->server_ns;
-    a->input_ns -= b->input_ns;
-    a->output_ns -= b->output_ns;
-    a->bytes_received -= b->bytes_received;
-    a->aborted -= b->aborted;
-    a->objective_total -= b->objective_total;
-    a->objective_good -= b->objective_good;
-    for (i = 0; i < IMX_STATS_CLASSES; i++) {
-        a->classes[i] -= b->classes[i];
-    }
-    for (i = 0; i < IMX_STATS_BUCKETS; i++) {
-        a->buckets[0][i] -= b->buckets[0][i];
-        a->buckets[1][i] -= b->buckets[1][i];
-    }
-}
-
 static uint64_t requests_between(const imx_stats_sum_t *old,
                                  const imx_stats_sum_t *sum)
 {
@@ -52,7 +28,7 @@ uint64_t imx_tally_between(const imx_tally_t *old, const imx_tally_t *row,
 
     if (n > 0) {
         *change = row->sum;
-        subtract(change, &old->sum);
+        imx_stats_subtract(change, &old->sum);
     }
     return n;
 }
@@ -82,7 +58,8 @@ static int waits(const imx_tally_fill_t *f, uint64_t requests, int64_t since)
  */
 static void keep_max(const imx_tally_fill_t *f, uint32_t i, imx_tally_t *row)
 {
-    uint64_t longest = imx_stats_take_max(&f->stats, i);
+    uint64_t longest = imx_stats_take_max(&f->stats, i,
+                                          IMX_STATS_FOR_INTERVALS);
 
     if (row->number != f->number) {
         row->longest = 0;

@@ -28,7 +28,7 @@ typedef struct {
     uint64_t number;   /* of the interval that is closed */
     int64_t began;     /* ns, monotonic: when that interval began */
     int64_t now;       /* ns, monotonic */
-    int takes_max;     /* one schedule alone can take the maximum */
+    int takes_max;     /* IMX_STATS_FOR_INTERVALS: one schedule alone */
     uint64_t least;    /* requests for which a row waits ... */
     int64_t patience;  /* ... for at most so many ns; 0: it does not wait */
 } imx_tally_fill_t;

@@ -1,6 +1,7 @@
 /*
- * json.h: the figures as one object of JSON, name: value.  Numbers are numbers,
- * times are seconds since 1970.
+ * json.h: the figures as one object of JSON, name: value, and beside them what
+ * is wrong, the server, its workers and processes.  Numbers are numbers, times
+ * are seconds since 1970.
  */
 #ifndef IMX_JSON_H
 #define IMX_JSON_H

@@ -9,6 +9,8 @@
 
 #include "base/words.h"
 #include "shared/figures.h"
+#include "show/slow.h"
+#include "show/view.h"
 
 /* A figure is one line, whatever is in it. */
 static const char *one_line(request_rec *r, const char *text)
@@ -18,6 +20,26 @@ static const char *one_line(request_rec *r, const char *text)
 
     imx_words_line(to, size, text);
     return to;
+}
+
+static void write_words(request_rec *r, const imx_verdict_t *verdict)
+{
+    unsigned i;
+
+    ap_rvputs(r, "level: ", imx_verdict_level(verdict->words[0].level),
+              "\nwords:", NULL);
+    for (i = 0; i < verdict->count; i++) {
+        const imx_verdict_word_t *word = &verdict->words[i];
+
+        ap_rvputs(r, " ", one_line(r, word->what), NULL);
+        if (word->todo[0] != '\0') {
+            ap_rvputs(r, " ", one_line(r, word->todo), NULL);
+        }
+        if (word->id[0] != '\0') {
+            ap_rvputs(r, " (", word->id, ")", NULL);
+        }
+    }
+    ap_rputs("\n", r);
 }
 
 void imx_text_figures(request_rec *r, const imx_snapshot_t *s)
@@ -36,6 +58,8 @@ void imx_text_figures(request_rec *r, const imx_snapshot_t *s)
                        (apr_int64_t)v.number);
         }
     }
+    imx_show_slow_text(r, s);
+    write_words(r, &imx_view_of(r, s)->verdict);
 }
 
 void imx_text_sentence(request_rec *r, const char *sentence)

@@ -29,16 +29,26 @@ sub server {
             "InfluxMetricsDatabase $name\nInfluxMetricsInterval 100ms\n"
             . (ref $text ? $text->(@_) : $text)
         });
+    $h->{database} = $name;
     return ($h, $name);
 }
 
-# Waits until each is logged: the next request is a later point.
+sub rows {
+    my ($db, $name) = @_;
+    my @rows = eval { $db->query(q{SELECT * FROM "raw-requests"}, $name) };
+    return @rows;
+}
+
+# Waits until each is a point, if it becomes one, so that the next request is a
+# later one: a client can have its answer long before the worker has gone on.
 sub ask {
     my ($h, @urls) = @_;
     for my $url (@urls) {
-        my $before = $h->access_count;
+        my ($before, $logged) = (scalar(rows($h->{influx}, $h->{database})),
+            $h->access_count);
         get($url);
-        wait_until(10, sub { $h->access_count > $before });
+        wait_until(10, sub { $h->access_count > $logged });
+        wait_until(1, sub { rows($h->{influx}, $h->{database}) > $before });
     }
 }
 
@@ -50,7 +60,7 @@ sub points {
     my ($values, @rows) = -1;
     wait_until(20, sub {
         my $before = $values;
-        @rows = eval { $db->query('SELECT * FROM "raw-requests"', $name) };
+        @rows = rows($db, $name);
         $values = grep { defined } map { values %$_ } @rows;
         @rows == $n && $values == $before;
     });

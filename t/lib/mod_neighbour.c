@@ -1,10 +1,11 @@
 /*
- * mod_neighbour.c: a module for t/neighbour.t.  The parent forks a process that
+ * mod_neighbour.c: a module for tests.  The parent forks a process that
  * becomes another user, as mod_wsgi does for a daemon with user=: so it has the
  * arena, and the parent's memory, and no rights of the server's user.
  *
- * It writes down what it can reach (neighbour.report in ServerRoot), and while
- * there is a file "scribble", it writes random words everywhere in the arena.
+ * If there is a file "wanted", it writes down what it can reach
+ * (neighbour.report in ServerRoot).  While there is a file "scribble", it
+ * writes random words everywhere in the arena.
  */
 #include "httpd.h"
 #include "http_config.h"
@@ -187,7 +188,7 @@ static uint64_t bad_word(uint64_t now)
 static void scribble(size_t lines)
 {
     size_t from[] = { 0, 0, lines, arena_size - SOME };
-    size_t most[] = { SMALL, 64 * SMALL, SOME, SOME };
+    size_t most[] = { SMALL, lines, SOME, SOME };
     int i, place;
 
     for (i = 0; i < 64; i++) {
@@ -233,7 +234,7 @@ static void become_neighbour(pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     snprintf(path, sizeof path, "%s/wanted", root);
     f = fopen(path, "r");
-    if (f == NULL || fgets(wanted, sizeof wanted, f) == NULL) {
+    if (f != NULL && fgets(wanted, sizeof wanted, f) == NULL) {
         _exit(2);
     }
     snprintf(path, sizeof path, "%s/neighbour.report", root);
@@ -249,7 +250,7 @@ static void become_neighbour(pid_t parent)
         _exit(4);
     }
     snprintf(path, sizeof path, "%s/scribble", root);
-    if (access(path, F_OK) != 0) {
+    if (f != NULL && access(path, F_OK) != 0) {
         look_around(parent);
     }
     live();

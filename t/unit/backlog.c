@@ -539,6 +539,36 @@ static void a_former_one_that_is_gone_is_no_error(void **state)
     assert_int_equal(f.said[50], 0);
 }
 
+/* Moved away while a holder began, and back again: the same holder sees it. */
+static void a_former_one_that_comes_back_is_found(void **state)
+{
+    char away[128];
+
+    (void)state;
+    snprintf(away, sizeof away, "%s.away", f.former);
+    make_former(10);
+    assert_int_equal(rename(f.former, away), 0);
+    begin();
+    settle();
+    check_board(0, 0, 10, 0);
+    f.now += 6000 * MS;
+    settle();
+    check_board(0, 0, 10, 0); /* once */
+    assert_int_equal(rename(away, f.former), 0);
+    f.now += 6000 * MS;
+    settle();
+    check_board(10, 0, 10, 10); /* found: 10 more than there were */
+    begin_again();              /* and the next holder knows that */
+    settle();
+    check_board(10, 0, 10, 10);
+    deliver_all(100);
+    check_board(10, 10, 10, 0);
+    begin_again();
+    settle();
+    check_board(10, 10, 10, 0);
+    assert_int_equal(f.said[50], 0);
+}
+
 static void accounts_follow_the_directories(void **state)
 {
     (void)state;
@@ -834,6 +864,7 @@ int main(void)
         TEST(a_former_one_that_fails_loses_nothing),
         TEST(the_one_in_use_fails_and_former_ones_do_not),
         TEST(a_former_one_that_is_gone_is_no_error),
+        TEST(a_former_one_that_comes_back_is_found),
         TEST(accounts_follow_the_directories),
         TEST(a_directory_in_use_is_left_alone),
         TEST(the_last_step_puts_beside_the_next_server),

@@ -123,6 +123,27 @@ static void test_search(void **state)
     assert_says(f, "IMX0022", IMX_LOG_ERROR, "refused 100 points");
 }
 
+/* InfluxDB's own words name the field: no line that is stored goes again. */
+static void test_no_search_for_a_field(void **state)
+{
+    fixture_t *f = *state;
+    char name[32];
+
+    refuse(f, 400, "",
+           "{\"error\":\"partial write: field type conflict: input field "
+           "\\\"n\\\" on measurement \\\"raw-requests\\\" is type integer, "
+           "already exists as type float dropped=1\"}\n");
+    begin(f);
+    snprintf(name, sizeof name, "n=%010" PRIu32 "i",
+             atomic_load(&f->shared->next));
+    append(f, 1000);
+    deliver(f);
+    assert_int_equal(writes(f), 1);
+    assert_int_equal(imx_board_told(&f->arena.board).repeated, 0);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 1);
+    assert_says(f, "IMX0022", IMX_LOG_ERROR, name);
+}
+
 /* Something else happens while it looks: the figures stay right. */
 static void test_search_disturbed(void **state)
 {
@@ -951,6 +972,7 @@ int main(void)
         TEST(test_partial),
         TEST(test_partial_uncounted),
         TEST_LARGE(test_search),
+        TEST(test_no_search_for_a_field),
         TEST(test_search_disturbed),
         TEST(test_search_asked_to_wait),
         TEST(test_search_cut_off),

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "shared/figures.h"
-#include "shared/health.h"
+#include "shared/verdict.h"
 #include "shared/snapshot.h"
 
 #include <stdio.h>
@@ -130,7 +130,8 @@ static void seconds(void **state)
 /* Every child can write all of it.  The page reads it in a request. */
 static void of_nonsense(void **state)
 {
-    static char sentence[IMX_HEALTH_SENTENCE_MAX];
+    static const imx_verdict_facts_t facts = { .busiest = "" };
+    static imx_verdict_t verdict;
     size_t rows, i, k;
     const imx_figures_row_t *row = imx_figures_table(&rows);
     int round;
@@ -147,8 +148,8 @@ static void of_nonsense(void **state)
         imx_snapshot_take(&s, &source);
         assert_true(strlen(s.tags_at_limit) < sizeof s.tags_at_limit);
         assert_true(strlen(s.told.last_error) < sizeof s.told.last_error);
-        imx_health_sentence(sentence, sizeof sentence, &s);
-        assert_true(strlen(sentence) > 0);
+        imx_verdict_of(&verdict, &s, &facts);
+        assert_true(strlen(verdict.words[0].what) > 0);
         for (k = 0; k < rows; k++) {
             row[k].get(&s);
         }

@@ -1763,6 +1763,7 @@ static void test_a_file_that_cannot_be_read(void **state)
 static void test_a_file_that_is_stuck(void **state)
 {
     char *name = strdup(name_of(1, 0, 2, ".lp"));
+    int i;
 
     (void)state;
     make_lines_file(name, 10, 2);
@@ -1774,7 +1775,10 @@ static void test_a_file_that_is_stuck(void **state)
     world.fail_at = 0;
     world.err = EIO;
     world.before_open = NULL;
-    assert_int_equal(oldest(), 0); /* a disk that cannot read at all */
+    for (i = 0; i < 3 * 4; i++) { /* a disk that cannot read at all */
+        assert_int_equal(oldest(), -1);
+    }
+    assert_int_equal(oldest(), 0);
     assert_int_equal(said.count_of[45], 1);
     assert_int_equal(said.count_of[47], 2);
     assert_int_equal(imx_spool_totals(spool).lost, 6);
@@ -1784,6 +1788,84 @@ static void test_a_file_that_is_stuck(void **state)
     reopen();
     deliver(10, 2);
     free(name);
+}
+
+/* A disk that fails for a moment takes no good file away: it is asked again,
+ * and a file is given up when it was asked five times in a row. */
+static void test_a_disk_that_fails_for_a_moment(void **state)
+{
+    static const int errors[] = { EIO, ESTALE, ETIMEDOUT };
+    int i;
+
+    (void)state;
+    open_spool(0);
+    assert_int_equal(put(10, 2), 0);
+    assert_int_equal(put(20, 2), 0);
+    for (i = 0; i < 9; i++) {
+        world.fail_call = "pread";
+        world.err = errors[i % 3];
+        assert_int_equal(oldest(), -1);
+        assert_int_equal(errno, errors[i % 3]);
+        check_totals(2, 4);
+        if (i % 3 == 2) { /* it works between */
+            world.fail_call = NULL;
+            assert_int_equal(oldest(), 1);
+            imx_spool_put_back(spool);
+        }
+    }
+    assert_int_equal(count_names(".bad"), 0);
+    assert_int_equal(said.count, 0);
+    world.fail_call = "pread";
+    for (i = 0; i < 4; i++) {
+        imx_spool_look(spool); /* what failed is not forgotten by a look */
+        assert_int_equal(oldest(), -1);
+        make_file("stranger", "", 0);
+        unlink(path_of("stranger"));
+    }
+    assert_int_equal(oldest(), -1); /* the next file */
+    assert_int_equal(count_names(".bad"), 1);
+    assert_int_equal(said.count_of[47], 1);
+    world.fail_call = NULL;
+    deliver(20, 2);
+    assert_int_equal(imx_spool_totals(spool).lost, 2);
+}
+
+/* Nor are its lines taken for none while they are counted. */
+static void test_a_disk_that_fails_while_it_counts(void **state)
+{
+    char reason[IMX_SPOOL_REASON_MAX];
+
+    (void)state;
+    make_lines_file(name_of(1, 0, 2, ".lp"), 10, 2);
+    assert_int_equal(imx_spool_open(&spool, dir, 0, 0, note_log, &said, reason),
+                     0);
+    memset(&sum, 0, sizeof sum);
+    world.armed = 1;
+    world.fail_call = "pread";
+    world.err = EIO;
+    assert_int_equal(imx_spool_count(spool, SIZE_MAX), 0);
+    assert_int_equal(imx_spool_totals(spool).uncounted, 1);
+    world.fail_call = NULL;
+    assert_int_equal(imx_spool_count(spool, SIZE_MAX), 0);
+    assert_int_equal(imx_spool_totals(spool).found, 2);
+    world.armed = 0;
+    deliver(10, 2);
+}
+
+/* What a dead writer left stays where it is, and is seen again. */
+static void test_a_disk_that_fails_at_salvage(void **state)
+{
+    (void)state;
+    open_spool(0);
+    make_lines_file(name_of(1, 0, 0, ".tmp"), 10, 2);
+    world.fail_call = "pread";
+    world.err = EIO;
+    assert_int_equal(oldest(), 0);
+    assert_int_equal(count_names(".tmp"), 1);
+    assert_int_equal(count_names(".bad"), 0);
+    world.fail_call = NULL;
+    deliver(10, 2);
+    assert_int_equal(count_names(".tmp"), 0);
 }
 
 static void test_out_of_file_descriptors(void **state)
@@ -3124,6 +3206,9 @@ int main(void)
         TEST(test_quarantine_on_a_full_disk),
         TEST(test_a_file_that_cannot_be_read),
         TEST(test_a_file_that_is_stuck),
+        TEST(test_a_disk_that_fails_for_a_moment),
+        TEST(test_a_disk_that_fails_while_it_counts),
+        TEST(test_a_disk_that_fails_at_salvage),
         TEST(test_out_of_file_descriptors),
         TEST(test_tmp_before_it_is_locked),
         TEST(test_one_at_a_time),

@@ -134,8 +134,10 @@ static void a_request_is_in_each_counter(void **state)
     assert_int_equal(sum.bytes_received, 4);
     assert_int_equal(sum.objective_total, 1);
     assert_int_equal(sum.objective_good, 1);
-    assert_int_equal(imx_stats_take_max(&stats, 1), 2000000);
-    assert_int_equal(imx_stats_take_max(&stats, 1), 0);
+    assert_int_equal(imx_stats_take_max(&stats, 1, IMX_STATS_FOR_INTERVALS),
+                     2000000);
+    assert_int_equal(imx_stats_take_max(&stats, 1, IMX_STATS_FOR_INTERVALS),
+                     0);
     imx_stats_add_up(&stats, 0, &sum);
     assert_int_equal(sum.request_ns, 0);
 }
@@ -158,7 +160,8 @@ static void odd_numbers_stay_inside(void **state)
     assert_int_equal(imx_stats_requests_of(&sum), 30);
     assert_int_equal(imx_stats_requests(&stats, SERIES), 30);
     assert_int_equal(sum.buckets[0][IMX_STATS_BUCKETS - 1], 30);
-    assert_int_equal(imx_stats_take_max(&stats, 0), UINT64_MAX);
+    assert_int_equal(imx_stats_take_max(&stats, 0, IMX_STATS_FOR_INTERVALS),
+                     UINT64_MAX);
 }
 
 #define THREADS 4
@@ -203,7 +206,8 @@ static void threads_lose_nothing(void **state)
     assert_int_equal(sum.classes[1], THREADS * REQUESTS);
     assert_int_equal(in_buckets, THREADS * REQUESTS);
     assert_int_equal(sum.bytes_sent, THREADS * REQUESTS);
-    assert_int_equal(imx_stats_take_max(&together, 2), 1000 * REQUESTS);
+    assert_int_equal(imx_stats_take_max(&together, 2, IMX_STATS_FOR_INTERVALS),
+                     1000 * REQUESTS);
 }
 
 /* What a child counted before it was killed stays, and its stripe goes on. */

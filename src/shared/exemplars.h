@@ -1,0 +1,48 @@
+/*
+ * exemplars.h: for each series a trace id of one of its slow requests, in the
+ * arena.
+ *
+ * A request replaces the exemplar of its series when it took longer, or when
+ * that one is a minute old.  There is no lock: an exemplar is a few words and
+ * their sum, and one that two threads wrote at once, or that a killed child had
+ * not finished, does not add up and is none.  The next one takes its place.
+ *
+ * Any thread of any process; every number can be nonsense, and no index depends
+ * on one.
+ */
+#ifndef IMX_EXEMPLARS_H
+#define IMX_EXEMPLARS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define IMX_EXEMPLARS_VERSION 1
+#define IMX_EXEMPLARS_ID_LEN 32 /* hexadecimal digits of a trace id */
+#define IMX_EXEMPLARS_NS INT64_C(60000000000) /* so long one stays */
+
+typedef struct {
+    char id[IMX_EXEMPLARS_ID_LEN + 1];
+    int64_t ns;   /* how long the request took */
+    int64_t time; /* ns since 1970: when it ended */
+} imx_exemplar_t;
+
+/* A process's own view, in its private memory. */
+typedef struct {
+    struct imx_exemplars_row *rows;
+    uint32_t series;
+} imx_exemplars_t;
+
+/* Parent: bytes of the part; makes it in zeroed memory. */
+size_t imx_exemplars_size(uint32_t series);
+void imx_exemplars_format(imx_exemplars_t *e, void *base, uint32_t series);
+
+/* A request of this series ended.  id: what came as its trace id; one that is
+ * not 32 lower-case hexadecimal digits is passed over.  No system call. */
+void imx_exemplars_offer(const imx_exemplars_t *e, uint32_t series,
+                         const char *id, int64_t ns, int64_t time);
+
+/* Returns 0 when there is none. */
+int imx_exemplars_get(const imx_exemplars_t *e, uint32_t series,
+                      imx_exemplar_t *exemplar);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * view.c owns the look at the server for one answer: its workers, what waits,
+ * the machine, and where the time of the last requests went.
+ * Entered by any thread that serves a request; only reads.
+ * Nothing is kept, so nothing has to survive.
+ */
+#include "show/view.h"
+
+#include "apr_hash.h"
+#include "apr_strings.h"
+
+#include "config/config.h"
+#include "report/pressure.h"
+#include "shared/tally.h"
+
+#define LOOK_BACK 10 /* seconds */
+#define STALE 3      /* seconds */
+
+static const imx_arena_t *arena; /* NULL: nothing is recorded */
+
+void imx_view_use(const imx_arena_t *a)
+{
+    arena = a;
+}
+
+const imx_arena_t *imx_view_arena(void)
+{
+    return arena;
+}
+
+/* ---- the last interval of requests ---- */
+
+/* Counters of a row, which the holder may be writing: the sum is looked at only
+ * if the interval is still the same one afterwards. */
+static uint64_t change_of(const imx_interval_closed_t *c, uint32_t series,
+                          size_t counter)
+{
+    const char *old = imx_interval_old(c, series);
+    const char *row = imx_interval_row(c, series);
+    uint64_t before, after;
+
+    memcpy(&before, old + counter, sizeof before);
+    memcpy(&after, row + counter, sizeof after);
+    return after - before;
+}
+
+#define CHANGE(c, series, field) \
+    change_of((c), (series), offsetof(imx_tally_t, sum.field))
+
+static void closed_last(imx_interval_closed_t *c)
+{
+    imx_interval_closed(&arena->intervals, IMX_MEASURED_REQUESTS, c);
+}
+
+static int is_still(const imx_interval_closed_t *c)
+{
+    imx_interval_closed_t now;
+
+    closed_last(&now);
+    return now.number == c->number;
+}
+
+static void sum_up(imx_verdict_facts_t *f)
+{
+    uint32_t n = imx_series_count(&arena->series), i;
+    imx_interval_closed_t c;
+
+    closed_last(&c);
+    for (i = 0; i < n; i++) {
+        f->request_ns += CHANGE(&c, i, request_ns);
+        f->output_ns += CHANGE(&c, i, output_ns);
+    }
+    if (!is_still(&c)) {
+        f->request_ns = f->output_ns = 0;
+    }
+}
+
+/* A host may have many routes, each a series of its own. */
+static void find_busiest(request_rec *r, imx_verdict_facts_t *f)
+{
+    uint32_t n = imx_series_count(&arena->series), i;
+    apr_hash_t *sums = apr_hash_make(r->pool);
+    imx_interval_closed_t c;
+
+    closed_last(&c);
+    for (i = 0; i < n; i++) {
+        imx_series_name_t name = imx_series_name(&arena->series, i);
+        uint64_t *sum = apr_hash_get(sums, name.server, APR_HASH_KEY_STRING);
+
+        if (sum == NULL) {
+            sum = apr_pcalloc(r->pool, sizeof *sum);
+            apr_hash_set(sums, apr_pstrdup(r->pool, name.server),
+                         APR_HASH_KEY_STRING, sum);
+        }
+        *sum += CHANGE(&c, i, application_ns);
+        if (*sum > f->busiest_ns) {
+            f->busiest_ns = *sum;
+            f->busiest = apr_pstrdup(r->pool, name.server);
+        }
+    }
+    if (!is_still(&c)) {
+        f->busiest = "";
+    }
+}
+
+/* ---- all of it ---- */
+
+/* The mean of the last seconds, and for how many of them, up to the last one,
+ * somebody waited.  What the holder has not looked at for a while is left. */
+static void look_back(imx_verdict_facts_t *f, int64_t now)
+{
+    const imx_history_t *h = &arena->history;
+    uint64_t last = imx_history_last(h, IMX_HISTORY_SECOND), n;
+    uint64_t seconds = 0, waited = 0, sum = 0;
+    imx_history_period_t period;
+    int waits = 1;
+
+    if (last + STALE < imx_history_number(h, now)) {
+        return;
+    }
+    for (n = last; n > 0 && n + LOOK_BACK > last; n--) {
+        if (imx_history_period(h, IMX_HISTORY_SECOND, n, &period)) {
+            waits &= period.gauges.listen_queue > 0;
+            waited += (uint64_t)waits;
+            sum += period.gauges.utilization;
+            seconds++;
+        }
+    }
+    if (seconds > 0) {
+        f->utilization = (double)sum / (double)seconds / 1e4;
+        f->queued_for = (int64_t)waited;
+    }
+}
+
+static void look_at_workers(imx_view_t *v)
+{
+    imx_verdict_facts_t *f = &v->facts;
+
+    v->workers = imx_workers_count();
+    f->workers = imx_workers_max();
+    f->utilization = f->workers > 0
+                         ? (double)v->workers.busy / (double)f->workers
+                         : -1;
+    f->queued_for = -1;
+    look_back(f, v->snapshot->tick);
+    if (imx_workers_queue(&f->queue, &f->queue_limit) != 0) {
+        f->queue = f->queue_limit = -1;
+    }
+}
+
+const imx_view_t *imx_view_of(request_rec *r, const imx_snapshot_t *s)
+{
+    imx_view_t *v = apr_pcalloc(r->pool, sizeof *v);
+    imx_verdict_facts_t *f = &v->facts;
+
+    v->snapshot = s;
+    f->has_spool = imx_config_global()->spool_dir != NULL;
+    f->busiest = "";
+    look_at_workers(v);
+    f->cpu_some = imx_pressure_cpu_some("");
+    sum_up(f);
+    if (f->queue > 0) {
+        find_busiest(r, f);
+    }
+    imx_verdict_of(&v->verdict, s, f);
+    return v;
+}
