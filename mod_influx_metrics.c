@@ -48,6 +48,9 @@ static void register_hooks(apr_pool_t *p)
     /* Last: what comes after it is the handler. */
     ap_hook_insert_filter(imx_marks_insert_filter, NULL, NULL,
                           APR_HOOK_REALLY_LAST);
+    /* Before all others, which may break off: see there. */
+    ap_hook_log_transaction(imx_marks_end, NULL, NULL,
+                            APR_HOOK_REALLY_FIRST - 10);
     /* Last: time that other loggers take is part of the request. */
     ap_hook_log_transaction(imx_request_log, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(imx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);

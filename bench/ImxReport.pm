@@ -21,6 +21,7 @@ my @SECTIONS = (
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
     [vhosts       => 'Virtual hosts'],
+    [scrape       => 'What Prometheus\' asking costs'],
 );
 
 sub skeleton {

@@ -42,6 +42,9 @@ sub server {
         or die "$mpm: no point arrives";
     $db->pause;
     load(url => $h->url, n => 50, c => 2);
+    # A child of prefork that is told to end leaves what it is about to record.
+    wait_until(20, sub { (status($h) // {})->{points_recorded} == 51 })
+        or die "$mpm: not all is recorded";
     return $h;
 }
 

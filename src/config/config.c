@@ -476,6 +476,9 @@ const command_rec imx_config_commands[] = {
                       RSRC_CONF,
                       "none, or which measurements of intervals are written, "
                       "and how often: requests=10s ..."),
+    AP_INIT_FLAG("InfluxMetricsSlowPath", imx_reporting_set_slow_path, NULL,
+                 RSRC_CONF,
+                 "On or Off: whether the paths of slow requests are shown"),
     AP_INIT_TAKE_ARGV("InfluxMetricsBuckets", imx_reporting_set_buckets, NULL,
                       RSRC_CONF,
                       "8, 4, 2 or off: rows an octave of the histograms, and "
@@ -512,6 +515,9 @@ const command_rec imx_config_commands[] = {
     AP_INIT_ITERATE("InfluxMetricsUnsetHeader", imx_schema_set_unset_header,
                     NULL, ANYWHERE,
                     "headers of the response that are for points only"),
+    AP_INIT_FLAG("InfluxMetricsServerTiming", imx_schema_set_server_timing,
+                 NULL, ANYWHERE,
+                 "On or Off: whether responses have a header Server-Timing"),
     AP_INIT_TAKE12("InfluxMetricsWriteLimit", set_write_limit, NULL, RSRC_CONF,
                    "the most bytes, and lines, that an application may write "
                    "at once"),

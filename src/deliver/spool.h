@@ -110,14 +110,13 @@ void imx_spool_look(imx_spool_t *s);
 /*
  * Reads the next piece of the oldest file: at most max_bytes of it and
  * max_lines lines.  Returns 1 with *piece filled (count > 0), 0 when there is
- * none, -1 when the directory cannot be read, or a file now (the variable errno:
- * EMFILE, EIO ...; see imx_spool_file_may_pass()).  Bytes that
- * are no whole line are copied to *.bad when the lines around them are done,
- * with one log line a file.  A file that cannot be read, and one whose next
- * piece has no whole line (nor has a part of it, then: such a line is longer
- * than max_bytes), becomes *.bad, with one log line, and the next one is tried,
- * not too many in one call; an empty file is removed.  A file that is gone is
- * no error.
+ * none, -1 when the directory cannot be read, or a file not now (the variable
+ * errno; see imx_spool_file_may_pass()).  Bytes that are no whole line are
+ * copied to *.bad when the lines around them are done, with one log line a
+ * file.  A file that cannot be read, and one whose next piece has no whole line
+ * (nor has a part of it, then: such a line is longer than max_bytes), becomes
+ * *.bad, with one log line, and the next one is tried, not too many in one
+ * call; an empty file is removed.  A file that is gone is no error.
  */
 int imx_spool_next(imx_spool_t *s, size_t max_bytes, size_t max_lines,
                    imx_spool_piece_t *piece);

@@ -3,7 +3,8 @@
  * at the same address in every process, made of named, versioned parts.
  *
  *   header | children | lease | board | batch | lines | values | processes
- *   | events | series | stats | exemplars | intervals | intake | history
+ *   | slow | events | series | stats | exemplars | intervals | intake
+ *   | history
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -29,6 +30,7 @@
 #include "shared/lease.h"
 #include "shared/processes.h"
 #include "shared/series.h"
+#include "shared/slow.h"
 #include "shared/stats.h"
 #include "shared/values.h"
 
@@ -50,6 +52,7 @@ typedef struct {
     imx_batch_t batch;
     imx_values_t values;
     imx_processes_t processes;
+    imx_slow_t slow;
     imx_events_t events;
     imx_series_t series;
     imx_stats_t stats;

@@ -1,9 +1,9 @@
 /*
- * atomics.c: preloaded into httpd under ThreadSanitizer (make test-tsan).  APR's
- * atomic operations are not built for it, so it does not see that a pool which
- * the MPM gives from one thread to the next by them (ap_queue_info_push_pool)
- * has gone through one, and takes the pool's memory for shared.  These are the
- * same operations, and it sees them.
+ * atomics.c: preloaded into httpd under ThreadSanitizer (make test-tsan).
+ * APR's atomic operations are not built for it.  So when the MPM gives a pool
+ * from one thread to the next by them (ap_queue_info_push_pool), it sees two
+ * threads with the same memory, and nothing between them.  These are the same
+ * operations, and it sees them.
  */
 #include <apr_atomic.h>
 

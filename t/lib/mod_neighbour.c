@@ -3,9 +3,9 @@
  * becomes another user, as mod_wsgi does for a daemon with user=: so it has the
  * arena, and the parent's memory, and no rights of the server's user.
  *
- * It writes down what it can reach (neighbour.report in ServerRoot), if there is
- * a file "wanted", and while there is a file "scribble", it writes random words
- * everywhere in the arena.
+ * If there is a file "wanted", it writes down what it can reach
+ * (neighbour.report in ServerRoot).  While there is a file "scribble", it
+ * writes random words everywhere in the arena.
  */
 #include "httpd.h"
 #include "http_config.h"

@@ -420,7 +420,8 @@ static size_t unsafe_files(const disk_node_t *dir)
     size_t n = 0, i;
 
     for (c = dir->changes; c != NULL; c = c->next) {
-        n += ends_in(c->gone, ".tmp") && ends_in(c->came, ".lp");
+        n += ends_in(c->gone, ".tmp") && ends_in(c->came, ".lp")
+             && c->node->links > 0; /* else its fsync failed: undone */
     }
     n -= n > 0; /* that one may be under way */
     for (i = 0; i < dir->count; i++) {
