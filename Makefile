@@ -22,13 +22,16 @@
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
+#   make dashboards    makes dashboards/ from the tables in tools/dashboards;
+#                      pictures-dashboards its pictures, in five minutes
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
-#                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung, bench-scrape:
+#                      bench-fields, bench-vhosts, bench-idle,
+#                      bench-counted, bench-scrape, bench-write,
+#                      bench-encoder, bench-flusher, bench-hung:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -66,12 +69,13 @@ LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
 
-# The rooms that link without httpd; then those that know it.  A new file needs
-# no line here.
+# The rooms that link without httpd, and a parser that could be in one; then
+# those that know it.  A new file needs no line here.
 LIB = lineproto $(patsubst %.c,%,$(wildcard src/base/*.c src/shared/*.c \
-    src/deliver/*.c))
-MOD = mod_influx_metrics $(patsubst %.c,%,$(wildcard src/config/*.c \
-    src/record/*.c src/report/*.c src/intake/*.c src/show/*.c src/server/*.c))
+    src/deliver/*.c)) src/intake/parse
+MOD = $(filter-out $(LIB),mod_influx_metrics $(patsubst %.c,%,$(wildcard \
+    src/config/*.c src/record/*.c src/report/*.c src/intake/*.c src/show/*.c \
+    src/server/*.c)))
 LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
@@ -320,6 +324,11 @@ httpd-suite:
 	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
 	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
 
+# ---- dashboards ----
+
+dashboards:
+	perl tools/dashboards/generate.pl
+
 # ---- demo and benchmarks ----
 
 demo:
@@ -329,6 +338,12 @@ demo:
 
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
+
+# The pictures in dashboards/README.md, out of some minutes of real data.
+pictures-dashboards:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl tools/pictures/boards.pl
 
 pictures:
 	$(DEPS) build pictures
@@ -361,15 +376,10 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-bench-vhosts:
+bench-vhosts bench-idle bench-counted bench-scrape bench-write:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
-	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
-
-bench-scrape:
-	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
-	perl bench/section.pl scrape perl -It/lib bench/scrape.pl
+	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
@@ -471,10 +481,11 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
-    storms storms-asan storms-tsan test-restarts test-holders test-engines \
-    httpd-suite fuzz demo demo-stop pictures bench bench-instructions test-ticks \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung \
-    bench-cardinality bench-scrape \
+.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
+    soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
+    test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
+    dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
+    bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
+    bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -41,6 +41,11 @@ int imx_schema_is_used(void)
     return is_used;
 }
 
+void imx_schema_use(void)
+{
+    is_used = 1;
+}
+
 unsigned imx_schema_tag_limit(void)
 {
     return tag_limit;

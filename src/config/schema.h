@@ -109,8 +109,10 @@ const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
 
 const char *imx_schema_set_server_timing(cmd_parms *cmd, void *dir, int on);
 
-/* Is `InfluxMetrics On` anywhere in the configuration? */
+/* Is `InfluxMetrics On`, or the handler that takes points, anywhere in the
+ * configuration?  Setters: it is. */
 int imx_schema_is_used(void);
+void imx_schema_use(void);
 
 /* InfluxMetricsTagLimit; the names of the tags that it limits, by their
  * numbers, NULL behind the last one. */

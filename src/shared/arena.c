@@ -226,6 +226,19 @@ static void intervals_format(imx_arena_t *a, void *base,
                         draw_offset(&now));
 }
 
+static size_t intake_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_intake_size();
+}
+
+static void intake_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_intake_format(&a->intake, base);
+}
+
 static size_t history_size(const imx_arena_spec_t *spec)
 {
     (void)spec;
@@ -255,6 +268,7 @@ static const part_t parts[] = {
     { "stats", IMX_STATS_VERSION, stats_size, stats_format },
     { "exemplars", IMX_EXEMPLARS_VERSION, exemplars_size, exemplars_format },
     { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },
+    { "intake", IMX_INTAKE_VERSION, intake_size, intake_format },
     { "history", IMX_HISTORY_VERSION, history_size, history_format },
 };
 
