@@ -22,6 +22,8 @@ my @SECTIONS = (
     [hung         => 'While InfluxDB hangs'],
     [vhosts       => 'Virtual hosts'],
     [scrape       => 'What Prometheus\' asking costs'],
+    [counted      => 'What is counted'],
+    [idle         => 'Children that do nothing'],
 );
 
 sub skeleton {

@@ -52,7 +52,7 @@ is(scalar @{ $h->{events} }, 64, 'the last events');
 my $times = $ENV{IMX_TIMES} || 60;
 my ($n, @bad, $points) = (0);
 open my $answers, '-|', $program, 'hostile', $times, $$ or die "$program: $!";
-while (my $line = <$answers>) {
+while (my $line = do { local $/ = "}\n"; <$answers> }) {
     $n++;
     my $is = eval { $json->decode($line) };
     if (!$is) {

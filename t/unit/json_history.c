@@ -4,8 +4,9 @@
  *
  *   json_history full HOSTS      25 hours of a busy server, by a false clock;
  *                                ?json&history
- *   json_history hostile N SEED  N answers, one a line, while random words are
- *                                written into the history and what it reads
+ *   json_history hostile N SEED  N answers, each ends with "}\n", while random
+ *                                words are written into all that they are made
+ *                                of
  *
  * httpd is a stand-in: what is written goes to stdout.
  */
