@@ -7,6 +7,7 @@
 #include "shared/processes.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,8 +16,10 @@
 #include "shared/fault.h"
 
 #define WORDS (sizeof(imx_process_t) / sizeof(uint64_t))
-_Static_assert(sizeof(imx_process_t) % sizeof(uint64_t) == 0,
-               "a row is copied by words");
+_Static_assert(sizeof(imx_process_t) % sizeof(uint64_t) == 0
+                   && offsetof(imx_process_t, use) == sizeof(uint64_t),
+               "a row is copied by words, of which the first is who");
+#define MOST (INT64_MAX / 4) /* of a number: 70 years in ns */
 
 struct imx_processes_row {
     _Alignas(64) _Atomic uint64_t turn; /* its last bit: the copy to read */
@@ -56,6 +59,16 @@ void imx_processes_tell(const imx_processes_t *p, uint32_t slot,
     atomic_store(&row->turn, turn);
 }
 
+/* In the arena a number is what anybody wrote there: between these bounds sums
+ * and differences are numbers, too. */
+static uint64_t bounded(uint64_t word)
+{
+    int64_t number = (int64_t)word;
+
+    number = number > MOST ? MOST : number;
+    return (uint64_t)(number < -MOST ? -MOST : number);
+}
+
 /* A row turns each few seconds, so a reader that never comes to an end has been
  * played a trick; it takes what it has. */
 imx_process_t imx_processes_told(const imx_processes_t *p, uint32_t slot)
@@ -76,6 +89,9 @@ imx_process_t imx_processes_told(const imx_processes_t *p, uint32_t slot)
             words[i] = atomic_load(&row->copy[turn & 1][i]);
         }
     } while (atomic_load(&row->turn) != turn && ++tries < 100);
+    for (i = 1; i < WORDS; i++) {
+        words[i] = bounded(words[i]);
+    }
     memcpy(&process, words, sizeof process);
     return process;
 }

@@ -59,7 +59,10 @@ static const char *time_text(request_rec *r, const imx_snapshot_t *s,
         return "never";
     }
     imx_words_time(at, sizeof at, seconds);
-    imx_words_duration(ago, sizeof ago, s->now / 1000000000 - seconds);
+    /* Unsigned, as it can be nonsense. */
+    imx_words_duration(ago, sizeof ago,
+                       (int64_t)((uint64_t)s->now / 1000000000
+                                 - (uint64_t)seconds));
     return apr_pstrcat(r->pool, at, " (", ago, " ago)", NULL);
 }
 
