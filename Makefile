@@ -16,17 +16,22 @@
 #                      random words into the shared memory (tools/storms.pl);
 #                      storms-asan, storms-tsan: under a sanitizer
 #   make test-restarts, test-holders     a hundred of each
+#   make test-ticks    who delivers is killed 200 times at each step of that
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
+#   make dashboards    makes dashboards/ from the tables in tools/dashboards;
+#                      pictures-dashboards its pictures, in five minutes
 #   make format        brings all C into the form that make check wants
 # Demo and benchmarks
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
+#   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
-#                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung:
+#                      bench-fields, bench-vhosts, bench-idle,
+#                      bench-counted, bench-scrape, bench-write,
+#                      bench-encoder, bench-flusher, bench-hung:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -50,9 +55,10 @@ WARNINGS = -Wall -Wextra -Wconversion -Wshadow
 SANITIZE ?=
 LIB_CFLAGS = -std=gnu11 -fPIC -fno-plt -fvisibility=hidden -pthread \
     $(WARNINGS) -Werror=implicit-function-declaration $(SANITIZE) $(CPPFLAGS) $(CFLAGS) -I. \
-    -Isrc
-MOD_CFLAGS = $(LIB_CFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR) \
+    -Isrc -I$(BUILD)/made
+HTTPD_FLAGS = -isystem $(shell $(APXS) -q INCLUDEDIR) \
     -isystem $(shell $(APXS) -q APR_INCLUDEDIR) -DLINUX -D_REENTRANT -D_GNU_SOURCE
+MOD_CFLAGS = $(LIB_CFLAGS) $(HTTPD_FLAGS)
 LIBS = $(shell curl-config --libs 2>/dev/null || echo -lcurl) -lz -lm -pthread
 
 # What a request calls is optimized as one: calls between the files cost as much
@@ -63,12 +69,13 @@ LTO ?= $(if $(SANITIZE),,$(shell $(CC) --version 2>/dev/null | \
     grep -q 'Free Software Foundation' && echo -flto))
 $(HOT:%=$(BUILD)/o/%.o): private LTO_CFLAGS = $(LTO)
 
-# The rooms that link without httpd; then those that know it.  A new file needs
-# no line here.
+# The rooms that link without httpd, and a parser that could be in one; then
+# those that know it.  A new file needs no line here.
 LIB = lineproto $(patsubst %.c,%,$(wildcard src/base/*.c src/shared/*.c \
-    src/deliver/*.c))
-MOD = mod_influx_metrics $(patsubst %.c,%,$(wildcard src/config/*.c \
-    src/record/*.c src/report/*.c src/intake/*.c src/show/*.c src/server/*.c))
+    src/deliver/*.c)) src/intake/parse
+MOD = $(filter-out $(LIB),mod_influx_metrics $(patsubst %.c,%,$(wildcard \
+    src/config/*.c src/record/*.c src/report/*.c src/intake/*.c src/show/*.c \
+    src/server/*.c)))
 LIB_OBJECTS = $(LIB:%=$(BUILD)/o/%.o)
 MOD_OBJECTS = $(MOD:%=$(BUILD)/o/%.o)
 MODULE = $(BUILD)/mod_influx_metrics.so
@@ -89,6 +96,16 @@ deps:
 
 $(MODULE): $(LIB_OBJECTS) $(MOD_OBJECTS)
 	$(CC) -shared $(SANITIZE) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The documents of the status page, with their style, their scripts and the
+# hashes of these.
+PAGE = $(BUILD)/made/show/page_made.h
+
+$(PAGE): tools/make-page.pl $(wildcard src/show/page/*.* src/show/page/*/*)
+	@mkdir -p $(@D)
+	perl tools/make-page.pl src/show/page $@
+
+$(patsubst %,$(BUILD)/%/src/show/page.o,o check/gcc check/clang): $(PAGE)
 
 $(LIB_OBJECTS): $(BUILD)/o/%.o: %.c | $(BUILD)/unit
 	@mkdir -p $(@D)
@@ -122,6 +139,13 @@ $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
+
+# The one unit of a room that knows httpd: with APR, and a stand-in for httpd.
+$(BUILD)/unit/json_history.o: private LIB_CFLAGS += $(HTTPD_FLAGS)
+$(BUILD)/unit/json_history: $(addprefix $(BUILD)/o/src/show/,json_history.o \
+    columns.o hosts.o compact.o)
+$(BUILD)/unit/json_history: private LIBS += \
+    $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
@@ -197,7 +221,8 @@ run-tests:
 
 CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h)
-CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics,$*),$(MOD_CFLAGS), \
+CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics \
+    t/unit/json_history,$*),$(MOD_CFLAGS), \
     $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.
@@ -281,12 +306,28 @@ test-restarts test-holders:
 	@$(MAKE) --no-print-directory all
 	IMX_TIMES=100 $(PROVE) -v t/$(@:test-%=%).t
 
+# The module with points at which it can be killed (FAULT() in the sources).
+test-ticks:
+	$(DEPS) build test
+	@mkdir -p build/faults
+	$(CC) -fPIC -DIMX_FAULTS -D_GNU_SOURCE -Isrc $(WARNINGS) -c \
+	    -o build/faults/strike.o t/lib/strike.c
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=build/faults \
+	    CFLAGS="$(CFLAGS) -DIMX_FAULTS" \
+	    LIBS="build/faults/strike.o $(LIBS)" all
+	IMX_BUILD=build/faults prove --timer -v t/long/killed-ticks.t
+
 # SUITE: checkouts of httpd, mod_h2 or httpd-tests. SUITE_FLAGS: see the script.
 httpd-suite:
 	$(DEPS) build suite
 	@$(MAKE) --no-print-directory all
 	IMX_BUILD=$(BUILD) perl -It/lib tools/httpd-suite.pl $(SUITE_FLAGS) \
 	    $(or $(SUITE),$(error SUITE=DIR, a checkout of httpd, is missing))
+
+# ---- dashboards ----
+
+dashboards:
+	perl tools/dashboards/generate.pl
 
 # ---- demo and benchmarks ----
 
@@ -297,6 +338,17 @@ demo:
 
 demo-stop:
 	@perl -It/lib tools/demo.pl stop
+
+# The pictures in dashboards/README.md, out of some minutes of real data.
+pictures-dashboards:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl tools/pictures/boards.pl
+
+pictures:
+	$(DEPS) build pictures
+	@$(MAKE) --no-print-directory all
+	IMX_BUILD=$(BUILD) perl -It/lib tools/pictures.pl
 
 bench:
 	$(DEPS) build bench
@@ -324,10 +376,10 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-bench-vhosts:
+bench-vhosts bench-idle bench-counted bench-scrape bench-write:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
-	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
+	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
@@ -429,9 +481,11 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests soak \
-    storms storms-asan storms-tsan \
-    test-restarts test-holders test-engines httpd-suite fuzz demo demo-stop bench bench-instructions \
-    bench-fields bench-vhosts bench-encoder bench-flusher bench-hung bench-cardinality \
+.PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
+    soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
+    test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
+    dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
+    bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
+    bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -10,6 +10,7 @@
 
 #include "config/check.h"
 #include "config/config.h"
+#include "intake/write.h"
 #include "record/marks.h"
 #include "record/request.h"
 #include "report/server_events.h"
@@ -35,6 +36,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(imx_life_child_init, NULL, NULL, APR_HOOK_REALLY_FIRST);
     /* Any time after it: it needs the child's slot. */
     ap_hook_child_init(imx_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(imx_write_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(imx_life_child_status, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* Any time: it only reads by which signal a child was killed. */
@@ -46,9 +48,13 @@ static void register_hooks(apr_pool_t *p)
     /* Last: what comes after it is the handler. */
     ap_hook_insert_filter(imx_marks_insert_filter, NULL, NULL,
                           APR_HOOK_REALLY_LAST);
+    /* Before all others, which may break off: see there. */
+    ap_hook_log_transaction(imx_marks_end, NULL, NULL,
+                            APR_HOOK_REALLY_FIRST - 10);
     /* Last: time that other loggers take is part of the request. */
     ap_hook_log_transaction(imx_request_log, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(imx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(imx_write_handler, NULL, NULL, APR_HOOK_MIDDLE);
     /* Any time: where mod_status is loaded, its page has a section of ours. */
     imx_status_section_register();
     imx_marks_register_filters();

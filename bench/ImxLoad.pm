@@ -4,6 +4,7 @@
 #
 #   my $tool = ImxLoad::tool();             # { name, path, exact }
 #   my $run  = ImxLoad::run($tool, $url, connections => 5, seconds => 4);
+#                                           # rate => requests a second
 #   # { requests, errors, seconds, rps, mean, p50, p95, p99, max }, times in ms
 #
 # exact: the tool waits for the answers under way when its time is over, so
@@ -58,9 +59,11 @@ sub tool {
 }
 
 sub command {
-    my ($tool, $url, $connections, $seconds) = @_;
+    my ($tool, $url, $connections, $seconds, $rate) = @_;
     my @head = ($tool->{path}, '-c', $connections);
-    return (@head, '-d', "${seconds}s", '-l', '-o', 'json', '-p', 'r', $url)
+    die "only bombardier keeps to a rate\n"
+        if $rate && $tool->{name} ne 'bombardier';
+    return (@head, ($rate ? ('-r', $rate) : ()), '-d', "${seconds}s", '-l', '-o', 'json', '-p', 'r', $url)
         if $tool->{name} eq 'bombardier';
     return (@head, '-t', 1, '-d', "${seconds}s", '--latency', $url)
         if $tool->{name} eq 'wrk';
@@ -69,7 +72,8 @@ sub command {
 
 sub run {
     my ($tool, $url, %opt) = @_;
-    my @cmd = command($tool, $url, $opt{connections} // 5, $opt{seconds} // 4);
+    my @cmd = command($tool, $url, $opt{connections} // 5, $opt{seconds} // 4,
+        $opt{rate});
     open my $pipe, '-|', @cmd or die "$cmd[0]: $!\n";
     my $text = do { local $/; <$pipe> } // '';
     close $pipe or die "@cmd: failed ($?)\n$text";

@@ -322,7 +322,10 @@ subtest 'objectives in every pair of places' => sub {
     my @cases = (['1h 99', 'none', '0 0', '1 1', '0 0', '0 0'],
         ['none', '1h 99', '0 0', '0 0', '1 1', '1 1'],
         ['1ms 99', '1h 99.5%', '0 0', undef, '1 1', '1 1']);
-    my $objective = sub { $_[0] ne '' && "InfluxMetricsObjective $_[0]\n" };
+    # A section without a directive of the module's is not merged.
+    my $in = sub { my ($place, $objective) = @_;
+        $place->("InfluxMetrics On\n" . ($objective
+            ? "InfluxMetricsObjective $objective\n" : '')) };
     my $section = sub { my ($begin, $text) = @_;
         my ($kind) = $begin =~ /^(\w+)/; "<$begin>\n$text</$kind>\n" };
     my @places = (sub { $_[0] }, sub { $section->('Directory /', $_[0]) },
@@ -345,10 +348,8 @@ subtest 'objectives in every pair of places' => sub {
                             $want{$name} = $want[$state];
                             $text .= "<VirtualHost 127.0.0.1:@{[ $h->port ]}>\n"
                                 . "ServerName $name\n"
-                                . ($state & 1 ? $places[$o]->(
-                                    $objective->($outer)) : '')
-                                . ($state & 2 ? $places[$p]->(
-                                    $objective->($inner)) : '')
+                                . $in->($places[$o], $state & 1 && $outer)
+                                . $in->($places[$p], $state & 2 && $inner)
                                 . "</VirtualHost>\n";
                         }
                     }

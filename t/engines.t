@@ -33,6 +33,9 @@ sub part {
     };
 }
 
+my @mounts;
+END { system "umount -l $_ 2>/dev/null" for @mounts }
+
 my $no_gzip = "InfluxMetricsGzip off\n";
 my $fast = "InfluxMetricsTimeout 2s 10s\n$no_gzip";
 
@@ -228,6 +231,73 @@ CONF
     wait_until(90, sub { (@n = file_numbers($file)) >= 2000 })
         or diag slurp($in->log), slurp($out->log);
     numbers_are(\@n, 0, 'values');
+});
+
+# Telegraf looks at the packed size first.
+part('Telegraf with gzip, and a small limit', ['telegraf'] => sub {
+    my $file = work_dir() . '/small.out';
+    my $t = telegraf(listener => 'max_body_size = "20KiB"', conf => <<"CONF");
+[[outputs.file]]
+files = ["$file"]
+data_format = "influx"
+CONF
+    my $h = numbered($t, "InfluxMetricsBucket organization bucket\n"
+        . "InfluxMetricsGzip on\nInfluxMetricsInterval 3s\n");
+    requests($h, 1, 2000);
+    figures_are($h, { points_sent => 2000, points_rejected => 0,
+        points_dropped => 0 }, 'all are taken', seconds => 60);
+    ok((grep { /IMX0024: a body of \d+ bytes is too large/ } $h->error_log),
+        'in smaller bodies') or diag $h->error_log;
+    my @n;
+    wait_until(30, sub { (@n = file_numbers($file)) >= 2000 });
+    numbers_are(\@n, 0, 'values');
+});
+
+# Copies of one millisecond are dropped, and so is what is no copy.
+part('VictoriaMetrics with de-duplication', ['victoria-metrics'] => sub {
+    my %samples;
+    for my $flag ('', '-dedup.minScrapeInterval=1ms') {
+        my $v = victoria_new(flags => [$flag || ()]);
+        my @lines = ('m v=1 1700000000000000000', 'm v=2 1700000000000400000',
+            ('m v=3 1700000000005000000') x 2);
+        http('POST', $v->url('/write'), { content => "$_\n" }) for @lines;
+        wait_until(20, sub { $v->samples('m_v') >= 2 });
+        $samples{$flag} = join ' ', sort map { $_->{value} } $v->samples('m_v');
+    }
+    is($samples{''}, '1 2 3 3', 'without it all are there');
+    is($samples{'-dedup.minScrapeInterval=1ms'}, '2 3',
+        'with it one of each millisecond');
+});
+
+# A disk of its own, that a file fills.
+part('InfluxDB 1 with a full disk', [] => sub {
+    plan skip_all => 'only root can mount a small disk' if $>;
+    my $db = influxd(start => 0);
+    my $wal = "$db->{dir}/wal";
+    mkdir $wal;
+    system "mount -t tmpfs -o size=8m tmpfs $wal 2>/dev/null";
+    plan skip_all => 'a small disk cannot be mounted' if $?;
+    push @mounts, $wal;
+    $db->start;
+    $db->query('CREATE DATABASE httpd');
+    my $h = numbered($db);
+    requests($h, 1, 500);
+    figures_are($h, { points_sent => 500 }, 'there is room');
+    system "dd if=/dev/zero of=$wal/filler bs=64k 2>/dev/null";
+    requests($h, 501, 2000);
+    ok(wait_until(20, sub {
+        grep { /IMX0020: .*no space left on device/ } $h->error_log
+    }), 'the log says why it takes none');
+    unlink "$wal/filler";
+    nap(5);         # the module asks every few seconds
+    figures_are($h, { points_pending => 1500, points_dropped => 0,
+        points_rejected => 0, last_status => 500 },
+        'it answers 500 also when there is room again; all are kept');
+    $db->restart;
+    figures_are($h, { points_sent => 2000, points_pending => 0 },
+        'and sent when it was restarted', seconds => 60);
+    numbers_are([map { $_->{n} } $db->query('SELECT n FROM "raw-requests"')],
+        0, 'values');
 });
 
 part('InfluxDB 1.13', ['influxd1'] => sub {

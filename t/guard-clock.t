@@ -14,6 +14,7 @@ my @allowed = (
     [qr{^src/shared/(?:arena|batch|snapshot)\.c$}, 'when the arena was made'],
     [qr{^src/shared/events\.c$}, 'when an event happened'],
     [qr{^src/record/(?:request|marks)\.c$}, 'the time of a point'],
+    [qr{^src/intake/points\.c$}, 'the time of a point that has none'],
     [qr{^src/shared/interval\.c$}, 'the time of an interval'],
     [qr{^src/deliver/(?:influx|reply|headers)\.c$},
         'Retry-After can be a date'],

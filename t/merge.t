@@ -134,10 +134,23 @@ my @cases = (
         'InfluxMetricsSample 0 errors', path => '/d/e/missing.txt',
         see => value('sample_rate'), want => ['-', 'none', 1, 1] },
 
-    { name => 'headers to take away', member => 'unset_headers',
+    { name => 'headers to take away',
+        member => 'unset_headers changes_headers',
         outer => 'InfluxMetricsUnsetHeader X-One', inner =>
             'InfluxMetricsUnsetHeader X-Two', see_answer => 1,
         want => ['X-One X-Two', 'X-Two', 'X-One', ''] },
+    { name => 'a header of times, then none',
+        member => 'server_timing changes_headers',
+        outer => 'InfluxMetricsServerTiming On',
+        inner => 'InfluxMetricsServerTiming Off', see_answer => 1,
+        want => ['X-One X-Two', 'Server-Timing X-One X-Two', 'X-One X-Two',
+            'X-One X-Two'] },
+    { name => 'none, then a header of times and one taken away',
+        member => 'server_timing changes_headers unset_headers',
+        outer => 'InfluxMetricsServerTiming Off',
+        inner => "InfluxMetricsServerTiming On\nInfluxMetricsUnsetHeader X-One",
+        see_answer => 1, want => ['X-One X-Two', 'X-One X-Two',
+            'Server-Timing X-Two', 'Server-Timing X-Two'] },
 );
 
 # For a server and its virtual hosts.
@@ -228,7 +241,8 @@ sub look {
         my (undef, undef, $want, $case, $text) = @{ $asked->{$name} };
         my @p = @{ $seen{$name} // [] };
         my $got = $case->{see_answer}
-            ? join(' ', $answer{$name} =~ /^(X-(?:One|Two)):/mg)
+            ? join(' ', sort $answer{$name}
+                =~ /^(X-(?:One|Two)|Server-Timing):/mg)
             : @p ? $case->{see}->($p[0]) : 'none';
         $got = @p . ' points' if @p > 1;
         next if $got eq $want;
@@ -404,7 +418,7 @@ subtest 'no member is forgotten' => sub {
     my %tested = map { $_ => 1 } 'handler', 'objective',
         map { split ' ', $_->{member} } @cases, @of_servers;
     for my $type (qw(imx_schema_dir_t imx_schema_server_t)) {
-        my ($body) = $text =~ /typedef struct \{([^{}]*)\} \Q$type\E;/
+        my ($body) = $text =~ /typedef struct(?: \w+)? \{([^{}]*)\} \Q$type\E;/
             or die "no $type in schema.h";
         my @members = map { s/^.*?(\*?\w+(?:, \w+)*)$/$1/sr =~ /(\w+)/g }
             split /;\s*/, $body;

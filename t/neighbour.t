@@ -31,7 +31,7 @@ sub page {
     my ($h) = @_;
     return grep {
         get("http://127.0.0.1:" . $h->port('figures') . "/$_")->{status} == 200
-    } '', '?json', '?text';
+    } '', '?json', '?text', '?json&history', '?json&since=1';
 }
 
 sub server {

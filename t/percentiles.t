@@ -139,8 +139,8 @@ sub flux {
     $query =~ s/"my-bucket"/"httpd"/;
     $query =~ s/r\.phase == "request"/r.phase == "request"$where/;
     $query =~ s/quantile: 0\.99/quantile: $q/;
-    my $r = $db->flux($query);
-    return $r;
+    my ($row) = $db->flux($query);
+    return $row && $row->{_value};
 }
 
 sub sql {

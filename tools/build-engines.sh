@@ -82,6 +82,7 @@ build() {
     telegraf)
         tags=custom,inputs.influxdb_v2_listener,inputs.kafka_consumer
         tags=$tags,outputs.file,outputs.kafka,serializers.influx,parsers.influx
+        tags=$tags,outputs.influxdb,outputs.influxdb_v2
         go_build $T v1.37.2 cmd/telegraf telegraf -tags "$tags" \
             -ldflags "-X $T/internal.Version=1.37.2" ;;
     influxd1)
@@ -103,11 +104,13 @@ build() {
 }
 
 case $name in
-victoria-metrics | vmagent | telegraf | influxd1) made=$cache/$name/$name ;;
+victoria-metrics | vmagent | influxd1) made=$cache/$name/$name ;;
+# With other plug-ins it is another program.
+telegraf) made=$cache/telegraf-2/telegraf ;;
 questdb | kafka) made=$cache/$name/jars ;;
 *) die "no engine '$name'" ;;
 esac
-dir=$cache/$name
+dir=$(dirname "$made")
 if [ ! -e "$made" ]; then
     [ -z "$found" ] ||
         die "$name is not there: make test-engines gets it"

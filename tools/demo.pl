@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # demo.pl start|stop: a private InfluxDB and a private httpd with the module,
 # about 20 seconds of load, and what InfluxDB then knows of it. The servers go
-# on afterwards, until `stop` or the next `start`.
+# on afterwards under a light load, so that the charts of the status page move,
+# until `stop` or the next `start`.
 #
 # start forks a keeper: it starts the servers, shows the table, and then only
 # waits, as the servers' parent. build/demo.json tells stop what there is to
@@ -137,7 +138,8 @@ sub keep {
     my $tool = ImxLoad::tool();
     my $db = ImxTest::influxd();
     my $httpd = ImxTest::httpd(module => 1, influx => $db, modules => ['wsgi'],
-        report => 'requests', conf => \&directories, vhosts => [vhosts()]);
+        report => 'requests', conf => \&directories, vhosts => [vhosts()],
+        figures => 1);
     write_apps($httpd);
     write_state($httpd, $db);
     my $good = show_table($tool, $db, $httpd);
@@ -149,14 +151,17 @@ sub keep {
     open STDERR, '>&', \*STDOUT;
     syswrite $report, $good ? 0 : 1;
     close $report;
+    # Its processes must hold nothing that somebody waits for the end of.
+    my @light = light_load($httpd);
+    write_state($httpd, $db, map { $_->pids } @light);
     sleep 1 while -e $STATE;
     exit 0;
 }
 
 sub write_state {
-    my ($httpd, $db) = @_;
+    my ($httpd, $db, @more) = @_;
     my @processes = map { { pid => $_, born => born($_) } }
-        $$, $httpd->pid, $db->pid;
+        $$, $httpd->pid, $db->pid, @more;
     my %state = (processes => \@processes, dir => ImxTest::work_dir());
     ImxTest::spew("$STATE.new", JSON::PP->new->pretty->encode(\%state));
     rename "$STATE.new", $STATE or die "$STATE: $!\n";
@@ -177,6 +182,7 @@ sub vhosts {
         my ($name) = @_;
         return sub { "WSGIScriptAlias / " . $_[0]->dir . "/apps/$name.wsgi" };
     };
+    # The light load asks for /fail and /report.
     return (
         'hello.example.org' => $app->('hello'),
         'static.example.org' => '',
@@ -188,8 +194,9 @@ sub write_apps {
     my ($httpd) = @_;
     $httpd->put('apps/hello.wsgi', <<'PY');
 def application(environ, start_response):
-    body = b'Hello World!'
-    start_response('200 OK', [('Content-Type', 'text/plain'),
+    fails = environ['PATH_INFO'] == '/fail'
+    body = b'Sorry.' if fails else b'Hello World!'
+    start_response('503 Busy' if fails else '200 OK', [('Content-Type', 'text/plain'),
                               ('Content-Length', str(len(body)))])
     return [body]
 PY
@@ -199,6 +206,8 @@ import time
 
 
 def application(environ, start_response):
+    if environ['PATH_INFO'] == '/report':
+        time.sleep(random.uniform(1, 8))
     time.sleep(random.uniform(0.020, 0.080))
     body = b'At last.'
     start_response('200 OK', [('Content-Type', 'text/plain'),
@@ -206,6 +215,20 @@ def application(environ, start_response):
     return [body]
 PY
     $httpd->put('htdocs/index.html', "<!doctype html>\n<p>A static page.\n");
+}
+
+# Some thirty requests a second, for as long as the demo is there: most are fast,
+# some fail, and now and then one takes seconds.
+sub light_load {
+    my ($httpd) = @_;
+    my @kinds = (['static.example.org', '/', 15], ['hello.example.org', '/', 10],
+        ['hello.example.org', '/fail', 0.3], ['slow.example.org', '/', 6],
+        ['slow.example.org', '/report', 0.1]);
+    return map {
+        my ($vhost, $path, $rate) = @$_;
+        ImxTest::client(port => $httpd->port($vhost), path => $path,
+            rate => $rate, seconds => 1e9, c => 1, close => $rate < 1);
+    } @kinds;
 }
 
 # -------------------------------------------------------------------- table
@@ -290,6 +313,8 @@ sub show_places {
     my ($db, $httpd) = @_;
     my $q = 'SELECT * FROM "raw-requests" ORDER BY time DESC LIMIT 3';
     print "\nlook at\n";
+    print '  ', $httpd->url('/', 'figures'),
+        "  the status page, which a light load keeps moving\n";
     print '  ', $httpd->url('/', $_->[0]), "  $_->[0]\n" for @LOAD;
     print "  @{[ $db->url ]}  InfluxDB, database httpd:\n",
         "  curl -sG @{[ $db->url('/query') ]} -d db=httpd --data-urlencode \\\n",

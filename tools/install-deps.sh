@@ -6,6 +6,7 @@
 #
 #   build   the module                     test    make test
 #   demo    make demo                      bench   make bench
+#   pictures make pictures
 #   check   make check       clang   make fuzz: clang with its sanitizers
 #   suite   make httpd-suite
 #
@@ -21,33 +22,41 @@ die() {
 
 # apache2-bin and not apache2: the server and its modules (the MPMs too) are in
 # it, while apache2 brings a site and a service.
-build='gcc libc6-dev make apache2-dev libcurl4-openssl-dev zlib1g-dev'
+build='gcc libc6-dev make perl apache2-dev libcurl4-openssl-dev zlib1g-dev'
+# A browser, and letters for it.
+browser='chromium fonts-dejavu-core'
 server='apache2-bin apache2-utils perl influxdb libapache2-mod-wsgi-py3'
 packages=
 commands=
 want_go=
+want_runtimes=
 want_clang=
 check=
 [ "${1:-}" != --check ] || { check=1; shift; }
 [ $# -gt 0 ] || die "usage: install-deps.sh [--check]" \
-    "build|test|check|demo|bench|clang|suite..."
+    "build|test|check|demo|bench|pictures|clang|suite..."
 for group; do
     case $group in
     build)
         packages="$packages $build"
-        commands="$commands gcc make apxs curl-config" ;;
+        commands="$commands gcc make perl apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
             pkg-config openssl curl nghttp2-client bindfs
             libapache2-mod-security2 libapache2-mod-perl2
-            prometheus prometheus-apache-exporter python3-venv"
+            prometheus prometheus-apache-exporter python3-venv php-cgi
+            libapache2-mod-php $browser"
+        want_runtimes=1
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl bindfs prometheus promtool
-            prometheus-apache-exporter" ;;
+            prometheus-apache-exporter chromium" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"
         want_go=1 ;;
+    pictures)
+        packages="$packages $build $server $browser"
+        commands="$commands gcc make apxs curl-config perl influxd chromium" ;;
     bench)
         packages="$packages $build $server wrk valgrind python3-dev
             python3-venv"
@@ -69,7 +78,7 @@ for group; do
         commands="$commands clang"
         want_clang=1 ;;
     *)
-        die "no group '$group': build, test, check, demo, bench, clang or" \
+        die "no group '$group': build, test, check, demo, bench, pictures, clang or" \
             "suite" ;;
     esac
 done
@@ -142,14 +151,16 @@ apt() {
 
 install_packages() {
     echo "install-deps.sh: installing $(echo $*)"
-    wsgi=/etc/apache2/mods-enabled/wsgi.load
-    wsgi_was=; [ ! -e "$wsgi" ] || wsgi_was=1
+    enabled=$(ls /etc/apache2/mods-enabled 2>/dev/null) || :
     apt install -y --no-install-recommends "$@" >&2 || return 1
-    # Where Debian's apache2 is installed, mod_wsgi has just been switched on
-    # in it; nobody asked for that.
-    if [ -z "$wsgi_was" ] && [ -e "$wsgi" ]; then
-        $sudo a2dismod -q wsgi
-    fi
+    # Where Debian's apache2 is installed, mod_wsgi and mod_php have just been
+    # switched on in it; nobody asked for that.
+    for file in $(ls /etc/apache2/mods-enabled 2>/dev/null); do
+        case "$file $enabled" in
+        *.load\ *"$file"*) ;;
+        wsgi.load\ * | php*.load\ *) $sudo a2dismod -q "${file%.load}" ;;
+        esac
+    done
 }
 
 # By what works, not by packages: httpd may be of one's own making.
@@ -193,6 +204,11 @@ fi
 # Optional: without Go the load comes from wrk.
 if [ -n "$want_go" ] && ! command -v go >/dev/null; then
     extra="$extra golang-go"
+fi
+# Applications in t/own-recipes.t; wherever these come from.
+if [ -n "$want_runtimes" ]; then
+    command -v java >/dev/null || extra="$extra default-jdk-headless"
+    command -v node >/dev/null || extra="$extra nodejs"
 fi
 [ -n "$missing$extra" ] || exit 0
 

@@ -196,6 +196,55 @@ size_t imx_words_duration(char *to, size_t size, int64_t seconds)
     return w.length;
 }
 
+/* Three digits: 1.90, 59.8, 467. */
+static size_t three_digits(char *to, size_t size, double n, const char *unit)
+{
+    return (size_t)snprintf(to, size, "%.*f %s",
+                            n < 9.995   ? 2
+                            : n < 99.95 ? 1
+                                        : 0,
+                            n, unit);
+}
+
+static size_t two_units(char *to, size_t size, int64_t seconds)
+{
+    static const char *const names[UNITS] = { "d", "h", "min", "s" };
+    size_t i = 0;
+    int64_t rest;
+
+    while (seconds < units[i].seconds) { /* there are 59 or more */
+        i++;
+    }
+    rest = i + 1 < UNITS ? seconds % units[i].seconds / units[i + 1].seconds
+                         : 0;
+    if (rest == 0) {
+        return (size_t)snprintf(to, size, "%lld %s",
+                                (long long)(seconds / units[i].seconds),
+                                names[i]);
+    }
+    return (size_t)snprintf(to, size, "%lld %s %lld %s",
+                            (long long)(seconds / units[i].seconds), names[i],
+                            (long long)rest, names[i + 1]);
+}
+
+size_t imx_words_taken(char *to, size_t size, double seconds)
+{
+    if (!(seconds > 0)) {
+        return (size_t)snprintf(to, size, "0 s");
+    }
+    if (seconds < 0.9995e-3) {
+        return (size_t)snprintf(to, size, "%.0f µs", seconds * 1e6);
+    }
+    if (seconds < 0.9995) {
+        return three_digits(to, size, seconds * 1e3, "ms");
+    }
+    if (seconds < 59.95) {
+        return three_digits(to, size, seconds, "s");
+    }
+    return two_units(to, size,
+                     seconds < 9e18 ? (int64_t)(seconds + 0.5) : INT64_MAX);
+}
+
 size_t imx_words_bytes(char *to, size_t size, uint64_t bytes)
 {
     static const char letters[] = "KMGTPE";

@@ -31,6 +31,10 @@ size_t imx_words_number(char *to, size_t size, int64_t number);
 /* Seconds, in the two largest units: "2 hours 5 minutes", "0 seconds". */
 size_t imx_words_duration(char *to, size_t size, int64_t seconds);
 
+/* The same in short, from millionths of a second on: "467 µs", "59.8 ms",
+ * "1.90 s", "2 min 10 s", "41 d 3 h".  What is negative or no number is 0. */
+size_t imx_words_taken(char *to, size_t size, double seconds);
+
 /* "512 bytes", "16 KB", "1.5 GB"; K is 1,024, as in the directives. */
 size_t imx_words_bytes(char *to, size_t size, uint64_t bytes);
 

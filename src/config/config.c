@@ -42,7 +42,9 @@ int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
         .gzip = IMX_UNSET,
         .interval_ms = 1000,
         .shutdown_ms = 2000,
-        .buffer_size = 32 * 1024 * 1024
+        .buffer_size = 32 * 1024 * 1024,
+        .write_most = 1024 * 1024,
+        .write_lines = 5000
     };
 
     global = defaults;
@@ -327,6 +329,24 @@ static const char *set_buffer_size(cmd_parms *cmd, void *config,
                                     &global.buffer_size);
 }
 
+static const char *set_write_limit(cmd_parms *cmd, void *config,
+                                   const char *size, const char *lines)
+{
+    const char *err = imx_directive_only_main(cmd);
+
+    if (err == NULL) {
+        err = imx_directive_size(cmd, size, 1 << 10, 8 << 20,
+                                 "a size from 1K to 8M, such as 512K or 2M",
+                                 &global.write_most);
+    }
+    if (err == NULL && lines != NULL) {
+        err = imx_directive_size(cmd, lines, 1, 100000,
+                                 "a number of lines from 1 to 100000",
+                                 &global.write_lines);
+    }
+    return err;
+}
+
 static const char *set_max_body(cmd_parms *cmd, void *config, const char *size,
                                 const char *lines)
 {
@@ -456,6 +476,9 @@ const command_rec imx_config_commands[] = {
                       RSRC_CONF,
                       "none, or which measurements of intervals are written, "
                       "and how often: requests=10s ..."),
+    AP_INIT_FLAG("InfluxMetricsSlowPath", imx_reporting_set_slow_path, NULL,
+                 RSRC_CONF,
+                 "On or Off: whether the paths of slow requests are shown"),
     AP_INIT_TAKE_ARGV("InfluxMetricsBuckets", imx_reporting_set_buckets, NULL,
                       RSRC_CONF,
                       "8, 4, 2 or off: rows an octave of the histograms, and "
@@ -492,6 +515,16 @@ const command_rec imx_config_commands[] = {
     AP_INIT_ITERATE("InfluxMetricsUnsetHeader", imx_schema_set_unset_header,
                     NULL, ANYWHERE,
                     "headers of the response that are for points only"),
+    AP_INIT_FLAG("InfluxMetricsServerTiming", imx_schema_set_server_timing,
+                 NULL, ANYWHERE,
+                 "On or Off: whether responses have a header Server-Timing"),
+    AP_INIT_TAKE12("InfluxMetricsWriteLimit", set_write_limit, NULL, RSRC_CONF,
+                   "the most bytes, and lines, that an application may write "
+                   "at once"),
+    AP_INIT_FLAG("InfluxMetricsWriteTags", set_bool, &global.write_tags,
+                 RSRC_CONF,
+                 "On or Off: whether points of applications get this host's "
+                 "tags"),
     AP_INIT_TAKE1("InfluxMetricsProcessTag", set_process_tag, NULL, RSRC_CONF,
                   "slot, pid or off: what the tag process has behind the host"),
     AP_INIT_RAW_ARGS("InfluxMetricsToken", refuse_name,

@@ -46,10 +46,12 @@ typedef struct {
     int gzip; /* 1, 0, or IMX_UNSET: when it is remote */
     int interval_ms, shutdown_ms;
     apr_size_t buffer_size;
-    apr_size_t max_body, max_lines; /* of a body */
-    const char *spool_dir;          /* NULL: no spool */
-    apr_size_t spool_max;           /* 0: no limit */
-    const char *hostname;           /* this host's name */
+    apr_size_t max_body, max_lines;     /* of a body */
+    const char *spool_dir;              /* NULL: no spool */
+    apr_size_t spool_max;               /* 0: no limit */
+    apr_size_t write_most, write_lines; /* of a body that is written to us */
+    int write_tags;                     /* its points get the host's tags */
+    const char *hostname;               /* this host's name */
 } imx_config_t;
 
 extern const command_rec imx_config_commands[];

@@ -19,6 +19,7 @@
 APLOG_USE_MODULE(influx_metrics);
 
 static const char *const ours[] = { "influx-metrics", "influx-metrics-write" };
+#define TAKES_POINTS 1
 
 const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler)
 {
@@ -32,6 +33,9 @@ const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler)
     for (i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (ap_cstr_casecmp(handler, ours[i]) == 0) {
             d->handler = ours[i];
+            if (i == TAKES_POINTS) {
+                imx_schema_use();
+            }
         }
     }
     return NULL;

@@ -41,6 +41,11 @@ int imx_schema_is_used(void)
     return is_used;
 }
 
+void imx_schema_use(void)
+{
+    is_used = 1;
+}
+
 unsigned imx_schema_tag_limit(void)
 {
     return tag_limit;
@@ -360,5 +365,15 @@ const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
         d->unset_headers = apr_array_make(cmd->pool, 4, sizeof(char *));
     }
     APR_ARRAY_PUSH(d->unset_headers, const char *) = name;
+    d->changes_headers = d;
     return NULL;
+}
+
+const char *imx_schema_set_server_timing(cmd_parms *cmd, void *dir, int on)
+{
+    imx_schema_dir_t *d = dir;
+
+    d->server_timing = on;
+    d->changes_headers = on || d->unset_headers != NULL ? d : NULL;
+    return imx_directive_not_htaccess(cmd);
 }

@@ -171,6 +171,12 @@ const char *imx_reporting_set_report(cmd_parms *cmd, void *dir, int argc,
     return err;
 }
 
+const char *imx_reporting_set_slow_path(cmd_parms *cmd, void *dir, int on)
+{
+    reporting.hides_paths = !on;
+    return imx_directive_only_main(cmd);
+}
+
 /* ---- InfluxMetricsBuckets ---- */
 
 static const char *set_phase(cmd_parms *cmd, const char *name)

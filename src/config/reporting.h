@@ -24,6 +24,7 @@ typedef struct {
     unsigned buckets;                   /* rows an octave: 8, 4, 2; 0: none */
     int phases[IMX_REPORTING_PHASES];   /* 1: has buckets */
     int sums_phases; /* 1: all phases are summed up, of every request */
+    int hides_paths; /* of slow requests */
 } imx_reporting_t;
 
 /* Hook pre_config: as if there were no directive. */
@@ -37,6 +38,7 @@ const char *imx_reporting_phase(imx_reporting_phase_e phase);
 /* Setters, for the table in config.c. */
 const char *imx_reporting_set_report(cmd_parms *cmd, void *dir, int argc,
                                      char *const argv[]);
+const char *imx_reporting_set_slow_path(cmd_parms *cmd, void *dir, int on);
 const char *imx_reporting_set_buckets(cmd_parms *cmd, void *dir, int argc,
                                       char *const argv[]);
 

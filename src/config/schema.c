@@ -66,6 +66,7 @@ void *imx_schema_create_dir(apr_pool_t *p, char *path)
     imx_schema_dir_t *dir = apr_pcalloc(p, sizeof *dir);
 
     dir->enabled = IMX_UNSET;
+    dir->server_timing = IMX_UNSET;
     dir->sample.rate = IMX_UNSET;
     dir->objective.ns = IMX_UNSET;
     dir->field_bits = IMX_FIELDS_USUAL;
@@ -79,6 +80,9 @@ static void merge_dir(apr_pool_t *p, const imx_schema_dir_t *outer,
     memset(merged, 0, sizeof *merged);
     merged->enabled = inner->enabled != IMX_UNSET ? inner->enabled
                                                   : outer->enabled;
+    merged->server_timing = inner->server_timing != IMX_UNSET
+                                ? inner->server_timing
+                                : outer->server_timing;
     merged->tags = imx_choice_merge(&outer->tags, &inner->tags);
     merged->fields = imx_choice_merge(&outer->fields, &inner->fields);
     merged->own_tags = imx_own_merge(p, outer->own_tags, inner->own_tags);
@@ -90,6 +94,10 @@ static void merge_dir(apr_pool_t *p, const imx_schema_dir_t *outer,
                                                  : outer->objective;
     merged->unset_headers = append_lists(p, outer->unset_headers,
                                          inner->unset_headers);
+    merged->changes_headers = merged->unset_headers != NULL
+                                      || merged->server_timing == 1
+                                  ? merged
+                                  : NULL;
     merged->handler = inner->handler ? inner->handler : outer->handler;
     merged->field_bits = imx_choice_bits(&merged->fields, IMX_FIELDS_USUAL);
 }

@@ -31,8 +31,9 @@ typedef struct {
 } imx_objective_t;
 
 /* For each directory. */
-typedef struct {
-    int enabled; /* 1, 0, or IMX_UNSET */
+typedef struct imx_schema_dir {
+    int enabled;       /* 1, 0, or IMX_UNSET */
+    int server_timing; /* the same */
     imx_choice_t tags, fields;
     apr_array_header_t *own_tags; /* of imx_own_t *; NULL: none */
     apr_array_header_t *own_fields;
@@ -40,6 +41,8 @@ typedef struct {
     imx_sample_t sample;
     imx_objective_t objective;
     apr_array_header_t *unset_headers; /* of names; NULL: none */
+    /* This, where the response's headers are changed, else NULL. */
+    const struct imx_schema_dir *changes_headers;
     const char *handler; /* SetHandler in the configuration: of this module, or
                             "" for another; NULL: none is set here */
     unsigned field_bits; /* the built-in fields in effect */
@@ -104,8 +107,12 @@ const char *imx_schema_set_objective(cmd_parms *cmd, void *dir,
 const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
                                         const char *name);
 
-/* Is `InfluxMetrics On` anywhere in the configuration? */
+const char *imx_schema_set_server_timing(cmd_parms *cmd, void *dir, int on);
+
+/* Is `InfluxMetrics On`, or the handler that takes points, anywhere in the
+ * configuration?  Setters: it is. */
 int imx_schema_is_used(void);
+void imx_schema_use(void);
 
 /* InfluxMetricsTagLimit; the names of the tags that it limits, by their
  * numbers, NULL behind the last one. */

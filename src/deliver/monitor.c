@@ -24,11 +24,17 @@
 #define STOP_MS (IMX_ENDING_SPOOL_MS + 500)
 #define LEASE_LEAST_MS 500u /* between two looks at the lease, with jitter: */
 #define LEASE_MOST_MS 2500u /* up to twice as much */
+/* A child that begins at a graceful restart looks more often at first: the
+ * holder of before gives the lease up as soon as there is such a child, and
+ * meanwhile nobody delivers, and no second of the history is closed. */
+#define HURRY_MS 3000
+#define HURRY_TIMES 5u
 
 struct imx_monitor {
     imx_monitor_options_t o;
     imx_holder_t *holder;
     imx_thread_t thread;
+    int64_t hurry_until; /* 0: it has not begun */
     int64_t next_try;    /* to get the lease */
     int64_t next_patrol; /* of what runs in each child */
 };
@@ -45,6 +51,12 @@ static void try_lease(imx_monitor_t *m)
 
     if (base > LEASE_MOST_MS) {
         base = LEASE_MOST_MS;
+    }
+    if (m->hurry_until == 0) {
+        m->hurry_until = now_of(m) + HURRY_MS * MS;
+    }
+    if (now_of(m) < m->hurry_until) {
+        base /= HURRY_TIMES;
     }
     m->next_try = now_of(m)
                   + (base + imx_holder_random_below(m->holder, base)) * MS;
@@ -130,6 +142,9 @@ static void run(void *data)
         if (ms > 0) {
             imx_monitor_wait(m, ms);
         }
+    }
+    if (m->o.patrol_end != NULL) {
+        m->o.patrol_end(m->o.patrol_context, now_of(m));
     }
     imx_monitor_finish(m);
     imx_holder_close(m->holder);

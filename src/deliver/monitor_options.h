@@ -42,6 +42,7 @@ typedef struct {
      * Returns for how many milliseconds it need not be called again; it may be
      * called some later.  NULL: there is nothing to look after. */
     int (*patrol)(void *context, int64_t now);
+    void (*patrol_end)(void *context, int64_t now); /* for the last time */
     void *look_context, *patrol_context;
     /* For tests.  ns, never goes back; NULL: the clock. */
     int64_t (*now)(void *context);

@@ -100,10 +100,14 @@ static const char *get_handler(const imx_facts_t *f)
 
 /* The path that was asked for, decoded: httpd does that in place, and what a
  * DirectoryIndex or RewriteRule makes of it goes to r->uri only. */
+const char *imx_getters_uri(const request_rec *first)
+{
+    return first->parsed_uri.path ? first->parsed_uri.path : first->uri;
+}
+
 static const char *get_uri(const imx_facts_t *f)
 {
-    return f->first->parsed_uri.path ? f->first->parsed_uri.path
-                                     : f->first->uri;
+    return imx_getters_uri(f->first);
 }
 
 int imx_getters_route(const imx_facts_t *f)
@@ -260,11 +264,8 @@ static apr_int64_t before_handler(const imx_facts_t *f)
 
 static apr_int64_t get_server_time(const imx_facts_t *f)
 {
-    if (f->met_handler) {
-        return less(f->marks->waited, before_handler(f));
-    }
-    return f->marks != NULL ? less(f->request_time, f->marks->seen.blocked_in)
-                            : f->request_time;
+    return less(f->met_handler ? f->marks->waited : f->request_time,
+                before_handler(f));
 }
 
 /* A request that met its handler without a body waited 0 ns for 0 bytes. */
@@ -314,7 +315,7 @@ static apr_int64_t get_ttfb(const imx_facts_t *f)
         return IMX_ABSENT;
     }
     first = m->seen.first != 0 ? m->seen.first : m->seen.end;
-    return first != 0 ? first - m->handler + m->waited : IMX_ABSENT;
+    return first != 0 ? first - m->seen.handler + m->waited : IMX_ABSENT;
 }
 
 /* ---- other numbers ---- */

@@ -41,6 +41,10 @@ int imx_getters_is_aborted(const imx_facts_t *f);
 
 /* "GET", a method that httpd knows, or "OTHER"; and "000" .. "999". */
 const char *imx_getters_method(const request_rec *first);
+
+/* The path that the client asked for, without the query; or NULL. */
+const char *imx_getters_uri(const request_rec *first);
+
 #define IMX_GETTERS_STATUS_MAX 999
 extern char imx_getters_status[IMX_GETTERS_STATUS_MAX + 1][4];
 

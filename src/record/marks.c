@@ -19,7 +19,7 @@
 #include "http_request.h"
 
 #include "base/log.h"
-#include "config/schema.h"
+#include "record/response.h"
 
 #include <stdatomic.h>
 #include <time.h>
@@ -87,9 +87,87 @@ static apr_int64_t since_request_line(const request_rec *first,
     return (apr_uint64_t)ns <= (apr_uint64_t)(now - child_began) ? ns : 0;
 }
 
-void imx_marks_child_init(void)
+apr_int64_t imx_marks_age(const request_rec *first, apr_int64_t now)
 {
+    return since_request_line(first, now, read_clock(CLOCK_REALTIME));
+}
+
+/* ---- under way ---- */
+
+static imx_flights_t flights;
+
+#define SEATS_A_WORKER 16 /* HTTP/2 and keep-alive: more than workers */
+#define SEATS_LEAST 256
+
+/* Without memory there are no seats, and requests are counted only. */
+void imx_marks_child_init(unsigned workers)
+{
+    unsigned seats = workers < IMX_FLIGHTS_MAX ? workers * SEATS_A_WORKER
+                                               : IMX_FLIGHTS_MAX;
+
     child_began = read_clock(CLOCK_MONOTONIC);
+    imx_flights_init(&flights, seats > SEATS_LEAST ? seats : SEATS_LEAST);
+}
+
+imx_flights_t *imx_marks_flights(void)
+{
+    return &flights;
+}
+
+#define NOWHERE (&imx_flight_nowhere)
+
+static imx_flight_t *take_seat(imx_marks_t *m)
+{
+    imx_flight_t *seat = imx_flights_take(&flights, m);
+
+    return seat != NULL ? seat : NOWHERE;
+}
+
+static void end_unseated(imx_marks_t *m)
+{
+    if (m->is_unseated) {
+        m->is_unseated = 0;
+        atomic_fetch_sub(&flights.unseated, 1);
+    }
+}
+
+/*
+ * The memory of the marks, and so that of its requests, is about to be given
+ * back: before the pools in it are, so that nobody looks at a request that
+ * httpd has not logged.  What is logged after this has no seat any more.
+ */
+static apr_status_t leave(void *data)
+{
+    imx_marks_t *m = data;
+
+    end_unseated(m);
+    if (m->flight != NOWHERE) {
+        imx_flights_give(&flights, m->flight);
+        m->flight = NOWHERE;
+    }
+    return APR_SUCCESS;
+}
+
+__attribute__((noinline, cold)) static void end_otherwise(
+    imx_marks_t *m, const request_rec *first)
+{
+    end_unseated(m);
+    imx_flight_end(m->flight, first);
+}
+
+/*
+ * At the first step of logging, and not at the last one: another module's hook
+ * can break off the others, and then a request's memory would be given back
+ * while its marks, which are the connection's, still say it is under way.
+ */
+int imx_marks_end(request_rec *r)
+{
+    imx_marks_t *m = imx_marks_of(r);
+
+    if (m != NULL && !imx_flight_ends(m->flight, r)) {
+        end_otherwise(m, r);
+    }
+    return DECLINED;
 }
 
 /* ---- marks ---- */
@@ -98,8 +176,11 @@ __attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
                                                               int is_kept)
 {
     conn_rec *c = r->connection;
-    imx_marks_t *m = apr_pcalloc(is_kept ? c->pool : r->pool, sizeof *m);
+    apr_pool_t *p = is_kept ? c->pool : r->pool;
+    imx_marks_t *m = apr_pcalloc(p, sizeof *m);
 
+    m->flight = take_seat(m);
+    apr_pool_pre_cleanup_register(p, m, leave);
     m->filter.frec = output_filter;
     m->in_filter.frec = input_filter;
     m->second = -2 * IMX_SECOND; /* none that comes */
@@ -111,18 +192,35 @@ __attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
     return m;
 }
 
-static inline imx_marks_t *take_marks(request_rec *first)
+static int is_in_use(const imx_marks_t *m)
+{
+    return m->flight != NOWHERE ? imx_flight_is_on(m->flight) : m->is_unseated;
+}
+
+/* The marks of its connection, or others. */
+__attribute__((noinline, cold)) static imx_marks_t *take_marks(
+    request_rec *first)
 {
     const conn_rec *c = first->connection;
     imx_marks_t *m = ap_get_module_config(c->conn_config,
                                           &influx_metrics_module);
 
-    if (m == NULL || m->in_use) {
+    if (m == NULL || is_in_use(m)) {
         m = new_marks(first, m == NULL && c->master == NULL);
     }
-    m->in_use = 1;
-    memset(&m->seen, 0, sizeof m->seen);
-    ap_set_module_config(first->request_config, &influx_metrics_module, m);
+    if (m->flight == NOWHERE) { /* perhaps there is one by now */
+        m->flight = take_seat(m);
+    }
+    imx_marks_give(m, first);
+    m->seen.is_passed_over = imx_schema_dir(first->per_dir_config)->enabled
+                             != 1;
+    if (m->flight != NOWHERE) {
+        imx_flight_begin(m->flight, first);
+    }
+    else {
+        m->is_unseated = 1;
+        atomic_fetch_add(&flights.unseated, 1);
+    }
     return m;
 }
 
@@ -153,11 +251,19 @@ imx_rare_t *imx_marks_rare(imx_marks_t *m, const request_rec *r)
     return m->seen.rare;
 }
 
+/* An internal redirect comes here again: its connection's marks are in use. */
+int imx_marks_begin_otherwise(request_rec *r)
+{
+    if (r->prev == NULL) {
+        take_marks(r);
+    }
+    return DECLINED;
+}
+
 imx_marks_t *imx_marks_begin_early(request_rec *r)
 {
     imx_marks_t *m = take_marks(r);
 
-    m->handler = 0;
     if (imx_marks_has_body(r)) {
         imx_marks_rare(m, r)->has_body = 1;
         add_filter(&m->in_filter, r, &r->input_filters,
@@ -170,20 +276,12 @@ imx_marks_t *imx_marks_begin_early(request_rec *r)
 static inline void mark_handler(imx_marks_t *m, const request_rec *first,
                                 request_rec *r)
 {
-    add_filter(&m->filter, r, &r->output_filters, &r->proto_output_filters);
-    m->handler = read_clock(CLOCK_MONOTONIC);
-    m->waited = since_request_line(first, m->handler,
-                                   m->handler + offset_at(m->handler));
-}
+    apr_int64_t now;
 
-/* Its body, if it was read up to here, was read by an access checker, or by
- * who looks through it for attacks, and not by the handler. */
-__attribute__((noinline, cold)) static void mark_handler_late(
-    imx_marks_t *m, const request_rec *first, request_rec *r)
-{
-    imx_marks_rare(m, first)->before = m->seen.blocked_in;
-    m->seen.blocked_in = 0;
-    mark_handler(m, first, r);
+    add_filter(&m->filter, r, &r->output_filters, &r->proto_output_filters);
+    now = read_clock(CLOCK_MONOTONIC);
+    IMX_MARKS_SET(&m->seen.handler, now);
+    m->waited = since_request_line(first, now, now + offset_at(now));
 }
 
 __attribute__((noinline, cold)) static request_rec *first_of(request_rec *r)
@@ -194,6 +292,17 @@ __attribute__((noinline, cold)) static request_rec *first_of(request_rec *r)
     return r;
 }
 
+/* It began where requests are recorded, and is to be answered where they are
+ * not: nobody is to see it. */
+__attribute__((noinline, cold)) static void pass_over(request_rec *r)
+{
+    imx_marks_t *m = imx_marks_of(first_of(r));
+
+    if (m != NULL) {
+        IMX_MARKS_SET(&m->seen.is_passed_over, 1);
+    }
+}
+
 /* A redirected request comes here again: the first call counts, but what is
  * taken away is for the last one to say. */
 void imx_marks_insert_filter(request_rec *r)
@@ -202,19 +311,22 @@ void imx_marks_insert_filter(request_rec *r)
     request_rec *first;
     imx_marks_t *m;
 
-    if (r->main != NULL || dir->enabled != 1) {
+    if (r->main != NULL) {
+        return;
+    }
+    if (dir->enabled != 1) {
+        pass_over(r);
         return;
     }
     first = r->prev == NULL ? r : first_of(r);
     m = imx_marks_of(first);
     if (m == NULL) {
         m = take_marks(first);
+    }
+    if (m->seen.handler == 0) {
         mark_handler(m, first, r);
     }
-    else if (m->handler == 0) {
-        mark_handler_late(m, first, r);
-    }
-    m->unset = dir->unset_headers;
+    m->headers = dir->changes_headers;
 }
 
 /* ---- the output filter ---- */
@@ -269,7 +381,9 @@ __attribute__((noinline)) static apr_status_t pass_piece(
     if (m->seen.first == 0) {
         m->seen.first = before;
     }
+    IMX_MARKS_SET(&m->seen.is_writing, 1);
     rv = ap_pass_brigade(f->next, bb);
+    IMX_MARKS_SET(&m->seen.is_writing, 0);
     after = read_clock(CLOCK_MONOTONIC);
     /* When ap_die() made an answer below, that came here and ended. */
     m->seen.blocked_out += (m->seen.end != 0 ? m->seen.end : after) - before;
@@ -381,7 +495,7 @@ __attribute__((noinline, cold)) static apr_status_t pass_unread(
     imx_marks_t *m = f->ctx;
     apr_status_t rv = read_to_end(f, bb);
 
-    m->seen.end = read_clock(CLOCK_MONOTONIC);
+    IMX_MARKS_SET(&m->seen.end, read_clock(CLOCK_MONOTONIC));
     return rv == APR_SUCCESS ? pass(f, bb) : rv;
 }
 
@@ -399,35 +513,22 @@ __attribute__((noinline)) static apr_status_t on_piece(
     return pass_piece(f, bb, now);
 }
 
-/* Takes a header of the application's away and keeps it until the request is
- * logged: its value may be a field. */
-static void take_header(ap_filter_t *f, apr_table_t *headers, const char *name)
-{
-    const char *value = apr_table_get(headers, name);
-    imx_rare_t *rare;
-
-    if (value != NULL) {
-        rare = imx_marks_rare(f->ctx, f->r);
-        if (rare->taken == NULL) {
-            rare->taken = apr_table_make(f->r->pool, 4);
-        }
-        apr_table_setn(rare->taken, name, value);
-        apr_table_unset(headers, name);
-    }
-}
-
-__attribute__((noinline, cold)) static void take_headers(ap_filter_t *f)
+/* At the first output. */
+__attribute__((noinline, cold)) static void change_headers(ap_filter_t *f,
+                                                           apr_int64_t now)
 {
     imx_marks_t *m = f->ctx;
-    int i;
+    const imx_schema_dir_t *dir = m->headers;
 
-    for (i = 0; i < m->unset->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(m->unset, i, const char *);
-
-        take_header(f, f->r->headers_out, name);
-        take_header(f, f->r->err_headers_out, name);
+    m->headers = NULL;
+    if (dir->unset_headers != NULL) {
+        imx_response_take(f->r, dir->unset_headers,
+                          &imx_marks_rare(m, f->r)->taken);
     }
-    m->unset = NULL;
+    if (dir->server_timing == 1) {
+        imx_response_add_timing(f->r, m->waited,
+                                now - m->seen.handler - m->seen.blocked_in);
+    }
 }
 
 void imx_marks_give_back(const imx_facts_t *f)
@@ -447,8 +548,8 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
     if (m->seen.end == 0) {
         apr_int64_t now = read_clock(CLOCK_MONOTONIC);
 
-        if (m->unset != NULL) {
-            take_headers(f);
+        if (m->headers != NULL) {
+            change_headers(f, now);
         }
         if (!has_end(bb)) {
             return on_piece(f, bb, now);
@@ -456,12 +557,24 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
         if (has_unread(bb)) {
             return pass_unread(f, bb);
         }
-        m->seen.end = now;
+        IMX_MARKS_SET(&m->seen.end, now);
     }
     return pass(f, bb);
 }
 
 /* ---- the input filter ---- */
+
+/* A body that is read before the handler is called is read by an access
+ * checker, or by who looks through it for attacks. */
+static void count_read(imx_marks_t *m, apr_int64_t ns)
+{
+    if (m->seen.handler == 0) {
+        m->seen.rare->before += ns; /* there is a body, and so rare */
+    }
+    else if (m->seen.end == 0) {
+        m->seen.blocked_in += ns;
+    }
+}
 
 static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
                               ap_input_mode_t mode, apr_read_type_e block,
@@ -472,12 +585,10 @@ static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
     apr_off_t length;
     apr_status_t rv;
 
-    m->seen.is_reading = 1;
+    IMX_MARKS_SET(&m->seen.is_reading, 1);
     rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
-    m->seen.is_reading = 0;
-    if (m->seen.end == 0) {
-        m->seen.blocked_in += read_clock(CLOCK_MONOTONIC) - before;
-    }
+    IMX_MARKS_SET(&m->seen.is_reading, 0);
+    count_read(m, read_clock(CLOCK_MONOTONIC) - before);
     if (rv != APR_SUCCESS) {
         return failed(m, rv);
     }
@@ -549,8 +660,8 @@ imx_facts_t imx_marks_handled(request_rec *first, request_rec *last,
         .now = now,
         .ended = now
                  + atomic_load_explicit(&clock_offset, memory_order_relaxed),
-        .request_time = now - m->handler + m->waited,
-        .application_time = end - m->handler - m->seen.blocked_in
+        .request_time = now - m->seen.handler + m->waited,
+        .application_time = end - m->seen.handler - m->seen.blocked_in
                             - m->seen.blocked_out,
         .bytes_sent = bytes_sent(last)
     };

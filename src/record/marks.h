@@ -11,6 +11,13 @@
 #include "http_config.h"
 #include "util_filter.h"
 
+#include "base/flight.h"
+#include "config/schema.h"
+
+#define IMX_MARKS_SET(mark, value) \
+    __atomic_store_n((mark), (value), __ATOMIC_RELAXED)
+#define IMX_MARKS_SEEN(mark) __atomic_load_n((mark), __ATOMIC_RELAXED)
+
 #define IMX_ABSENT (-1)   /* a time or number that there is none of */
 #define IMX_SECOND_LEN 11 /* bytes of " 1763961600" */
 #define IMX_SECOND APR_INT64_C(1000000000) /* ns */
@@ -26,15 +33,22 @@ typedef struct {
     apr_bucket_brigade *rest; /* kept for splitting; NULL: not needed yet */
 } imx_rare_t;
 
-/* What has been seen of one request; all zero when it begins. */
+/*
+ * What has been seen of one request; all zero when it begins.  The child's
+ * monitor reads handler, end and the flags but is_broken_off meanwhile: they are
+ * written by SET, and read there by SEEN.
+ */
 typedef struct {
-    apr_int64_t end;   /* the end of the stream was produced; 0: not yet */
-    apr_int64_t first; /* first output; 0: it was the end */
+    apr_int64_t handler; /* it was called; 0: not yet */
+    apr_int64_t end;     /* the end of the stream was produced; 0: not yet */
+    apr_int64_t first;   /* first output; 0: it was the end */
     apr_int64_t blocked_in;  /* ns from handler to end, reading the body ... */
     apr_int64_t blocked_out; /* ... and writing */
     imx_rare_t *rare;        /* NULL: nothing */
     int is_reading;          /* of the body, now */
+    int is_writing;          /* of a piece before the last one, now */
     int is_broken_off;       /* reading or writing found no client */
+    int is_passed_over; /* up to the handler nobody said that it is recorded */
 } imx_seen_t;
 
 /*
@@ -47,11 +61,13 @@ typedef struct {
  */
 typedef struct {
     ap_filter_t filter, in_filter; /* their context is this struct */
-    int in_use;                    /* until its request is logged */
-    apr_int64_t waited;  /* ns from the request line to the handler */
-    apr_int64_t handler; /* the handler was called; 0: not yet */
+    /* Its seat, where its request is under way until it is logged; NOWHERE:
+     * none was free, and ... */
+    imx_flight_t *flight;
+    int is_unseated;    /* ... it is under way without one */
+    apr_int64_t waited; /* ns from the request line to the handler */
     imx_seen_t seen;
-    const apr_array_header_t *unset; /* headers to take away; NULL: none */
+    const imx_schema_dir_t *headers; /* how they are changed; NULL: not */
     /* line.c: when the second of the connection's last point began (ns since
      * 1970; before 1970: none yet), and how that stands in a line. */
     apr_int64_t second;
@@ -74,12 +90,23 @@ typedef struct {
 /* Parent, when hooks are registered. */
 void imx_marks_register_filters(void);
 
-/* A child, before its first request. */
-void imx_marks_child_init(void);
+/* A child, before its first request.  workers: its threads that serve. */
+void imx_marks_child_init(unsigned workers);
 
-/* Hook post_read_request, only for a request that needs marks before its
- * handler: begins them, and counts the body that anybody reads from now on. */
+/* The requests that are under way in this child, and have marks: their owners,
+ * imx_marks_t, in their seats. */
+imx_flights_t *imx_marks_flights(void);
+
+/* ns from the request line of `first` to now, by the real clock alone: 0 where
+ * that says nothing. */
+apr_int64_t imx_marks_age(const request_rec *first, apr_int64_t now);
+
+/* Hook post_read_request, for a request that needs marks before its handler: it
+ * is under way, and the body that anybody reads from now on is counted. */
 imx_marks_t *imx_marks_begin_early(request_rec *r);
+
+/* First in the hook log_transaction: no one looks at the request any more. */
+int imx_marks_end(request_rec *r);
 
 /* What only some requests have, made when it is needed; r: any of its chain. */
 imx_rare_t *imx_marks_rare(imx_marks_t *m, const request_rec *r);
@@ -126,6 +153,32 @@ static inline imx_marks_t *imx_marks_of(const request_rec *first)
     extern module AP_MODULE_DECLARE_DATA influx_metrics_module;
 
     return ap_get_module_config(first->request_config, &influx_metrics_module);
+}
+
+static inline void imx_marks_give(imx_marks_t *m, request_rec *first)
+{
+    extern module AP_MODULE_DECLARE_DATA influx_metrics_module;
+
+    memset(&m->seen, 0, sizeof m->seen);
+    ap_set_module_config(first->request_config, &influx_metrics_module, m);
+}
+
+/* Where its connection has no marks, or they are in use.  DECLINED. */
+int imx_marks_begin_otherwise(request_rec *r);
+
+/* Hook post_read_request, for all others: it is under way.  DECLINED. */
+static inline __attribute__((always_inline)) int imx_marks_begin(request_rec *r)
+{
+    extern module AP_MODULE_DECLARE_DATA influx_metrics_module;
+    imx_marks_t *m = ap_get_module_config(r->connection->conn_config,
+                                          &influx_metrics_module);
+
+    if (m == NULL || imx_flight_is_on(m->flight)) {
+        return imx_marks_begin_otherwise(r);
+    }
+    imx_marks_give(m, r);
+    imx_flight_begin(m->flight, r); /* from here on the monitor looks at it */
+    return DECLINED;
 }
 
 /* The facts of a request that has ended: its handler was called, or it was

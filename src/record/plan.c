@@ -212,10 +212,13 @@ static int is_usual(const tag_t *tags, size_t count)
     return found == IMX_TAGS + 1;
 }
 
-/* From byte `from` to the end of what is encoded so far. */
+/* From byte `from` to the end of what is encoded so far: nothing when a name
+ * did not fit and the line was cut back to its beginning. */
 static imx_plan_text_t since(const work_t *w, apr_size_t from)
 {
-    return copy(w, w->text + from, imx_lineproto_length(&w->lp) - from);
+    apr_size_t length = imx_lineproto_length(&w->lp);
+
+    return copy(w, w->text + from, length > from ? length - from : 0);
 }
 
 /* Of most lines: a GET with the status 200. */

@@ -7,6 +7,7 @@
  */
 #include "record/request.h"
 
+#include "ap_mpm.h"
 #include "apr_strings.h"
 #include "http_config.h"
 
@@ -65,13 +66,24 @@ static void find_wishes(void)
                           | IMX_BIT(IMX_FIELD_ABORTED)));
 }
 
+/* Threads of this child that serve requests. */
+static int workers_here(void)
+{
+    int threads;
+
+    return ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS
+                   && threads > 1
+               ? threads
+               : 1;
+}
+
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 {
     (void)s;
     if (recorder != NULL) {
         draws = (apr_uint64_t)recorder->self.slot << 32;
         find_wishes();
-        imx_marks_child_init();
+        imx_marks_child_init((unsigned)workers_here());
         imx_getters_child_init();
         imx_line_child_init(tag_values);
         imx_plan_child_init(imx_config_global()->hostname,
@@ -81,36 +93,51 @@ void imx_request_child_init(apr_pool_t *pchild, server_rec *s)
 
 /* ---- before the handler ---- */
 
-__attribute__((noinline)) static void begin_early(request_rec *r)
+/* Does it need marks before its handler?  Then it has them now. */
+static int has_begun_early(request_rec *r)
 {
     imx_marks_t *m;
 
-    if (recorder == NULL) {
-        return;
+    if (!wants_scheme && !wants_tls_version) {
+        return imx_marks_has_body(r) && imx_marks_begin_early(r) != NULL;
     }
-    if (wants_scheme || wants_tls_version) {
-        m = imx_marks_begin_early(r);
-        if (wants_scheme) {
-            imx_getters_keep_scheme(m, r);
-        }
-        if (wants_tls_version) {
-            imx_getters_keep_tls_version(m, r);
-        }
+    m = imx_marks_begin_early(r);
+    if (wants_scheme) {
+        imx_getters_keep_scheme(m, r);
     }
-    else if (imx_marks_has_body(r)) {
-        imx_marks_begin_early(r);
+    if (wants_tls_version) {
+        imx_getters_keep_tls_version(m, r);
     }
+    return 1;
 }
 
-/* Access checkers and filters against attacks read the body long before the
+static inline int begin(request_rec *r)
+{
+    return imx_schema_dir(r->per_dir_config)->enabled == 1
+               ? imx_marks_begin(r)
+               : DECLINED;
+}
+
+__attribute__((noinline)) static int begin_early(request_rec *r)
+{
+    if (recorder == NULL || r->prev != NULL || has_begun_early(r)) {
+        return DECLINED;
+    }
+    return begin(r);
+}
+
+/*
+ * Access checkers and filters against attacks read the body long before the
  * handler is called, so a request with one has its marks from here on.  Whether
- * it is to be recorded is not known yet. */
+ * it is to be recorded is not known yet.  Where the virtual host records, all
+ * others have theirs, too: who hangs before its handler is seen.  (An internal
+ * redirect comes here again.)
+ */
 int imx_request_post_read(request_rec *r)
 {
-    if (wants_bodies || r->method_number != M_GET) {
-        begin_early(r);
-    }
-    return DECLINED;
+    return wants_bodies || r->method_number != M_GET
+               ? begin_early(r)
+               : begin(r);
 }
 
 /* ---- which requests ---- */
@@ -221,7 +248,7 @@ __attribute__((noinline, flatten)) static void log_other(
     request_rec *first, request_rec *last, imx_marks_t *marks,
     const imx_plan_t *plan)
 {
-    imx_facts_t f = marks != NULL && marks->handler != 0
+    imx_facts_t f = marks != NULL && marks->seen.handler != 0
                         ? imx_marks_handled(first, last, marks)
                         : imx_marks_unhandled(first, last, marks);
     const imx_plan_text_t *rate = &plan->kept;
@@ -244,7 +271,7 @@ static inline void log_request(request_rec *first, request_rec *last,
 {
     const imx_plan_t *plan = imx_plan_find(dir, first->server, first->pool);
 
-    if (plan->is_plain && marks != NULL && marks->handler != 0) {
+    if (plan->is_plain && marks != NULL && marks->seen.handler != 0) {
         log_plain(first, last, marks, plan);
     }
     else {
@@ -261,9 +288,6 @@ __attribute__((flatten)) int imx_request_log(request_rec *r)
 
     if (dir->enabled == 1) {
         log_request(r, last, marks, dir);
-    }
-    if (marks != NULL) {
-        marks->in_use = 0;
     }
     return DECLINED;
 }

@@ -6,10 +6,12 @@
 #include "report/patrol.h"
 
 #include "base/clock.h"
+#include "config/config.h"
 #include "config/reporting.h"
 #include "report/process_info.h"
 #include "report/sampler.h"
 #include "report/server_events.h"
+#include "report/slow.h"
 #include "report/workers.h"
 
 #include <unistd.h>
@@ -29,11 +31,44 @@ void imx_patrol_child_init(const imx_arena_t *a,
     imx_server_events_child_init();
 }
 
+/* What is done each so often (ns), and when next. */
+typedef struct {
+    int64_t interval, due;
+} round_t;
+
+static round_t measure, slow;
+
+static int is_due(round_t *r, int64_t now)
+{
+    if (now < r->due) {
+        return 0;
+    }
+    r->due = now + r->interval;
+    return 1;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int patrol(void *context, int64_t now)
 {
     (void)context;
-    imx_process_info_measure(child.arena, &child.self, now);
-    return (int)(imx_process_info_interval() / IMX_CLOCK_MS);
+    if (is_due(&measure, now)) {
+        imx_process_info_measure(child.arena, &child.self, now);
+    }
+    if (is_due(&slow, now)) {
+        imx_slow_report_look(now);
+    }
+    return (int)((earlier(measure.due, slow.due) - now) / IMX_CLOCK_MS);
+}
+
+/* Requests that ended since the last look have their points now. */
+static void patrol_end(void *context, int64_t now)
+{
+    (void)context;
+    imx_slow_report_look(now);
 }
 
 /* Where points are written of it, the parent is measured with them. */
@@ -59,6 +94,10 @@ static void look(void *context, int64_t now)
 
 void imx_patrol_use(imx_monitor_options_t *o)
 {
+    measure.interval = imx_process_info_interval();
+    slow.interval = IMX_SLOW_LOOK;
+    imx_slow_report_use(o->child, o->arena, imx_config_global()->hostname);
     o->patrol = patrol;
+    o->patrol_end = patrol_end;
     o->look = look;
 }

@@ -16,6 +16,8 @@
 #include "apr_strings.h"
 #include "scoreboard.h"
 
+#include "base/clock.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -369,6 +371,17 @@ static void put_queue(imx_output_t *out)
     }
 }
 
+static void put_in_flight(imx_output_t *out)
+{
+    const imx_arena_t *a = out->arena;
+    int64_t in_flight = imx_slow_in_flight(&a->slow, &a->children,
+                                           imx_clock_now());
+
+    if (in_flight >= 0) {
+        imx_output_int(out, "in_flight", in_flight);
+    }
+}
+
 static int write_workers(imx_output_t *out,
                          const imx_interval_closed_t *closed)
 {
@@ -384,6 +397,7 @@ static int write_workers(imx_output_t *out,
     }
     put_connections(out, &c);
     put_queue(out);
+    put_in_flight(out);
     imx_output_int(out, "children", c.children);
     imx_output_int(out, "generation", generation);
     if (!imx_output_end(out, closed->time)) {

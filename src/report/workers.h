@@ -47,8 +47,8 @@ double imx_workers_utilization(int begin_anew);
  * looked. */
 double imx_workers_busy(void);
 
-/* Any: connections in the kernel that no worker has taken yet, and how many there
- * may be, summed over the listeners.  Returns 0, or -1 when no listener
+/* Any: connections in the kernel that no worker has taken yet, and how many
+ * there may be, summed over the listeners.  Returns 0, or -1 when no listener
  * tells. */
 int imx_workers_queue(int64_t *waiting, int64_t *limit);
 
@@ -70,9 +70,9 @@ const char *imx_workers_state(unsigned state);
 /* Any: does the MPM have connections that hold no worker? */
 int imx_workers_is_async(void);
 
-/* Any: of one process: how many of its workers are busy, and how many requests it
- * has served (-1: with ExtendedStatus Off that is not counted).  Returns 0 when
- * the scoreboard has no such process. */
+/* Any: of one process: how many of its workers are busy, and how many requests
+ * it has served (-1: with ExtendedStatus Off that is not counted).  Returns 0
+ * when the scoreboard has no such process. */
 int imx_workers_of(pid_t pid, int64_t *busy, int64_t *requests);
 
 #endif

@@ -19,6 +19,7 @@
 #include "config/listener.h"
 #include "config/schema.h"
 #include "deliver/monitor.h"
+#include "intake/write.h"
 #include "record/counted.h"
 #include "record/plan.h"
 #include "record/request.h"
@@ -263,6 +264,7 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
     imx_batch_open(&child, &a->batch, &self);
     imx_request_use(&child, &a->values, &a->stats, &a->exemplars);
     imx_status_use(a);
+    imx_write_use(&child, a);
     imx_patrol_child_init(a, &self, parent_pid);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     rv = start_monitor(s);

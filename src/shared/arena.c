@@ -148,6 +148,17 @@ static void events_format(imx_arena_t *a, void *base,
     imx_events_format(&a->events, base);
 }
 
+static size_t slow_size(const imx_arena_spec_t *spec)
+{
+    return imx_slow_size(spec->batch.children);
+}
+
+static void slow_format(imx_arena_t *a, void *base,
+                        const imx_arena_spec_t *spec)
+{
+    imx_slow_format(&a->slow, base, spec->batch.children);
+}
+
 static uint32_t series_of(const imx_arena_spec_t *spec)
 {
     return spec->series > 0 ? spec->series : 1;
@@ -215,6 +226,19 @@ static void intervals_format(imx_arena_t *a, void *base,
                         draw_offset(&now));
 }
 
+static size_t intake_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_intake_size();
+}
+
+static void intake_format(imx_arena_t *a, void *base,
+                          const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_intake_format(&a->intake, base);
+}
+
 static size_t history_size(const imx_arena_spec_t *spec)
 {
     (void)spec;
@@ -238,11 +262,13 @@ static const part_t parts[] = {
     { "lines", IMX_BATCH_VERSION, lines_size, NULL },
     { "values", IMX_VALUES_VERSION, values_size, values_format },
     { "processes", IMX_PROCESSES_VERSION, processes_size, processes_format },
+    { "slow", IMX_SLOW_VERSION, slow_size, slow_format },
     { "events", IMX_EVENTS_VERSION, events_size, events_format },
     { "series", IMX_SERIES_VERSION, series_size, series_format },
     { "stats", IMX_STATS_VERSION, stats_size, stats_format },
     { "exemplars", IMX_EXEMPLARS_VERSION, exemplars_size, exemplars_format },
     { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },
+    { "intake", IMX_INTAKE_VERSION, intake_size, intake_format },
     { "history", IMX_HISTORY_VERSION, history_size, history_format },
 };
 

@@ -3,7 +3,8 @@
  * at the same address in every process, made of named, versioned parts.
  *
  *   header | children | lease | board | batch | lines | values | processes
- *   | events | series | stats | exemplars | intervals | history
+ *   | slow | events | series | stats | exemplars | intervals | intake
+ *   | history
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -24,10 +25,12 @@
 #include "shared/events.h"
 #include "shared/exemplars.h"
 #include "shared/history.h"
+#include "shared/intake.h"
 #include "shared/interval.h"
 #include "shared/lease.h"
 #include "shared/processes.h"
 #include "shared/series.h"
+#include "shared/slow.h"
 #include "shared/stats.h"
 #include "shared/values.h"
 
@@ -49,11 +52,13 @@ typedef struct {
     imx_batch_t batch;
     imx_values_t values;
     imx_processes_t processes;
+    imx_slow_t slow;
     imx_events_t events;
     imx_series_t series;
     imx_stats_t stats;
     imx_exemplars_t exemplars;
     imx_interval_t intervals; /* of measured.h */
+    imx_intake_t intake;
     imx_history_t history;
     void *own_values; /* NULL, or a mapping of its own */
     size_t own_values_size;

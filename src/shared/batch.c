@@ -1,6 +1,6 @@
 /*
  * batch.c owns the segments of finished lines until they are claimed.
- * Entered by request threads (append, unique time), by the monitor that holds
+ * Entered by request threads (append, unique times), by the monitor that holds
  * the lease (reap, seal, level), and by httpd's parent (format, resize).
  * All of it survives any process; see batch.h for why.
  */
@@ -359,7 +359,7 @@ int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
 }
 
 /* The arithmetic is unsigned, as a hostile last time could overflow. */
-int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)
+int64_t imx_batch_unique_times(const imx_batch_t *b, int64_t now, uint32_t n)
 {
     int64_t last = atomic_load_explicit(&b->part->last_time,
                                         memory_order_relaxed);
@@ -369,11 +369,240 @@ int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)
         unique = now > last || (uint64_t)last - (uint64_t)now > SECOND
                      ? now
                      : (int64_t)((uint64_t)last + 1);
-    } while (
-        !atomic_compare_exchange_weak_explicit(&b->part->last_time, &last,
-                                               unique, memory_order_relaxed,
-                                               memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&b->part->last_time, &last,
+                                                    (int64_t)((uint64_t)unique
+                                                              + n - 1),
+                                                    memory_order_relaxed,
+                                                    memory_order_relaxed));
     return unique;
+}
+
+int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now)
+{
+    return imx_batch_unique_times(b, now, 1);
+}
+
+/* ---- appending many lines, all or none ---- */
+
+/* The lines that go into one segment. */
+typedef struct {
+    const char *text;
+    const uint16_t *lengths;
+    uint32_t lines, bytes;
+} group_t;
+
+/* As many lines as a segment of `room` bytes takes, of at most `left`, from
+ * text on.  No group is empty, as each line fits into a segment. */
+static group_t first_group(const char *text, const uint16_t *lengths,
+                           size_t left, uint32_t room)
+{
+    group_t g = { text, lengths, 0, 0 };
+
+    while (g.lines < left && g.lines < LINES_MAX
+           && g.bytes + lengths[g.lines] + (g.lines + 1) * sizeof(uint64_t)
+                  <= room) {
+        g.bytes += lengths[g.lines++];
+    }
+    return g;
+}
+
+static size_t count_groups(const char *text, const uint16_t *lengths,
+                           size_t left, uint32_t room)
+{
+    size_t groups;
+
+    for (groups = 0; left > 0; groups++) {
+        group_t g = first_group(text, lengths, left, room);
+
+        text += g.bytes;
+        lengths += g.lines;
+        left -= g.lines;
+    }
+    return groups;
+}
+
+/* The extents of a group whose bytes are in the segment behind those that
+ * `word` counts. */
+static void put_extents(const imx_batch_t *b, uint32_t i, uint64_t word,
+                        const group_t *g)
+{
+    char *end = b->data + (size_t)(i + 1) * b->geometry.segment_size;
+    uint32_t line, below = lines_of(word);
+
+    for (line = 0; line < g->lines; line++) {
+        _Atomic uint64_t *extent = (_Atomic uint64_t *)end - 1 - below - line;
+
+        atomic_store_explicit(extent, make_extent(word, g->lengths[line]),
+                              memory_order_release);
+        word += g->lengths[line];
+    }
+}
+
+static uint64_t with_group(uint64_t word, const group_t *g)
+{
+    return word + ((uint64_t)g->lines << LINES_SHIFT) + g->bytes;
+}
+
+/* As append_to(), for all lines of a group. */
+static int append_group_to(const imx_batch_t *b, uint64_t current,
+                           const group_t *g)
+{
+    const int64_t size = b->geometry.segment_size;
+    uint32_t i = index_of(current);
+    _Atomic uint64_t *p = &segment(b, i)->word;
+    uint64_t word = load(p);
+
+    do {
+        int64_t extents = (int64_t)(lines_of(word) + g->lines)
+                          * (int64_t)sizeof(uint64_t);
+
+        if (TENURE(word) != current >> INDEX_BITS
+            || lines_of(word) + g->lines > LINES_MAX
+            || bytes_of(word) + (int64_t)g->bytes + extents > size) {
+            return 0;
+        }
+    } while (!swap(p, &word, with_group(word, g)));
+    FAULT("group reserved");
+    memcpy(b->data + i * size + bytes_of(word), g->text, g->bytes);
+    FAULT("group copied");
+    put_extents(b, i, word, g);
+    return 1;
+}
+
+/* How many segments are free; it is enough to know that there are `enough`. */
+static size_t count_free(const imx_batch_t *b, size_t enough)
+{
+    uint32_t n = imx_batch_segments(b), seen, i;
+    size_t found = 0;
+
+    i = atomic_load_explicit(&b->part->look_here, memory_order_relaxed) % n;
+    for (seen = 0; seen < n && found < enough; seen++) {
+        found += state_of(load(&segment(b, i)->word)) == FREE;
+        i = i + 1 < n ? i + 1 : 0;
+    }
+    return found;
+}
+
+/* Twice what the holder wants to be free before it gives up the oldest: so an
+ * append of many lines never makes it do so. */
+static size_t spare_segments(const imx_batch_t *b)
+{
+    return imx_batch_segments(b) / 8 + 2;
+}
+
+/* A few lines go where those of requests go. */
+static imx_batch_many_e append_few(imx_batch_child_t *c, const group_t *g)
+{
+    uint64_t current = load(&c->current);
+    int tries = 0;
+
+    if (count_free(c->batch, spare_segments(c->batch))
+        < spare_segments(c->batch)) {
+        return IMX_BATCH_NO_ROOM;
+    }
+    while (current == NONE || !append_group_to(c->batch, current, g)) {
+        if (!next_segment(c, current) || ++tries == TRIES_MAX) {
+            return IMX_BATCH_NO_ROOM;
+        }
+        current = load(&c->current);
+    }
+    return IMX_BATCH_TAKEN;
+}
+
+static void let_all_go(const imx_batch_t *b, const uint64_t *held, size_t n)
+{
+    while (n > 0) {
+        give_back_unused(b, held[--n]);
+    }
+}
+
+/* Takes n segments, and leaves enough of them free; or takes none. */
+static int hold(imx_batch_child_t *c, uint64_t *held, size_t n)
+{
+    const imx_batch_t *b = c->batch;
+    size_t spare = spare_segments(b), taken = 0;
+
+    if (count_free(b, n + spare) < n + spare) {
+        return 0;
+    }
+    while (taken < n && (held[taken] = look_for_free(c)) != NONE) {
+        FAULT("held one");
+        taken++;
+    }
+    if (taken < n || count_free(b, spare) < spare) {
+        let_all_go(b, held, taken);
+        return 0;
+    }
+    return 1;
+}
+
+/* Nothing of a segment that is held shows before this one change of its word,
+ * which also seals it. */
+static void publish(imx_batch_child_t *c, uint64_t current, const group_t *g)
+{
+    uint32_t i = index_of(current);
+    uint64_t word = (current >> INDEX_BITS) << GENERATION_SHIFT, held = word;
+
+    if (swap(&segment(c->batch, i)->word, &held,
+             with_state(with_group(word, g), SEALED))) {
+        FAULT("published");
+        put_extents(c->batch, i, word, g);
+    }
+    else { /* somebody wrote nonsense into it */
+        atomic_fetch_add(&c->batch->refused[c->self.slot].lines, g->lines);
+    }
+}
+
+/* Goes over the groups once to copy them, and once to publish them. */
+static void put_groups(imx_batch_child_t *c, const uint64_t *held,
+                       const char *text, const uint16_t *lengths, size_t left,
+                       int publishes)
+{
+    const imx_batch_t *b = c->batch;
+    size_t size = b->geometry.segment_size;
+
+    while (left > 0) {
+        group_t g = first_group(text, lengths, left, (uint32_t)size);
+
+        if (publishes) {
+            publish(c, *held, &g);
+        }
+        else {
+            memcpy(b->data + index_of(*held) * size, g.text, g.bytes);
+            FAULT("group copied aside");
+        }
+        held++;
+        text += g.bytes;
+        lengths += g.lines;
+        left -= g.lines;
+    }
+}
+
+imx_batch_many_e imx_batch_append_many(imx_batch_child_t *c, const char *text,
+                                       const uint16_t *lengths, size_t lines)
+{
+    const uint32_t size = c->batch->geometry.segment_size;
+    uint64_t held[IMX_BATCH_SEGMENTS_AT_ONCE];
+    size_t n = count_groups(text, lengths, lines, size);
+
+    if (c->self.slot == IMX_BATCH_NOBODY) {
+        return IMX_BATCH_NO_ROOM;
+    }
+    if (n > IMX_BATCH_SEGMENTS_AT_ONCE
+        || n + spare_segments(c->batch) > imx_batch_segments(c->batch)) {
+        return IMX_BATCH_TOO_MANY;
+    }
+    if (count_groups(text, lengths, lines, size / 2) <= 1) {
+        group_t g = first_group(text, lengths, lines, size);
+
+        return append_few(c, &g);
+    }
+    if (!hold(c, held, n)) {
+        return IMX_BATCH_NO_ROOM;
+    }
+    put_groups(c, held, text, lengths, lines, 0);
+    put_groups(c, held, text, lengths, lines, 1);
+    return IMX_BATCH_TAKEN;
 }
 
 /* ---- the holder's work ---- */

@@ -75,6 +75,7 @@
 #define IMX_BATCH_LINE_MAX 8192              /* bytes of a line, LF included */
 #define IMX_BATCH_SEGMENT_MIN 16384          /* bytes */
 #define IMX_BATCH_SEGMENT_MAX 65536
+#define IMX_BATCH_SEGMENTS_AT_ONCE 1024 /* for an append of many lines */
 
 /* What became of a line. */
 typedef enum {
@@ -182,8 +183,48 @@ int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len);
 
 /* Any: now (ns since 1970) or just after the last time given out, whichever is
  * later: unique for the server.  Follows the clock when it was set back by more
- * than a second. */
+ * than a second.  times: the first of n in a row, n at least 1. */
 int64_t imx_batch_unique_time(const imx_batch_t *b, int64_t now);
+int64_t imx_batch_unique_times(const imx_batch_t *b, int64_t now, uint32_t n);
+
+typedef enum {
+    IMX_BATCH_TAKEN = 0,
+    IMX_BATCH_NO_ROOM, /* now; perhaps later */
+    IMX_BATCH_TOO_MANY /* for a buffer of this size, or at once */
+} imx_batch_many_e;
+
+#define IMX_BATCH_SEGMENTS_AT_ONCE 1024
+
+/*
+ * Any: appends many whole lines that stand one behind the other, or none of
+ * them; lengths: of each, 1 to IMX_BATCH_LINE_MAX bytes with its LF.  Lines
+ * that are not taken are not counted: the caller still has them.  No lock, no
+ * malloc, no system call; waits for nobody.
+ *
+ * All or none, and nothing that was recorded is pushed out for it:
+ *   - At least an eighth of the segments stays free, twice as much as the
+ *     holder wants before it gives up the oldest lines.  That is looked at
+ *     before segments are taken, and again while they are held: of several
+ *     callers who looked at the same time, those that find too few then let
+ *     theirs go.
+ *   - What fits into half a segment goes where requests' lines go, by one
+ *     compare-and-swap for all of it.
+ *   - For more, all segments that are needed are taken first.  A held segment
+ *     is FILLING without a line and current for no thread, so nobody else
+ *     appends to it, and nobody seals it, as only one with lines is sealed.
+ *     When one is missing, those that are held become free again, unused.
+ *   - Then all bytes are copied; still nothing shows.  Then nothing can fail
+ *     any more, and each segment gets its lines and is sealed by one
+ *     compare-and-swap, and its extents are written.
+ *   - Killed before the first of these, the caller has left nothing: the holder
+ *     frees a dead child's segments without lines, and there is no extent in
+ *     them yet that could pass for one of the next tenure, which has the same
+ *     generation.  Killed behind it, within microseconds, a part of the lines
+ *     may be there, and torn ones are counted; nobody was told that they were
+ *     taken.
+ */
+imx_batch_many_e imx_batch_append_many(imx_batch_child_t *c, const char *text,
+                                       const uint16_t *lengths, size_t lines);
 
 /* Holder: what the holder before was sending is to be sent again, from its
  * cursors on; what it was clearing is cleared. */

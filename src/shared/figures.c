@@ -38,6 +38,8 @@ static imx_figures_value_t text(const char *t)
 
 NUMBER(points_recorded, imx_snapshot_recorded(s))
 NUMBER(requests_counted, s->requests)
+NUMBER(points_taken, s->intake.points)
+NUMBER(bodies_refused, s->intake.refused)
 NUMBER(points_sent, s->totals.fate[IMX_BATCH_SENT] + s->told.spool_delivered)
 NUMBER(points_rejected,
        s->totals.fate[IMX_BATCH_REJECTED] + s->told.spool_rejected)
@@ -107,6 +109,12 @@ static const imx_figures_row_t table[] = {
     ROW(requests_counted, "Requests counted", C, POINTS, "",
         "Requests where InfluxMetrics is On since the server started, those "
         "without a point of their own included."),
+    ROW(points_taken, "Points taken from applications", C, POINTS, "points",
+        "Points that applications wrote to influx-metrics-write. They are "
+        "among the points recorded."),
+    ROW(bodies_refused, "Bodies refused to applications", C, POINTS, "",
+        "Writes to influx-metrics-write that were refused. Nothing of them was "
+        "taken, and the application was told why."),
     ROW(dropped_no_room, "Lost: no free segment", C, LOST, "points",
         "Requests that found no room in the buffer."),
     ROW(dropped_oldest, "Lost: the oldest, buffer full", C, LOST, "points",

@@ -1,9 +1,9 @@
 /*
- * history.c owns the rings of seconds and minutes: how a period is put there, and
- * read.
+ * history.c owns the rings of seconds and minutes: how a period is put there,
+ * and read.
  * Entered by the holder (all that writes), and by any thread that reads.
- * All of it survives any process; a period that a killed holder had not finished
- * is not seen.
+ * All of it survives any process; a period that a killed holder had not
+ * finished is not seen.
  */
 #include "shared/history.h"
 
@@ -216,8 +216,8 @@ imx_history_base_t *imx_history_next_base(const imx_history_t *h,
     return &h->part->base[ring][~get(&h->part->closed[ring]) & 1];
 }
 
-/* A holder that was killed may have left a period behind the one closed last: it
- * is taken away, as its counts are in this one now. */
+/* A holder that was killed may have left a period behind the one closed last:
+ * it is taken away, as its counts are in this one now. */
 void imx_history_begin(const imx_history_t *h, imx_history_ring_e ring,
                        uint64_t n)
 {

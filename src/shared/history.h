@@ -5,34 +5,34 @@
  *
  * The part:
  *
- *   closed[ring]             which period was closed last, and which base is valid
- *   base[ring][2]            sums of all counters at the end of that period
- *   periods[ring][place]       what happened in a period, of all servers together
- *   rows[ring][host][place]  and of each virtual host, in few words
- *   recent[host][10]         histograms of the last ten seconds
+ *   closed[ring]               the period closed last, and which base is valid
+ *   base[ring][2]              sums of all counters at the end of that period
+ *   periods[ring][place]       what happened in a period, all servers together
+ *   rows[ring][host][place]    and of each virtual host, in few words
+ *   recent[host][10]           histograms of the last ten seconds
  *
- * Periods are numbered by the monotonic clock: the number of a second is what the
- * wall clock said when the arena was made, plus the seconds since then; a minute
- * ends with the second 60 times its number.  So a number is never used twice,
- * whatever becomes of the wall clock, and period n is in place n modulo the
- * ring's size.  The wall time stands in the period.
+ * Periods are numbered by the monotonic clock: the number of a second is what
+ * the wall clock said when the arena was made, plus the seconds since then; a
+ * minute ends with the second 60 times its number.  So a number is never used
+ * twice, whatever becomes of the wall clock, and period n is in place n modulo
+ * the ring's size.  The wall time stands in the period.
  *
- * One process writes, the holder (seconds.c does it).  It says in the place that
- * it is being written, writes the words, and then the number; a reader that
- * finds another number before or after has read nothing.  So has one that looks
- * for a period that nobody closed, as there was no holder in that second: what
- * was counted in it is in the next period.  The holder that is killed in the
- * middle of a period has not closed it, and the base of the period before is still
- * valid: the next holder takes that period away, and closes what is then to be
- * closed, from that base.  So the sum over all periods is what was counted, and
- * nothing is in two of them.
+ * One process writes, the holder (seconds.c does it).  It says in the place
+ * that it is being written, writes the words, and then the number; a reader
+ * that finds another number before or after has read nothing.  So has one that
+ * looks for a period that nobody closed, as there was no holder in that second:
+ * what was counted in it is in the next period.  The holder that is killed in
+ * the middle of a period has not closed it, and the base of the period before
+ * is still valid: the next holder takes that period away, and closes what is
+ * then to be closed, from that base.  So the sum over all periods is what was
+ * counted, and nothing is in two of them.
  *
  * A host is a virtual host's name; its routes count together.  The first 63
  * names have rows of their own, all others are in the first row, which is
  * "other".
  *
- * Readers take no lock and wait for nobody.  Each word of a period can be nonsense
- * when another process scribbles there; no index depends on one.
+ * Readers take no lock and wait for nobody.  Each word of a period can be
+ * nonsense when another process scribbles there; no index depends on one.
  */
 #ifndef IMX_HISTORY_H
 #define IMX_HISTORY_H
@@ -128,8 +128,8 @@ uint64_t imx_history_number(const imx_history_t *h, int64_t mono);
 /* The period closed last. */
 uint64_t imx_history_last(const imx_history_t *h, imx_history_ring_e ring);
 
-/* Copies period n; n == 0 is none.  Returns 0 when it is not there: nobody closed
- * it, or it is too old. */
+/* Copies period n; n == 0 is none.  Returns 0 when it is not there: nobody
+ * closed it, or it is too old. */
 int imx_history_period(const imx_history_t *h, imx_history_ring_e ring,
                        uint64_t n, imx_history_period_t *period);
 
@@ -174,9 +174,9 @@ imx_history_base_t *imx_history_base(const imx_history_t *h,
 imx_history_base_t *imx_history_next_base(const imx_history_t *h,
                                           imx_history_ring_e ring);
 
-/* In this order: begin period n, which takes away all behind the one closed last;
- * its words, rows and histograms; close it: then the base that was filled is
- * valid. */
+/* In this order: begin period n, which takes away all behind the one closed
+ * last; its words, rows and histograms; close it: then the base that was filled
+ * is valid. */
 void imx_history_begin(const imx_history_t *h, imx_history_ring_e ring,
                        uint64_t n);
 void imx_history_put(const imx_history_t *h, imx_history_ring_e ring,

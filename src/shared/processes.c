@@ -6,14 +6,13 @@
  */
 #include "shared/processes.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/proc.h"
-#include "shared/fault.h"
+#include "shared/twin.h"
 
 #define WORDS (sizeof(imx_process_t) / sizeof(uint64_t))
 _Static_assert(sizeof(imx_process_t) % sizeof(uint64_t) == 0
@@ -21,16 +20,11 @@ _Static_assert(sizeof(imx_process_t) % sizeof(uint64_t) == 0
                "a row is copied by words, of which the first is who");
 #define MOST (INT64_MAX / 4) /* of a number: 70 years in ns */
 
-struct imx_processes_row {
-    _Alignas(64) _Atomic uint64_t turn; /* its last bit: the copy to read */
-    _Atomic uint64_t copy[2][WORDS];
-};
-
 /* ---- the rows ---- */
 
 size_t imx_processes_size(uint32_t children)
 {
-    return ((size_t)children + 1) * sizeof(struct imx_processes_row);
+    return ((size_t)children + 1) * imx_twin_size(sizeof(imx_process_t));
 }
 
 void imx_processes_format(imx_processes_t *p, void *base, uint32_t children)
@@ -39,56 +33,37 @@ void imx_processes_format(imx_processes_t *p, void *base, uint32_t children)
     p->children = children;
 }
 
+static imx_twin_t *row_of(const imx_processes_t *p, uint32_t slot)
+{
+    return (
+        imx_twin_t *)(p->rows + slot * imx_twin_size(sizeof(imx_process_t)));
+}
+
 void imx_processes_tell(const imx_processes_t *p, uint32_t slot,
                         const imx_process_t *process)
 {
-    uint64_t words[WORDS], turn;
-    struct imx_processes_row *row;
-    size_t i;
-
-    if (slot > p->children) {
-        return;
+    if (slot <= p->children) {
+        imx_twin_tell(row_of(p, slot), process, sizeof *process);
     }
-    row = &p->rows[slot];
-    turn = atomic_load(&row->turn) + 1;
-    memcpy(words, process, sizeof words);
-    for (i = 0; i < WORDS; i++) {
-        atomic_store(&row->copy[turn & 1][i], words[i]);
-        FAULT("process");
-    }
-    atomic_store(&row->turn, turn);
 }
 
 /* In the arena a number is what anybody wrote there: between these bounds sums
  * and differences are numbers, too. */
-static uint64_t bounded(uint64_t word)
+static int64_t bounded(int64_t number)
 {
-    int64_t number = (int64_t)word;
-
     number = number > MOST ? MOST : number;
-    return (uint64_t)(number < -MOST ? -MOST : number);
+    return number < -MOST ? -MOST : number;
 }
 
-/* A row turns each few seconds, so a reader that never comes to an end has been
- * played a trick; it takes what it has. */
 imx_process_t imx_processes_told(const imx_processes_t *p, uint32_t slot)
 {
     imx_process_t process = { 0 };
-    uint64_t words[WORDS], turn;
-    struct imx_processes_row *row;
-    int tries = 0;
+    int64_t words[WORDS] = { 0 };
     size_t i;
 
-    if (slot > p->children) {
-        return process;
+    if (slot <= p->children) {
+        imx_twin_told(row_of(p, slot), words, sizeof words);
     }
-    row = &p->rows[slot];
-    do {
-        turn = atomic_load(&row->turn);
-        for (i = 0; i < WORDS; i++) {
-            words[i] = atomic_load(&row->copy[turn & 1][i]);
-        }
-    } while (atomic_load(&row->turn) != turn && ++tries < 100);
     for (i = 1; i < WORDS; i++) {
         words[i] = bounded(words[i]);
     }

@@ -6,9 +6,8 @@
  * measures its own process and publishes that in the row of its slot.  The
  * holder, which writes the points, measures the parent, which has the last row.
  *
- * A row has two copies, of which its last turn says the one to read, as the
- * board has: a child that is killed meanwhile leaves what it had published
- * before.  The figures begin with who they are of, so those of a child that is
+ * A row is a twin (twin.h): a child that is killed meanwhile leaves what it had
+ * published before.  The figures begin with who they are of, so those of a child that is
  * gone are not taken for those of the next one in its slot.
  *
  * Threads: each row by one thread at a time, its child's monitor; the last one
@@ -41,7 +40,7 @@ typedef struct {
 
 /* A process's own view, in its private memory. */
 typedef struct {
-    struct imx_processes_row *rows;
+    char *rows;        /* of twins */
     uint32_t children; /* rows of children; one more is the parent's */
 } imx_processes_t;
 

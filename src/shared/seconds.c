@@ -243,8 +243,8 @@ static uint32_t most(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-/* What was looked at in each second of the minute: the mean of some, the largest
- * of the others, and the last. */
+/* What was looked at in each second of the minute: the mean of some, the
+ * largest of the others, and the last. */
 static void put_gauges(const imx_history_t *h, uint64_t last,
                        imx_history_period_t *minute)
 {

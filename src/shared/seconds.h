@@ -1,6 +1,6 @@
 /*
- * seconds.h: closes the periods of history.h: what the counters of all series say
- * at the end of a second, less what they said at the end of the one before.
+ * seconds.h: closes the periods of history.h: what the counters of all series
+ * say at the end of a second, less what they said at the end of the one before.
  *
  * The holder's monitor thread; it takes less than half a millisecond with 100
  * virtual hosts.

@@ -41,6 +41,19 @@ static void read_tags(imx_snapshot_t *s, const imx_values_t *values)
     }
 }
 
+static void read_names(imx_snapshot_t *s, const imx_series_t *series)
+{
+    unsigned i;
+
+    for (i = 0; i < s->slow.count; i++) {
+        imx_series_name_t name = imx_series_name(series,
+                                                 s->slow.of[i].request.series);
+
+        snprintf(s->slow_servers[i], sizeof s->slow_servers[i], "%s",
+                 name.server);
+    }
+}
+
 void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_inputs_t *from)
 {
     const imx_arena_t *arena = from->arena;
@@ -55,8 +68,12 @@ void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_inputs_t *from)
     s->told = imx_board_told(&arena->board);
     s->totals = imx_batch_totals(&arena->batch);
     s->values = imx_values_totals(&arena->values);
+    s->intake = imx_intake_totals(&arena->intake);
     s->requests = imx_stats_requests(&arena->stats,
                                      imx_series_count(&arena->series));
+    s->in_flight = imx_slow_list(&arena->slow, &arena->children, s->tick,
+                                 &s->slow);
+    read_names(s, &arena->series);
     s->beaten = imx_board_beaten(&arena->board);
     s->holder = imx_lease_holder_pid(&arena->lease);
     s->buffer_size = (uint64_t)s->totals.segments * segment;

@@ -16,7 +16,7 @@ typedef struct {
     const char *server;       /* URL of InfluxMetricsServer */
 } imx_snapshot_inputs_t;
 
-/* About 17 KB: for a pool or a static place, not for a small stack.  Nothing
+/* About 30 KB: for a pool or a static place, not for a small stack.  Nothing
  * in it points into the shared memory, where other processes could change it
  * while it is read. */
 typedef struct {
@@ -27,6 +27,10 @@ typedef struct {
     imx_board_t told;
     imx_batch_totals_t totals;
     imx_values_totals_t values;
+    int64_t in_flight; /* requests under way; -1: nobody has told */
+    imx_slow_list_t slow;
+    char slow_servers[IMX_SLOW_LISTED][IMX_SERIES_NAME_MAX + 1]; /* of these */
+    imx_intake_totals_t intake;
     uint64_t requests; /* that were counted since the arena was made */
     int64_t beaten; /* ns, monotonic: when the holder last worked, 0: never */
     pid_t holder;   /* 0: no child has the lease */

@@ -1,6 +1,7 @@
 /*
- * apache_exporter.h: the figures under the names that prometheus-apache-exporter
- * gives those of mod_status, for dashboards and alerts that know these.
+ * apache_exporter.h: the figures under the names that
+ * prometheus-apache-exporter gives those of mod_status, for dashboards and
+ * alerts that know these.
  */
 #ifndef IMX_APACHE_EXPORTER_H
 #define IMX_APACHE_EXPORTER_H

@@ -7,8 +7,10 @@
 
 #include "shared/quantile.h"
 
-#define TIME_MOST \
-    INT64_C(99999999999) /* s since 1970, of which all are true */
+/* A time beyond these, in s since 1970, is nonsense; 24 hours before the first
+ * one is none. */
+#define TIME_LEAST INT64_C(100000)
+#define TIME_MOST INT64_C(99999999999)
 
 /* ---- which points ---- */
 
@@ -57,10 +59,10 @@ static int64_t limited(int64_t n, int64_t least, int64_t most)
 }
 
 /*
- * When period `end` ended or ends, by the wall time at which period n was closed.
- * The number of a second is what the wall clock said if nobody had set it, and
- * it is closed some 100 ms behind its end; a clock that is a little fast or slow
- * changes nothing.
+ * When period `end` ended or ends, by the wall time at which period n was
+ * closed. The number of a second is what the wall clock said if nobody had set
+ * it, and it is closed some 100 ms behind its end; a clock that is a little
+ * fast or slow changes nothing.
  */
 static int64_t time_of(const imx_columns_t *c, uint64_t end, uint64_t n,
                        int64_t wall)
@@ -72,12 +74,12 @@ static int64_t time_of(const imx_columns_t *c, uint64_t end, uint64_t n,
         + 4; /* tenths of a second */
     int64_t seconds = off >= 0 ? off / 10 : -((9 - off) / 10);
 
-    return limited((int64_t)(end * unit) + seconds, 0, TIME_MOST);
+    return limited((int64_t)(end * unit) + seconds, TIME_LEAST, TIME_MOST);
 }
 
 /* From the last one back: a time is that of the next one less the step, so no
- * two are the same, also where the wall clock was set back; but where it was set
- * forward, or the machine slept, the times of before are what they were. */
+ * two are the same, also where the wall clock was set back; but where it was
+ * set forward, or the machine slept, the times of before are what they were. */
 static void set_times(const imx_columns_t *c, imx_columns_point_t *points)
 {
     int64_t step = unit_of(c) * (int64_t)c->each, time;
@@ -93,7 +95,8 @@ static void set_times(const imx_columns_t *c, imx_columns_point_t *points)
             }
         }
         else if (!p->is_there) {
-            p->time = limited((int64_t)c->last * unit_of(c), 0, TIME_MOST);
+            p->time = limited((int64_t)c->last * unit_of(c), TIME_LEAST,
+                              TIME_MOST);
         }
     }
 }
@@ -104,7 +107,7 @@ static void set_times(const imx_columns_t *c, imx_columns_point_t *points)
 typedef struct {
     uint32_t buckets[IMX_STATS_BUCKETS];
     uint32_t periods;
-    uint64_t busy, utilization;
+    uint64_t busy;
 } sums_t;
 
 static void add_period(const imx_history_period_t *period,
@@ -120,15 +123,11 @@ static void add_period(const imx_history_period_t *period,
     p->bytes_sent += period->bytes_sent;
     p->longest = period->longest > p->longest ? period->longest : p->longest;
     p->pending = g->pending;
-    p->sent += g->sent;
-    p->rejected += g->rejected;
-    p->dropped += g->dropped;
     if (g->listen_queue > p->listen_queue) {
         p->listen_queue = g->listen_queue;
     }
     sums->periods++;
     sums->busy += g->busy;
-    sums->utilization += g->utilization;
     for (i = 0; i < IMX_STATS_BUCKETS; i++) {
         sums->buckets[i] += period->buckets[i];
     }
@@ -149,7 +148,6 @@ static void finish(imx_columns_point_t *p, const sums_t *sums)
     uint32_t i;
 
     p->busy = (double)sums->busy / sums->periods / 100;
-    p->utilization = (double)sums->utilization / sums->periods / 1e4;
     p->p50 = imx_quantile_bucket(sums->buckets, 0.5);
     p->p95 = imx_quantile_bucket(sums->buckets, 0.95);
     p->p99 = imx_quantile_bucket(sums->buckets, 0.99);
@@ -188,7 +186,8 @@ imx_columns_point_t *imx_columns_points(const imx_columns_t *c,
 
 /* ---- a host ---- */
 
-/* Of some periods: p50 is their mean by requests, p95 and p99 are the largest. */
+/* Of some periods: p50 is their mean by requests, p95 and p99 are the largest.
+ * */
 static void add_row(const imx_history_row_t *row, imx_columns_row_t *to,
                     uint64_t *p50)
 {

@@ -1,6 +1,6 @@
 /*
- * columns.h: periods of the history side by side, as a chart wants them: so many
- * points, each of one period or of some.
+ * columns.h: periods of the history side by side, as a chart wants them: so
+ * many points, each of one period or of some.
  * Any thread that serves a request; all of it is in private memory.
  */
 #ifndef IMX_COLUMNS_H
@@ -19,11 +19,11 @@ typedef struct {
     int is_there; /* 0: nobody closed one of its periods */
     int64_t time; /* s since 1970, when it ended */
     uint64_t requests, errors, aborted, bytes_sent;
-    uint64_t longest; /* ns */
-    uint64_t pending, sent, rejected, dropped;
-    double busy, utilization; /* mean; utilization 0 .. 1 */
-    uint64_t listen_queue;    /* the largest */
-    uint32_t p50, p95, p99;   /* buckets, or IMX_STATS_BUCKETS */
+    uint64_t longest;       /* ns */
+    uint64_t pending;       /* points, at the end */
+    double busy;            /* workers, mean */
+    uint64_t listen_queue;  /* the largest */
+    uint32_t p50, p95, p99; /* buckets, or IMX_STATS_BUCKETS */
     uint32_t heat[IMX_COLUMNS_HEAT];
 } imx_columns_point_t;
 
@@ -33,8 +33,8 @@ typedef struct {
     uint32_t p50, p95, p99; /* buckets, or IMX_STATS_BUCKETS */
 } imx_columns_row_t;
 
-/* Which points: of `each` periods of a ring; the last one ends with period `last`,
- * and may have periods that are not closed yet. */
+/* Which points: of `each` periods of a ring; the last one ends with period
+ * `last`, and may have periods that are not closed yet. */
 typedef struct {
     const imx_history_t *history;
     imx_history_ring_e ring;

@@ -2,8 +2,8 @@
  * exposition.h: the text that Prometheus reads, in two forms: OpenMetrics 1.0,
  * and the older text form, version 0.0.4.
  *
- * Call order: begin; for each family its head, and behind it all of its samples;
- * end.  Any thread; one exposition for each answer.
+ * Call order: begin; for each family its head, and behind it all of its
+ * samples; end.  Any thread; one exposition for each answer.
  */
 #ifndef IMX_EXPOSITION_H
 #define IMX_EXPOSITION_H

@@ -59,6 +59,16 @@ static uint32_t seconds_of(const imx_history_t *h, uint64_t last)
                                         : IMX_HISTORY_RECENT;
 }
 
+/* The figures a row has of a sum over so many seconds. */
+static void fill(imx_hosts_row_t *row, const sum_t *sum, uint32_t seconds)
+{
+    row->requests = seconds > 0 ? (double)sum->requests / seconds : 0;
+    row->errors = seconds > 0 ? (double)sum->errors / seconds : 0;
+    row->p50 = percentile(sum, 0.5);
+    row->p95 = percentile(sum, 0.95);
+    row->p99 = percentile(sum, 0.99);
+}
+
 static double get_host(const imx_history_t *h, uint32_t host,
                        imx_hosts_row_t *row)
 {
@@ -74,13 +84,47 @@ static double get_host(const imx_history_t *h, uint32_t host,
     memcpy(row->name,
            imx_series_name(&arena->series, imx_history_series(h, host)).server,
            sizeof row->name);
-    row->requests = seconds > 0 ? (double)sum.requests / seconds : 0;
-    row->errors = seconds > 0 ? (double)sum.errors / seconds : 0;
-    row->p50 = percentile(&sum, 0.5);
-    row->p95 = percentile(&sum, 0.95);
-    row->p99 = percentile(&sum, 0.99);
+    fill(row, &sum, seconds);
     imx_history_totals(h, host, &row->requests_total, &row->errors_total);
     return sum.request_ns;
+}
+
+/* The periods of all hosts together have what is in their rows, too. */
+static void add_period(const imx_history_period_t *period, sum_t *sum)
+{
+    uint32_t i;
+
+    sum->requests += imx_history_requests(period);
+    sum->errors += imx_history_errors(period);
+    for (i = 0; i < IMX_STATS_BUCKETS; i++) {
+        sum->recent.buckets[i] += period->buckets[i];
+    }
+}
+
+void imx_hosts_all(imx_hosts_row_t *all)
+{
+    const imx_history_t *h = &arena->history;
+    uint64_t last = imx_history_last(h, IMX_HISTORY_SECOND);
+    uint32_t seconds = seconds_of(h, last), i;
+    imx_history_period_t period;
+    sum_t sum;
+
+    memset(&sum, 0, sizeof sum);
+    for (i = 0; i < seconds; i++) {
+        if (imx_history_period(h, IMX_HISTORY_SECOND, last - i, &period)) {
+            add_period(&period, &sum);
+        }
+    }
+    memset(all, 0, sizeof *all);
+    fill(all, &sum, seconds);
+    all->busy = 1;
+    for (i = 0; i < imx_history_hosts(h); i++) {
+        uint64_t requests, errors;
+
+        imx_history_totals(h, i, &requests, &errors);
+        all->requests_total += requests;
+        all->errors_total += errors;
+    }
 }
 
 uint32_t imx_hosts_get(imx_hosts_row_t rows[IMX_HISTORY_HOSTS])

@@ -24,4 +24,7 @@ void imx_hosts_use(const imx_arena_t *arena);
  * requests.  Returns how many there are. */
 uint32_t imx_hosts_get(imx_hosts_row_t rows[IMX_HISTORY_HOSTS]);
 
+/* All of them together, in a row without a name. */
+void imx_hosts_all(imx_hosts_row_t *all);
+
 #endif

@@ -1,5 +1,6 @@
 /*
- * html.h: the page for people: first what is wrong, then the figures.
+ * html.h: the page for people: first what is wrong, then the figures.  It is
+ * whole without a script; with one it goes on by itself (src/show/page).
  */
 #ifndef IMX_HTML_H
 #define IMX_HTML_H

@@ -11,6 +11,7 @@
 #include "show/json_history.h"
 #include "show/json_server.h"
 #include "show/json_value.h"
+#include "show/slow.h"
 
 typedef void (*object_fn)(request_rec *r, const imx_view_t *v);
 
@@ -52,6 +53,8 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
     }
     write_objects(r, s);
     imx_json_history_now(r);
+    ap_rputs(",\n  \"slow\": ", r);
+    imx_show_slow_json(r, s);
     ap_rputs("\n}\n", r);
 }
 

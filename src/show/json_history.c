@@ -17,9 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Of 24 hours, a host and the heatmap have a point each ten minutes: a minute
- * each would make the answer three times as long. */
-#define COARSE 10 /* minutes */
+/* Of 24 hours, hosts and the heatmap have a point each quarter of an hour: a
+ * minute each would make the answer three times as long. */
+#define COARSE 15 /* minutes */
+
+/* With since=N come the events of these seconds of before N, too: one may have
+ * been noted after its time. */
+#define EVENTS_AGAIN 10
 
 static const imx_arena_t *arena;
 
@@ -336,7 +340,6 @@ static void put_server(answer_t *a, const imx_columns_t *c,
     BUCKETS(a, c, points, p99);
     put_floats(a, c, points);
     NUMBERS(a, c, points, listen_queue);
-    NUMBERS(a, c, points, pending);
 }
 
 static void put_columns(answer_t *a, const imx_columns_t *c)
@@ -345,6 +348,10 @@ static void put_columns(answer_t *a, const imx_columns_t *c)
 
     text(a, "{");
     put_server(a, c, points);
+    if (c->each == 1) { /* the answer is short */
+        NUMBERS(a, c, points, pending);
+        NUMBERS(a, c, points, bytes_sent);
+    }
     text(a, ",\"heat\":{");
     put_heat(a, c, points);
     text(a, "},");
@@ -383,7 +390,8 @@ static const char *kind_of(const imx_event_t *event)
                                            : imx_server_events_kind(event);
 }
 
-static void put_events(answer_t *a)
+/* Those of before `since`, s, are left out. */
+static void put_events(answer_t *a, double since)
 {
     uint64_t last = imx_events_last(&arena->events), i;
     char sentence[IMX_SERVER_EVENTS_TEXT];
@@ -393,7 +401,8 @@ static void put_events(answer_t *a)
     text(a, "\"events\":[");
     for (i = IMX_EVENTS_KEPT; i > 0; i--) {
         if (last + 1 > i
-            && imx_events_get(&arena->events, last + 1 - i, &event)) {
+            && imx_events_get(&arena->events, last + 1 - i, &event)
+            && (double)event.time / 1e9 >= since) {
             imx_compact_comma(&a->out, n++);
             text(a, "{\"time\":");
             imx_compact_float(&a->out, (double)event.time / 1e9, 13);
@@ -441,44 +450,52 @@ void imx_json_history(request_rec *r)
     text(a, ",\"hours24\":");
     put_day(a);
     text(a, ",");
-    put_events(a);
+    put_events(a, 0);
     text(a, "}\n");
     imx_compact_end(&a->out);
+}
+
+static void put_figures(answer_t *a, const imx_hosts_row_t *row)
+{
+    const struct {
+        const char *name;
+        double value;
+    } members[] = {
+        { "\"requests\":", row->requests }, { ",\"errors\":", row->errors },
+        { ",\"p50\":", row->p50 },          { ",\"p95\":", row->p95 },
+        { ",\"p99\":", row->p99 },          { ",\"busy\":", row->busy }
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof members / sizeof *members; i++) {
+        text(a, members[i].name);
+        imx_compact_float(&a->out, members[i].value, 4);
+    }
+    text(a, ",\"requests_total\":");
+    number(a, row->requests_total);
+    text(a, ",\"errors_total\":");
+    number(a, row->errors_total);
+    text(a, "}");
 }
 
 static void put_table(answer_t *a)
 {
     imx_hosts_row_t *rows = apr_palloc(a->pool,
                                        IMX_HISTORY_HOSTS * sizeof *rows);
-    uint32_t n = imx_hosts_get(rows), i, j;
+    uint32_t n = imx_hosts_get(rows), i;
+    imx_hosts_row_t all;
 
-    text(a, ",\"hosts\":[");
+    open_list(a, "hosts");
     for (i = 0; i < n; i++) {
-        const struct {
-            const char *name;
-            double value;
-        } members[] = {
-            { "requests", rows[i].requests }, { "errors", rows[i].errors },
-            { "p50", rows[i].p50 },           { "p95", rows[i].p95 },
-            { "p99", rows[i].p99 },           { "busy", rows[i].busy }
-        };
-
         imx_compact_comma(&a->out, i);
         text(a, "{\"name\":");
         imx_compact_string(&a->out, rows[i].name);
-        for (j = 0; j < sizeof members / sizeof *members; j++) {
-            text(a, ",\"");
-            text(a, members[j].name);
-            text(a, "\":");
-            imx_compact_float(&a->out, members[j].value, 4);
-        }
-        text(a, ",\"requests_total\":");
-        number(a, rows[i].requests_total);
-        text(a, ",\"errors_total\":");
-        number(a, rows[i].errors_total);
-        text(a, "}");
+        text(a, ",");
+        put_figures(a, &rows[i]);
     }
-    text(a, "]");
+    text(a, "],\"total\":{");
+    imx_hosts_all(&all);
+    put_figures(a, &all);
 }
 
 /* The closed seconds behind N.  Who knows of a later one has it from another
@@ -495,6 +512,9 @@ static void put_since(answer_t *a, const char *since)
 
     text(a, ",\"seconds\":");
     put_columns(a, &c);
+    text(a, ",");
+    put_events(a, (double)apr_time_sec(a->out.r->request_time)
+                      - (double)c.count - EVENTS_AGAIN);
 }
 
 void imx_json_history_now(request_rec *r)
@@ -502,7 +522,7 @@ void imx_json_history_now(request_rec *r)
     answer_t *a = begin(r);
     const char *since = word_of(r, "since");
 
-    text(a, ",");
+    text(a, ",\n  ");
     put_sequence(a);
     put_table(a);
     if (since != NULL) {

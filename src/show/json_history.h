@@ -16,8 +16,8 @@ void imx_json_history_use(const imx_arena_t *arena);
 int imx_json_history_is_asked(const request_rec *r);
 void imx_json_history(request_rec *r);
 
-/* Any thread: the members of ?json, each with a comma before it: sequence, time,
- * hosts, and with since=N the seconds behind N. */
+/* Any thread: the members of ?json, each with a comma before it: sequence,
+ * time, hosts, and with since=N the seconds behind N. */
 void imx_json_history_now(request_rec *r);
 
 #endif

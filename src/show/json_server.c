@@ -11,8 +11,8 @@
 #include "scoreboard.h"
 
 #include "config/config.h"
-#include "report/process_info.h"
 #include "show/json_value.h"
+#include "show/server_rows.h"
 
 #define SECOND INT64_C(1000000000)
 
@@ -71,12 +71,6 @@ static void put_connections(request_rec *r, const imx_workers_count_t *c)
     ap_rputs("}", r);
 }
 
-/* A worker that is ready waits for a request. */
-static const char *state_name(unsigned state)
-{
-    return state == SERVER_READY ? "waiting" : imx_workers_state(state);
-}
-
 void imx_json_server_workers(request_rec *r, const imx_view_t *v)
 {
     const imx_workers_count_t *c = &v->workers;
@@ -85,13 +79,13 @@ void imx_json_server_workers(request_rec *r, const imx_view_t *v)
     ap_rputs("\"workers\":{\"states\":{", r);
     for (i = 0; i < IMX_WORKERS_STATES; i++) {
         ap_rprintf(r, "%s\"%s\":%" APR_INT64_T_FMT, i > 0 ? "," : "",
-                   state_name(i), (apr_int64_t)c->state[i]);
+                   imx_server_rows_state(i), (apr_int64_t)c->state[i]);
     }
     ap_rputs("}", r);
     imx_json_value_int(r, "max", v->facts.workers);
     imx_json_value_int(r, "busy", c->busy);
     imx_json_value_share(r, "capacity_utilization", v->facts.utilization);
-    imx_json_value_known(r, "in_flight", -1);
+    imx_json_value_known(r, "in_flight", v->snapshot->in_flight);
     imx_json_value_known(r, "listen_queue", v->facts.queue);
     imx_json_value_known(r, "listen_limit", v->facts.queue_limit);
     put_connections(r, c);
@@ -100,45 +94,33 @@ void imx_json_server_workers(request_rec *r, const imx_view_t *v)
 
 /* ---- processes ---- */
 
-static void put_process(request_rec *r, const imx_process_t *p, uint32_t slot)
+static void put_process(request_rec *r, const imx_server_rows_process_t *p)
 {
-    const imx_arena_t *a = imx_view_arena();
-    int64_t busy = -1, requests = -1;
-    double user = -1, system = -1;
-    char name[IMX_PROCESS_INFO_NAME_MAX];
-
-    imx_process_info_name(name, sizeof name, a, p, slot);
-    if (slot < a->processes.children) {
-        imx_workers_of(imx_children_pid(p->who), &busy, &requests);
-    }
-    imx_process_info_cores(p, &user, &system);
-    ap_rvputs(r, "{\"process\":", imx_json_value_string(r, name),
-              ",\"type\":\"",
-              slot < a->processes.children ? "child" : "parent", "\"", NULL);
-    imx_json_value_int(r, "pid", imx_children_pid(p->who));
-    imx_json_value_share(r, "cpu_user", user);
-    imx_json_value_share(r, "cpu_system", system);
+    ap_rvputs(r, "{\"process\":", imx_json_value_string(r, p->name),
+              ",\"type\":\"", p->is_parent ? "parent" : "child", "\"", NULL);
+    imx_json_value_int(r, "pid", p->pid);
+    imx_json_value_share(r, "cpu_user", p->cpu_user);
+    imx_json_value_share(r, "cpu_system", p->cpu_system);
     imx_json_value_known(r, "memory_rss", p->rss);
     imx_json_value_known(r, "threads", p->threads);
     imx_json_value_known(r, "fds", p->fds);
-    imx_json_value_known(r, "requests", requests);
-    imx_json_value_known(r, "busy", busy);
-    imx_json_value_int(r, "age", (p->use.at - p->started) / SECOND);
+    imx_json_value_known(r, "requests", p->requests);
+    imx_json_value_known(r, "busy", p->busy);
+    imx_json_value_int(r, "age", p->age);
     ap_rputs("}", r);
 }
 
 void imx_json_server_processes(request_rec *r, const imx_view_t *v)
 {
-    const imx_arena_t *a = imx_view_arena();
+    uint32_t rows = imx_server_rows_processes(), row;
+    imx_server_rows_process_t p;
     const char *comma = "";
-    imx_process_t p;
-    uint32_t slot;
 
     ap_rputs("\"processes\":[", r);
-    for (slot = 0; slot <= a->processes.children; slot++) {
-        if (imx_process_info_get(a, slot, v->snapshot->tick, &p)) {
+    for (row = 0; row < rows; row++) {
+        if (imx_server_rows_process(v, row, &p)) {
             ap_rputs(comma, r);
-            put_process(r, &p, slot);
+            put_process(r, &p);
             comma = ",";
         }
     }

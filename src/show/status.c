@@ -10,6 +10,7 @@
 #include "apr_tables.h"
 #include "http_protocol.h"
 
+#include "base/version.h"
 #include "config/config.h"
 #include "config/handler.h"
 #include "shared/snapshot.h"
@@ -17,6 +18,7 @@
 #include "show/json.h"
 #include "show/json_history.h"
 #include "show/openmetrics.h"
+#include "show/page.h"
 #include "show/text.h"
 #include "show/view.h"
 
@@ -74,6 +76,11 @@ static const rendering_t *rendering_of_word(const char *word)
     return NULL;
 }
 
+static int has_query(request_rec *r)
+{
+    return r->args != NULL && r->args[0] != '\0';
+}
+
 /* The first word that names a rendering; without a query HTML; else NULL. */
 static const rendering_t *rendering_of_query(request_rec *r)
 {
@@ -81,7 +88,7 @@ static const rendering_t *rendering_of_query(request_rec *r)
     const char *word;
     char *rest;
 
-    if (r->args == NULL || r->args[0] == '\0') {
+    if (!has_query(r)) {
         return AS_HTML;
     }
     for (word = apr_strtok(apr_pstrdup(r->pool, r->args), "&", &rest);
@@ -92,15 +99,13 @@ static const rendering_t *rendering_of_query(request_rec *r)
 }
 
 /* Whatever the answer is: it is of this moment, it is what Content-Type says,
- * and a browser runs nothing in it. */
+ * and a browser runs nothing in it but the page's own script. */
 static void set_headers(request_rec *r, const rendering_t *as)
 {
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     apr_table_setn(r->headers_out, "Content-Security-Policy",
-                   "default-src 'none'; style-src 'unsafe-inline'; "
-                   "base-uri 'none'; form-action 'none'; "
-                   "frame-ancestors 'self'");
+                   imx_page_policy());
     ap_set_content_type(r, as->content_type);
 }
 
@@ -113,6 +118,29 @@ static int answer(request_rec *r, int status, const rendering_t *as,
     set_headers(r, as);
     as->sentence(r, sentence);
     return OK;
+}
+
+/*
+ * The page without a query may be kept: its script renews all that is of a
+ * moment, so that a copy is as good as a new one while the documents are the
+ * same.  The weak tag says that.  Where no script runs, the figures of a copy
+ * would be old ones: a browser without JavaScript goes to ?html by itself, and
+ * where a policy stops the script, the page has a link to it.  ?html is never
+ * kept.
+ *
+ * Filters add to the tag (mod_deflate: -gzip), so that it is searched for in
+ * what the browser has.
+ */
+static int has_the_page(request_rec *r)
+{
+    const char *tag = apr_pstrcat(r->pool, IMX_VERSION "-", imx_page_tag(),
+                                  NULL);
+    const char *has = apr_table_get(r->headers_in, "If-None-Match");
+
+    apr_table_setn(r->headers_out, "Cache-Control", "no-cache");
+    apr_table_setn(r->headers_out, "ETag",
+                   apr_pstrcat(r->pool, "W/\"", tag, "\"", NULL));
+    return has != NULL && (strcmp(has, "*") == 0 || strstr(has, tag) != NULL);
 }
 
 /* OPTIONS, and methods that there are not. */
@@ -150,10 +178,13 @@ __attribute__((noinline)) static int serve(request_rec *r)
                       "Nothing is recorded: InfluxMetrics is Off everywhere in "
                       "the configuration of this server.");
     }
+    set_headers(r, as);
+    if (!has_query(r) && has_the_page(r)) {
+        return HTTP_NOT_MODIFIED;
+    }
     from.server = imx_config_global()->influx.url;
     s = apr_palloc(r->pool, sizeof *s);
     imx_snapshot_take(s, &from);
-    set_headers(r, as);
     as->figures(r, s);
     return OK;
 }

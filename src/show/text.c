@@ -9,6 +9,7 @@
 
 #include "base/words.h"
 #include "shared/figures.h"
+#include "show/slow.h"
 #include "show/view.h"
 
 /* A figure is one line, whatever is in it. */
@@ -57,6 +58,7 @@ void imx_text_figures(request_rec *r, const imx_snapshot_t *s)
                        (apr_int64_t)v.number);
         }
     }
+    imx_show_slow_text(r, s);
     write_words(r, &imx_view_of(r, s)->verdict);
 }
 

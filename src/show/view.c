@@ -105,6 +105,33 @@ static void find_busiest(request_rec *r, imx_verdict_facts_t *f)
 
 /* ---- all of it ---- */
 
+/* The mean of the last seconds, and for how many of them, up to the last one,
+ * somebody waited.  What the holder has not looked at for a while is left. */
+static void look_back(imx_verdict_facts_t *f, int64_t now)
+{
+    const imx_history_t *h = &arena->history;
+    uint64_t last = imx_history_last(h, IMX_HISTORY_SECOND), n;
+    uint64_t seconds = 0, waited = 0, sum = 0;
+    imx_history_period_t period;
+    int waits = 1;
+
+    if (last + STALE < imx_history_number(h, now)) {
+        return;
+    }
+    for (n = last; n > 0 && n + LOOK_BACK > last; n--) {
+        if (imx_history_period(h, IMX_HISTORY_SECOND, n, &period)) {
+            waits &= period.gauges.listen_queue > 0;
+            waited += (uint64_t)waits;
+            sum += period.gauges.utilization;
+            seconds++;
+        }
+    }
+    if (seconds > 0) {
+        f->utilization = (double)sum / (double)seconds / 1e4;
+        f->queued_for = (int64_t)waited;
+    }
+}
+
 static void look_at_workers(imx_view_t *v)
 {
     imx_verdict_facts_t *f = &v->facts;
@@ -115,6 +142,7 @@ static void look_at_workers(imx_view_t *v)
                          ? (double)v->workers.busy / (double)f->workers
                          : -1;
     f->queued_for = -1;
+    look_back(f, v->snapshot->tick);
     if (imx_workers_queue(&f->queue, &f->queue_limit) != 0) {
         f->queue = f->queue_limit = -1;
     }

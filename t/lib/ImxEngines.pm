@@ -6,10 +6,11 @@ package ImxEngines;
 #   my ($program, $why) = engine('questdb');     # undef, and why there is none
 #   my $q = questdb();       # ->query('SELECT ...') rows as hashes
 #                            # ->count: lines of "raw-requests"
-#   my $v = victoria_new(); ->samples as ImxTest::Victoria
+#   my $v = victoria_new(flags => ['-...']); ->samples as ImxTest::Victoria
 #   my $a = vmagent(to => $v->url, flags => ['-...']);
 #   my $t = telegraf(conf => "[[outputs.file]] ...", limit => N);
-#                            # takes /api/v2/write; limit: undelivered metrics
+#                            # takes /api/v2/write; limit: undelivered metrics,
+#                            # listener => "more lines"
 #   my $k = kafka();         # ->broker
 #
 use strict;
@@ -112,7 +113,7 @@ sub start {
         ImxEngines::Process::program('victoria-metrics'), '-loggerLevel=ERROR',
         "-httpListenAddr=127.0.0.1:$self->{port}",
         "-storageDataPath=$self->{dir}/data", '-memory.allowedBytes=100MB',
-        '-retentionPeriod=10y');
+        '-retentionPeriod=10y', @{ $self->{flags} // [] });
     return $self->_wait_ready(
         sub { ImxTest::get($self->url('/health'))->{success} },
         "$self->{dir}/log");
@@ -138,11 +139,12 @@ our @ISA = ('ImxEngines::Process');
 sub new {
     my ($class, %o) = @_;
     my $self = $class->_init('telegraf', %o);
-    my $limit = $o{limit} ? "max_undelivered_metrics = $o{limit}" : '';
+    my $more = join "\n", $o{listener} // (), $o{limit}
+        ? "max_undelivered_metrics = $o{limit}" : ();
     my $listener = $o{listens} // 1 ? <<"CONF" : '';
 [[inputs.influxdb_v2_listener]]
 service_address = "127.0.0.1:$self->{port}"
-$limit
+$more
 CONF
     ImxTest::spew("$self->{dir}/telegraf.conf", <<"CONF");
 [agent]

@@ -17,11 +17,13 @@ package ImxTest;
 #   $db->query('SELECT ...', 'httpd');   # rows as hashes, tags merged in,
 #                                        # time in ns; dies on an error
 #   $db->count('raw-requests');          # points, 0 when there are none
+#   $db->write($lines, 'httpd');         # as a client does; dies on an error
 #   $db->stop; $db->kill; $db->pause; $db->resume; $db->start; $db->restart;
 #   my $db2 = influxd2();                # InfluxDB 2.7; its setup: org, bucket
 #                                        # tls => [$cert, $key], ca => $file
 #                                        # "httpd", $db2->token
 #   $db2->count(...), ->query(...);      # as above: database = bucket
+#   $db2->flux('from(...) ...');         # rows as query() has them
 #   $db2->make_bucket('name');           # influxd2_program(): path, or why not
 #   my $vm = victoria(); $vm->samples('raw-requests_bytes_sent'); # also start..
 #

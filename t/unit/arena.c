@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "shared/arena.h"
+#include "shared/seconds.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -336,7 +337,51 @@ static void read_series(random_t *r)
     imx_stats_requests(&arena.stats, UINT32_MAX);
 }
 
+/* The holder's second, and what a reader does with it. */
+static void close_seconds(random_t *r)
+{
+    static imx_seconds_t seconds;
+    imx_seconds_sample_t sample = { .wall = (int64_t)random64(r) };
+    imx_history_ring_e ring = (imx_history_ring_e)below(r, IMX_HISTORY_RINGS);
+    uint64_t last = imx_history_last(&arena.history, ring);
+    imx_history_period_t period;
+    imx_history_recent_t recent;
+    imx_history_row_t row;
+
+    seconds.history = &arena.history;
+    seconds.stats = &arena.stats;
+    seconds.series = &arena.series;
+    sample.mono = imx_interval_now().mono + (int64_t)below(r, 200) * SECOND;
+    imx_seconds_close(&seconds, &sample);
+    imx_history_period(&arena.history, ring, last - below(r, 2000), &period);
+    imx_history_row(&arena.history, ring, last, below(r, 100), &row);
+    imx_history_recent(&arena.history, last, below(r, 100), &recent);
+    lab->outside += imx_history_hosts(&arena.history) > IMX_HISTORY_HOSTS
+                    || seconds.hosts > IMX_HISTORY_HOSTS;
+}
+
 /* A child's monitor. */
+/* Numbers within their bounds and texts with an end, whatever is there. */
+static void look_at_slow(random_t *r, const imx_children_self_t *self)
+{
+    uint32_t slot = below(r, 2) ? self->slot : below(r, 12);
+    imx_slow_row_t row = { 0 };
+    uint64_t i;
+
+    if (imx_slow_told(&arena.slow, &arena.children, slot, now_ns(), &row)) {
+        lab->outside += row.count > IMX_SLOW_PLACES || row.in_flight < 0;
+        for (i = 0; i < row.count; i++) {
+            lab->outside += strlen(row.slow[i].path) > IMX_SLOW_PATH_MAX
+                            || strlen(row.slow[i].method) > IMX_SLOW_METHOD_MAX
+                            || imx_slow_wait(row.slow[i].wait) == NULL;
+        }
+    }
+    imx_slow_in_flight(&arena.slow, &arena.children, now_ns());
+    row.who = self->who;
+    row.at = now_ns();
+    imx_slow_tell(&arena.slow, self->slot, &row);
+}
+
 static void hold(const imx_children_self_t *self, random_t *r)
 {
     char name[IMX_VALUES_NAME_MAX + 1];
@@ -353,6 +398,7 @@ static void hold(const imx_children_self_t *self, random_t *r)
     imx_batch_level(&arena.batch);
     deliver(r);
     read_series(r);
+    close_seconds(r);
     board = imx_board_told(&arena.board);
     lab->outside += strlen(board.last_error) >= IMX_BOARD_ERROR_MAX;
     imx_board_tell(&arena.board, &board);
@@ -361,6 +407,7 @@ static void hold(const imx_children_self_t *self, random_t *r)
     }
     process = imx_processes_told(&arena.processes, below(r, 6));
     imx_processes_tell(&arena.processes, self->slot, &process);
+    look_at_slow(r, self);
     imx_events_next(&arena.events, &event, (int)below(r, 2));
     imx_events_done(&arena.events, random64(r));
     imx_lease_is_mine(&arena.lease, self);

@@ -168,9 +168,11 @@ static int read_int64(judge_t *j, int64_t *v)
     char text[32];
 
     j->p += at(j, '-');
-    if (digits(j) == 0
-        || number_text(text, sizeof text, first, j->p) == NULL) {
+    if (digits(j) == 0) {
         return fail(j, "not an integer");
+    }
+    if (number_text(text, sizeof text, first, j->p) == NULL) {
+        return fail(j, "a number that the judge cannot hold");
     }
     errno = 0;
     *v = strtoll(text, NULL, 10);
@@ -215,7 +217,7 @@ static int read_number(judge_t *j, judge_field_t *field)
         }
     }
     if (number_text(text, sizeof text, first, j->p) == NULL) {
-        return fail(j, "a number of more than 511 bytes");
+        return fail(j, "a number that the judge cannot hold");
     }
     field->type = 'f';
     field->f = to_double(text);

@@ -86,6 +86,19 @@ static void test_nothing_is_there(void **state)
     assert_string_equal(fields(), "");
 }
 
+static void test_cpu_some(void **state)
+{
+    (void)state;
+    assert_true(imx_pressure_cpu_some(root) == -1);
+    put("/proc/pressure/cpu", "some avg10=43.21 avg60=1.00\n");
+    assert_true(imx_pressure_cpu_some(root) > 43.2
+                && imx_pressure_cpu_some(root) < 43.22);
+    put("/proc/pressure/cpu", "some avg10=-1\n");
+    assert_true(imx_pressure_cpu_some(root) == -1);
+    put("/proc/pressure/cpu", "nonsense");
+    assert_true(imx_pressure_cpu_some(root) == -1);
+}
+
 static void test_machine(void **state)
 {
     (void)state;
@@ -188,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_is_there),
         TEST(test_machine),
+        TEST(test_cpu_some),
         TEST(test_cgroup_of_a_service),
         TEST(test_both_versions_of_cgroups),
         TEST(test_container),

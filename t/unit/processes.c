@@ -210,6 +210,32 @@ static void test_measure(void **state)
     assert_int_equal(other.before.at, 0);
 }
 
+/* What another process in the row had used is carried on. */
+static void test_carried(void **state)
+{
+    imx_process_t none = { 0 }, p = { 0 }, q;
+
+    (void)state;
+    p = imx_processes_measure(7, &none, 1);
+    assert_int_equal(p.carried_user + p.carried_system, 0);
+    p.use.cpu_user = 5 * SECOND;
+    p.use.cpu_system = 3 * SECOND;
+    q = imx_processes_measure(7, &p, 2);
+    assert_int_equal(q.carried_user + q.carried_system, 0);
+    q = imx_processes_measure(8, &p, 2);
+    assert_int_equal(q.carried_user, 5 * SECOND);
+    assert_int_equal(q.carried_system, 3 * SECOND);
+    q.use.cpu_user = SECOND;
+    q = imx_processes_measure(9, &q, 3);
+    assert_int_equal(q.carried_user, 6 * SECOND);
+    /* A parent that cannot be measured is no process, and loses nothing. */
+    p.carried_user = SECOND;
+    q = imx_processes_measure_other((imx_children_who_t)0x7ffffff0 << 32, &p,
+                                    4);
+    assert_int_equal(q.who, 0);
+    assert_int_equal(q.carried_user, 6 * SECOND);
+}
+
 static void test_measure_other(void **state)
 {
     imx_process_t none = { 0 }, p;
@@ -257,6 +283,7 @@ int main(void)
         TEST(test_nonsense),
         TEST(test_what_is_told_is_whole),
         TEST(test_measure),
+        TEST(test_carried),
         TEST(test_measure_other),
         /* from here on with processes */
         TEST(test_killed_while_telling),

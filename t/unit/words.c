@@ -9,6 +9,7 @@
 
 #include "base/words.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,22 @@ static void json_is_utf8(void **state)
     JSON("\xF4\x8F\xBF\xBF", "\xF4\x8F\xBF\xBF");
     JSON("\xF4\x90\x80\x80", NO NO NO NO); /* beyond U+10FFFF */
     JSON("\x80\xC2\xA0", NO "\xC2\xA0");
+}
+
+#define LABEL(text, expected) \
+    IS(imx_words_label(got, sizeof got, text), expected)
+
+static void label(void **state)
+{
+    (void)state;
+    LABEL("", "");
+    LABEL("plain größe", "plain größe");
+    LABEL("a\"b\\c\nd", "a\\\"b\\\\c\\nd");
+    LABEL("\t\r\x01\x7f", NO NO NO NO);
+    LABEL(
+        "\xFF"
+        "a\xC3",
+        NO "a" NO);
 }
 
 /* Whatever the room: never beyond it, and no character cut in the middle. */
@@ -107,6 +124,24 @@ static void duration(void **state)
        "106751991167300 days 15 hours");
 }
 
+static void taken(void **state)
+{
+    (void)state;
+    IS(imx_words_taken(got, sizeof got, 0), "0 s");
+    IS(imx_words_taken(got, sizeof got, -1), "0 s");
+    IS(imx_words_taken(got, sizeof got, NAN), "0 s");
+    IS(imx_words_taken(got, sizeof got, 0.0000154), "15 µs");
+    IS(imx_words_taken(got, sizeof got, 0.00099949), "999 µs");
+    IS(imx_words_taken(got, sizeof got, 0.0009996), "1.00 ms");
+    IS(imx_words_taken(got, sizeof got, 0.0598), "59.8 ms");
+    IS(imx_words_taken(got, sizeof got, 0.9996), "1.00 s");
+    IS(imx_words_taken(got, sizeof got, 41.23), "41.2 s");
+    IS(imx_words_taken(got, sizeof got, 59.96), "1 min");
+    IS(imx_words_taken(got, sizeof got, 130), "2 min 10 s");
+    IS(imx_words_taken(got, sizeof got, 3553200), "41 d 3 h");
+    IS(imx_words_taken(got, sizeof got, 1e300), "106751991167300 d 15 h");
+}
+
 static void bytes(void **state)
 {
     (void)state;
@@ -137,7 +172,8 @@ int main(void)
         cmocka_unit_test(json_escapes), cmocka_unit_test(json_is_utf8),
         cmocka_unit_test(room),         cmocka_unit_test(line),
         cmocka_unit_test(number),       cmocka_unit_test(duration),
-        cmocka_unit_test(bytes),        cmocka_unit_test(times),
+        cmocka_unit_test(taken),        cmocka_unit_test(bytes),
+        cmocka_unit_test(times),        cmocka_unit_test(label),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -47,8 +47,11 @@ sub wait {
     return \%sum;
 }
 
+# Its processes, one a connection.
+sub pids { return map { $_->{pid} } @{ $_[0]{workers} } }
+
 sub _end {
-    CORE::kill KILL => map { $_->{pid} } @{ $_[0]{workers} };
+    CORE::kill KILL => $_[0]->pids;
 }
 
 sub _run {

@@ -93,6 +93,19 @@ sub query {
     return @rows;
 }
 
+# Lines, as a client writes them.
+sub write {
+    my ($self, $lines, $db) = @_;
+    my $r = $self->_call_write('/write?db=' . ($db // 'httpd'), $lines);
+    die "influxd: $r->{status} $r->{content}\n" if !$r->{success};
+    return;
+}
+
+sub _call_write {
+    my ($self, $path, $lines) = @_;
+    return http('POST', $self->url($path), { content => $lines });
+}
+
 sub _post_query {
     my ($self, $form) = @_;
     my $who = $self->{admin} ? '?u=admin&p=secret' : '';

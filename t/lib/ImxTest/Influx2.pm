@@ -92,6 +92,36 @@ sub api {
     return length $r->{content} ? JSON::PP::decode_json($r->{content}) : {};
 }
 
+# Rows of all tables that Flux gives, as query() has them.
+sub flux {
+    my ($self, $query) = @_;
+    my $org = $self->{org} =~ s/ /%20/gr;
+    my $r = http('POST', $self->url("/api/v2/query?org=$org"), {
+        headers => { Authorization => "Token $self->{token}",
+            'Content-Type' => 'application/vnd.flux' },
+        content => $query });
+    die "influxd 2: $r->{status} $r->{content}: $query\n" if !$r->{success};
+    my (@rows, @names);
+    for my $line (split /\r?\n/, $r->{content}) {
+        if ($line eq '') {
+            @names = ();
+            next;
+        }
+        my @cells = map { s/^"(.*)"$/$1/sr =~ s/""/"/gr }
+            $line =~ /\G(?:^|,)("(?:[^"]|"")*"|[^,]*)/g;
+        if (!@names) {
+            @names = @cells;
+            next;
+        }
+        my %row;
+        @row{@names} = @cells;
+        die "influxd 2: $row{error}: $query\n" if defined $row{error};
+        delete @row{'', 'result', 'table'};
+        push @rows, \%row;
+    }
+    return @rows;
+}
+
 sub _org_id {
     my ($self) = @_;
     return $self->api('GET', 'orgs')->{orgs}[0]{id};
@@ -112,17 +142,9 @@ sub make_token {
             orgID => $id } }] });
 }
 
-# The value of the only row that the query has.
-sub flux {
-    my ($self, $query) = @_;
-    my $r = $self->_call('POST', '/api/v2/query?org='
-        . HTTP::Tiny->new->_uri_escape($self->{org}),
-        JSON::PP::encode_json({ query => $query, type => 'flux' }));
-    die "influxd 2: $r->{status} $r->{content}\n" if !$r->{success};
-    my @lines = grep { length } split /\r?\n/, $r->{content};
-    my %row;
-    @row{split /,/, $lines[0] // ''} = split /,/, $lines[1] // '';
-    return $row{_value};
+sub _call_write {
+    my ($self, $path, $lines) = @_;
+    return $self->_call('POST', $path, $lines);
 }
 
 sub _post_query {

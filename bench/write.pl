@@ -1,0 +1,203 @@
+#!/usr/bin/perl
+# write.pl [--bodies N] [--rounds N] [--rate POINTS]: how many points of
+# applications one worker takes over one connection, in bodies of 5,000; and
+# what the requests beside it feel of 100,000 points a second.  The server in
+# the place of InfluxDB reads, answers 204 and keeps nothing.
+# Round by round, with and without the points, so that whatever else the machine
+# does falls on both.  BENCH_QUICK=1: half a minute.  Prints Markdown; fails
+# when a point is lost.
+use strict;
+use warnings;
+use FindBin;
+use Getopt::Long qw(GetOptions);
+use IO::Socket::INET;
+use POSIX ();
+use Time::HiRes qw(time sleep);
+use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
+use ImxTest;
+use ImxBare;
+use ImxLoad;
+
+my ($bodies, $rounds, $points) = $ENV{BENCH_QUICK} ? (40, 10, 100_000)
+    : (200, 40, 100_000);
+my ($lines, $seconds, $requests) = (5000, 1, 2000);
+GetOptions('bodies=i' => \$bodies, 'rounds=i' => \$rounds,
+    'rate=i' => \$points)
+    or die "usage: $0 [--bodies N] [--rounds N] [--rate POINTS]\n";
+
+my @children;
+my $parent = $$;
+END { kill KILL => @children if $$ == $parent }
+
+# A process of its own.
+sub fork_off {
+    my ($work) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM);
+        $work->();
+        POSIX::_exit(0);
+    }
+    push @children, $pid;
+    return $pid;
+}
+
+sub end {
+    my ($pid) = @_;
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    @children = grep { $_ != $pid } @children;
+}
+
+# Reads a head and a body; returns the head, undef at the end.
+sub read_message {
+    my ($s, $got) = @_;
+    my $end;
+    while (($end = index $$got, "\r\n\r\n") < 0) {
+        sysread($s, $$got, 1 << 20, length $$got) or return;
+    }
+    my $head = substr $$got, 0, $end + 4, '';
+    my $left = ($head =~ /^Content-Length: (\d+)/mi ? $1 : 0) - length $$got;
+    while ($left > 0) {
+        my $n = sysread $s, my $rest, 1 << 20 or return;
+        $left -= $n;
+    }
+    $$got = '';
+    return $head;
+}
+
+my $sink = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16,
+    ReuseAddr => 1) or die "listen: $!\n";
+fork_off(sub {
+    while (my $s = $sink->accept) {
+        fork_off(sub {
+            my $got = '';
+            while (read_message($s, \$got)) {
+                syswrite $s, "HTTP/1.1 204 OK\r\n\r\n" or last;
+            }
+        });
+    }
+});
+
+# A thread for the points, and those for the requests are another child's.
+sub server {
+    return ImxBare->new(module => 1, figures => 1, children => 1,
+        threads => 16, influx => 'http://127.0.0.1:' . $sink->sockport,
+        conf => <<'CONF');
+InfluxMetricsBufferSize 512M
+<Location /influx>
+SetHandler influx-metrics-write
+</Location>
+CONF
+}
+
+# As an application's are: two tags, three fields, a time.
+my $body = join '', map {
+    sprintf "orders,shop=shop%d,kind=kind%d items=%di,price=%.2f,paid=true "
+        . "1763961600%09d\n", $_ % 20, $_ % 7, $_ % 100, $_ / 7, $_
+} 1 .. $lines;
+my $request = "POST /influx/write HTTP/1.1\r\nHost: a\r\nContent-Length: "
+    . length($body) . "\r\n\r\n$body";
+
+sub connect_to {
+    my ($h) = @_;
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $h->port)
+        // die "connect: $!\n";
+}
+
+sub write_one {
+    my ($s, $got) = @_;
+    my $at = 0;
+    while ($at < length $request) {
+        $at += syswrite($s, $request, length($request) - $at, $at)
+            // die "write: $!\n";
+    }
+    my $head = read_message($s, $got) // die "no answer\n";
+    die $head if $head !~ /^HTTP\/1.1 204 /;
+}
+
+# utime of a process, seconds.
+sub cpu_of {
+    my @stat = split ' ', slurp("/proc/$_[0]/stat") =~ s/^.*\) //sr;
+    return ($stat[11] + $stat[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# ---- how many one worker takes ----
+
+sub taken {
+    my $h = server();
+    my ($s, $got) = (connect_to($h), '');
+    my ($child) = $h->children;
+    write_one($s, \$got) for 1 .. 5;
+    my ($begin, $cpu) = (time, cpu_of($child));
+    write_one($s, \$got) for 1 .. $bodies;
+    my $took = time - $begin;
+    $cpu = cpu_of($child) - $cpu;
+    die "points were lost\n"
+        if figures($h)->{points_taken} != $lines * ($bodies + 5)
+        || figures($h)->{points_dropped};
+    $h->stop;
+    return ($lines * $bodies / $took, $lines * $bodies / ($cpu || 1));
+}
+
+# ---- what requests feel ----
+
+sub median {
+    my @v = sort { $a <=> $b } @_;
+    return ($v[$#v / 2] + $v[@v / 2]) / 2;
+}
+
+# Writes bodies at the rate, until it is killed.
+sub write_steadily {
+    my ($h) = @_;
+    my ($s, $got, $due) = (connect_to($h), '', time);
+    while (1) {
+        write_one($s, \$got);
+        $due += $lines / $points;
+        sleep($due - time) if $due > time;
+        $due = time - 0.2 if $due < time - 0.2;
+    }
+}
+
+my ($rate, $of_cpu) = taken();
+my $tool = ImxLoad::tool();
+my $h = server();
+my %runs;
+for my $round (1 .. $rounds) {
+    print STDERR "# round $round of $rounds\n";
+    for my $how ($round % 2 ? qw(without with) : qw(with without)) {
+        my $pid = $how eq 'with' ? fork_off(sub { write_steadily($h) }) : 0;
+        my $before = figures($h)->{points_taken};
+        my $begin = time;
+        my $run = ImxLoad::run($tool, $h->url('/index.html'), connections => 5,
+            seconds => $seconds, rate => $requests);
+        die "$run->{errors} requests failed\n" if $run->{errors};
+        $run->{points} = (figures($h)->{points_taken} - $before)
+            / (time - $begin);
+        push @{ $runs{$how} }, $run;
+        end($pid) if $pid;
+    }
+}
+die "points were lost\n" if figures($h)->{points_dropped};
+
+printf "Bodies of %d points (%d bytes) over one connection that is kept: "
+    . "**%s points a second** taken by one worker (%d bodies), %s a second of "
+    . "the child's processor time, its sending of them included.\n\n",
+    $lines, length $body, int $rate, $bodies, int $of_cpu;
+printf "Beside %d requests a second (%s, 5 connections, %d rounds of %d s, "
+    . "12-byte file); ratios are medians of the rounds' own:\n\n"
+    . "| points of applications | points/s | req/s | p50 ms | ratio | p99 ms "
+    . "| ratio |\n|---|---|---|---|---|---|---|\n",
+    $requests, $tool->{name}, $rounds, $seconds;
+for my $how (qw(without with)) {
+    my @cells = map {
+        my $what = $_;
+        my @ratios = map { $runs{$how}[$_]{$what} / $runs{without}[$_]{$what} }
+            0 .. $rounds - 1;
+        sprintf('%.2f', median(map { $_->{$what} } @{ $runs{$how} })),
+            $how eq 'without' ? '-' : sprintf '%.3f', median(@ratios);
+    } qw(p50 p99);
+    printf "| %s | %d | %d | %s |\n", $how,
+        median(map { $_->{points} } @{ $runs{$how} }),
+        median(map { $_->{rps} } @{ $runs{$how} }), join ' | ', @cells;
+}

@@ -1,0 +1,68 @@
+# dashboards/ is what tools/dashboards/generate.pl makes of its tables, and says
+# the same in InfluxQL, Flux and SQL.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use File::Find qw(find);
+use ImxBoards;
+use ImxTest;
+use Test::More;
+
+chdir top() or die top() . ": $!";
+
+sub files {
+    my ($dir) = @_;
+    my %text;
+    find(sub {
+        $text{ $File::Find::name =~ s{^\Q$dir\E/}{}r } = slurp($_) if -f;
+    }, $dir);
+    return \%text;
+}
+
+my $made = work_dir() . '/dashboards';
+is(system('perl', 'tools/dashboards/generate.pl', $made), 0, 'they are made');
+my ($is, $should) = (files('dashboards'), files($made));
+delete $is->{$_} for grep { /^README\.md$|\.png$/ } keys %$is;
+cmp_ok(scalar keys %$should, '>=', 21, 'of all kinds');
+is_deeply([sort keys %$is], [sort keys %$should],
+    'the files are those that make dashboards makes');
+is_deeply([grep { ($is->{$_} // '') ne $should->{$_} } sort keys %$should], [],
+    'and nobody has changed them by hand');
+
+my (%of, %uid);
+for my $language (languages()) {
+    for my $b (boards($language)) {
+        my $board = $b->{board};
+        my $name = "$language: $board->{title}";
+        ok(!$uid{ $board->{uid} }++, "$name: its uid is its own");
+        my @panels = grep { $_->{type} ne 'row' } @{ $board->{panels} };
+        push @{ $of{ $board->{title} } }, join ', ',
+            map { "$_->{title} ($_->{type})" } @panels;
+        is_deeply([map { $_->{title} } grep { !$_->{description} || !$_->{targets}
+            || $_->{type} ne 'table' && !$_->{fieldConfig}{defaults}{unit} }
+            @panels], [], "$name: each panel has queries, a unit, a description");
+        my %place;
+        $place{"$_->{gridPos}{x} $_->{gridPos}{y}"}++ for @{ $board->{panels} };
+        is_deeply([grep { $place{$_} > 1 } keys %place], [],
+            "$name: no panel stands on another");
+        my $is_raw = $board->{title} eq 'Raw Requests';
+        is_deeply([map { $_->{title} } grep {
+            my ($seconds) = ($_->{interval} // '') =~ /^(\d+)s$/;
+            my $least = $is_raw ? 1 : 10;
+            $least = 60 if grep { /request-buckets/
+                && /GROUP BY (?:time|1)|aggregateWindow/ }
+                map { $_->{query} // $_->{rawSql} } @{ $_->{targets} };
+            ($seconds // 0) < $least;
+        } @panels], [], "$name: no panel asks for more than there is");
+    }
+    my %seen;
+    is_deeply([grep { $seen{$_}++ } map { $_->{uid} } alert_rules($language)],
+        [], "$language: alert rules have names of their own");
+}
+is(scalar keys %of, 4, 'four dashboards');
+for my $title (sort keys %of) {
+    my ($first, @other) = @{ $of{$title} };
+    is_deeply(\@other, [$first, $first], "$title: the same panels in each language");
+}
+finish();

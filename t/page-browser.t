@@ -1,0 +1,333 @@
+# The page in a browser, a headless Chromium: under load, in both themes, narrow
+# and wide, without JavaScript, with odd names, when the server is gone, and
+# saved.  What it shows is what InfluxDB has.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxBrowser;
+use ImxNames;
+use ImxTest;
+use JSON::PP ();
+use Test::More;
+
+plan skip_all => 'there is no Chromium' if !ImxBrowser::program();
+
+my $db = influxd();
+my $browser = ImxBrowser->new;
+my $h = httpd(module => 1, influx => $db, children => 2, threads => 8,
+    modules => ['rewrite'], report => 'requests=1s processes=1s', vhosts => [
+        'one.example.org' => '',
+        'two.example.org' => "RewriteEngine On\nRewriteRule ^/bad - [R=503]",
+    ], conf => <<'CONF');
+<Location /status>
+SetHandler influx-metrics
+</Location>
+CONF
+
+my $HOSTS = q{[...document.querySelectorAll('#hosts tbody tr')]};
+my $WORDS = q{document.getElementById('words').textContent};
+
+sub text { return $_[0]->eval("document.getElementById('$_[1]').textContent") }
+
+sub quiet {
+    my ($page, $name) = @_;
+    is(join("\n", $page->messages), '', "$name: nothing on the console");
+}
+
+sub only_here {
+    my ($page, $base, $name) = @_;
+    is_deeply([grep { !/^(?:data:|\Q$base\E)/ } $page->requests], [],
+        "$name: no request to elsewhere");
+}
+
+sub fits {
+    my ($page, $name) = @_;
+    my ($is, $may) = @{ $page->eval('[document.documentElement.scrollWidth,'
+        . ' innerWidth]') };
+    cmp_ok($is, '<=', $may, "$name: no wider than the window");
+}
+
+# ---- what axe-core finds ----
+
+my $axe = do {
+    my $file = `sh @{[ top() ]}/tools/build-judges.sh axe`;
+    chomp $file;
+    $? == 0 ? { code => slurp($file) } : { why => $file };
+};
+
+sub accessible {
+    my ($page, $name) = @_;
+    SKIP: {
+        skip "axe-core is not there: $axe->{why}", 1 if $axe->{why};
+        $page->eval($axe->{code} . ';0');
+        my $found = $page->eval(<<'JS');
+axe.run().then(r => r.violations.filter(v => /serious|critical/.test(v.impact))
+    .map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 200)).join(' ')))
+JS
+        is_deeply($found, [], "$name: axe-core finds nothing serious");
+    }
+}
+
+# ---- the page under load ----
+
+sub under_load {
+    my @load = (
+        client(port => $h->port('one.example.org'), n => 300, c => 2, rate => 20),
+        client(port => $h->port('two.example.org'), n => 60, c => 1, rate => 8,
+            path => '/bad'),
+    );
+    my $page = $browser->page(width => 1280);
+    $page->go($h->url('/status'));
+    ok($page->until(20, "$HOSTS.length >= 3"), 'the virtual hosts are there');
+    ok($page->until(20, q{+document.getElementById('tile-requests').textContent > 10}),
+        'the tile of requests moves') or diag text($page, 'tile-requests');
+    ok($page->until(20, q{parseFloat(document.getElementById('tile-errors').textContent) > 5}),
+        'and that of errors');
+    is($page->eval(q{document.querySelectorAll('.plot canvas').length}), 4,
+        'four charts');
+    like(text($page, "last-$_->[0]"), $_->[1], "under it its last values: $_->[0]")
+        for ['requests', qr/^Last: \d\d:\d\d:\d\d *requests.s [\d.,]+ *errors.s \(5xx\) [\d.]+/],
+        ['latency', qr/p50 [\d.]+ \S+s *p95 [\d.]+ \S+s *p99 [\d.]+/],
+        ['heat', qr/half of the requests took less than [\d.]+/],
+        ['workers', qr/busy [\d.]+ *waiting for a worker \d+/];
+    ok($page->eval(<<'JS'), 'the heatmap has colours');
+(() => { const c = document.querySelector('#plot-heat canvas');
+    const d = c.getContext('2d').getImageData(70, 0, c.width - 80, c.height - 30).data;
+    let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i + 3] > 200 && d[i + 2] - d[i] > 20;
+    return n > 20; })()
+JS
+    accessible($page, '1280, light');
+    fits($page, '1280');
+    $page->settings(dark => 1);
+    accessible($page, '1280, dark');
+    $page->settings(dark => 0);
+    for my $l (@load) {
+        my $r = $l->wait;
+        is($r->{broken}, 0, 'all requests were answered');
+    }
+    return $page;
+}
+
+# ---- it shows what InfluxDB has ----
+
+sub saved_file {
+    my ($page) = @_;
+    my $dir = work_dir() . '/saved' . int rand 1e9;
+    mkdir $dir or die "$dir: $!";
+    $page->call('Browser.setDownloadBehavior',
+        { behavior => 'allow', downloadPath => $dir });
+    $page->eval(q{document.getElementById('save').click()});
+    my $file;
+    wait_until(10, sub { ($file) = glob "$dir/*.html" });
+    return $file;
+}
+
+sub figures_of {
+    my ($file) = @_;
+    my ($json) = slurp($file // return {})
+        =~ m{<script type="application/json" id="saved">(.*?)</script>}s;
+    return JSON::PP::decode_json($json // '{}');
+}
+
+sub sum {
+    my $sum = 0;
+    $sum += $_ // 0 for @{ $_[0] // [] };
+    return $sum;
+}
+
+sub same_as_influxdb {
+    my ($page) = @_;
+    my (%page, %db);
+    # One interval later all of it is there.
+    ok(wait_until(20, sub {
+        my $series = figures_of(saved_file($page))->{series}{'10m'};
+        %page = map { $_ => [sum($series->{hosts}{$_}{requests}),
+            sum($series->{hosts}{$_}{errors})] } grep { /example/ }
+            keys %{ $series->{hosts} };
+        %db = map { $_->{server} => [@$_{qw(requests errors)}] } $db->query(
+            'SELECT sum("request_count") AS requests, sum("status_5xx") AS '
+            . 'errors FROM "request-metrics" WHERE "server" =~ /example/ '
+            . 'GROUP BY "server"', 'httpd');
+        return ($page{'one.example.org'}[0] // 0) == 300
+            && JSON::PP->new->canonical->encode(\%page)
+                eq JSON::PP->new->canonical->encode(\%db);
+    }), 'requests and errors of each host are those in InfluxDB')
+        or diag explain [\%page, \%db];
+    is($page{'two.example.org'}[1], 60, '... and those that failed');
+    my %figure = @{ $page->eval(q{[...document.querySelectorAll('#delivery td')]
+        .flatMap(td => [td.dataset.figure, td.textContent.replace(/,/g, '')])}) };
+    cmp_ok($figure{points_recorded}, '>', 360, 'delivery is renewed');
+    is($figure{points_recorded}, sum([@figure{map { "points_$_" }
+        qw(sent pending spooled rejected dropped)}]), '... with its sum');
+}
+
+# ---- what can be chosen ----
+
+sub press {
+    my ($page, $key, $code) = @_;
+    $page->call('Input.dispatchKeyEvent', { type => $_, key => $key,
+        code => $key, windowsVirtualKeyCode => $code,
+        $_ eq 'keyDown' && $code == 13 ? (text => "\r") : () })
+        for qw(keyDown keyUp);
+}
+
+sub chosen {
+    my ($page) = @_;
+    $page->eval(q{document.querySelector('#hosts [data-key=name] button').focus()});
+    press($page, 'Enter', 13);
+    is($page->eval(q{document.querySelector('#hosts [data-key=name]').ariaSort}),
+        'ascending', 'a table is sorted by the keyboard');
+    press($page, 'Enter', 13);
+    is($page->eval(q{document.querySelector('#hosts [data-key=name]').ariaSort}),
+        'descending', '... and the other way round');
+    is_deeply($page->eval("$HOSTS.map(r => r.cells[0].textContent)"),
+        [qw(two.example.org one.example.org imx.test)], '... all of it');
+    $page->eval(q{{ const h = document.getElementById('host'); h.value = 'two.example.org';
+        h.dispatchEvent(new Event('change')) }});
+    is(text($page, 'note-p50'), 'two.example.org', 'a host is picked');
+    $page->eval(q{document.querySelector('[data-span="24h"]').click()});
+    my $hash = $page->eval('location.hash');
+    is($hash, '#span=24h&host=two.example.org&hosts=-name', 'the URL says all');
+    ok($page->until(10, q{document.getElementById('last-requests').textContent.includes('Last')}),
+        '24 hours are drawn');
+    my $other = $browser->page(width => 390, dark => 1, calm => 1);
+    $other->go($h->url("/status$hash"));
+    ok($other->until(20, "$HOSTS.length >= 3"), 'the link elsewhere');
+    is($other->eval(q{document.querySelector('[aria-pressed=true]').textContent
+        + document.getElementById('host').value}), '24 htwo.example.org',
+        '... shows the same');
+    fits($other, '390');
+    accessible($other, '390, dark');
+    $other->settings(dark => 0);
+    accessible($other, '390, light');
+    fits($other, '390, light');
+    quiet($other, '390');
+    $other->close;
+}
+
+sub asks_in {
+    my ($page, $seconds) = @_;
+    my $before = () = $page->requests;
+    nap($seconds);
+    $page->eval('0');
+    return scalar(() = $page->requests) - $before;
+}
+
+sub pauses {
+    my ($page) = @_;
+    cmp_ok(asks_in($page, 2), '>=', 1, 'it asks each second');
+    $page->eval(q{document.getElementById('pause').click()});
+    is(text($page, 'pause'), 'Resume', 'paused');
+    nap(1);
+    is(asks_in($page, 2), 0, '... it asks nothing');
+    $page->eval(q{document.getElementById('pause').click()});
+    $page->eval(q{Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })});
+    nap(1.5);
+    is(asks_in($page, 2), 0, 'nor when nobody sees it');
+    $page->eval(q{delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))});
+    cmp_ok(asks_in($page, 2), '>=', 1, '... until somebody does');
+}
+
+# ---- saved, gone, without JavaScript, odd names ----
+
+sub saves {
+    my ($page) = @_;
+    my $file = saved_file($page);
+    my $saved = $browser->page(width => 1280);
+    $saved->go("file://$file");
+    like(text($saved, 'still'), qr/^Saved at [\d-]+ [\d:]+\. Nothing here changes/,
+        'a saved page says so');
+    is(text($saved, 'note-p50'), 'two.example.org', '... what was chosen');
+    is($saved->eval("$HOSTS.length"), 3, '... its tables');
+    is($saved->eval(q{document.querySelectorAll('.plot canvas').length}), 4,
+        '... its charts');
+    is_deeply([grep { !/^(?:file:|data:)/ } $saved->requests], [],
+        '... and asks nobody');
+    quiet($saved, 'saved');
+    $saved->close;
+}
+
+sub gone {
+    my ($page) = @_;
+    $h->stop;
+    ok($page->until(20, "$WORDS.includes('This page has had no answer for')"),
+        'without an answer the page says so') or diag $page->eval($WORDS);
+    like($page->eval($WORDS), qr/Nothing answers there/, '... and why');
+    is($page->eval(q{document.body.className}), 'old', '... and greys');
+    accessible($page, 'grey');
+    $h->start;
+    ok($page->until(30, "!$WORDS.includes('no answer') && document.body.className === ''"),
+        'it goes on by itself') or diag $page->eval($WORDS);
+    $page->close;
+}
+
+sub without_javascript {
+    my $page = $browser->page(width => 390, script => 0);
+    $page->go($h->url('/status'));
+    ok(wait_until(10, sub { $page->eval('location.search') eq '?html' }),
+        'no JavaScript: what is never kept');
+    like($page->eval(q{document.getElementById('still').innerText}),
+        qr/^Figures of .* The script of this page.* does not run here/,
+        '... of which time it is');
+    cmp_ok($page->eval('document.querySelectorAll("#processes tbody tr").length'),
+        '>=', 3, '... processes');
+    like($page->eval(q{document.querySelector('[data-figure=points_recorded]').innerText}),
+        qr/^[\d,]+$/, '... delivery');
+    like($page->eval(q{document.getElementById('words').innerText}), qr/InfluxDB/,
+        '... words');
+    is($page->eval(q{document.getElementById('controls').checkVisibility()
+        || document.querySelector('.chart').checkVisibility()}),
+        JSON::PP::false(), '... and nothing that does nothing');
+    fits($page, '... at 390');
+    quiet($page, '... no JavaScript');
+    $page->close;
+}
+
+sub odd_names {
+    my $odd = ImxNames::server(influx => $db);
+    my $page = $browser->page(width => 390);
+    $page->go($odd->url('/status'));
+    ok(wait_until(20, sub {
+        ImxNames::ask($odd);
+        $page->eval("$HOSTS.length") > @ImxNames::names;
+    }), 'odd names are in the table');
+    my $held = ImxNames::hold($odd,
+        '/%3Cimg%20src=x%20onerror=alert(4)%3E%0A?secret');
+    ok($page->until(20, q{document.querySelector('#slow tbody td:nth-child(4)')
+        ?.textContent.startsWith('/held/<img src=x onerror=alert(4)>')}),
+        'a slow request has its path as text');
+    ok($page->until(10, q{document.getElementById('card-slow').getBoundingClientRect().top
+        < document.getElementById('plot-requests').getBoundingClientRect().top}),
+        '... and stands above the charts at 390');
+    my $shown = $page->eval("$HOSTS.map(r => r.cells[0].textContent)");
+    my @odd = grep { /^[\x20-\x7e]+$/ && length() < 200 } @ImxNames::names;
+    for my $name (@odd) {
+        is(scalar(grep { $_ eq $name } @$shown), 1, "as text: $name");
+    }
+    $page->eval(q{{ const h = document.getElementById('host');
+        for (const o of [...h.options]) { h.value = o.value; h.dispatchEvent(new Event('change')) } }});
+    nap(2);
+    is($page->eval(q{document.querySelectorAll('img, b b, script').length}), 1,
+        'no element is made of them');
+    is($page->eval(q{typeof ({}).requests}), 'undefined', 'nor a prototype');
+    fits($page, 'odd names');
+    quiet($page, 'odd names');
+    only_here($page, $odd->url, 'odd names');
+    my $saved = $browser->page(width => 1280);
+    $saved->go('file://' . saved_file($page));
+    cmp_ok($saved->eval("$HOSTS.length"), '>', @ImxNames::names, 'and saved');
+    quiet($saved, 'odd names, saved');
+}
+
+my $page = under_load();
+same_as_influxdb($page);
+chosen($page);
+pauses($page);
+quiet($page, 'the page');
+only_here($page, $h->url, 'the page');
+saves($page);
+gone($page);
+without_javascript();
+odd_names();
+finish();

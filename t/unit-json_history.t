@@ -1,0 +1,76 @@
+#!/usr/bin/perl
+# The history as JSON, by t/unit/json_history.c: how large it is when the rings
+# are full, that it says what happened, and that it is JSON whatever stands in
+# the shared memory.  IMX_TIMES=N: so many answers of nonsense.
+use strict;
+use warnings;
+use JSON::PP ();
+use List::Util qw(max min sum0);
+use Test::More;
+
+my $program = ($ENV{IMX_BUILD} // 'build') . '/unit/json_history';
+my $json = JSON::PP->new->utf8;
+
+# ---- full rings ----
+
+my $text = `$program full 10 2>&1 >$program.out; cat $program.out; rm $program.out`;
+my ($bytes, $us) = $text =~ s/^(\d+) bytes, (\d+) us\n// ? ($1, $2) : ();
+ok(defined $bytes, 'ten busy hosts, 24 hours') or BAIL_OUT($text);
+diag "?json&history: $bytes bytes, $us us";
+cmp_ok($bytes, '<', 260_000, "$bytes bytes");
+my $h = $json->decode($text);
+my ($near, $day) = @$h{qw(minutes10 hours24)};
+is($h->{sequence}, 1700000040 + 25 * 3600, 'the last second');
+is($h->{time}, $h->{sequence}, '... and its time');
+is(scalar @{ $near->{time} }, 300, 'ten minutes, 2 s each');
+is(scalar @{ $day->{time} }, 1440, '24 hours, a minute each');
+is(scalar @{ $day->{coarse}{time} }, 96, '... a quarter of an hour each');
+for (['ten minutes', $near, $near, 2], ['24 hours', $day, $day->{coarse}, 900]) {
+    my ($name, $c, $fine, $step) = @$_;
+    is_deeply([grep { $c->{time}[$_] - $c->{time}[$_ - 1] != $c->{step} }
+        1 .. $#{ $c->{time} }], [], "$name: times go by steps");
+    is_deeply([grep { $_ != 50 * $c->{step} } @{ $c->{requests} }], [],
+        "$name: all requests");
+    my @heat = map { sum0(@$_) } @{ $fine->{heat}{count} };
+    is_deeply([grep { $_ != 50 * $step } @heat[1 .. $#heat - 1]], [],
+        "$name: in the heatmap, too");
+    is(scalar keys %{ $fine->{hosts} }, 10, "$name: ten hosts");
+    my $host = $fine->{hosts}{'host-7.example.org'};
+    is_deeply([grep { $_ != 5 * $step } @{ $host->{requests} }[1 .. 90]], [],
+        "$name: requests of a host");
+    is_deeply([grep { $host->{p50}[$_] > $host->{p95}[$_]
+        || $host->{p95}[$_] > $host->{p99}[$_] } 0 .. $#{ $host->{p50} }], [],
+        "$name: its percentiles are in order");
+    is_deeply([grep { $c->{p99}[$_] > $c->{max}[$_] * 1.1 }
+        0 .. $#{ $c->{p99} }], [], "$name: none beyond the longest");
+    cmp_ok(sum0(@{ $c->{errors} }), '>', 0, "$name: errors");
+}
+is(scalar @{ $h->{events} }, 64, 'the last events');
+
+# ---- nonsense in the shared memory ----
+
+my $times = $ENV{IMX_TIMES} || 60;
+my ($n, @bad, $points) = (0);
+open my $answers, '-|', $program, 'hostile', $times, $$ or die "$program: $!";
+while (my $line = do { local $/ = "}\n"; <$answers> }) {
+    $n++;
+    my $is = eval { $json->decode($line) };
+    if (!$is) {
+        push @bad, substr($@, 0, 200);
+        next;
+    }
+    for my $c (grep { $_ } @$is{qw(minutes10 hours24 seconds)}) {
+        my @time = @{ $c->{time} };
+        push @bad, 'too many' if @time > 1440;
+        push @bad, 'times' if grep { $time[$_] <= $time[$_ - 1] } 1 .. $#time;
+        push @bad, 'columns' if grep { ref $c->{$_} eq 'ARRAY'
+            && @{ $c->{$_} } != @time } keys %$c;
+        $points += @time;
+    }
+}
+close $answers;
+is($?, 0, 'nonsense crashes nothing');
+is($n, $times, "$times answers");
+is_deeply(\@bad, [], 'each is JSON of the form it is to have');
+cmp_ok($points, '>', 1000, "with $points points");
+done_testing();

@@ -1,0 +1,127 @@
+#!/usr/bin/perl
+# pictures.pl: the pictures of the status page in docs/pictures, made by a
+# headless Chromium of a real httpd and a real InfluxDB: ten minutes of a shop
+# that has its day, a graceful restart and a rush in it; then InfluxDB is
+# stopped. Nothing in them is drawn by hand.
+#
+# IMX_PICTURE_SECONDS: how long the load goes on before (600).
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../t/lib";
+use File::Path qw(make_path);
+use ImxBrowser;
+use ImxTest;
+use Time::HiRes qw(time);
+
+my $SECONDS = $ENV{IMX_PICTURE_SECONDS} // 600;
+my $STEP = 10;                          # seconds of one rate
+my $TO = top() . '/docs/pictures';
+
+# Requests a second of each connection, and how many connections: at a share of
+# the time. The rush is in the second half.
+sub is_rush { return $_[0] > 0.68 && $_[0] < 0.80 }
+sub wave { return 0.7 + 0.3 * sin 9 * $_[0] }
+
+my @kinds = (
+    ['www.example.org', '/', sub { (70 * wave($_[0]) * (is_rush($_[0]) ? 1.5 : 1), 2) }],
+    ['www.example.org', '/none', sub { (1, 1) }],
+    ['static.example.org', '/logo.svg', sub { (50 * wave(1 - $_[0]), 1) }],
+    ['shop.example.org', '/', sub { (9 * wave($_[0]), is_rush($_[0]) ? 26 : 3) }],
+    ['shop.example.org', '/checkout', sub { (is_rush($_[0]) ? 2 : 0.2, 1) }],
+    ['api.example.org', '/v1/items', sub { (6 * wave($_[0]), 2) }],
+    ['api.example.org', '/v1/report', sub { (0.2, 1) }],
+);
+
+my $app = <<'PY';
+import random, time
+
+
+def application(environ, start_response):
+    path, host = environ['PATH_INFO'], environ['SERVER_NAME']
+    wait, status = random.lognormvariate(-4.0, 0.45), '200 OK'
+    if path == '/checkout':
+        wait = 2.0
+    elif path == '/v1/report':
+        wait = random.uniform(2, 9)
+    elif path == '/v1/items':
+        wait *= 4
+        if random.random() < 0.04:
+            status = '503 Service Unavailable'
+    time.sleep(wait)
+    body = b'so it is'
+    start_response(status, [('Content-Type', 'text/plain'),
+                            ('Content-Length', str(len(body)))])
+    return [body]
+PY
+
+sub servers {
+    my $wsgi = sub { 'WSGIScriptAlias / ' . $_[0]->dir . '/app.wsgi' };
+    my $db = influxd();
+    my $h = httpd(module => 1, influx => $db, children => 3, threads => 12,
+        modules => ['wsgi', 'status'], figures => 1, start => 0, report => 'requests',
+        conf => <<'CONF', vhosts => ['shop.example.org' => $wsgi,
+ExtendedStatus On
+WSGIDaemonProcess shop processes=1 threads=30
+WSGIProcessGroup shop
+WSGIApplicationGroup %{GLOBAL}
+CONF
+            'www.example.org' => '', 'api.example.org' => $wsgi,
+            'static.example.org' => '']);
+    $h->put('app.wsgi', $app);
+    $h->put('htdocs/logo.svg', '<svg xmlns="http://www.w3.org/2000/svg"/>');
+    return ($db, $h->start);
+}
+
+# A process for each kind of request, which goes on by itself for so many
+# seconds. Their pids.
+sub load_for {
+    my ($h, $seconds, $share) = @_;
+    my $end = time + $seconds;
+    return map {
+        my ($vhost, $path, $rate) = @$_;
+        my $pid = fork // die "fork: $!";
+        if ($pid == 0) {
+            while (time < $end) {
+                my ($each, $connections) = $rate->($share->());
+                client(port => $h->port($vhost), path => $path, rate => $each,
+                    c => $connections, seconds => $STEP, close => $each < 1)->wait;
+            }
+            POSIX::_exit(0);
+        }
+        $pid;
+    } @kinds;
+}
+
+sub take {
+    my ($browser, $h, $name) = @_;
+    for my $width (1280, 390) {
+        for my $dark (0, 1) {
+            my $page = $browser->page(width => $width, dark => $dark);
+            $page->go($h->url('/', 'figures'));
+            $page->until(20, q{document.querySelectorAll('.plot canvas').length === 4})
+                or die 'no charts';
+            nap(3);
+            my $file = "$TO/page-$name-$width-" . ($dark ? 'dark' : 'light') . '.png';
+            $page->picture($file);
+            print "$file\n";
+            $page->close;
+        }
+    }
+}
+
+$| = 1;
+make_path($TO);
+my ($db, $h) = servers();
+my $begin = time;
+my @load = load_for($h, $SECONDS + 150, sub { (time - $begin) / $SECONDS });
+nap($SECONDS * 0.4);
+$h->graceful;
+nap($SECONDS * 0.6);
+my $browser = ImxBrowser->new;
+take($browser, $h, 'well');
+$db->stop;
+nap(40);
+take($browser, $h, 'outage');
+kill TERM => @load;
+waitpid $_, 0 for @load;
