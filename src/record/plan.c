@@ -476,8 +476,7 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
     add_counting(plan);
     plan->is_plain = plan->is_usual && !plan->has_expressions
                      && plan->field_count + plan->own_count == 0
-                     && !plan->is_ours && !plan->counts_more
-                     && plan->cell != NULL;
+                     && !plan->is_ours && plan->cell != NULL;
     return plan;
 }
 
