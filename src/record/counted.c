@@ -167,7 +167,14 @@ static unsigned known_fields(const imx_schema_dir_t *dir)
 
 int imx_counted_has_more(const imx_schema_dir_t *dir)
 {
-    return dir->objective.ns > 0 || known_fields(dir);
+    return known_fields(dir) != 0;
+}
+
+void imx_counted_add_objective(imx_stats_cell_t *cell, const imx_facts_t *f,
+                               apr_int64_t objective)
+{
+    imx_stats_count_objective(cell, f->request_time <= objective
+                                        && f->last->status < 500);
 }
 
 static apr_uint64_t recorded(const imx_facts_t *f, unsigned known,
@@ -180,9 +187,10 @@ static apr_uint64_t recorded(const imx_facts_t *f, unsigned known,
     return n > 0 ? (apr_uint64_t)n : 0; /* it can be absent */
 }
 
-static void add_phases(imx_stats_cell_t *cell, const imx_facts_t *f,
-                       unsigned known)
+void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
+                          const imx_schema_dir_t *dir)
 {
+    const unsigned known = known_fields(dir);
     const imx_stats_more_t more = {
         .server_ns = recorded(f, known, IMX_FIELD_SERVER_TIME),
         .input_ns = recorded(f, known, IMX_FIELD_INPUT_TIME),
@@ -191,18 +199,4 @@ static void add_phases(imx_stats_cell_t *cell, const imx_facts_t *f,
     };
 
     imx_stats_count_more(cell, &more);
-}
-
-void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
-                          const imx_schema_dir_t *dir)
-{
-    const unsigned known = known_fields(dir);
-
-    if (dir->objective.ns > 0) {
-        imx_stats_count_objective(cell, f->request_time <= dir->objective.ns
-                                            && f->last->status < 500);
-    }
-    if (known != 0) {
-        add_phases(cell, f, known);
-    }
 }

@@ -207,6 +207,9 @@ static inline __attribute__((always_inline)) void put_plain(
     char line[IMX_BATCH_LINE_MAX];
 
     imx_counted_add(plan->cell, &f);
+    if (plan->objective > 0) {
+        imx_counted_add_objective(plan->cell, &f, plan->objective);
+    }
     if (counts_more) {
         imx_counted_add_more(plan->cell, &f, plan->dir);
     }
@@ -258,6 +261,9 @@ static void count(const imx_plan_t *plan, imx_facts_t *f)
     f->route = imx_getters_route(f);
     cell = imx_counted_cell(plan->server, f->route);
     imx_counted_add(cell, f);
+    if (plan->objective > 0) {
+        imx_counted_add_objective(cell, f, plan->objective);
+    }
     if (plan->counts_more) {
         imx_counted_add_more(cell, f, plan->dir);
     }
