@@ -22,6 +22,8 @@ my @SECTIONS = (
     [hung         => 'While InfluxDB hangs'],
     [write        => 'Points of applications'],
     [vhosts       => 'Virtual hosts'],
+    [counted      => 'What is counted'],
+    [idle         => 'Children that do nothing'],
     [scrape       => 'What Prometheus\' asking costs'],
 );
 

@@ -111,10 +111,9 @@ static void write_slow(request_rec *r, const imx_snapshot_t *s, unsigned i)
 {
     const imx_slow_request_t *slow = &s->slow.of[i].request;
     const char *path = slow->path[0] != '\0' ? imx_html_text(r, slow->path)
-                                              : "-";
+                                             : "-";
 
-    ap_rvputs(r,
-              elapsed(s, i) >= 10 ? "<tr><td class=\"bad\">" : "<tr><td>",
+    ap_rvputs(r, elapsed(s, i) >= 10 ? "<tr><td class=\"bad\">" : "<tr><td>",
               imx_html_taken(r, elapsed(s, i)), "</td><td>",
               imx_html_text(r, slow->method), "</td><td>",
               imx_html_text(r, s->slow_servers[i]), "</td><td title=\"", path,
