@@ -21,9 +21,9 @@ my @SECTIONS = (
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
     [vhosts       => 'Virtual hosts'],
-    [scrape       => 'What Prometheus\' asking costs'],
     [counted      => 'What is counted'],
     [idle         => 'Children that do nothing'],
+    [scrape       => 'What Prometheus\' asking costs'],
 );
 
 sub skeleton {

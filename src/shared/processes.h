@@ -53,7 +53,8 @@ void imx_processes_format(imx_processes_t *p, void *base, uint32_t children);
 void imx_processes_tell(const imx_processes_t *p, uint32_t slot,
                         const imx_process_t *process);
 
-/* Any: what was published in slot; its who is 0 if nothing was. */
+/* Any: what was published in slot; its who is 0 if nothing was.  Whatever stands
+ * in the arena, sums and differences of the numbers do not overflow. */
 imx_process_t imx_processes_told(const imx_processes_t *p, uint32_t slot);
 
 /* Any: measures the process that calls; before: the row's last figures.
