@@ -54,10 +54,7 @@ static void closed_last(imx_interval_closed_t *c)
 
 static int is_still(const imx_interval_closed_t *c)
 {
-    imx_interval_closed_t now;
-
-    closed_last(&now);
-    return now.number == c->number;
+    return imx_interval_is_still(&arena->intervals, IMX_MEASURED_REQUESTS, c);
 }
 
 static void sum_up(imx_verdict_facts_t *f)

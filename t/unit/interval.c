@@ -385,6 +385,36 @@ static void check_all_of_it(void)
     assert_true(lab->again > 0);
 }
 
+/* A reader is told when the older rows are written over, and the newer ones are
+ * not there yet. */
+static int was_still;
+static imx_interval_closed_t seen;
+
+static void look_while_it_fills(void *context, uint32_t i, const void *old,
+                                void *row)
+{
+    (void)context;
+    (void)i;
+    (void)old;
+    (void)row;
+    was_still = imx_interval_is_still(&intervals, 0, &seen);
+}
+
+static void rows_being_filled_are_not_read(void **state)
+{
+    imx_interval_now_t now = imx_interval_now();
+
+    (void)state;
+    imx_interval_closed(&intervals, 0, &seen);
+    assert_true(imx_interval_is_still(&intervals, 0, &seen));
+    was_still = 1;
+    imx_interval_close(&intervals, 0, 0, &now, 1, look_while_it_fills, NULL);
+    assert_false(was_still);
+    assert_false(imx_interval_is_still(&intervals, 0, &seen));
+    imx_interval_closed(&intervals, 0, &seen);
+    assert_true(imx_interval_is_still(&intervals, 0, &seen));
+}
+
 static void killed_anywhere(void **state)
 {
     int i;
@@ -443,6 +473,7 @@ int main(void)
         TEST(few_requests_wait),
         TEST(a_schedule_without_rows_has_times),
         TEST(the_maximum_survives),
+        TEST(rows_being_filled_are_not_read),
         TEST(killed_anywhere),
         TEST(killed_at_each_point),
     };
