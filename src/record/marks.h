@@ -35,14 +35,9 @@ typedef struct {
 
 /*
  * What has been seen of one request; all zero when it begins.  The child's
-<<<<<<< HEAD
- * monitor reads handler, end and the flags but is_broken_off meanwhile: they
- * are written by SET, and read there by SEEN.
-=======
  * monitor reads handler, end and the flags but is_broken_off meanwhile, and
  * behind a handler that was called `waited`: they are written by SET, and read
  * there by SEEN.
->>>>>>> wt-mend
  */
 typedef struct {
     apr_int64_t handler; /* it was called; 0: not yet */
