@@ -30,8 +30,9 @@
 #   make demo          a private httpd and InfluxDB under load; make demo-stop
 #   make pictures      docs/pictures, of the status page: twelve minutes
 #   make bench         throughput with and without; bench-instructions,
-#                      bench-fields, bench-vhosts, bench-encoder,
-#                      bench-flusher, bench-hung, bench-scrape, bench-write:
+#                      bench-fields, bench-vhosts, bench-idle,
+#                      bench-counted, bench-scrape, bench-write,
+#                      bench-encoder, bench-flusher, bench-hung:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -376,21 +377,10 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-# Applications' points: how many a worker takes, and what requests feel of it.
-bench-write:
+bench-vhosts bench-idle bench-counted bench-scrape bench-write:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
-	perl bench/section.pl write perl -It/lib bench/write.pl
-
-bench-vhosts:
-	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
-	perl bench/section.pl vhosts perl -It/lib bench/vhosts.pl
-
-bench-scrape:
-	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
-	perl bench/section.pl scrape perl -It/lib bench/scrape.pl
+	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
 
 BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
 
@@ -500,7 +490,8 @@ clean:
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
     soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
     test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
-    dashboards bench bench-instructions bench-fields bench-vhosts bench-encoder \
-    bench-flusher bench-hung bench-cardinality bench-scrape bench-write \
+    dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
+    bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
+    bench-cardinality \
     install check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

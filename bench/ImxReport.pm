@@ -20,7 +20,10 @@ my @SECTIONS = (
     [encoder      => 'The line encoder'],
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
+    [write        => 'Points of applications'],
     [vhosts       => 'Virtual hosts'],
+    [counted      => 'What is counted'],
+    [idle         => 'Children that do nothing'],
     [scrape       => 'What Prometheus\' asking costs'],
 );
 

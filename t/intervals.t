@@ -48,7 +48,7 @@ sub some_requests {
     $n->{'routes.test shop'} += requests($h, 'routes.test', 20,
         path => '/shop.html');
     $n->{'routes.test unmatched'} += requests($h, 'routes.test', 7);
-    $n->{'sample.test '} += requests($h, 'sample.test', 30);
+    $n->{"$_ "} += requests($h, $_, 30) for 'sample.test', 'none.test';
     return;
 }
 
@@ -63,6 +63,14 @@ sub kill_holder {
     });
 }
 
+# One that does not deliver, and does nothing.
+sub kill_other {
+    my ($h) = @_;
+    my $holder = (status($h) // {})->{lease_holder} // 0;
+    my ($pid) = grep { $_ != $holder } $h->children;
+    $h->kill_child($pid) if $pid;
+}
+
 # ---- nothing is lost, nothing doubled ----
 
 for my $mpm (qw(event worker prefork)) {
@@ -73,13 +81,15 @@ for my $mpm (qw(event worker prefork)) {
         conf => "InfluxMetricsDatabase $mpm\n",
         vhosts => [
             'routes.test' => 'InfluxMetricsRoute shop ^/shop',
-            'sample.test' => 'InfluxMetricsSample 0.1'
+            'sample.test' => 'InfluxMetricsSample 0.1',
+            'none.test' => 'InfluxMetricsSample 0'
         ]);
     $h->put('htdocs/shop.html', "shop\n");
     my ($kills, %n) = (0);
     for my $round (1 .. $times) {
         some_requests($h, \%n);
         $kills++ if kill_holder($h);
+        kill_other($h);
         wait_until(20, sub { get($h->url('/', 'figures'))->{success} });
         some_requests($h, \%n);
         # httpd may leave an old child behind when one was killed just before.

@@ -24,27 +24,27 @@ get($h->url('/none', $hostile =~ s/"/\\"/gr));
 sub page { return get($h->url("/server-status$_[0]"))->{content} }
 
 sub auto {
-    return map { /^(InfluxMetrics[\w\[\]]+): ?(.*)$/ ? ($1 => $2) : () }
+    return map { /^(Influx[\w\[\]]+): ?(.*)$/ ? ($1 => $2) : () }
         split /\n/, page('?auto');
 }
 
 my %auto;
 ok(wait_until(30, sub {
     %auto = auto();
-    ($auto{InfluxMetricsPointsSent} // 0) == 8
+    ($auto{InfluxPointsSent} // 0) == 8
         && grep { /P99$/ } keys %auto;
 }), '?auto: the points are there, and percentiles') or diag page('?auto');
-is($auto{InfluxMetricsPointsRecorded}, 8, '... recorded');
-is($auto{"InfluxMetricsPoints$_"}, 0, "... $_")
+is($auto{InfluxPointsRecorded}, 8, '... recorded');
+is($auto{"InfluxPoints$_"}, 0, "... $_")
     for qw(Refused Lost Pending Spooled);
-like($auto{InfluxMetricsLevel}, qr/^(?:well|warning)$/, '... how it goes');
-like($auto{InfluxMetricsWords}, qr/InfluxDB took the last points/, '... words');
-my ($shop) = map { /^(InfluxMetricsServer\[\d+\])Name$/
+like($auto{InfluxLevel}, qr/^(?:well|warning)$/, '... how it goes');
+like($auto{InfluxWords}, qr/InfluxDB took the last points/, '... words');
+my ($shop) = map { /^(InfluxServer\[\d+\])Name$/
     && $auto{$_} eq 'shop.test' ? $1 : () } keys %auto;
 ok($shop, '... the virtual host');
 is($auto{"${shop}Requests"}, 7, '... its requests');
 is($auto{"${shop}Errors"}, 0, '... and errors');
-is(scalar(() = page('?auto') =~ /^InfluxMetricsLevel: /mg), 1, '... once');
+is(scalar(() = page('?auto') =~ /^InfluxLevel: /mg), 1, '... once');
 unlike(page('?auto'), qr/^(?!\S+(?: \S+)*: ?|127\.0\.0\.1$|TLSSession|$).+/m,
     '... and all are lines with names');
 ok((grep { /Name$/ && $auto{$_} eq $hostile } keys %auto),
@@ -64,11 +64,11 @@ $db->stop;
 get($h->url('/'));
 ok(wait_until(30, sub {
     my %a = auto();
-    $a{InfluxMetricsLevel} eq 'critical'
-        && $a{InfluxMetricsWords} =~ /^InfluxDB has taken no points for /;
+    $a{InfluxLevel} eq 'critical'
+        && $a{InfluxWords} =~ /^InfluxDB has taken no points for /;
 }), 'an outage is said');
 $db->start;
-ok(wait_until(60, sub { my %a = auto(); $a{InfluxMetricsLevel} ne 'critical' }),
+ok(wait_until(60, sub { my %a = auto(); $a{InfluxLevel} ne 'critical' }),
     'and is over');
 is_deeply([grep { !/IMX0020|IMX0021/ } $h->complaints], [], 'no complaint');
 

@@ -22,6 +22,8 @@
 #define HELD ((uintptr_t)1) /* as if nobody were noted */
 #define SPINS 100           /* before the looker's thread is let run */
 
+imx_flight_t imx_flight_nowhere = { .who = 2 }; /* no address, not noted */
+
 /* ---- seats ---- */
 
 int imx_flights_init(imx_flights_t *f, unsigned capacity)

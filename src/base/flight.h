@@ -11,7 +11,7 @@
  *
  *     NULL --begin--> who <--hold, let go--> HELD
  *      ^               |
- *      +------end------+                 who | NOTED: the looker has a note of it
+ *      +------end------+                 who | NOTED: the looker has noted it
  *
  * Begin, end: one thread at a time for a seat; which one may change (HTTP/2).
  * Private to a process; nothing survives it.
@@ -31,6 +31,9 @@ typedef struct {
 } imx_flight_t;
 
 #define IMX_FLIGHTS_MAX 4096 /* seats */
+
+/* For who has no seat: something is always under way there, and never ends. */
+extern imx_flight_t imx_flight_nowhere;
 
 /* Zeroed, it has no seats. */
 typedef struct {
@@ -67,15 +70,21 @@ static inline int imx_flight_is_on(const imx_flight_t *seat)
     return atomic_load_explicit(&seat->who, memory_order_relaxed) != 0;
 }
 
+/* The usual end; 0: it is another one, and imx_flight_end() is needed. */
+static inline int imx_flight_ends(imx_flight_t *seat, const void *who)
+{
+    uintptr_t there = (uintptr_t)who;
+
+    return atomic_compare_exchange_strong_explicit(&seat->who, &there, 0,
+                                                   memory_order_acq_rel,
+                                                   memory_order_acquire);
+}
+
 /* It has ended; the looker looks at it no more.  Does nothing when it is not
  * under way there. */
 static inline void imx_flight_end(imx_flight_t *seat, const void *who)
 {
-    uintptr_t there = (uintptr_t)who;
-
-    if (!atomic_compare_exchange_strong_explicit(&seat->who, &there, 0,
-                                                 memory_order_acq_rel,
-                                                 memory_order_acquire)) {
+    if (!imx_flight_ends(seat, who)) {
         imx_flight_end_seen(seat, (uintptr_t)who);
     }
 }

@@ -310,6 +310,8 @@ static CURLcode set_authorities(CURL *e, const imx_influx_options_t *o,
 
     code = files->ca.data ? curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob)
                           : code;
+#else
+    (void)files;
 #endif
     if (code != CURLE_OK && !o->ca_file) {
         return CURLE_OK; /* libcurl finds those of the system itself */

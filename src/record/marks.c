@@ -114,13 +114,21 @@ imx_flights_t *imx_marks_flights(void)
     return &flights;
 }
 
-__attribute__((noinline, cold)) static int end_unseated(imx_marks_t *m)
+#define NOWHERE (&imx_flight_nowhere)
+
+static imx_flight_t *take_seat(imx_marks_t *m)
+{
+    imx_flight_t *seat = imx_flights_take(&flights, m);
+
+    return seat != NULL ? seat : NOWHERE;
+}
+
+static void end_unseated(imx_marks_t *m)
 {
     if (m->is_unseated) {
         m->is_unseated = 0;
         atomic_fetch_sub(&flights.unseated, 1);
     }
-    return DECLINED;
 }
 
 /*
@@ -133,11 +141,18 @@ static apr_status_t leave(void *data)
     imx_marks_t *m = data;
 
     end_unseated(m);
-    if (m->flight != NULL) {
+    if (m->flight != NOWHERE) {
         imx_flights_give(&flights, m->flight);
-        m->flight = NULL;
+        m->flight = NOWHERE;
     }
     return APR_SUCCESS;
+}
+
+__attribute__((noinline, cold)) static void end_otherwise(
+    imx_marks_t *m, const request_rec *first)
+{
+    end_unseated(m);
+    imx_flight_end(m->flight, first);
 }
 
 /*
@@ -149,11 +164,8 @@ int imx_marks_end(request_rec *r)
 {
     imx_marks_t *m = imx_marks_of(r);
 
-    if (m != NULL) {
-        if (m->flight == NULL) {
-            return end_unseated(m);
-        }
-        imx_flight_end(m->flight, r);
+    if (m != NULL && !imx_flight_ends(m->flight, r)) {
+        end_otherwise(m, r);
     }
     return DECLINED;
 }
@@ -167,7 +179,7 @@ __attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
     apr_pool_t *p = is_kept ? c->pool : r->pool;
     imx_marks_t *m = apr_pcalloc(p, sizeof *m);
 
-    m->flight = imx_flights_take(&flights, m);
+    m->flight = take_seat(m);
     apr_pool_pre_cleanup_register(p, m, leave);
     m->filter.frec = output_filter;
     m->in_filter.frec = input_filter;
@@ -182,7 +194,7 @@ __attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
 
 static int is_in_use(const imx_marks_t *m)
 {
-    return m->flight != NULL ? imx_flight_is_on(m->flight) : m->is_unseated;
+    return m->flight != NOWHERE ? imx_flight_is_on(m->flight) : m->is_unseated;
 }
 
 /* The marks of its connection, or others. */
@@ -196,13 +208,13 @@ __attribute__((noinline, cold)) static imx_marks_t *take_marks(
     if (m == NULL || is_in_use(m)) {
         m = new_marks(first, m == NULL && c->master == NULL);
     }
-    if (m->flight == NULL) { /* perhaps there is one by now */
-        m->flight = imx_flights_take(&flights, m);
+    if (m->flight == NOWHERE) { /* perhaps there is one by now */
+        m->flight = take_seat(m);
     }
     imx_marks_give(m, first);
     m->seen.is_passed_over = imx_schema_dir(first->per_dir_config)->enabled
                              != 1;
-    if (m->flight != NULL) {
+    if (m->flight != NOWHERE) {
         imx_flight_begin(m->flight, first);
     }
     else {

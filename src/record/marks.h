@@ -35,8 +35,8 @@ typedef struct {
 
 /*
  * What has been seen of one request; all zero when it begins.  The child's
- * monitor reads handler, end and the flags but is_broken_off meanwhile: they are
- * written by SET, and read there by SEEN.
+ * monitor reads handler, end and the flags but is_broken_off meanwhile: they
+ * are written by SET, and read there by SEEN.
  */
 typedef struct {
     apr_int64_t handler; /* it was called; 0: not yet */
@@ -61,8 +61,8 @@ typedef struct {
  */
 typedef struct {
     ap_filter_t filter, in_filter; /* their context is this struct */
-    /* Its seat, where its request is under way until it is logged; NULL: none
-     * was free, and ... */
+    /* Its seat, where its request is under way until it is logged; NOWHERE:
+     * none was free, and ... */
     imx_flight_t *flight;
     int is_unseated;    /* ... it is under way without one */
     apr_int64_t waited; /* ns from the request line to the handler */
@@ -173,7 +173,7 @@ static inline __attribute__((always_inline)) int imx_marks_begin(request_rec *r)
     imx_marks_t *m = ap_get_module_config(r->connection->conn_config,
                                           &influx_metrics_module);
 
-    if (m == NULL || m->flight == NULL || imx_flight_is_on(m->flight)) {
+    if (m == NULL || imx_flight_is_on(m->flight)) {
         return imx_marks_begin_otherwise(r);
     }
     imx_marks_give(m, r);

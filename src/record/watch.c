@@ -41,10 +41,11 @@ static int is_seen(const imx_marks_t *m)
 /* At most MAX bytes, and not half of a character; from a query on nothing. */
 static void put_path(char *to, const char *path)
 {
-    apr_size_t len = 0;
+    apr_size_t len = strnlen(path, IMX_SLOW_PATH_MAX + 1);
+    const char *query = memchr(path, '?', len);
 
-    while (len <= IMX_SLOW_PATH_MAX && path[len] != '\0' && path[len] != '?') {
-        len++;
+    if (query != NULL) {
+        len = (apr_size_t)(query - path);
     }
     if (len > IMX_SLOW_PATH_MAX) {
         len = IMX_SLOW_PATH_MAX;

@@ -52,19 +52,19 @@ static const char *one_line(request_rec *r, const char *text)
 
 static void short_host(request_rec *r, const imx_hosts_row_t *h, unsigned i)
 {
-    ap_rprintf(r, "InfluxMetricsServer[%u]Name: ", i);
+    ap_rprintf(r, "InfluxServer[%u]Name: ", i);
     ap_rvputs(r, one_line(r, h->name), "\n", NULL);
     ap_rprintf(r,
-               "InfluxMetricsServer[%u]Requests: %" APR_UINT64_T_FMT
+               "InfluxServer[%u]Requests: %" APR_UINT64_T_FMT
                "\n"
-               "InfluxMetricsServer[%u]Errors: %" APR_UINT64_T_FMT "\n",
+               "InfluxServer[%u]Errors: %" APR_UINT64_T_FMT "\n",
                i, (apr_uint64_t)h->requests_total, i,
                (apr_uint64_t)h->errors_total);
     if (h->p50 >= 0) {
         ap_rprintf(r,
-                   "InfluxMetricsServer[%u]P50: %.6f\n"
-                   "InfluxMetricsServer[%u]P95: %.6f\n"
-                   "InfluxMetricsServer[%u]P99: %.6f\n",
+                   "InfluxServer[%u]P50: %.6f\n"
+                   "InfluxServer[%u]P95: %.6f\n"
+                   "InfluxServer[%u]P99: %.6f\n",
                    i, h->p50, i, h->p95, i, h->p99);
     }
 }
@@ -75,15 +75,14 @@ static void write_short(request_rec *r, const imx_view_t *v,
     const imx_verdict_t *verdict = &v->verdict;
     unsigned i;
 
-    ap_rvputs(r, "InfluxMetricsLevel: ",
-              imx_verdict_level(verdict->words[0].level),
-              "\nInfluxMetricsWords:", NULL);
+    ap_rvputs(r, "InfluxLevel: ", imx_verdict_level(verdict->words[0].level),
+              "\nInfluxWords:", NULL);
     for (i = 0; i < verdict->count; i++) {
         ap_rvputs(r, " ", one_line(r, verdict->words[i].what), NULL);
     }
     ap_rputs("\n", r);
     for (i = 0; i < sizeof figures / sizeof *figures; i++) {
-        ap_rprintf(r, "InfluxMetricsPoints%s: %" APR_INT64_T_FMT "\n",
+        ap_rprintf(r, "InfluxPoints%s: %" APR_INT64_T_FMT "\n",
                    figures[i].name,
                    (apr_int64_t)row_of(figures[i].figure)
                        ->get(v->snapshot)

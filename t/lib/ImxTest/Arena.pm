@@ -11,6 +11,7 @@ use Exporter qw(import);
 our @EXPORT = qw(series series_sum);
 
 my ($STRIPES, $BUCKETS, $CELL, $NAME) = (16, 186, 1664, 256);
+my $LONGEST = 2 * 8;        # bytes for each series behind all cells
 
 # [begin, length] of each shared mapping that can be written to.
 sub _mappings {
@@ -64,7 +65,7 @@ sub _add_cell {
 sub series {
     my ($h) = @_;
     my %part = _parts($h->pid);
-    my $capacity = length($part{stats}) / $STRIPES / $CELL;
+    my $capacity = length($part{stats}) / ($STRIPES * $CELL + $LONGEST);
     my %series;
     for my $i (0 .. unpack('L', $part{series}) - 1) {
         my ($server, $route) = unpack "Z$NAME Z$NAME",
