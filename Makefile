@@ -1,6 +1,7 @@
 # Building
 #   make               the module, build/mod_influx_metrics.so
-#   make install       into httpd's module directory (DESTDIR is heeded)
+#   make install       into httpd's module directory, influx-metrics-top into
+#                      PREFIX/bin (DESTDIR is heeded)
 #   make clean
 #   make deps          installs what building and testing need (Debian, Ubuntu);
 #                      make alone installs nothing and names what is missing
@@ -44,7 +45,7 @@
 #
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
-# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600),
+# of a sanitizer), LTO, DESTDIR, PREFIX (/usr/local); FUZZ_SECONDS (60), SOAK_SECONDS (600),
 # STORM_SECONDS (1800), and those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
 
@@ -472,10 +473,15 @@ fuzz:
 
 # apxs does not make the directory.
 LIBEXECDIR = $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)
+PREFIX ?= /usr/local
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+MAN1DIR = $(DESTDIR)$(PREFIX)/share/man/man1
 
 install: all
-	mkdir -p $(LIBEXECDIR)
+	mkdir -p $(LIBEXECDIR) $(BINDIR) $(MAN1DIR)
 	$(APXS) -S LIBEXECDIR=$(LIBEXECDIR) -i -n influx_metrics $(MODULE)
+	install -m 755 top/influx-metrics-top $(BINDIR)
+	install -m 644 top/influx-metrics-top.1 $(MAN1DIR)
 	@DESTDIR=$(DESTDIR) APXS=$(APXS) sh tools/install-conf.sh
 
 clean:
