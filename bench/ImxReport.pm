@@ -20,6 +20,7 @@ my @SECTIONS = (
     [encoder      => 'The line encoder'],
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
+    [write        => 'Points of applications'],
     [vhosts       => 'Virtual hosts'],
     [counted      => 'What is counted'],
     [idle         => 'Children that do nothing'],

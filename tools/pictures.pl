@@ -19,22 +19,25 @@ my $STEP = 10;                          # seconds of one rate
 my $TO = top() . '/docs/pictures';
 
 # Requests a second of each connection, and how many connections: at a share of
-# the time. The rush is in the second half.
-sub is_rush { return $_[0] > 0.68 && $_[0] < 0.80 }
+# the time. In the rush the shop has more visitors than its application can take.
+my ($RUSH, $CALM) = (0.68, 0.80);
+sub is_rush { return $_[0] > $RUSH && $_[0] < $CALM }
 sub wave { return 0.7 + 0.3 * sin 9 * $_[0] }
 
 my @kinds = (
     ['www.example.org', '/', sub { (70 * wave($_[0]) * (is_rush($_[0]) ? 1.5 : 1), 2) }],
     ['www.example.org', '/none', sub { (1, 1) }],
     ['static.example.org', '/logo.svg', sub { (50 * wave(1 - $_[0]), 1) }],
-    ['shop.example.org', '/', sub { (9 * wave($_[0]), is_rush($_[0]) ? 26 : 3) }],
+    ['shop.example.org', '/', sub { (9 * wave($_[0]), is_rush($_[0]) ? 44 : 3) }],
     ['shop.example.org', '/checkout', sub { (is_rush($_[0]) ? 2 : 0.2, 1) }],
     ['api.example.org', '/v1/items', sub { (6 * wave($_[0]), 2) }],
     ['api.example.org', '/v1/report', sub { (0.2, 1) }],
 );
 
 my $app = <<'PY';
-import random, time
+import os, random, time
+
+RUSH = os.path.join(os.path.dirname(__file__), 'rush')
 
 
 def application(environ, start_response):
@@ -48,6 +51,8 @@ def application(environ, start_response):
         wait *= 4
         if random.random() < 0.04:
             status = '503 Service Unavailable'
+    if host.startswith('shop') and os.path.exists(RUSH):
+        wait *= 16
     time.sleep(wait)
     body = b'so it is'
     start_response(status, [('Content-Type', 'text/plain'),
@@ -59,10 +64,11 @@ sub servers {
     my $wsgi = sub { 'WSGIScriptAlias / ' . $_[0]->dir . '/app.wsgi' };
     my $db = influxd();
     my $h = httpd(module => 1, influx => $db, children => 3, threads => 12,
-        modules => ['wsgi', 'status'], figures => 1, start => 0, report => 'requests',
+        modules => ['wsgi', 'status'], figures => 1, start => 0,
+        report => 'requests',
         conf => <<'CONF', vhosts => ['shop.example.org' => $wsgi,
 ExtendedStatus On
-WSGIDaemonProcess shop processes=1 threads=30
+WSGIDaemonProcess shop processes=1 threads=60
 WSGIProcessGroup shop
 WSGIApplicationGroup %{GLOBAL}
 CONF
@@ -117,7 +123,11 @@ my $begin = time;
 my @load = load_for($h, $SECONDS + 150, sub { (time - $begin) / $SECONDS });
 nap($SECONDS * 0.4);
 $h->graceful;
-nap($SECONDS * 0.6);
+nap($begin + $SECONDS * $RUSH - time);
+$h->put('rush', '');
+nap($begin + $SECONDS * $CALM - time);
+unlink $h->dir . '/rush';
+nap($begin + $SECONDS - time);
 my $browser = ImxBrowser->new;
 take($browser, $h, 'well');
 $db->stop;

@@ -35,8 +35,8 @@ typedef struct {
 
 /*
  * What has been seen of one request; all zero when it begins.  The child's
- * monitor reads handler, end and the flags but is_broken_off meanwhile: they are
- * written by SET, and read there by SEEN.
+ * monitor reads handler, end and the flags but is_broken_off meanwhile: they
+ * are written by SET, and read there by SEEN.
  */
 typedef struct {
     apr_int64_t handler; /* it was called; 0: not yet */

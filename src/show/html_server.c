@@ -1,6 +1,6 @@
 /*
- * html_server.c owns the server's workers, slow requests and processes as HTML; tables.js in
- * src/show/page renews it in the same form.
+ * html_server.c owns the server's workers, slow requests and processes as HTML;
+ * tables.js in src/show/page renews it in the same form.
  * Entered by any thread that serves a request.
  * Nothing is kept, so nothing has to survive.
  */
