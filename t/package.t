@@ -108,6 +108,9 @@ sub points_are_there {
     is($db->count('raw-requests', 'httpd'), requests() - $since, $what);
 }
 
+# The index of manuals takes a minute, twice.
+$tree->run('rm -f /var/lib/man-db/auto-update');
+
 # What Debian installs, configured as it comes, but for the port.
 $tree->spew('/usr/sbin/policy-rc.d', "#!/bin/sh\nexit 101\n", 0755);
 tree_ok('dpkg -s apache2 >/dev/null 2>&1 || { apt-get -qq update; '
@@ -139,8 +142,8 @@ sub install {
     my ($deb, $what) = @_;
     $tree->spew("/root/$name.deb", slurp($deb));
     my $text = tree_ok("dpkg --force-confold -i /root/$name.deb", $what);
+    unlike($text, qr/configuration is broken/, 'and httpd takes it');
     $tree->run("rm /root/$name.deb");
-    return $text;
 }
 
 install($old, 'dpkg -i');
