@@ -19,7 +19,6 @@ typedef struct {
     _Alignas(64) _Atomic uint64_t closed, written; /* numbers of intervals */
     /* Of the two copies; interval k is in copy k & 1. */
     _Atomic int64_t time[2], clock[2];
-    _Atomic uint64_t filled; /* the number whose rows were last begun */
 } schedule_t;
 
 struct imx_interval_part {
@@ -164,7 +163,6 @@ void imx_interval_close(const imx_interval_t *v, uint32_t schedule,
     char *row = copy_of(v, schedule, next);
     uint32_t i;
 
-    atomic_store(&s->filled, next);
     for (i = 0; i < rows && i < spec->rows; i++) {
         fill(context, i, old + (size_t)i * spec->row_len,
              row + (size_t)i * spec->row_len);
@@ -192,16 +190,6 @@ int imx_interval_closed(const imx_interval_t *v, uint32_t schedule,
     closed->old = copy_of(v, schedule, number + 1);
     closed->row_len = v->spec[schedule].row_len;
     return atomic_load(&s->written) != number;
-}
-
-int imx_interval_is_still(const imx_interval_t *v, uint32_t schedule,
-                          const imx_interval_closed_t *closed)
-{
-    const schedule_t *s = schedule_of(v, schedule);
-
-    atomic_thread_fence(memory_order_acquire);
-    return atomic_load(&s->filled) == closed->number
-           && atomic_load(&s->closed) == closed->number;
 }
 
 void imx_interval_written(const imx_interval_t *v, uint32_t schedule,

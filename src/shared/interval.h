@@ -39,7 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_INTERVAL_VERSION 2
+#define IMX_INTERVAL_VERSION 1
 #define IMX_INTERVAL_SCHEDULES_MAX 16
 
 typedef struct {
@@ -101,11 +101,6 @@ void imx_interval_close(const imx_interval_t *v, uint32_t schedule,
  * Returns 0 when it is written already. */
 int imx_interval_closed(const imx_interval_t *v, uint32_t schedule,
                         imx_interval_closed_t *closed);
-
-/* Any, after it has read both rows of a series: are they what was closed, and
- * has nobody begun to write over the older ones? */
-int imx_interval_is_still(const imx_interval_t *v, uint32_t schedule,
-                          const imx_interval_closed_t *closed);
 
 /* Holder: that one is written. */
 void imx_interval_written(const imx_interval_t *v, uint32_t schedule,

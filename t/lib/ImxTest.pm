@@ -118,8 +118,7 @@ sub _callers {
 # prefork's children end in a signal handler, whatever that interrupts, and log
 # the request there; httpd closes connections that are written to at a stop.
 # Ours is what we call ourselves.  To look what a descriptor is (is_other_end)
-# takes nothing from its owner; what change_of() reads of rows that are being
-# filled is thrown away (imx_interval_is_still()).
+# takes nothing from its owner.
 sub _is_of_httpd {
     my ($report) = @_;
     return 1 if $report !~ /Sanitizer: (?!reported)|runtime error/;
@@ -127,7 +126,7 @@ sub _is_of_httpd {
     my @callers = _callers($report);
     return 1 if $report !~ /mod_influx_metrics/
         || $report =~ /signal-unsafe/ && $report =~ /ap_run_log_transaction/
-        || grep { /\b(?:is_other_end|change_of)\b/ } @callers;
+        || grep { /\bis_other_end\b/ } @callers;
     return 0 if $report !~ /signal-unsafe|spoils errno|destroy of a locked mutex/
         && $report !~ /Location is file descriptor/;
     return !grep { /mod_influx_metrics/ } @callers;

@@ -17,6 +17,7 @@
 #include "shared/tally.h"
 
 #include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "process.h"
@@ -385,36 +386,6 @@ static void check_all_of_it(void)
     assert_true(lab->again > 0);
 }
 
-/* A reader is told when the older rows are written over, and the newer ones are
- * not there yet. */
-static int was_still;
-static imx_interval_closed_t seen;
-
-static void look_while_it_fills(void *context, uint32_t i, const void *old,
-                                void *row)
-{
-    (void)context;
-    (void)i;
-    (void)old;
-    (void)row;
-    was_still = imx_interval_is_still(&intervals, 0, &seen);
-}
-
-static void rows_being_filled_are_not_read(void **state)
-{
-    imx_interval_now_t now = imx_interval_now();
-
-    (void)state;
-    imx_interval_closed(&intervals, 0, &seen);
-    assert_true(imx_interval_is_still(&intervals, 0, &seen));
-    was_still = 1;
-    imx_interval_close(&intervals, 0, 0, &now, 1, look_while_it_fills, NULL);
-    assert_false(was_still);
-    assert_false(imx_interval_is_still(&intervals, 0, &seen));
-    imx_interval_closed(&intervals, 0, &seen);
-    assert_true(imx_interval_is_still(&intervals, 0, &seen));
-}
-
 static void killed_anywhere(void **state)
 {
     int i;
@@ -463,6 +434,59 @@ static void the_maximum_survives(void **state)
     assert_int_equal(lab->row[1].longest, SECOND);
 }
 
+/* ---- readers meanwhile ---- */
+
+#define CLOSINGS 20000
+
+typedef struct {
+    uint64_t seen, wrong;
+} reader_t;
+
+static void *read_all_the_time(void *data)
+{
+    reader_t *r = data;
+    imx_interval_closed_t c;
+    uint64_t change;
+
+    while (!lab->stop) {
+        imx_interval_closed(&intervals, 0, &c);
+        if (imx_tally_change(&c, 1, offsetof(imx_tally_t, sum.request_ns),
+                             &change)) {
+            r->seen++;
+            r->wrong += change != 1000;
+        }
+    }
+    return NULL;
+}
+
+/* Each interval has one request: who reads meanwhile finds that, or knows that
+ * it has come too late. */
+static void readers_know_when_they_are_late(void **state)
+{
+    reader_t reader = { 0, 0 };
+    pthread_t thread;
+    int i;
+
+    (void)state;
+    count(0, 1, 1000);
+    close_one(0, lengths[0]);
+    assert_int_equal(pthread_create(&thread, NULL, read_all_the_time, &reader),
+                     0);
+    for (i = 0; i < CLOSINGS; i++) {
+        imx_interval_closed_t c;
+
+        imx_interval_closed(&intervals, 0, &c);
+        imx_interval_written(&intervals, 0, &c);
+        count(0, 1, 1000);
+        pass(10);
+        close_one(0, lengths[0]);
+    }
+    lab->stop = 1;
+    pthread_join(thread, NULL);
+    assert_true(reader.seen > 0);
+    assert_int_equal(reader.wrong, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -473,7 +497,7 @@ int main(void)
         TEST(few_requests_wait),
         TEST(a_schedule_without_rows_has_times),
         TEST(the_maximum_survives),
-        TEST(rows_being_filled_are_not_read),
+        TEST(readers_know_when_they_are_late),
         TEST(killed_anywhere),
         TEST(killed_at_each_point),
     };
