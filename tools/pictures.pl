@@ -45,7 +45,7 @@ RUSH = os.path.join(os.path.dirname(__file__), 'rush')
 
 
 def application(environ, start_response):
-    path, host = environ['PATH_INFO'], environ['SERVER_NAME']
+    path = environ['PATH_INFO']
     wait, status = random.lognormvariate(-4.0, 0.45), '200 OK'
     if path == '/checkout':
         wait = 2.0
@@ -55,7 +55,7 @@ def application(environ, start_response):
         wait *= 4
         if random.random() < 0.04:
             status = '503 Service Unavailable'
-    if host.startswith('shop') and os.path.exists(RUSH):
+    if path == '/' and os.path.exists(RUSH):
         wait *= 16
     time.sleep(wait)
     body = b'so it is'
