@@ -100,7 +100,7 @@ static const char *value_of(run_t *run, apr_dbd_row_t *row, int column)
     apr_status_t rv = apr_dbd_datum_get(run->driver, row, column,
                                         APR_DBD_TYPE_STRING, &value);
 
-    return rv == APR_ENOTIMPL ? apr_dbd_get_entry(run->driver, row, column)
+    return rv == APR_ENOTIMPL  ? apr_dbd_get_entry(run->driver, row, column)
            : rv == APR_SUCCESS ? value
                                : NULL;
 }
