@@ -20,10 +20,11 @@ my @SECTIONS = (
     [encoder      => 'The line encoder'],
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
+    [write        => 'Points of applications'],
     [vhosts       => 'Virtual hosts'],
-    [scrape       => 'What Prometheus\' asking costs'],
     [counted      => 'What is counted'],
     [idle         => 'Children that do nothing'],
+    [scrape       => 'What Prometheus\' asking costs'],
 );
 
 sub skeleton {

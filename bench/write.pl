@@ -201,3 +201,5 @@ for my $how (qw(without with)) {
         median(map { $_->{points} } @{ $runs{$how} }),
         median(map { $_->{rps} } @{ $runs{$how} }), join ' | ', @cells;
 }
+my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;
+print "\nThe load of the machine was $load in the end.\n";

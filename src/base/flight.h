@@ -11,7 +11,7 @@
  *
  *     NULL --begin--> who <--hold, let go--> HELD
  *      ^               |
- *      +------end------+                 who | NOTED: the looker has a note of it
+ *      +------end------+                 who | NOTED: the looker has noted it
  *
  * Begin, end: one thread at a time for a seat; which one may change (HTTP/2).
  * Private to a process; nothing survives it.

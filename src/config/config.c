@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "config/directive.h"
+#include "config/environment.h"
 #include "config/handler.h"
 #include "config/queries.h"
 #include "config/reporting.h"
@@ -101,6 +102,26 @@ static const char *set_file(cmd_parms *cmd, void *config, const char *value)
     file->line = cmd->directive->line_num;
     file->content = contents[i];
     file->is_secret = i != IMX_FILE_CA && i != IMX_FILE_CERTIFICATE;
+    return NULL;
+}
+
+/* The name of a variable, stored where cmd->info says.  Its value is taken at
+ * once, before anything is executed.  That it is missing is said later: who
+ * only sends httpd a signal reads the configuration, too. */
+static const char *set_env(cmd_parms *cmd, void *config, const char *value)
+{
+    const char *err = imx_directive_only_main(cmd);
+
+    if (err != NULL) {
+        return err;
+    }
+    if (!imx_environment_is_name(value)) {
+        return imx_directive_wrong(cmd, value,
+                                   "the name of an environment variable, of "
+                                   "letters, digits and _");
+    }
+    *(const char **)cmd->info = value;
+    imx_environment_take(value);
     return NULL;
 }
 
@@ -442,11 +463,16 @@ const command_rec imx_config_commands[] = {
                   "auto, v1, v2 or v3"),
     AP_INIT_TAKE1("InfluxMetricsTokenFile", set_file, (void *)IMX_FILE_TOKEN,
                   RSRC_CONF, "a file with the token"),
+    AP_INIT_TAKE1("InfluxMetricsTokenEnv", set_env, (void *)&global.env.token,
+                  RSRC_CONF, "an environment variable with the token"),
     AP_INIT_TAKE1("InfluxMetricsUser", set_name, (void *)&global.influx.user,
                   RSRC_CONF, "a user of an InfluxDB 1"),
     AP_INIT_TAKE1("InfluxMetricsPasswordFile", set_file,
                   (void *)IMX_FILE_PASSWORD, RSRC_CONF,
                   "a file with the user's password"),
+    AP_INIT_TAKE1("InfluxMetricsPasswordEnv", set_env,
+                  (void *)&global.env.password, RSRC_CONF,
+                  "an environment variable with the user's password"),
     AP_INIT_TAKE1("InfluxMetricsTLSCAFile", set_file, (void *)IMX_FILE_CA,
                   RSRC_CONF,
                   "a file with the CAs that InfluxDB's certificate may be of"),

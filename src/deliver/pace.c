@@ -81,7 +81,9 @@ static int64_t random_wait_ms(imx_board_pace_t *p, uint32_t random)
            + (int64_t)(random % (p->backoff_ms - BACKOFF_LEAST_MS));
 }
 
-/* Two bodies that were on their way at once fail once. */
+/* Two bodies that were on their way at once fail once.  The last attempt of a
+ * child that leaves does not wait for its time: when it fails, what was asked
+ * for before holds, also if the child is killed right then. */
 void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
                        int64_t asked_ms, uint32_t random)
 {
@@ -97,7 +99,9 @@ void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
     else if (ms > IMX_PACE_ASKED_MOST_MS) {
         ms = IMX_PACE_ASKED_MOST_MS;
     }
-    p->not_before = now + ms * MS;
+    if (p->not_before < now + ms * MS) {
+        p->not_before = now + ms * MS;
+    }
 }
 
 /* Three quarters of the interval are slow: where InfluxDB answers once a

@@ -5,6 +5,7 @@
  */
 #include "deliver/spool_dir.h"
 
+#include "base/clock.h"
 #include "base/safe_path.h"
 #include "deliver/spool_file.h"
 
@@ -18,7 +19,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define TEXT_MAX 5120         /* bytes of a log line: it names paths */
+#define TEXT_MAX 5120                /* bytes of a log line: it names paths */
+#define TOLD_NS INT64_C(60000000000) /* in so long ... */
+#define TOLD_MOST 5           /* ... the log tells of so many troubles */
 #define PIECE_BYTES (1 << 20) /* to count the lines of what was left */
 
 /* ---- the log ---- */
@@ -41,10 +44,15 @@ void imx_spool_dir_say(const imx_spool_dir_t *d, imx_log_level_e level,
 
 int imx_spool_dir_is_new_trouble(imx_spool_dir_t *d, int err)
 {
-    int first = d->trouble == 0;
+    int64_t now = imx_clock_now();
+    int is_first = d->trouble == 0;
 
     d->trouble = err;
-    return first;
+    if (is_first && now - d->told_since >= TOLD_NS) {
+        d->told_since = now;
+        d->told = 0;
+    }
+    return is_first && d->told++ < TOLD_MOST;
 }
 
 static void say_quarantined(imx_spool_dir_t *d, const imx_spool_name_t *n,

@@ -34,9 +34,11 @@ typedef struct {
     imx_spool_names_t names;
     imx_spool_name_t newest;      /* the newest name, here or ever given */
     const imx_spool_name_t *held; /* the file that is being read, or NULL */
-    uint64_t found; /* lines that became known and were not put by us */
-    uint64_t lost;  /* lines that were known and nobody will get */
-    int trouble;    /* errno of what was logged, 0 after a success */
+    uint64_t found;     /* lines that became known and were not put by us */
+    uint64_t lost;      /* lines that were known and nobody will get */
+    int trouble;        /* errno of what was logged, 0 after a success */
+    int64_t told_since; /* ns: in the minute from then on ... */
+    int told;           /* ... the log told of so many troubles */
 } imx_spool_dir_t;
 
 /* Fills *d, whose path and log are set and whose fd is -1.  Returns 0, or errno
@@ -64,7 +66,7 @@ __attribute__((format(printf, 4, 5))) void imx_spool_dir_say(
     const char *format, ...);
 
 /* 1: the log is to tell of err.  A broken disk is told of once, until something
- * has worked. */
+ * has worked; where some of it works, a few times a minute. */
 int imx_spool_dir_is_new_trouble(imx_spool_dir_t *d, int err);
 
 /* Lets the directory go and frees what *d has, but not *d. */

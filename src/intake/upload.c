@@ -1,6 +1,6 @@
 /*
- * upload.c owns the way of a body from the client into memory: how much is read,
- * and what is unpacked.
+ * upload.c owns the way of a body from the client into memory: how much is read
+ * of it, and what is unpacked.
  * Entered by any thread that serves a request.
  * Nothing survives the request.
  */
@@ -21,6 +21,7 @@ typedef struct {
     apr_pool_t *p;
     char *bytes;
     apr_size_t len, room, most;
+    apr_size_t first; /* room to begin with */
 } heap_t;
 
 /* Room for at least one byte more; 0 when there are too many already. */
@@ -35,7 +36,7 @@ static int make_room(heap_t *h)
     if (h->len > h->most) {
         return 0;
     }
-    room = room < PIECE ? PIECE : room;
+    room = room < h->first ? h->first : room;
     room = room > h->most + 1 ? h->most + 1 : room;
     bytes = apr_palloc(h->p, room);
     if (h->len > 0) {
@@ -156,7 +157,7 @@ int imx_upload_read(request_rec *r, apr_size_t most, const char **text,
     const char *coding = apr_table_get(r->headers_in, "Content-Encoding");
     const char *length = apr_table_get(r->headers_in, "Content-Length");
     int is_gzip = coding != NULL && ap_cstr_casecmp(coding, "gzip") == 0;
-    heap_t packed = { r->pool, NULL, 0, 0, most }, unpacked = packed;
+    heap_t packed = { r->pool, NULL, 0, 0, most, PIECE }, unpacked = packed;
     heap_t *h = &packed;
     int rv;
 
@@ -166,6 +167,9 @@ int imx_upload_read(request_rec *r, apr_size_t most, const char **text,
     }
     if (length != NULL && apr_atoi64(length) > (apr_int64_t)most) {
         return HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+    if (length != NULL && apr_atoi64(length) > 0) {
+        packed.first = (apr_size_t)apr_atoi64(length);
     }
     rv = from_client(r, h);
     if (rv == OK && is_gzip) {

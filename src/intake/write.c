@@ -215,8 +215,8 @@ static int find_precision(request_rec *r, api_e api,
 /* ---- writing ---- */
 
 /* A refused body: counted, and told in the log at most once a minute. */
-static int refuse_body(request_rec *r, api_e api, int status, unsigned line,
-                       const char *sentence)
+static void note_refused(request_rec *r, int status, unsigned line,
+                         const char *sentence)
 {
     apr_uint64_t n = imx_intake_refused(&arena->intake, imx_clock_now(),
                                         QUIET);
@@ -229,6 +229,12 @@ static int refuse_body(request_rec *r, api_e api, int status, unsigned line,
                       " since this was said last, now one at %s with %d: %s%s",
                       n, r->uri, status, where, sentence);
     }
+}
+
+static int refuse_body(request_rec *r, api_e api, int status, unsigned line,
+                       const char *sentence)
+{
+    note_refused(r, status, line, sentence);
     return refuse(r, api, status, line, sentence);
 }
 
@@ -262,8 +268,8 @@ static int too_large(request_rec *r, api_e api)
                                     imx_config_global()->write_lines));
 }
 
-/* A body that cannot be had.  Of one that did not come whole nobody has to be
- * told: its client has gone, or httpd says it. */
+/* A body that cannot be had.  Where the client was too slow, or the connection
+ * is of no use any more, httpd answers. */
 static int no_body(request_rec *r, api_e api, int status)
 {
     switch (status) {
@@ -276,7 +282,7 @@ static int no_body(request_rec *r, api_e api, int status)
         return refuse_body(r, api, status, 0,
                            "the body did not come whole, or is no gzip");
     default:
-        (void)imx_intake_refused(&arena->intake, imx_clock_now(), INT64_MAX);
+        note_refused(r, status, 0, "the body did not come whole");
         return status;
     }
 }

@@ -95,7 +95,9 @@ static int write_self(imx_output_t *out, const imx_interval_closed_t *closed)
 {
     take(out);
     imx_output_begin(out, "influx-metrics");
-    imx_output_seconds(out, "interval", closed->ended - closed->began);
+    /* Unsigned: both are from the arena. */
+    imx_output_seconds(out, "interval",
+                       (uint64_t)closed->ended - (uint64_t)closed->began);
     put_figures(out, imx_interval_old(closed, 0), imx_interval_row(closed, 0));
     imx_output_seconds(out, "flush_time",
                        snapshot.told.pace.answer_ms * 1000000);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/stay.h"
 #include "base/version.h"
+#include "config/check.h"
 #include "config/config.h"
 #include "config/listener.h"
 #include "config/schema.h"
@@ -113,6 +114,9 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
 {
     int rv, is_kept;
 
+    if (imx_check_secrets(s) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its files twice at start */
     }

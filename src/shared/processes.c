@@ -6,14 +6,19 @@
  */
 #include "shared/processes.h"
 
+#include <stddef.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/proc.h"
 #include "shared/twin.h"
 
-_Static_assert(sizeof(imx_process_t) % sizeof(uint64_t) == 0,
-               "a row is copied by words");
+#define WORDS (sizeof(imx_process_t) / sizeof(uint64_t))
+_Static_assert(sizeof(imx_process_t) % sizeof(uint64_t) == 0
+                   && offsetof(imx_process_t, use) == sizeof(uint64_t),
+               "a row is copied by words, of which the first is who");
+#define MOST (INT64_MAX / 4) /* of a number: 70 years in ns */
 
 /* ---- the rows ---- */
 
@@ -42,13 +47,27 @@ void imx_processes_tell(const imx_processes_t *p, uint32_t slot,
     }
 }
 
+/* In the arena a number is what anybody wrote there: between these bounds sums
+ * and differences are numbers, too. */
+static int64_t bounded(int64_t number)
+{
+    number = number > MOST ? MOST : number;
+    return number < -MOST ? -MOST : number;
+}
+
 imx_process_t imx_processes_told(const imx_processes_t *p, uint32_t slot)
 {
     imx_process_t process = { 0 };
+    int64_t words[WORDS] = { 0 };
+    size_t i;
 
     if (slot <= p->children) {
-        imx_twin_told(row_of(p, slot), &process, sizeof process);
+        imx_twin_told(row_of(p, slot), words, sizeof words);
     }
+    for (i = 1; i < WORDS; i++) {
+        words[i] = bounded(words[i]);
+    }
+    memcpy(&process, words, sizeof process);
     return process;
 }
 

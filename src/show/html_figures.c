@@ -18,7 +18,8 @@ static const char *time_text(request_rec *r, const imx_snapshot_t *s,
                              int64_t seconds)
 {
     char at[IMX_WORDS_SHORT];
-    int64_t ago = s->now / 1000000000 - seconds;
+    /* Unsigned, as it can be nonsense. */
+    int64_t ago = (int64_t)((uint64_t)s->now / 1000000000 - (uint64_t)seconds);
 
     if (seconds == 0) {
         return "never";

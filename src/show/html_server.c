@@ -1,6 +1,6 @@
 /*
- * html_server.c owns the server's workers, slow requests and processes as HTML; tables.js in
- * src/show/page renews it in the same form.
+ * html_server.c owns the server's workers, slow requests and processes as HTML;
+ * tables.js in src/show/page renews it in the same form.
  * Entered by any thread that serves a request.
  * Nothing is kept, so nothing has to survive.
  */
@@ -111,10 +111,9 @@ static void write_slow(request_rec *r, const imx_snapshot_t *s, unsigned i)
 {
     const imx_slow_request_t *slow = &s->slow.of[i].request;
     const char *path = slow->path[0] != '\0' ? imx_html_text(r, slow->path)
-                                              : "-";
+                                             : "-";
 
-    ap_rvputs(r,
-              elapsed(s, i) >= 10 ? "<tr><td class=\"bad\">" : "<tr><td>",
+    ap_rvputs(r, elapsed(s, i) >= 10 ? "<tr><td class=\"bad\">" : "<tr><td>",
               imx_html_taken(r, elapsed(s, i)), "</td><td>",
               imx_html_text(r, slow->method), "</td><td>",
               imx_html_text(r, s->slow_servers[i]), "</td><td title=\"", path,

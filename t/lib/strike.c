@@ -32,8 +32,7 @@ static int is_wanted(const char *point)
     if (!is_read || strcmp(wanted, point) != 0) {
         return 0;
     }
-    if (now.st_ino != last.st_ino
-        || now.st_mtim.tv_sec != last.st_mtim.tv_sec
+    if (now.st_ino != last.st_ino || now.st_mtim.tv_sec != last.st_mtim.tv_sec
         || now.st_mtim.tv_nsec != last.st_mtim.tv_nsec) {
         last = now;
         left = n;

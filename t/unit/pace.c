@@ -61,6 +61,7 @@ static void test_back_off(void **state)
         now = p.not_before;
     }
     for (i = 0; i < 1000; i++) {
+        p.not_before = 0;
         imx_pace_back_off(&p, now, now, -1, (uint32_t)(i * 0x9E3779B9u));
         least = p.not_before < least ? p.not_before : least;
         longest = p.not_before > longest ? p.not_before : longest;
@@ -79,8 +80,12 @@ static void test_asked(void **state)
     (void)state;
     imx_pace_back_off(&p, NOW, NOW, 7000, 99);
     assert_int_equal(p.not_before, NOW + 7000 * MS);
-    imx_pace_back_off(&p, NOW, NOW, 0, 99);
-    assert_int_equal(p.not_before, NOW);
+    imx_pace_back_off(&p, NOW, NOW, 0, 99); /* a last attempt, too early */
+    assert_int_equal(p.not_before, NOW + 7000 * MS);
+    imx_pace_back_off(&p, NOW + 1, NOW + 1, -1, 99);
+    assert_int_equal(p.not_before, NOW + 7000 * MS);
+    imx_pace_back_off(&p, NOW + 7000 * MS, NOW + 7000 * MS, 0, 99);
+    assert_int_equal(p.not_before, NOW + 7000 * MS);
     imx_pace_back_off(&p, NOW, NOW, INT64_C(86400000), 99);
     assert_int_equal(p.not_before, NOW + HOUR);
     imx_pace_try_now(&p);

@@ -85,6 +85,28 @@ static void test_rows(void **state)
     assert_int_equal(imx_processes_told(&processes, CHILDREN + 1).who, 0);
 }
 
+/* Another process wrote all ones, or only the highest bit, everywhere: sums and
+ * differences of what is told are numbers. */
+static void test_nonsense(void **state)
+{
+    static const uint64_t words[] = { UINT64_MAX, UINT64_C(1) << 63,
+                                      INT64_MAX };
+    size_t i, k, n = imx_processes_size(CHILDREN) / sizeof(uint64_t);
+    imx_process_t p;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        for (k = 0; k < n; k++) {
+            ((uint64_t *)memory)[k] = words[i];
+        }
+        p = imx_processes_told(&processes, 0);
+        assert_true(p.who == words[i]);
+        assert_true(p.use.at >= -(INT64_MAX / 4) && p.use.at <= INT64_MAX / 4);
+        assert_true(p.carried_system >= -(INT64_MAX / 4)
+                    && p.carried_system <= INT64_MAX / 4);
+    }
+}
+
 #define TOLD 50000
 
 static void *tell(void *arg)
@@ -258,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_rows),
+        TEST(test_nonsense),
         TEST(test_what_is_told_is_whole),
         TEST(test_measure),
         TEST(test_carried),

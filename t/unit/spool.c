@@ -1852,6 +1852,29 @@ static void test_a_disk_that_fails_while_it_counts(void **state)
     deliver(10, 2);
 }
 
+/* Files can be removed and not renamed: between two troubles something works,
+ * and the log is not full of them all the same. */
+static void test_a_disk_that_fails_now_and_then(void **state)
+{
+    uint32_t i;
+
+    (void)state;
+    open_spool(0);
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(put(10 * i, 3), 0);
+    }
+    for (i = 0; i < 20; i++) {
+        check_oldest(10 * i, 3);
+        world.fail_call = "renameat";
+        world.err = EACCES;
+        done_some(0, 1);
+        world.fail_call = NULL;
+        done_some(1, 2);
+    }
+    assert_int_equal(oldest(), 0);
+    assert_int_equal(said.count_of[48], 5);
+}
+
 /* What a dead writer left stays where it is, and is seen again. */
 static void test_a_disk_that_fails_at_salvage(void **state)
 {
@@ -3209,6 +3232,7 @@ int main(void)
         TEST(test_a_disk_that_fails_for_a_moment),
         TEST(test_a_disk_that_fails_while_it_counts),
         TEST(test_a_disk_that_fails_at_salvage),
+        TEST(test_a_disk_that_fails_now_and_then),
         TEST(test_out_of_file_descriptors),
         TEST(test_tmp_before_it_is_locked),
         TEST(test_one_at_a_time),

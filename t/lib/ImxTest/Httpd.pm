@@ -200,7 +200,7 @@ sub _env {
         LD_PRELOAD => $ENV{IMX_PRELOAD},
         ASAN_OPTIONS => "detect_leaks=0:verify_asan_link_order=0:log_path=$log",
         UBSAN_OPTIONS => "print_stacktrace=1:log_path=$log",
-        TSAN_OPTIONS => "log_path=$log",
+        TSAN_OPTIONS => "log_path=$log:" . ($ENV{IMX_TSAN_OPTIONS} // ''),
     };
 }
 
