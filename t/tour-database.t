@@ -12,9 +12,9 @@ my ($program, $why) = influxd2_program();
 plan skip_all => "no InfluxDB 2: $why" if !$program;
 
 # What stands in the tour between fences, by its language.
+my $tour = slurp(top() . '/docs/tour-database.md');
 my %block;
-push @{ $block{$1} }, $2
-    while slurp(top() . '/docs/tour-database.md') =~ /^```(\w*)\n(.*?)^```$/gms;
+push @{ $block{$1} }, $2 while $tour =~ /^```(\w*)\n(.*?)^```$/gms;
 my ($table, $query, $user) = @{ $block{sql} };
 my ($conf) = @{ $block{apache} };
 my ($lines) = @{ $block{''} };
