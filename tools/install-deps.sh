@@ -45,7 +45,7 @@ for group; do
             pkg-config openssl curl nghttp2-client bindfs
             libapache2-mod-security2 libapache2-mod-perl2
             prometheus prometheus-apache-exporter python3-venv php-cgi
-            libapache2-mod-php fakeroot $browser"
+            libapache2-mod-php python3-pyte fakeroot $browser"
         want_runtimes=1
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl bindfs prometheus promtool
@@ -55,8 +55,9 @@ for group; do
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"
         want_go=1 ;;
     pictures)
-        packages="$packages $build $server $browser"
-        commands="$commands gcc make apxs curl-config perl influxd chromium" ;;
+        packages="$packages $build $server $browser python3-pyte"
+        commands="$commands gcc make apxs curl-config perl influxd chromium
+            python3" ;;
     bench)
         packages="$packages $build $server wrk valgrind python3-dev
             python3-venv"

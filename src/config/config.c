@@ -13,6 +13,7 @@
 #include "config/directive.h"
 #include "config/environment.h"
 #include "config/handler.h"
+#include "config/queries.h"
 #include "config/reporting.h"
 #include "config/schema.h"
 
@@ -51,6 +52,7 @@ int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     global = defaults;
     imx_schema_reset(pconf);
     imx_reporting_reset();
+    imx_queries_reset(pconf);
     return OK;
 }
 
@@ -571,8 +573,18 @@ const command_rec imx_config_commands[] = {
                              "system has signed, name its authority, or the "
                              "certificate itself, with InfluxMetricsTLSCAFile",
                      ANYWHERE, "use InfluxMetricsTLSCAFile"),
-    /* httpd gives a directive to every module that has it in its table: this
-     * one only looks on, and the core sets the handler. */
+    AP_INIT_TAKE3("InfluxMetricsQuery", imx_queries_set, NULL, RSRC_CONF,
+                  "a measurement, how often, and a query in SQL whose rows "
+                  "become its points"),
+    /* httpd gives a directive to every module that has it in its table: the
+     * ones from here on only look on.  mod_dbd opens databases, ... */
+    AP_INIT_TAKE1("DBDriver", imx_queries_see_driver, NULL, RSRC_CONF,
+                  "SQL Driver"),
+    AP_INIT_TAKE1("DBDParams", imx_queries_see_params, NULL, RSRC_CONF,
+                  "SQL Driver Params"),
+    AP_INIT_TAKE1("DBDInitSQL", imx_queries_see_sql, NULL, RSRC_CONF,
+                  "SQL statement to be executed after connection is created"),
+    /* ... and the core sets the handler. */
     AP_INIT_TAKE1("SetHandler", imx_handler_see, NULL, OR_FILEINFO,
                   "a handler of mod_influx_metrics counts only where the "
                   "configuration sets it, not in .htaccess files"),

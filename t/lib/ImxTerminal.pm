@@ -11,8 +11,10 @@ package ImxTerminal;
 #   $t->until(10, qr/req/);        # the screen comes to match; its text
 #   $t->screen; $t->lines;         # now
 #   $t->keys("/abc\r"); $t->size(132, 50); $t->signal('TERM');
-#   $t->raw;                       # bytes that the terminal got since the last
-#                                  # $t->forget
+#   $t->raw;                       # all bytes that the terminal got
+#   $t->title;                     # that a program has given to the window
+#   $t->styles;                    # of each line, of each column: colour, bold,
+#                                  # underlined, reversed
 #   $t->status;                    # its exit status, undef while it runs
 #
 # A real pty, with pyte (Debian: python3-pyte) for the screen: has_terminal().
@@ -77,11 +79,10 @@ sub keys { return $_[0]->_order(keys => encode_base64($_[1], '')) }
 sub size { return $_[0]->_order(size => [$_[1] + 0, $_[2] + 0]) }
 sub lines { return @{ $_[0]->_order->{lines} } }
 sub screen { return join "\n", $_[0]->lines }
-sub raw { return decode_base64($_[0]->_order->{raw}) }
-sub forget { return $_[0]->_order(forget => 1) }
+sub raw { return decode_base64($_[0]->_order(raw => 1)->{raw}) }
+sub styles { return @{ $_[0]->_order(styles => 1)->{styles} } }
 sub status { return $_[0]->_order->{status} }
 sub title { return $_[0]->_order->{title} }
-sub reversed { return @{ $_[0]->_order->{reversed} } }
 
 my %number = (INT => 2, TERM => 15, HUP => 1);
 sub signal { return $_[0]->_order(signal => $number{ $_[1] }) }

@@ -32,14 +32,14 @@ stream = pyte.ByteStream(screen)
 raw, status, orders = b'', None, b''
 
 
-def cells(y):
-    """Which columns have reversed letters."""
-    return ''.join('#' if screen.buffer[y][x].reverse else '.'
-                   for x in range(screen.columns))
+def styles(y):
+    """Of each column: colour, bold, underlined, reversed."""
+    return [[c.fg, c.bold, c.underscore, c.reverse]
+            for c in (screen.buffer[y][x] for x in range(screen.columns))]
 
 
 def obey(order):
-    global rows, columns, raw
+    global rows, columns
     if 'keys' in order:
         os.write(terminal, base64.b64decode(order['keys']))
     if 'size' in order:
@@ -48,11 +48,11 @@ def obey(order):
         set_size(terminal)
     if 'signal' in order and status is None:
         os.kill(pid, order['signal'])
-    answer = {'lines': screen.display, 'status': status, 'title': screen.title,
-              'reversed': [cells(y) for y in range(screen.lines)],
-              'raw': base64.b64encode(raw).decode()}
-    if order.get('forget'):
-        raw = b''
+    answer = {'lines': screen.display, 'status': status, 'title': screen.title}
+    if 'raw' in order:
+        answer['raw'] = base64.b64encode(raw).decode()
+    if 'styles' in order:
+        answer['styles'] = [styles(y) for y in range(screen.lines)]
     print(json.dumps(answer), flush=True)
 
 
