@@ -258,7 +258,7 @@ static void count_report(void *reports)
     ++*(int *)reports;
 }
 
-/* What is measured goes on with the new one: its intervals are not cut short. */
+/* What is measured goes on with the new one: no interval is cut short. */
 static void test_finish_relieved_reports_nothing(void **state)
 {
     fixture_t *f = *state;
