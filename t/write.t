@@ -39,6 +39,10 @@ AllowOverride FileInfo
 <Location /influx>
 SetHandler influx-metrics-write
 </Location>
+<Location /unpacked>
+SetHandler influx-metrics-write
+SetInputFilter DEFLATE
+</Location>
 <Location /for-a-user>
 SetHandler influx-metrics-write
 AuthType Basic
@@ -213,6 +217,26 @@ subtest 'compressed bodies' => sub {
     }
     is(post('/influx/write', $packed, headers => {
         'Content-Encoding' => 'br' })->{status}, 415, 'another coding: 415');
+    is(scalar(new_lines(0)), 0, 'nothing was taken');
+};
+
+# What mod_deflate unpacks has no length and, unlike chunks, its end comes with
+# its last bytes.
+subtest 'bodies that httpd unpacks' => sub {
+    my %gzip = ('Content-Encoding' => 'gzip');
+    gzip(\"m f=1 1\nm f=2 2\n", \my $packed);
+    is(post('/unpacked/write', $packed, headers => \%gzip)->{status}, 204,
+        'SetInputFilter DEFLATE');
+    is_deeply([new_lines(2)], ['m f=1 1', 'm f=2 2'], 'is unpacked once');
+    srand 1;
+    my $body = '';
+    $body .= sprintf "m,t=%s f=1 1\n", join '', map { chr 97 + rand 26 } 1 .. 300
+        while length $body < 1_048_577 - 400;
+    # Of 1 MB and a byte of it, each line is one.
+    $body .= "\n" x (1_048_577 - length($body) - 10) . "m f=1 1234567890\n";
+    gzip(\$body, \$packed);
+    is(post('/unpacked/write', $packed, headers => \%gzip)->{status}, 413,
+        'more than 1 MB, unpacked');
     is(scalar(new_lines(0)), 0, 'nothing was taken');
 };
 
