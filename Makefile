@@ -1,6 +1,9 @@
 # Building
 #   make               the module, build/mod_influx_metrics.so
-#   make install       into httpd's module directory (DESTDIR is heeded)
+#   make install       into httpd's module directory, influx-metrics-top into
+#                      PREFIX/bin (DESTDIR is heeded)
+#   make uninstall     takes it away again; a changed influx_metrics.conf stays
+#   make dist          mod_influx_metrics-VERSION.tar.gz
 #   make clean
 #   make deps          installs what building and testing need (Debian, Ubuntu);
 #                      make alone installs nothing and names what is missing
@@ -20,6 +23,8 @@
 #   make simulate      delivery in a simulated world: SEEDS=N (1000) of them from
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
+#   make test-package  Debian's package as Debian builds it, twice, with lintian
+#   make compat APXS="PATH..."   builds the module with each apxs, and tries it
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
 #   make dashboards    makes dashboards/ from the tables in tools/dashboards;
@@ -44,7 +49,7 @@
 #
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
-# of a sanitizer), LTO, DESTDIR; FUZZ_SECONDS (60), SOAK_SECONDS (600),
+# of a sanitizer), LTO, DESTDIR, PREFIX (/usr/local); FUZZ_SECONDS (60), SOAK_SECONDS (600),
 # STORM_SECONDS (1800), and those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
 
@@ -300,6 +305,16 @@ test-engines:
 	@$(MAKE) --no-print-directory all
 	IMX_ENGINES="$(ENGINES)" $(PROVE) -v t/engines.t
 
+# Debian's package as Debian builds it, twice; make test has a shorter form.
+test-package:
+	$(DEPS) build test package
+	@$(MAKE) --no-print-directory all
+	IMX_PACKAGE=1 $(PROVE) -v t/package.t
+
+# Each apxs in a build directory of its own.
+compat:
+	@APXS="$(APXS)" MAKE="$(MAKE)" BUILD="$(BUILD)" sh tools/compat.sh
+
 # A hundred graceful restarts under load, a hundred holders killed.
 test-restarts test-holders:
 	$(DEPS) build test
@@ -472,11 +487,30 @@ fuzz:
 
 # apxs does not make the directory.
 LIBEXECDIR = $(DESTDIR)$(shell $(APXS) -q LIBEXECDIR)
+PREFIX ?= /usr/local
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+MAN1DIR = $(DESTDIR)$(PREFIX)/share/man/man1
+MAN8DIR = $(DESTDIR)$(PREFIX)/share/man/man8
 
 install: all
-	mkdir -p $(LIBEXECDIR)
+	mkdir -p $(LIBEXECDIR) $(BINDIR) $(MAN1DIR) $(MAN8DIR)
 	$(APXS) -S LIBEXECDIR=$(LIBEXECDIR) -i -n influx_metrics $(MODULE)
+	install -m 755 top/influx-metrics-top $(BINDIR)
+	install -m 644 top/influx-metrics-top.1 $(MAN1DIR)
+	install -m 644 man/mod_influx_metrics.8 $(MAN8DIR)
 	@DESTDIR=$(DESTDIR) APXS=$(APXS) sh tools/install-conf.sh
+
+uninstall:
+	rm -f $(LIBEXECDIR)/mod_influx_metrics.so $(BINDIR)/influx-metrics-top \
+	    $(MAN1DIR)/influx-metrics-top.1 $(MAN8DIR)/mod_influx_metrics.8
+	@DESTDIR=$(DESTDIR) APXS=$(APXS) sh tools/install-conf.sh --remove
+
+VERSION = $(shell sed -n 's/^.define IMX_VERSION "\(.*\)"/\1/p' \
+    src/base/version.h)
+
+dist:
+	sh tools/dist.sh mod_influx_metrics-$(VERSION).tar.gz
+	@echo mod_influx_metrics-$(VERSION).tar.gz
 
 clean:
 	rm -rf $(BUILD)
@@ -487,5 +521,5 @@ clean:
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
     bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
     bench-cardinality \
-    install check check-sources check-style check-gcc check-clang \
+    install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

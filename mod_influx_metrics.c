@@ -13,6 +13,7 @@
 #include "config/check.h"
 #include "config/config.h"
 #include "config/handler.h"
+#include "intake/query.h"
 #include "intake/write.h"
 #include "record/marks.h"
 #include "record/request.h"
@@ -55,6 +56,7 @@ static void register_hooks(apr_pool_t *p)
 {
     ap_hook_pre_config(imx_config_reset, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(imx_check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(imx_query_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(imx_life_post_config, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* First, so that its clean-up of the child's pool runs last. */

@@ -1,5 +1,5 @@
 # The module's version stands in src/base/version.h and at the head of
-# CHANGELOG.md, and both say the same.
+# CHANGELOG.md and of the packages' files, and all say the same.
 use strict;
 use warnings;
 use FindBin;
@@ -13,6 +13,8 @@ my ($code) = slurp('src/base/version.h') =~ /^#define IMX_VERSION "([^"]+)"$/m;
 like($code // '', qr/^\d+\.\d+\.\d+$/, 'version.h has a version');
 my ($changes) = slurp('CHANGELOG.md') =~ /^## (\S+)/m;
 is($changes, $code, 'CHANGELOG.md begins with the same');
+my ($debian) = slurp('debian/changelog') =~ /^mod-influx-metrics \((\S+)\)/;
+is($debian, $code, 'debian/changelog, too');
 my @elsewhere = grep {
     slurp($_) =~ m{mod_influx_metrics[ /]\d+\.\d+\.\d}
 } glob('*.[ch]'), glob('src/*/*.[ch]');

@@ -22,6 +22,13 @@ my $installed = ($module // '') =~ s/^\Q$destination\E//r;
 like(slurp($load // ''), qr/^LoadModule influx_metrics_module \Q$installed\E$/m,
     'the .load file names the installed module');
 
+my ($program) = grep { m{/usr/local/bin/influx-metrics-top$} } @files;
+ok(defined $program && -x $program, 'installs influx-metrics-top') or diag "@files";
+like(`$program --help 2>&1`, qr/^usage: influx-metrics-top/, '... which runs')
+    if $program;
+my ($manual) = grep { m{/share/man/man1/influx-metrics-top\.1$} } @files;
+ok(defined $manual, 'and its manual page') or diag "@files";
+
 # httpd as a2enmod would have it, but for the place.
 my $h = httpd(start => 0);
 $h->put('mods/influx_metrics.load',

@@ -31,13 +31,15 @@ sub page {
     my ($h) = @_;
     return grep {
         get("http://127.0.0.1:" . $h->port('figures') . "/$_")->{status} == 200
-    } '', '?json', '?text', '?json&history', '?json&since=1';
+    } '', '?json', '?text', '?auto', '?json&history', '?json&since=1', '?openmetrics';
 }
 
 sub server {
     my ($mpm) = @_;
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, figures => 1,
-        start => 0, children => $mpm eq 'prefork' ? 4 : 2);
+        start => 0, children => $mpm eq 'prefork' ? 4 : 2,
+        modules => ["headers"], report => join ' ', map { "$_=1s" } qw(requests buckets processes
+            workers slow self pressure));
     $h->put('wanted', join '', map { chr(1 + ord) } split //, $token);
     my $file = $h->secret('token', "$token\n");
     my $dir = $h->dir;
@@ -48,6 +50,10 @@ InfluxMetricsDatabase neighbour_$mpm
 InfluxMetricsBufferSize 2M
 InfluxMetricsInterval 200ms
 InfluxMetricsTags +user
+InfluxMetricsFields +trace_id
+InfluxMetricsObjective 500ms 99
+InfluxMetricsBuckets 8 request application
+RequestHeader set traceparent "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" early
 InfluxMetricsTokenFile $file
 InfluxMetricsSpool $dir/spool
 CONF

@@ -1,5 +1,6 @@
 # What the page says is wrong: each sentence is there when its trouble is made,
-# with what to do, in HTML, JSON and text, and gone when the trouble is over.
+# with what to do, in HTML, JSON and text, and in influx-metrics-top --once with
+# its exit status; and gone when the trouble is over.
 # IMX_LONG=1 also waits for the end of what is said for 70 s: points that were
 # refused or lost.
 use strict;
@@ -7,10 +8,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxStandin;
+use ImxTerminal;
 use ImxTest;
 use IO::Select;
 use IO::Socket::INET;
-use JSON::PP qw(decode_json);
+use JSON::PP qw(decode_json encode_json);
 use Test::More;
 use Time::HiRes ();
 
@@ -23,18 +25,31 @@ sub said {
     return grep { $_->{what} =~ $what } @{ (status($h) // {})->{words} // [] };
 }
 
+# What --once has printed, and its exit status: 0, 1 or 2 by the worst level, which
+# is in the first line.
+sub is_once {
+    my ($name, $what, $level, $status, $text) = @_;
+    my ($worst) = $text =~ /\A([A-Z]+): /;
+    is($status, { WELL => 0, WARNING => 1, CRITICAL => 2 }->{$worst // ''},
+        "$name: the exit status");
+    like($text, qr/^\U$level\E: [^\n]*$what/m, "$name: the sentence");
+}
+
 # It is said, in all forms, and is what is to be said first at that level.
 sub is_said {
     my ($h, $name, $what, %o) = @_;
-    my ($word, $text, $html);
+    my ($word, $text, $html, @once);
     my $is_so = sub {
         ($word) = said($h, $what) or return 0;
         $text = get($h->url('/?auto', 'figures'))->{content};
         $html = get($h->url('/', 'figures'))->{content};
-        return $text =~ /^words:.*$what/m && $html =~ $what;
+        @once = top_once($h->url('/', 'figures'));
+        return $text =~ /^words:.*$what/m && $html =~ $what
+            && $once[1] =~ $what;
     };
     ok(wait_until($o{seconds} // 30, $is_so), "$name: it is said, everywhere")
-        or return diag explain $word, $text, status($h)->{words};
+        or return diag explain $word, $text, \@once, status($h)->{words};
+    is_once("$name: --once", $what, $word->{level}, @once);
     is($word->{level}, $o{level} // 'critical', "$name: the level");
     is($word->{id}, $o{id} // '', "$name: the message of the log");
     like($word->{todo}, $o{todo} // qr/./, "$name: what to do");
@@ -47,8 +62,12 @@ sub is_said {
 
 sub is_over {
     my ($h, $name, $what, $seconds) = @_;
-    ok(wait_until($seconds // 30, sub { status($h) && !said($h, $what) }),
-        "$name: it is over") or diag explain status($h)->{words};
+    my @once;
+    ok(wait_until($seconds // 30, sub {
+        return 0 if !status($h) || said($h, $what);
+        @once = top_once($h->url('/', 'figures'));
+        return $once[0] < 3 && $once[1] !~ $what;
+    }), "$name: it is over") or diag explain \@once, status($h)->{words};
 }
 
 my $well = qr/InfluxDB took the last points \d+ seconds? ago\./;
@@ -171,6 +190,17 @@ sub page_on {
     return decode_json($json);
 }
 
+# --once, of an answer that the page has given: it has no worker to ask for one.
+sub once_of {
+    my ($page) = @_;
+    my $text = encode_json($page);
+    my $s = ImxStandin->new(page => sub { return answer(200, $text) });
+    $s->mode('page');
+    my @once = top_once($s->url . '/');
+    $s->stop;
+    return @once;
+}
+
 subtest 'all workers busy' => sub {
     my $h = httpd(module => 1, influx => $db, figures => 1, children => 2,
         threads => 4, report => 'requests=1s',
@@ -178,11 +208,16 @@ subtest 'all workers busy' => sub {
     my @pages = begin_requests($h->port('figures'), 5);
     my @held = begin_requests($h->port, 3);
     my @waiting = begin_requests($h->port, 6);
-    my (@words, $busy);
+    my ($status, $text) = top_runs({}, '--once', '--timeout', 2,
+        $h->url('/', 'figures'));
+    is($status, 3, '--once gets no worker: the exit status');
+    like($text, qr/\AUNKNOWN: .* has not answered within .*workers of httpd/,
+        '... and why');
+    my (@words, $busy, $page);
     # As a mean of ten seconds; a look sets one worker free, for one that waits.
-    while (my $page = shift @pages) {
+    while (my $s = shift @pages) {
         nap(@pages ? 5 : 1);
-        @words = @{ page_on($page, 1)->{words} };
+        @words = @{ ($page = page_on($s, 1))->{words} };
         ($busy) = grep { $_->{what}
             =~ /^All 8 workers are busy and [1-9]\d* connections? waits?\b/
         } @words;
@@ -191,6 +226,7 @@ subtest 'all workers busy' => sub {
     ok($busy, 'all workers busy: it is said') or diag explain \@words;
     is($busy->{level}, 'critical', '... the level');
     like($busy->{todo}, qr/MaxRequestWorkers/, '... what to do');
+    is_once('--once', qr/All 8 workers are busy/, 'critical', once_of($page));
     close $_ for @held, @waiting, @pages;
     is_over($h, 'all workers busy', qr/workers are busy/, 30);
     ok($h->stop, 'stops');
@@ -231,13 +267,15 @@ subtest 'a child is stuck' => sub {
         ask($h, 3);
     }
     SKIP: {
-        skip 'the child that accepts was never the one that was stopped', 2
+        skip 'the child that accepts was never the one that was stopped', 4
             if !@waiting;
         my ($word);
         ok(wait_until(30, sub { ($word) = $look->() }),
             'connections wait: it is said') or diag explain $seen;
         like($word->{what} // '', qr/workers are free: a child may be stuck/,
             '... as it is');
+        is_once('--once', qr/Connections wait although/, 'warning',
+            once_of($seen));
     }
     kill CONT => $_ for splice @stopped;
     ok(wait_until(30, sub { !$look->() }), 'and is over');
@@ -258,6 +296,7 @@ subtest 'slow clients' => sub {
         $found = wait_until(2, sub { said($h, $slow) }) and last;
     }
     ok($found, 'slow clients: it is said') or diag explain status($h)->{words};
+    is_said($h, 'slow clients', $slow, level => 'warning');
     ask($h, 20);
     is_over($h, 'slow clients', $slow);
     ok($h->stop, 'stops');
@@ -273,11 +312,14 @@ subtest 'processors' => sub {
     for (1 .. 20) {
         my $before = $some->();
         my ($w) = said($full, qr/^Processors are the limit/);
+        my ($status, $once) = top_once($full->url('/', 'figures'));
         my $after = $some->();
         next if ($before >= 40) != ($after >= 40);
         $looks++;
         is($w ? 1 : 0, $before >= 40 ? 1 : 0, "at $before %");
         like($w->{what}, qr/ \d+ % of the last 10 s\.$/, '... how much') if $w;
+        my $known = $once =~ /^WARNING: Processors are the limit/m;
+        is($known ? 1 : 0, $w ? 1 : 0, '... in --once, too');
         nap(0.2);
     }
     cmp_ok($looks, '>', 0, "$looks looks");

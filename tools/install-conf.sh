@@ -6,6 +6,8 @@
 # A file that is there already and differs is not touched: the new one is put
 # beside it as .dist.
 #
+# --remove: takes away what is as it was copied, for `make uninstall'.
+#
 #   DESTDIR   before every path; Debian's layout is then made if need be
 #   APXS      the apxs to ask
 #
@@ -32,6 +34,27 @@ put() {
         echo "installed $available/$1"
     fi
 }
+
+# What the administrator has changed stays, and so does the .load file as long
+# as httpd reads it.
+take_away() {
+    if [ -h "$etc_enabled/$1" ]; then
+        echo "kept $available/$1: it is switched on, so a2dismod influx_metrics"
+    elif cmp -s "$conf/$1" "$available/$1"; then
+        rm -f "$available/$1" "$available/$1.dist"
+        echo "removed $available/$1"
+    elif [ -e "$available/$1" ]; then
+        echo "kept your $available/$1"
+    fi
+}
+
+etc_enabled=${DESTDIR:-}$etc/mods-enabled
+
+if [ "${1:-}" = --remove ]; then
+    take_away influx_metrics.load
+    take_away influx_metrics.conf
+    exit 0
+fi
 
 if [ -d "$available" ]; then
     put influx_metrics.load

@@ -8,7 +8,7 @@
 #   demo    make demo                      bench   make bench
 #   pictures make pictures
 #   check   make check       clang   make fuzz: clang with its sanitizers
-#   suite   make httpd-suite
+#   suite   make httpd-suite   package make test-package
 #
 # Debian and Ubuntu only, as root or with sudo.  Elsewhere it names the commands
 # that are missing and fails.
@@ -34,7 +34,7 @@ want_clang=
 check=
 [ "${1:-}" != --check ] || { check=1; shift; }
 [ $# -gt 0 ] || die "usage: install-deps.sh [--check]" \
-    "build|test|check|demo|bench|pictures|clang|suite..."
+    "build|test|check|demo|bench|pictures|package|clang|suite..."
 for group; do
     case $group in
     build)
@@ -45,7 +45,7 @@ for group; do
             pkg-config openssl curl nghttp2-client bindfs
             libapache2-mod-security2 libapache2-mod-perl2
             prometheus prometheus-apache-exporter python3-venv php-cgi
-            libapache2-mod-php $browser"
+            libapache2-mod-php python3-pyte fakeroot $browser"
         want_runtimes=1
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl bindfs prometheus promtool
@@ -55,14 +55,18 @@ for group; do
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"
         want_go=1 ;;
     pictures)
-        packages="$packages $build $server $browser"
-        commands="$commands gcc make apxs curl-config perl influxd chromium" ;;
+        packages="$packages $build $server $browser python3-pyte"
+        commands="$commands gcc make apxs curl-config perl influxd chromium
+            python3" ;;
     bench)
         packages="$packages $build $server wrk valgrind python3-dev
             python3-venv"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk
             valgrind python3"
         want_go=1 ;;
+    package)
+        packages="$packages $build lintian blhc devscripts fakeroot"
+        commands="$commands lintian blhc hardening-check fakeroot" ;;
     suite)
         packages="$packages $build $server nghttp2-client libnghttp2-dev curl
             python3-venv pebble openssl"
@@ -78,8 +82,8 @@ for group; do
         commands="$commands clang"
         want_clang=1 ;;
     *)
-        die "no group '$group': build, test, check, demo, bench, pictures, clang or" \
-            "suite" ;;
+        die "no group '$group': build, test, check, demo, bench, pictures," \
+            "package, clang or suite" ;;
     esac
 done
 

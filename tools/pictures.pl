@@ -1,20 +1,24 @@
 #!/usr/bin/perl
-# pictures.pl: the pictures of the status page in docs/pictures, made by a
-# headless Chromium of a real httpd and a real InfluxDB: ten minutes of a shop
+# pictures.pl: the pictures of the status page and of influx-metrics-top in
+# docs/pictures, made by a headless Chromium of a real httpd and a real InfluxDB: ten minutes of a shop
 # that has its day, a graceful restart and a rush in it; then InfluxDB is
 # stopped. Nothing in them is drawn by hand.
 #
 # IMX_PICTURE_SECONDS: how long the load goes on before (600).
+# IMX_PICTURES=top: only those of influx-metrics-top.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../t/lib";
+use Encode ();
 use File::Path qw(make_path);
 use ImxBrowser;
+use ImxTerminal;
 use ImxTest;
 use Time::HiRes qw(time);
 
 my $SECONDS = $ENV{IMX_PICTURE_SECONDS} // 600;
+my $ONLY_TOP = ($ENV{IMX_PICTURES} // '') eq 'top';
 my $STEP = 10;                          # seconds of one rate
 my $TO = top() . '/docs/pictures';
 
@@ -41,7 +45,7 @@ RUSH = os.path.join(os.path.dirname(__file__), 'rush')
 
 
 def application(environ, start_response):
-    path, host = environ['PATH_INFO'], environ['SERVER_NAME']
+    path = environ['PATH_INFO']
     wait, status = random.lognormvariate(-4.0, 0.45), '200 OK'
     if path == '/checkout':
         wait = 2.0
@@ -51,7 +55,7 @@ def application(environ, start_response):
         wait *= 4
         if random.random() < 0.04:
             status = '503 Service Unavailable'
-    if host.startswith('shop') and os.path.exists(RUSH):
+    if path == '/' and os.path.exists(RUSH):
         wait *= 16
     time.sleep(wait)
     body = b'so it is'
@@ -116,6 +120,56 @@ sub take {
     }
 }
 
+# ---- influx-metrics-top ----
+
+my %colour = (default => '#d8dee6', green => '#7fd88f', red => '#ff8b85',
+    brown => '#e6c768', cyan => '#7cc7e8');
+my $BACK = '#14181d';
+
+# What the terminal shows, as a document: a run of letters of one style a span.
+sub document_of {
+    my ($t) = @_;
+    my @styles = $t->styles;
+    my $text = '';
+    for my $line ($t->lines) {
+        my ($styles, $last) = (shift @styles, '');
+        for my $letter (split //, $line) {
+            my ($fg, $bold, $under, $reverse) = @{ shift @$styles };
+            my @of = ($colour{$fg} // $colour{default}, $BACK);
+            @of = reverse @of if $reverse;
+            my $style = "color:$of[0];background:$of[1]"
+                . ($bold ? ';font-weight:bold' : '')
+                . ($under ? ';text-decoration:underline' : '');
+            $text .= ($last eq '' ? '' : '</span>') . "<span style=\"$style\">"
+                if $style ne $last;
+            $last = $style;
+            $text .= $letter =~ /[<>&]/ ? '&#' . ord($letter) . ';' : $letter;
+        }
+        $text .= "</span>\n";
+    }
+    return "<!DOCTYPE html><meta charset=\"utf-8\"><body style=\"margin:0;"
+        . "background:$BACK\"><pre style=\"display:inline-block;margin:0;"
+        . "padding:12px;font:15px/1.25 'DejaVu Sans Mono'\">$text</pre>";
+}
+
+sub take_top {
+    my ($browser, $h, $name) = @_;
+    my $t = ImxTerminal->new(columns => 100, rows => 30,
+        arguments => [$h->url('/', 'figures')]);
+    $t->until(20, qr/^q end/m) or die 'no view';
+    nap(3);
+    my $file = work_dir() . '/top.html';
+    spew($file, Encode::encode('UTF-8', document_of($t)));
+    $t->keys('q');
+    my $page = $browser->page(width => 940, height => 100);
+    $page->go("file://$file");
+    my $width = $page->eval('document.querySelector("pre").offsetWidth');
+    $page->settings(width => $width);
+    $page->picture("$TO/top-$name.png");
+    print "$TO/top-$name.png\n";
+    $page->close;
+}
+
 $| = 1;
 make_path($TO);
 my ($db, $h) = servers();
@@ -129,9 +183,11 @@ nap($begin + $SECONDS * $CALM - time);
 unlink $h->dir . '/rush';
 nap($begin + $SECONDS - time);
 my $browser = ImxBrowser->new;
-take($browser, $h, 'well');
+take_top($browser, $h, 'well');
+take($browser, $h, 'well') if !$ONLY_TOP;
 $db->stop;
 nap(40);
-take($browser, $h, 'outage');
+take_top($browser, $h, 'outage');
+take($browser, $h, 'outage') if !$ONLY_TOP;
 kill TERM => @load;
 waitpid $_, 0 for @load;

@@ -3,13 +3,8 @@
  * Entered by the thread that starts the call, and by the call's own thread.
  * Nothing survives the process.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* dladdr */
-#endif
-
 #include "base/aside.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,8 +15,11 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/stay.h"
 
-#define STACK (256 * 1024) /* bytes: libc's resolver wants 64 KB of it */
+/* Bytes: libc's resolver wants 64 KB of it, and a database's library that also
+ * begins TLS more.  It is address space; what is used of it is memory. */
+#define STACK (512 * 1024)
 
 struct imx_aside {
     imx_aside_fn run, drop;
@@ -62,12 +60,7 @@ static void *thread_main(void *arg)
  */
 static void keep_code(void)
 {
-    Dl_info here;
-
-    if (dladdr((void *)(uintptr_t)keep_code, &here) && here.dli_fname) {
-        /* cppcheck-suppress leakReturnValNotUsed ; it is to stay for ever */
-        (void)dlopen(here.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-    }
+    imx_stay_loaded((const void *)(uintptr_t)keep_code);
 }
 
 static int start_thread(imx_aside_t *a)

@@ -7,12 +7,14 @@
 #include "config/check.h"
 
 #include "apr_strings.h"
+#include "http_core.h"
 #include "http_log.h"
 #include "unixd.h"
 
 #include "base/errand.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/environment.h"
 #include "config/listener.h"
 #include "config/schema.h"
 #include "deliver/secret.h"
@@ -92,11 +94,24 @@ static const char *check_v3(apr_pool_t *p, const imx_influx_options_t *o)
     return NULL;
 }
 
-static const char *check_user(apr_pool_t *p, const imx_influx_options_t *o)
+static const char *check_user(apr_pool_t *p, const imx_influx_options_t *o,
+                              const imx_config_env_t *env)
 {
-    if ((o->user == NULL) != (o->password_file == NULL)) {
-        return "InfluxMetricsUser and InfluxMetricsPasswordFile need each "
+    if (o->token_file != NULL && env->token != NULL) {
+        return "InfluxMetricsTokenFile and InfluxMetricsTokenEnv exclude each "
                "other";
+    }
+    if (o->password_file != NULL && env->password != NULL) {
+        return "InfluxMetricsPasswordFile and InfluxMetricsPasswordEnv "
+               "exclude each other";
+    }
+    if ((o->user == NULL)
+        != (o->password_file == NULL && env->password == NULL)) {
+        return env->password != NULL
+                   ? "InfluxMetricsUser and InfluxMetricsPasswordEnv need each "
+                     "other"
+                   : "InfluxMetricsUser and InfluxMetricsPasswordFile need "
+                     "each other";
     }
     if (o->user == NULL) {
         return NULL;
@@ -105,9 +120,10 @@ static const char *check_user(apr_pool_t *p, const imx_influx_options_t *o)
         return "InfluxMetricsUser must not have a colon: HTTP takes what "
                "follows it as the password";
     }
-    if (o->token_file != NULL) {
-        return "InfluxMetricsUser and InfluxMetricsTokenFile exclude each "
-               "other";
+    if (o->token_file != NULL || env->token != NULL) {
+        return apr_psprintf(p, "InfluxMetricsUser and %s exclude each other",
+                            env->token != NULL ? "InfluxMetricsTokenEnv"
+                                               : "InfluxMetricsTokenFile");
     }
     if (o->api != IMX_INFLUX_V1) {
         return "InfluxMetricsUser is for InfluxMetricsAPI v1; v2 and v3 need "
@@ -133,12 +149,13 @@ static const char *check_tls(apr_pool_t *p, const imx_influx_options_t *o)
     return NULL;
 }
 
-static const char *check_combinations(apr_pool_t *p, imx_influx_options_t *o)
+static const char *check_combinations(apr_pool_t *p, imx_influx_options_t *o,
+                                      const imx_config_env_t *env)
 {
     const char *wrong = check_api(p, o);
 
     wrong = wrong ? wrong : check_v3(p, o);
-    wrong = wrong ? wrong : check_user(p, o);
+    wrong = wrong ? wrong : check_user(p, o, env);
     return wrong ? wrong : check_tls(p, o);
 }
 
@@ -280,6 +297,50 @@ static int check_files(apr_pool_t *p, server_rec *s, imx_config_file_t *files)
     return OK;
 }
 
+/* ---- what stood in the environment ---- */
+
+static const char *take_secret(server_rec *s, int level, const char *directive,
+                               const char *name, int is_token)
+{
+    const char *wrong = NULL, *secret;
+
+    if (name == NULL) {
+        return NULL;
+    }
+    secret = imx_environment_secret(name, is_token, &wrong);
+    if (secret == NULL && level != 0) {
+        ap_log_error(APLOG_MARK, level, 0, s, IMX_LOGNO(19) "%s: the variable "
+                     "%s has no secret: %s", directive, name, wrong);
+    }
+    return secret;
+}
+
+/* level: of the message about a secret that is missing; 0: none. */
+static int take_secrets(server_rec *s, imx_config_t *conf, int level)
+{
+    imx_influx_options_t *o = &conf->influx;
+    const imx_config_env_t *env = &conf->env;
+
+    o->token = take_secret(s, level, "InfluxMetricsTokenEnv", env->token, 1);
+    o->password = take_secret(s, level, "InfluxMetricsPasswordEnv",
+                              env->password, 0);
+    return (env->token == NULL || o->token != NULL)
+           && (env->password == NULL || o->password != NULL);
+}
+
+/*
+ * Whoever tests the configuration, or sends a signal to the httpd that runs,
+ * need not have the variable; so that it is missing is said to him who tests,
+ * and stops a start only.  At a restart the site goes on, and the points wait.
+ */
+int imx_check_secrets(server_rec *s)
+{
+    return take_secrets(s, imx_config_to_settle(), APLOG_ERR)
+                   || ap_state_query(AP_SQ_CONFIG_GEN) > 0
+               ? OK
+               : HTTP_INTERNAL_SERVER_ERROR;
+}
+
 /* ---- the whole ---- */
 
 /* InfluxDB 3 answers only once a second, whatever the size; its limit is 10 MB
@@ -320,11 +381,15 @@ int imx_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if (check_files(ptemp, s, conf->files) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    wrong = check_combinations(pconf, &conf->influx);
+    wrong = check_combinations(pconf, &conf->influx, &conf->env);
     if (wrong != NULL) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(12) "%s", wrong);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    take_secrets(s, conf,
+                 ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST
+                     ? APLOG_WARNING
+                     : 0);
     fill_in(ptemp, conf);
     return OK;
 }

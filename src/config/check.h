@@ -15,4 +15,8 @@
 int imx_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                      server_rec *s);
 
+/* For the hook post_config: the secrets that stood in the environment; else the
+ * same. */
+int imx_check_secrets(server_rec *s);
+
 #endif

@@ -11,7 +11,9 @@
 
 #include "base/log.h"
 #include "config/directive.h"
+#include "config/environment.h"
 #include "config/handler.h"
+#include "config/queries.h"
 #include "config/reporting.h"
 #include "config/schema.h"
 
@@ -50,6 +52,7 @@ int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     global = defaults;
     imx_schema_reset(pconf);
     imx_reporting_reset();
+    imx_queries_reset(pconf);
     return OK;
 }
 
@@ -99,6 +102,26 @@ static const char *set_file(cmd_parms *cmd, void *config, const char *value)
     file->line = cmd->directive->line_num;
     file->content = contents[i];
     file->is_secret = i != IMX_FILE_CA && i != IMX_FILE_CERTIFICATE;
+    return NULL;
+}
+
+/* The name of a variable, stored where cmd->info says.  Its value is taken at
+ * once, before anything is executed.  That it is missing is said later: who
+ * only sends httpd a signal reads the configuration, too. */
+static const char *set_env(cmd_parms *cmd, void *config, const char *value)
+{
+    const char *err = imx_directive_only_main(cmd);
+
+    if (err != NULL) {
+        return err;
+    }
+    if (!imx_environment_is_name(value)) {
+        return imx_directive_wrong(cmd, value,
+                                   "the name of an environment variable, of "
+                                   "letters, digits and _");
+    }
+    *(const char **)cmd->info = value;
+    imx_environment_take(value);
     return NULL;
 }
 
@@ -440,11 +463,16 @@ const command_rec imx_config_commands[] = {
                   "auto, v1, v2 or v3"),
     AP_INIT_TAKE1("InfluxMetricsTokenFile", set_file, (void *)IMX_FILE_TOKEN,
                   RSRC_CONF, "a file with the token"),
+    AP_INIT_TAKE1("InfluxMetricsTokenEnv", set_env, (void *)&global.env.token,
+                  RSRC_CONF, "an environment variable with the token"),
     AP_INIT_TAKE1("InfluxMetricsUser", set_name, (void *)&global.influx.user,
                   RSRC_CONF, "a user of an InfluxDB 1"),
     AP_INIT_TAKE1("InfluxMetricsPasswordFile", set_file,
                   (void *)IMX_FILE_PASSWORD, RSRC_CONF,
                   "a file with the user's password"),
+    AP_INIT_TAKE1("InfluxMetricsPasswordEnv", set_env,
+                  (void *)&global.env.password, RSRC_CONF,
+                  "an environment variable with the user's password"),
     AP_INIT_TAKE1("InfluxMetricsTLSCAFile", set_file, (void *)IMX_FILE_CA,
                   RSRC_CONF,
                   "a file with the CAs that InfluxDB's certificate may be of"),
@@ -545,8 +573,18 @@ const command_rec imx_config_commands[] = {
                              "system has signed, name its authority, or the "
                              "certificate itself, with InfluxMetricsTLSCAFile",
                      ANYWHERE, "use InfluxMetricsTLSCAFile"),
-    /* httpd gives a directive to every module that has it in its table: this
-     * one only looks on, and the core sets the handler. */
+    AP_INIT_TAKE3("InfluxMetricsQuery", imx_queries_set, NULL, RSRC_CONF,
+                  "a measurement, how often, and a query in SQL whose rows "
+                  "become its points"),
+    /* httpd gives a directive to every module that has it in its table: the
+     * ones from here on only look on.  mod_dbd opens databases, ... */
+    AP_INIT_TAKE1("DBDriver", imx_queries_see_driver, NULL, RSRC_CONF,
+                  "SQL Driver"),
+    AP_INIT_TAKE1("DBDParams", imx_queries_see_params, NULL, RSRC_CONF,
+                  "SQL Driver Params"),
+    AP_INIT_TAKE1("DBDInitSQL", imx_queries_see_sql, NULL, RSRC_CONF,
+                  "SQL statement to be executed after connection is created"),
+    /* ... and the core sets the handler. */
     AP_INIT_TAKE1("SetHandler", imx_handler_see, NULL, OR_FILEINFO,
                   "a handler of mod_influx_metrics counts only where the "
                   "configuration sets it, not in .htaccess files"),

@@ -36,11 +36,18 @@ typedef struct {
     int is_secret;
 } imx_config_file_t;
 
+/* The variables that InfluxMetricsTokenEnv and InfluxMetricsPasswordEnv name;
+ * NULL: not given. */
+typedef struct {
+    const char *token, *password;
+} imx_config_env_t;
+
 /* One for the whole server, from the main server's directives.  Sizes in
  * bytes, times in milliseconds. */
 typedef struct {
     imx_influx_options_t influx;
     imx_config_file_t files[IMX_FILES];
+    imx_config_env_t env;
     imx_process_tag_e process_tag;
     int create_database;
     int gzip; /* 1, 0, or IMX_UNSET: when it is remote */

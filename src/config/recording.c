@@ -98,16 +98,11 @@ const char *imx_schema_set_enabled(cmd_parms *cmd, void *dir, int on)
     return err;
 }
 
-const char *imx_schema_set_measurement(cmd_parms *cmd, void *dir,
-                                       const char *name)
+const char *imx_schema_check_measurement(cmd_parms *cmd, const char *name)
 {
-    const char *err = imx_directive_only_server(cmd);
     char text[2 * MEASUREMENT_MAX]; /* every byte may need an escape */
     imx_lineproto_t lp;
 
-    if (err != NULL) {
-        return err;
-    }
     if (strlen(name) > MEASUREMENT_MAX) {
         return imx_directive_wrong(cmd, name,
                                    "a name of at most " APR_STRINGIFY(
@@ -120,8 +115,21 @@ const char *imx_schema_set_measurement(cmd_parms *cmd, void *dir,
                                    "a name without control characters that "
                                    "does not begin with '_' or '#'");
     }
-    imx_schema_server(cmd->server)->measurement = name;
     return NULL;
+}
+
+const char *imx_schema_set_measurement(cmd_parms *cmd, void *dir,
+                                       const char *name)
+{
+    const char *err = imx_directive_only_server(cmd);
+
+    if (err == NULL) {
+        err = imx_schema_check_measurement(cmd, name);
+    }
+    if (err == NULL) {
+        imx_schema_server(cmd->server)->measurement = name;
+    }
+    return err;
 }
 
 /* As it stands in a line. */

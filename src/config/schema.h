@@ -84,6 +84,7 @@ void imx_schema_keep_merges(void);
 
 /* Setters, for the table in config.c; they are in recording.c. */
 const char *imx_schema_set_enabled(cmd_parms *cmd, void *dir, int on);
+const char *imx_schema_check_measurement(cmd_parms *cmd, const char *name);
 const char *imx_schema_set_measurement(cmd_parms *cmd, void *dir,
                                        const char *name);
 const char *imx_schema_set_tags(cmd_parms *cmd, void *dir, int argc,
@@ -109,8 +110,8 @@ const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
 
 const char *imx_schema_set_server_timing(cmd_parms *cmd, void *dir, int on);
 
-/* Is `InfluxMetrics On`, or the handler that takes points, anywhere in the
- * configuration?  Setters: it is. */
+/* Is `InfluxMetrics On`, the handler that takes points, or a query anywhere in
+ * the configuration?  Setters: it is. */
 int imx_schema_is_used(void);
 void imx_schema_use(void);
 

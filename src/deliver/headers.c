@@ -40,7 +40,7 @@ static int add_authorization(const imx_influx_options_t *o,
     char *header;
     int rv;
 
-    if (!o->token_file && !o->user) {
+    if (!o->token_file && !o->token && !o->user) {
         return 0;
     }
     header = imx_secret_header(o, word);

@@ -639,8 +639,8 @@ static void finish_reasons(const imx_influx_t *in, imx_influx_result_t *r)
     char *reasons[] = { r->reason, r->public_reason };
 
     for (int i = 0; i < 2; i++) {
-        imx_secret_hide(reasons[i], in->files ? in->files->word : NULL);
-        imx_secret_hide(reasons[i], in->credential);
+        imx_secret_hide_in(reasons[i], in->files ? in->files->word : NULL);
+        imx_secret_hide_in(reasons[i], in->credential);
         if (r->advice) {
             imx_reason_advise(reasons[i], r->advice);
         }

@@ -1,6 +1,7 @@
 /*
  * secret.h owns what stands in the files that a connection to InfluxDB needs:
- * the token or password, and the certificates and keys of TLS.
+ * the token or password, and the certificates and keys of TLS.  A token or
+ * password that stood in the environment is in the options instead.
  * Entered by the thread that has the reader; the files are read on a thread of
  * their own, so that a disk that hangs holds up nobody.
  * Nothing survives a crash.  What was secret is wiped before it is freed.
@@ -92,6 +93,6 @@ void imx_secret_wipe(char *s);
  * Puts stars over the secret wherever the reason shows it, be it as it is, in
  * percent coding, or with HTML's entities.  NULL: nothing.
  */
-void imx_secret_hide(char *reason, const char *secret);
+void imx_secret_hide_in(char *reason, const char *secret);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * names.c owns the question which measurements are the module's own.
- * Entered by a child's main thread at its start, and by any thread that serves
- * a request.
+ * Entered by the parent while it checks the configuration, by a child's main
+ * thread at its start, and by any thread that writes points.
  * Nothing survives a child.
  */
 #include "intake/names.h"
@@ -30,9 +30,9 @@ static int is_known(const char *name)
     return 0;
 }
 
-void imx_names_child_init(apr_pool_t *pchild, server_rec *s)
+void imx_names_find(apr_pool_t *p, server_rec *s)
 {
-    configured = apr_array_make(pchild, 4, sizeof(const char *));
+    configured = apr_array_make(p, 4, sizeof(const char *));
     for (; s != NULL; s = s->next) {
         const char *name = imx_schema_server(s)->measurement;
 

@@ -9,8 +9,9 @@
 
 #include "intake/parse.h"
 
-/* A child, before its first request: finds the names that are configured. */
-void imx_names_child_init(apr_pool_t *pchild, server_rec *s);
+/* The parent with its configuration, or a child before its first request: finds
+ * the names that are configured.  They live as long as the pool. */
+void imx_names_find(apr_pool_t *p, server_rec *s);
 
 /* Is the measurement, as it stands in a line, one of the module's?  Any
  * thread. */

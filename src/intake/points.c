@@ -1,7 +1,8 @@
 /*
  * points.c owns the way from a text of line protocol into the batch: which
  * lines are allowed, what is added to them, and that all of them go or none.
- * Entered by any thread that serves a request.
+ * Entered by any thread that serves a request, and by the holder's monitor
+ * thread.
  * Points that were taken are in the batch when the child dies.
  */
 #include "intake/points.h"
@@ -80,22 +81,21 @@ static void add_tag(apr_pool_t *p, tags_t *t, const char *name,
 
 /* The host's name and constant tags of the administrator's, one of which may
  * stand for that name. */
-static tags_t collect_tags(request_rec *r)
+static tags_t collect_tags(apr_pool_t *p, const imx_schema_dir_t *place)
 {
     static const char hostname[] = "hostname";
-    const apr_array_header_t *own = imx_schema_dir(r->per_dir_config)->own_tags;
+    const apr_array_header_t *own = place->own_tags;
     int n = own != NULL ? own->nelts : 0, i;
-    tags_t t = { apr_palloc(r->pool, ((apr_size_t)n + 1) * sizeof(tag_t)), 0,
-                 0 };
+    tags_t t = { apr_palloc(p, ((apr_size_t)n + 1) * sizeof(tag_t)), 0, 0 };
 
     if (imx_own_find(own, hostname) == NULL) {
-        add_tag(r->pool, &t, hostname, imx_config_global()->hostname);
+        add_tag(p, &t, hostname, imx_config_global()->hostname);
     }
     for (i = 0; i < n; i++) {
         const imx_own_t *tag = APR_ARRAY_IDX(own, i, const imx_own_t *);
 
         if (tag->expr == NULL) {
-            add_tag(r->pool, &t, tag->name, tag->text);
+            add_tag(p, &t, tag->name, tag->text);
         }
     }
     qsort(t.tags, (apr_size_t)t.count, sizeof *t.tags, by_key);
@@ -227,19 +227,19 @@ static apr_size_t count_lines(const char *text, apr_size_t len)
     return n;
 }
 
-static work_t *make_work(request_rec *r, const imx_points_body_t *body)
+static work_t *make_work(apr_pool_t *p, const imx_points_body_t *body)
 {
     apr_size_t lines = count_lines(body->text, body->len), more;
-    work_t *w = apr_palloc(r->pool, sizeof *w);
+    work_t *w = apr_palloc(p, sizeof *w);
 
     memset(&w->tags, 0, sizeof w->tags);
-    if (body->adds_tags) {
-        w->tags = collect_tags(r);
+    if (body->adds_tags_of != NULL) {
+        w->tags = collect_tags(p, body->adds_tags_of);
     }
     w->most = lines < body->most_lines ? lines : body->most_lines;
     more = w->most * (w->tags.bytes + IMX_LINEPROTO_NUMBER_MAX);
-    w->text = w->end = apr_palloc(r->pool, body->len + more + 1);
-    w->lengths = apr_palloc(r->pool, w->most * sizeof *w->lengths);
+    w->text = w->end = apr_palloc(p, body->len + more + 1);
+    w->lengths = apr_palloc(p, w->most * sizeof *w->lengths);
     w->points = w->times_left = 0;
     w->allowed.bytes = "";
     w->allowed.len = 0;
@@ -272,10 +272,10 @@ static imx_points_e read_lines(work_t *w, imx_points_found_t *found)
     return IMX_POINTS_WRONG;
 }
 
-imx_points_e imx_points_take(request_rec *r, const imx_points_body_t *body,
+imx_points_e imx_points_take(apr_pool_t *p, const imx_points_body_t *body,
                              imx_points_found_t *found)
 {
-    work_t *w = make_work(r, body);
+    work_t *w = make_work(p, body);
     imx_points_e result = read_lines(w, found);
 
     if (result != IMX_POINTS_TAKEN) {

@@ -7,6 +7,7 @@
 
 #include "httpd.h"
 
+#include "config/schema.h"
 #include "intake/parse.h"
 #include "shared/batch.h"
 
@@ -23,7 +24,9 @@ typedef struct {
     apr_size_t len;
     imx_parse_precision_e precision;
     apr_size_t most_lines;
-    int adds_tags; /* InfluxMetricsWriteTags */
+    /* Whose constant tags the points get, and the host's (that is what
+     * InfluxMetricsWriteTags is for); NULL: none. */
+    const imx_schema_dir_t *adds_tags_of;
 } imx_points_body_t;
 
 typedef struct {
@@ -35,8 +38,8 @@ typedef struct {
 /* A child, before its first request: where points go; borrowed. */
 void imx_points_use(imx_batch_child_t *child);
 
-/* Any thread that serves a request; imx_points_use() was called. */
-imx_points_e imx_points_take(request_rec *r, const imx_points_body_t *body,
+/* Any thread; imx_points_use() was called. */
+imx_points_e imx_points_take(apr_pool_t *p, const imx_points_body_t *body,
                              imx_points_found_t *found);
 
 #endif

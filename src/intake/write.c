@@ -38,7 +38,7 @@ void imx_write_use(imx_batch_child_t *child, const imx_arena_t *a)
 void imx_write_child_init(apr_pool_t *pchild, server_rec *s)
 {
     if (arena != NULL) {
-        imx_names_child_init(pchild, s);
+        imx_names_find(pchild, s);
     }
 }
 
@@ -289,7 +289,7 @@ static int take(request_rec *r, api_e api, const imx_points_body_t *body)
 {
     imx_points_found_t found = { 0, 0, NULL };
 
-    switch (imx_points_take(r, body, &found)) {
+    switch (imx_points_take(r->pool, body, &found)) {
     case IMX_POINTS_TAKEN:
         imx_intake_took(&arena->intake, found.points);
         return no_content(r);
@@ -305,10 +305,12 @@ static int take(request_rec *r, api_e api, const imx_points_body_t *body)
 static int serve_write(request_rec *r, api_e api)
 {
     const imx_config_t *conf = imx_config_global();
-    imx_points_body_t body = { .most_lines = conf->write_lines,
-                               .adds_tags = conf->write_tags };
+    imx_points_body_t body = { .most_lines = conf->write_lines };
     int rv;
 
+    if (conf->write_tags) {
+        body.adds_tags_of = imx_schema_dir(r->per_dir_config);
+    }
     if (!find_precision(r, api, &body.precision)) {
         return refuse_body(r, api, HTTP_BAD_REQUEST, 0,
                            "invalid precision: it can be ns, us, ms, s, m, h "

@@ -167,13 +167,20 @@ static unsigned known_fields(const imx_schema_dir_t *dir)
 
 int imx_counted_has_more(const imx_schema_dir_t *dir)
 {
-    return dir->objective.ns > 0 || known_fields(dir);
+    return known_fields(dir) != 0;
 }
 
-static apr_uint64_t recorded(const imx_facts_t *f, const imx_schema_dir_t *dir,
+void imx_counted_add_objective(imx_stats_cell_t *cell, const imx_facts_t *f,
+                               apr_int64_t objective)
+{
+    imx_stats_count_objective(cell, f->request_time <= objective
+                                        && f->last->status < 500);
+}
+
+static apr_uint64_t recorded(const imx_facts_t *f, unsigned known,
                              imx_field_e field)
 {
-    apr_int64_t n = known_fields(dir) & IMX_BIT(field)
+    apr_int64_t n = known & IMX_BIT(field)
                         ? imx_getters_fields[field].number(f)
                         : 0;
 
@@ -183,15 +190,12 @@ static apr_uint64_t recorded(const imx_facts_t *f, const imx_schema_dir_t *dir,
 void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
                           const imx_schema_dir_t *dir)
 {
-    const int has_objective = dir->objective.ns > 0;
+    const unsigned known = known_fields(dir);
     const imx_stats_more_t more = {
-        .server_ns = recorded(f, dir, IMX_FIELD_SERVER_TIME),
-        .input_ns = recorded(f, dir, IMX_FIELD_INPUT_TIME),
-        .output_ns = recorded(f, dir, IMX_FIELD_OUTPUT_TIME),
-        .bytes_received = recorded(f, dir, IMX_FIELD_BYTES_RECEIVED),
-        .objective_total = (apr_uint32_t)has_objective,
-        .objective_good = has_objective && f->request_time <= dir->objective.ns
-                          && f->last->status < 500
+        .server_ns = recorded(f, known, IMX_FIELD_SERVER_TIME),
+        .input_ns = recorded(f, known, IMX_FIELD_INPUT_TIME),
+        .output_ns = recorded(f, known, IMX_FIELD_OUTPUT_TIME),
+        .bytes_received = recorded(f, known, IMX_FIELD_BYTES_RECEIVED)
     };
 
     imx_stats_count_more(cell, &more);

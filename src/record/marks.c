@@ -87,9 +87,14 @@ static apr_int64_t since_request_line(const request_rec *first,
     return (apr_uint64_t)ns <= (apr_uint64_t)(now - child_began) ? ns : 0;
 }
 
-apr_int64_t imx_marks_age(const request_rec *first, apr_int64_t now)
+apr_int64_t imx_marks_age(const imx_marks_t *m, const request_rec *first,
+                          apr_int64_t now)
 {
-    return since_request_line(first, now, read_clock(CLOCK_REALTIME));
+    apr_int64_t handler = IMX_MARKS_SEEN(&m->seen.handler);
+
+    return handler != 0
+               ? now - handler + IMX_MARKS_SEEN(&m->waited)
+               : since_request_line(first, now, read_clock(CLOCK_REALTIME));
 }
 
 /* ---- under way ---- */
@@ -280,8 +285,9 @@ static inline void mark_handler(imx_marks_t *m, const request_rec *first,
 
     add_filter(&m->filter, r, &r->output_filters, &r->proto_output_filters);
     now = read_clock(CLOCK_MONOTONIC);
+    IMX_MARKS_SET(&m->waited,
+                  since_request_line(first, now, now + offset_at(now)));
     IMX_MARKS_SET(&m->seen.handler, now);
-    m->waited = since_request_line(first, now, now + offset_at(now));
 }
 
 __attribute__((noinline, cold)) static request_rec *first_of(request_rec *r)

@@ -15,8 +15,8 @@
 #include "config/schema.h"
 
 #define IMX_MARKS_SET(mark, value) \
-    __atomic_store_n((mark), (value), __ATOMIC_RELAXED)
-#define IMX_MARKS_SEEN(mark) __atomic_load_n((mark), __ATOMIC_RELAXED)
+    __atomic_store_n((mark), (value), __ATOMIC_RELEASE)
+#define IMX_MARKS_SEEN(mark) __atomic_load_n((mark), __ATOMIC_ACQUIRE)
 
 #define IMX_ABSENT (-1)   /* a time or number that there is none of */
 #define IMX_SECOND_LEN 11 /* bytes of " 1763961600" */
@@ -35,8 +35,9 @@ typedef struct {
 
 /*
  * What has been seen of one request; all zero when it begins.  The child's
- * monitor reads handler, end and the flags but is_broken_off meanwhile: they
- * are written by SET, and read there by SEEN.
+ * monitor reads handler, end and the flags but is_broken_off meanwhile, and
+ * behind a handler that was called `waited`: they are written by SET, and read
+ * there by SEEN.
  */
 typedef struct {
     apr_int64_t handler; /* it was called; 0: not yet */
@@ -97,9 +98,11 @@ void imx_marks_child_init(unsigned workers);
  * imx_marks_t, in their seats. */
 imx_flights_t *imx_marks_flights(void);
 
-/* ns from the request line of `first` to now, by the real clock alone: 0 where
- * that says nothing. */
-apr_int64_t imx_marks_age(const request_rec *first, apr_int64_t now);
+/* Monitor: ns from the request line of `first`, which has these marks, to now.
+ * A step of the real clock is in it only before the handler was called, and
+ * then 0 is said where the clock says nothing. */
+apr_int64_t imx_marks_age(const imx_marks_t *m, const request_rec *first,
+                          apr_int64_t now);
 
 /* Hook post_read_request, for a request that needs marks before its handler: it
  * is under way, and the body that anybody reads from now on is counted. */

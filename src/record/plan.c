@@ -436,6 +436,8 @@ static void add_counting(imx_plan_t *plan)
 {
     plan->is_ours = imx_handler_is_ours(plan->dir);
     plan->counts_more = imx_counted_has_more(plan->dir);
+    plan->objective = plan->dir->objective.ns > 0 ? plan->dir->objective.ns
+                                                  : 0;
     if (plan->server->routes == NULL && plan->server->series != NULL) {
         plan->cell = imx_counted_cell(plan->server, 0);
     }
@@ -476,8 +478,7 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
     add_counting(plan);
     plan->is_plain = plan->is_usual && !plan->has_expressions
                      && plan->field_count + plan->own_count == 0
-                     && !plan->is_ours && !plan->counts_more
-                     && plan->cell != NULL;
+                     && !plan->is_ours && plan->cell != NULL;
     return plan;
 }
 

@@ -52,10 +52,11 @@ typedef struct imx_plan {
     apr_size_t lead_tags;    /* bytes of lead before its fields */
     apr_size_t constant_len; /* bytes of all that is constant */
     int has_usual_tags, has_usual_fields;
-    int is_usual;    /* both, and for every request */
-    int is_plain;    /* usual, and nothing more is in it or to be done */
-    int is_ours;     /* here a handler of this module answers */
-    int counts_more; /* imx_counted_has_more() */
+    int is_usual;          /* both, and for every request */
+    int is_plain;          /* usual, and nothing more is in it or to be done */
+    int is_ours;           /* here a handler of this module answers */
+    int counts_more;       /* imx_counted_has_more() */
+    apr_int64_t objective; /* ns; 0: none */
     imx_stats_cell_t *cell; /* where a request is counted that is plain */
     int tag_count, field_count, own_count;
     const imx_plan_item_t *tags;       /* instead of the usual ones */

@@ -199,14 +199,40 @@ static inline void append(char *line, char *end, const imx_facts_t *f)
 /* A request that met its handler, and whose line is the usual one.  This is
  * the way of most requests; what it calls becomes a part of it, and the facts
  * stay in registers. */
-static inline void log_plain(request_rec *first, request_rec *last,
-                             imx_marks_t *marks, const imx_plan_t *plan)
+static inline __attribute__((always_inline)) void put_plain(
+    request_rec *first, request_rec *last, imx_marks_t *marks,
+    const imx_plan_t *plan, int counts_more)
 {
     imx_facts_t f = imx_marks_handled(first, last, marks);
     char line[IMX_BATCH_LINE_MAX];
 
     imx_counted_add(plan->cell, &f);
+    if (plan->objective > 0) {
+        imx_counted_add_objective(plan->cell, &f, plan->objective);
+    }
+    if (counts_more) {
+        imx_counted_add_more(plan->cell, &f, plan->dir);
+    }
     append(line, imx_line_put_plain(line, plan, &f), &f);
+}
+
+/* Apart, as its facts do not stay in registers. */
+__attribute__((noinline, flatten)) static void log_counting_more(
+    request_rec *first, request_rec *last, imx_marks_t *marks,
+    const imx_plan_t *plan)
+{
+    put_plain(first, last, marks, plan, 1);
+}
+
+static inline void log_plain(request_rec *first, request_rec *last,
+                             imx_marks_t *marks, const imx_plan_t *plan)
+{
+    if (plan->counts_more) {
+        log_counting_more(first, last, marks, plan);
+    }
+    else {
+        put_plain(first, last, marks, plan, 0);
+    }
 }
 
 /* Did a handler of this module answer it? */
@@ -235,6 +261,9 @@ static void count(const imx_plan_t *plan, imx_facts_t *f)
     f->route = imx_getters_route(f);
     cell = imx_counted_cell(plan->server, f->route);
     imx_counted_add(cell, f);
+    if (plan->objective > 0) {
+        imx_counted_add_objective(cell, f, plan->objective);
+    }
     if (plan->counts_more) {
         imx_counted_add_more(cell, f, plan->dir);
     }

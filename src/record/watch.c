@@ -111,7 +111,7 @@ static int takes_place(imx_watch_t *w, imx_flight_t *seat,
                        const request_rec *first, int64_t now,
                        const imx_watch_rule_t *rule)
 {
-    int64_t age = imx_marks_age(first, now);
+    int64_t age = imx_marks_age(seat->owner, first, now);
     imx_watch_place_t *p = age >= rule->threshold ? free_place(w) : NULL;
 
     if (p != NULL) {

@@ -14,11 +14,14 @@
 #include "mpm_common.h"
 
 #include "base/log.h"
+#include "base/stay.h"
 #include "base/version.h"
+#include "config/check.h"
 #include "config/config.h"
 #include "config/listener.h"
 #include "config/schema.h"
 #include "deliver/monitor.h"
+#include "intake/query.h"
 #include "intake/write.h"
 #include "record/counted.h"
 #include "record/plan.h"
@@ -32,7 +35,6 @@
 #include "show/status.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -112,6 +114,9 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
 {
     int rv, is_kept;
 
+    if (imx_check_secrets(s) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its files twice at start */
     }
@@ -189,8 +194,9 @@ static void leave_without_destructors(int status, void *data)
 /*
  * A clean-up of pchild that was registered first and so runs last, after all
  * requests of the child are logged.  prefork runs it in a signal handler.  When
- * the thread does not end, exit() under it would run destructors of what it
- * uses: so leave without them.  (httpd -X: its own clean-ups must still run.)
+ * the thread does not end, or that of a query, exit() under it would run
+ * destructors of what it uses: so leave without them.  (httpd -X: its own
+ * clean-ups must still run.)
  */
 static apr_status_t child_ends(void *data)
 {
@@ -198,7 +204,8 @@ static apr_status_t child_ends(void *data)
     if (!is_ours_to_deliver()) {
         imx_monitor_leave(monitor);
     }
-    if (!imx_monitor_stop(monitor) && !is_also_parent()) {
+    if ((!imx_monitor_stop(monitor) || imx_query_is_out())
+        && !is_also_parent()) {
         thread_is_left = 1;
 #ifndef __GLIBC__
         _exit(0);
@@ -207,23 +214,13 @@ static apr_status_t child_ends(void *data)
     return APR_SUCCESS;
 }
 
-/* httpd -X unloads its modules at its end: a thread that is still there must
- * find its code. */
-static void stay_loaded(void)
-{
-    Dl_info info;
-
-    if (dladdr((void *)&parent_pid, &info) != 0) {
-        /* cppcheck-suppress leakReturnValNotUsed ; it is to stay for ever */
-        (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-    }
-}
-
 static void prepare_end(apr_pool_t *pchild)
 {
     apr_pool_cleanup_register(pchild, NULL, child_ends, apr_pool_cleanup_null);
     if (is_also_parent()) {
-        stay_loaded();
+        /* httpd -X unloads its modules at its end: a thread that is still there
+         * must find its code. */
+        imx_stay_loaded(&parent_pid);
         return;
     }
 #ifdef __GLIBC__
@@ -265,6 +262,7 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
     imx_request_use(&child, &a->values, &a->stats, &a->exemplars);
     imx_status_use(a);
     imx_write_use(&child, a);
+    imx_query_child_init(pchild, s, a);
     imx_patrol_child_init(a, &self, parent_pid);
     ap_mpm_query(AP_MPMQ_GENERATION, &generation);
     rv = start_monitor(s);

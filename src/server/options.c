@@ -9,6 +9,7 @@
 #include "http_log.h"
 
 #include "config/config.h"
+#include "intake/query.h"
 #include "report/schedule.h"
 #include "server/runtime.h"
 #include "server/spool_place.h"
@@ -22,6 +23,12 @@ static void log_text(void *context, imx_log_level_e level, const char *text)
 
     ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)context, "%s",
                  text);
+}
+
+static void report(void *schedule)
+{
+    imx_schedule_step(schedule);
+    imx_query_step();
 }
 
 imx_monitor_options_t imx_options_get(server_rec *s, imx_batch_child_t *child)
@@ -38,7 +45,7 @@ imx_monitor_options_t imx_options_get(server_rec *s, imx_batch_child_t *child)
         .max_lines = conf->max_lines,
         .spool_dir = conf->spool_dir,
         .spool_max = conf->spool_max,
-        .report = imx_schedule_step,
+        .report = report,
         .report_end = imx_schedule_end,
         .log = log_text,
         .log_context = s

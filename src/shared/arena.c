@@ -239,6 +239,19 @@ static void intake_format(imx_arena_t *a, void *base,
     imx_intake_format(&a->intake, base);
 }
 
+static size_t queried_size(const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    return imx_queried_size();
+}
+
+static void queried_format(imx_arena_t *a, void *base,
+                           const imx_arena_spec_t *spec)
+{
+    (void)spec;
+    imx_queried_format(&a->queried, base);
+}
+
 static size_t history_size(const imx_arena_spec_t *spec)
 {
     (void)spec;
@@ -269,6 +282,7 @@ static const part_t parts[] = {
     { "exemplars", IMX_EXEMPLARS_VERSION, exemplars_size, exemplars_format },
     { "intervals", IMX_MEASURED_VERSION, intervals_size, intervals_format },
     { "intake", IMX_INTAKE_VERSION, intake_size, intake_format },
+    { "queried", IMX_QUERIED_VERSION, queried_size, queried_format },
     { "history", IMX_HISTORY_VERSION, history_size, history_format },
 };
 

@@ -4,7 +4,7 @@
  *
  *   header | children | lease | board | batch | lines | values | processes
  *   | slow | events | series | stats | exemplars | intervals | intake
- *   | history
+ *   | queried | history
  *
  * Each part begins at a page.  The header says which parts there are, where and
  * in which version, for whoever looks at the memory (a debugger, a test).  No
@@ -29,6 +29,7 @@
 #include "shared/interval.h"
 #include "shared/lease.h"
 #include "shared/processes.h"
+#include "shared/queried.h"
 #include "shared/series.h"
 #include "shared/slow.h"
 #include "shared/stats.h"
@@ -59,6 +60,7 @@ typedef struct {
     imx_exemplars_t exemplars;
     imx_interval_t intervals; /* of measured.h */
     imx_intake_t intake;
+    imx_queried_t queried;
     imx_history_t history;
     void *own_values; /* NULL, or a mapping of its own */
     size_t own_values_size;

@@ -176,6 +176,7 @@ static uint64_t look_for_free(imx_batch_child_t *c)
 
         mine = make_word(FILLING, c->self.slot, generation_of(word));
         if (state_of(word) == FREE && swap(&s->word, &word, mine)) {
+            SEGMENT_IS_READ(s);
             FAULT("taken");
             atomic_store(&s->ticket, atomic_fetch_add(&b->part->tickets, 1));
             /* Not when a lower one became free meanwhile. */
@@ -287,7 +288,10 @@ static inline int reserve(_Atomic uint64_t *p, uint64_t *word, size_t len)
 }
 
 /*
- * Appends to segment i while it is in the tenure; 0 when it has no room.
+ * Appends to segment i while it is in the tenure; 0 when it has no room.  All
+ * threads of a child have the same current segment, request threads and the
+ * monitor's: each has reserved its own bytes and its own extent before it writes
+ * there, and the tenure is in the word that it swaps.
  * Inline: this is on every request's way.
  */
 static inline __attribute__((always_inline)) int append_to(
@@ -312,6 +316,7 @@ static inline __attribute__((always_inline)) int append_to(
     data = b->data + i * size;
     memcpy(data + bytes_of(word), line, len);
     FAULT("copied");
+    SEGMENT_IS_WRITTEN(segment(b, i));
     atomic_store_explicit((_Atomic uint64_t *)(data + below),
                           make_extent(word, len), memory_order_release);
     return 1;
@@ -465,6 +470,7 @@ static int append_group_to(const imx_batch_t *b, uint64_t current,
     FAULT("group reserved");
     memcpy(b->data + i * size + bytes_of(word), g->text, g->bytes);
     FAULT("group copied");
+    SEGMENT_IS_WRITTEN(segment(b, i));
     put_extents(b, i, word, g);
     return 1;
 }
@@ -546,6 +552,7 @@ static void publish(imx_batch_child_t *c, uint64_t current, const group_t *g)
     if (swap(&segment(c->batch, i)->word, &held,
              with_state(with_group(word, g), SEALED))) {
         FAULT("published");
+        SEGMENT_IS_WRITTEN(segment(c->batch, i));
         put_extents(c->batch, i, word, g);
     }
     else { /* somebody wrote nonsense into it */

@@ -40,6 +40,9 @@ NUMBER(points_recorded, imx_snapshot_recorded(s))
 NUMBER(requests_counted, s->requests)
 NUMBER(points_taken, s->intake.points)
 NUMBER(bodies_refused, s->intake.refused)
+NUMBER(queries_run, s->queried.runs)
+NUMBER(queries_failed, s->queried.failed)
+NUMBER(points_queried, s->queried.points)
 NUMBER(points_sent, s->totals.fate[IMX_BATCH_SENT] + s->told.spool_delivered)
 NUMBER(points_rejected,
        s->totals.fate[IMX_BATCH_REJECTED] + s->told.spool_rejected)
@@ -115,6 +118,13 @@ static const imx_figures_row_t table[] = {
     ROW(bodies_refused, "Bodies refused to applications", C, POINTS, "",
         "Writes to influx-metrics-write that were refused. Nothing of them was "
         "taken, and the application was told why."),
+    ROW(queries_run, "Queries of databases", C, POINTS, "",
+        "Runs of InfluxMetricsQuery that worked."),
+    ROW(points_queried, "Points made of their rows", C, POINTS, "points",
+        "Points of InfluxMetricsQuery. They are among the points recorded."),
+    ROW(queries_failed, "Queries that failed", C, POINTS, "",
+        "Runs of InfluxMetricsQuery that gave nothing, or were left out "
+        "because the run before took too long. The log says why."),
     ROW(dropped_no_room, "Lost: no free segment", C, LOST, "points",
         "Requests that found no room in the buffer."),
     ROW(dropped_oldest, "Lost: the oldest, buffer full", C, LOST, "points",

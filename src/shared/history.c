@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "shared/atomic_copy.h"
 #include "shared/fault.h"
 
 #define NS INT64_C(1000000000)
@@ -103,35 +104,6 @@ static recent_t *recent_of(const imx_history_t *h, uint64_t n, uint32_t host)
     return &h->part->recent[host % IMX_HISTORY_HOSTS][n % IMX_HISTORY_RECENT];
 }
 
-/*
- * Words are stored by release and loaded by acquire, and so in order with the
- * number before them: a reader that sees a new word sees the 0, too, or a later
- * number.
- */
-static void store(_Atomic uint64_t *to, const void *from, size_t words)
-{
-    const char *p = from;
-    uint64_t word;
-    size_t i;
-
-    for (i = 0; i < words; i++, p += sizeof word) {
-        memcpy(&word, p, sizeof word);
-        atomic_store_explicit(&to[i], word, memory_order_release);
-    }
-}
-
-static void load(void *to, const _Atomic uint64_t *from, size_t words)
-{
-    char *p = to;
-    uint64_t word;
-    size_t i;
-
-    for (i = 0; i < words; i++, p += sizeof word) {
-        word = atomic_load_explicit(&from[i], memory_order_acquire);
-        memcpy(p, &word, sizeof word);
-    }
-}
-
 static uint64_t get(const _Atomic uint64_t *n)
 {
     return atomic_load_explicit(n, memory_order_acquire);
@@ -152,7 +124,7 @@ int imx_history_period(const imx_history_t *h, imx_history_ring_e ring,
     if (n == 0 || get(&p->n) != n) {
         return 0;
     }
-    load(period, p->words, PERIOD_WORDS);
+    imx_atomic_copy_get(period, p->words, PERIOD_WORDS);
     return get(&p->n) == n;
 }
 
@@ -164,7 +136,7 @@ int imx_history_row(const imx_history_t *h, imx_history_ring_e ring,
     if (n == 0 || get(&p->n) != n) {
         return 0;
     }
-    load(row, row_of(h, ring, n, host)->words, ROW_WORDS);
+    imx_atomic_copy_get(row, row_of(h, ring, n, host)->words, ROW_WORDS);
     return get(&p->n) == n;
 }
 
@@ -177,7 +149,7 @@ int imx_history_recent(const imx_history_t *h, uint64_t n, uint32_t host,
     if (n == 0 || get(&p->n) != n || get(&period->n) != n) {
         return 0;
     }
-    load(recent, p->words, RECENT_WORDS);
+    imx_atomic_copy_get(recent, p->words, RECENT_WORDS);
     return get(&p->n) == n && get(&period->n) == n;
 }
 
@@ -236,7 +208,7 @@ void imx_history_begin(const imx_history_t *h, imx_history_ring_e ring,
 void imx_history_put(const imx_history_t *h, imx_history_ring_e ring,
                      uint64_t n, const imx_history_period_t *period)
 {
-    store(place_of(h, ring, n)->words, period, PERIOD_WORDS);
+    imx_atomic_copy_put(place_of(h, ring, n)->words, period, PERIOD_WORDS);
     FAULT("put");
 }
 
@@ -244,7 +216,7 @@ void imx_history_put_row(const imx_history_t *h, imx_history_ring_e ring,
                          uint64_t n, uint32_t host,
                          const imx_history_row_t *row)
 {
-    store(row_of(h, ring, n, host)->words, row, ROW_WORDS);
+    imx_atomic_copy_put(row_of(h, ring, n, host)->words, row, ROW_WORDS);
     FAULT("row");
 }
 
@@ -254,7 +226,7 @@ void imx_history_put_recent(const imx_history_t *h, uint64_t n, uint32_t host,
     recent_t *p = recent_of(h, n, host);
 
     atomic_store(&p->n, 0);
-    store(p->words, recent, RECENT_WORDS);
+    imx_atomic_copy_put(p->words, recent, RECENT_WORDS);
     atomic_store_explicit(&p->n, n, memory_order_release);
 }
 

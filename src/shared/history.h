@@ -39,7 +39,7 @@
 
 #include "shared/stats.h"
 
-#define IMX_HISTORY_VERSION 1
+#define IMX_HISTORY_VERSION 2
 #define IMX_HISTORY_HOSTS 64
 #define IMX_HISTORY_OTHER 0 /* the host that has all without a row */
 #define IMX_HISTORY_SECONDS 600

@@ -10,7 +10,7 @@
 
 #include "shared/interval.h"
 
-#define IMX_MEASURED_VERSION (100 + IMX_INTERVAL_VERSION)
+#define IMX_MEASURED_VERSION (200 + IMX_INTERVAL_VERSION)
 
 /* In the order of InfluxMetricsReport. */
 typedef enum {

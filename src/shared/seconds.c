@@ -104,7 +104,7 @@ static void put_row(const imx_history_t *h, imx_history_ring_e ring,
         .request_ns = change->request_ns,
         .requests = (uint32_t)imx_stats_requests_of(change),
         .errors = (uint32_t)change->classes[4],
-        .aborted = change->aborted,
+        .aborted = (uint32_t)change->aborted,
         .p50 = percentile(change, 0.5),
         .p95 = percentile(change, 0.95),
         .p99 = percentile(change, 0.99)
@@ -144,7 +144,7 @@ static void put_period(const imx_history_t *h, imx_history_ring_e ring,
     period->application_ns = change->application_ns;
     period->bytes_sent = change->bytes_sent;
     period->bytes_received = change->bytes_received;
-    period->aborted = change->aborted;
+    period->aborted = (uint32_t)change->aborted;
     for (i = 0; i < IMX_STATS_CLASSES; i++) {
         period->classes[i] = (uint32_t)change->classes[i];
     }
@@ -318,6 +318,19 @@ static void close_minute(imx_seconds_t *s, int64_t wall, uint64_t n)
     imx_history_close(h, IMX_HISTORY_MINUTE, n);
 }
 
+/* All series, and both histograms, also if the second is not counted any more.
+ */
+static void widen_totals(const imx_seconds_t *s)
+{
+    imx_stats_t both = *s->stats;
+    uint32_t i;
+
+    both.histograms = IMX_STATS_HISTOGRAMS;
+    for (i = 0; i < s->known; i++) {
+        imx_stats_widen(&both, i);
+    }
+}
+
 /* ---- all of it ---- */
 
 /* Another number than before, whatever somebody has written there. */
@@ -336,5 +349,6 @@ void imx_seconds_close(imx_seconds_t *s, const imx_seconds_sample_t *sample)
     close_second(s, sample, n);
     if (n / 60 != imx_history_last(s->history, IMX_HISTORY_MINUTE)) {
         close_minute(s, sample->wall, n / 60);
+        widen_totals(s);
     }
 }

@@ -12,6 +12,27 @@
 
 #include "shared/children.h"
 
+/*
+ * The bytes of a segment are written by whoever has reserved them, and after
+ * that read by the holder, which frees the segment: between two appends to the
+ * same bytes there is the chain
+ *
+ *   copy -> extent (release) -> holder (acquire) -> word FREE (release)
+ *        -> word FILLING (acquire) -> copy
+ *
+ * ThreadSanitizer sees one process alone, and the holder is often another one.
+ * So it is told of this chain, and of nothing else: two appends that had the
+ * same bytes in one tenure are still found.
+ */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#define SEGMENT_IS_WRITTEN(segment) __tsan_release(segment)
+#define SEGMENT_IS_READ(segment) __tsan_acquire(segment)
+#else
+#define SEGMENT_IS_WRITTEN(segment) ((void)0)
+#define SEGMENT_IS_READ(segment) ((void)0)
+#endif
+
 /* The word: state 2 | owner 16 | generation 17 | lines 12 | bytes 17. */
 #define BYTES_BITS 17
 #define LINES_BITS 12

@@ -69,6 +69,7 @@ void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_inputs_t *from)
     s->totals = imx_batch_totals(&arena->batch);
     s->values = imx_values_totals(&arena->values);
     s->intake = imx_intake_totals(&arena->intake);
+    s->queried = imx_queried_totals(&arena->queried);
     s->requests = imx_stats_requests(&arena->stats,
                                      imx_series_count(&arena->series));
     s->in_flight = imx_slow_list(&arena->slow, &arena->children, s->tick,

@@ -31,6 +31,7 @@ typedef struct {
     imx_slow_list_t slow;
     char slow_servers[IMX_SLOW_LISTED][IMX_SERIES_NAME_MAX + 1]; /* of these */
     imx_intake_totals_t intake;
+    imx_queried_totals_t queried;
     uint64_t requests; /* that were counted since the arena was made */
     int64_t beaten; /* ns, monotonic: when the holder last worked, 0: never */
     pid_t holder;   /* 0: no child has the lease */

@@ -1,7 +1,7 @@
 /*
  * stats.c owns the counters and histograms of all requests.
- * Entered by request threads (count), by the holder (add_up, take_max), and by
- * readers of figures (add_up).
+ * Entered by request threads (count), by the holder (add_up, take_max, widen),
+ * and by readers of figures (add_up, totals).
  * All counters survive any process; nobody sets one back.
  */
 #include "shared/stats.h"
@@ -18,8 +18,14 @@ struct imx_stats_cell {
     _Atomic uint64_t classes[IMX_STATS_CLASSES];
     _Atomic uint64_t max_ns;
     _Atomic uint64_t server_ns, input_ns, output_ns, bytes_received;
-    _Atomic uint32_t aborted, objective_total, objective_good;
-    _Alignas(64) _Atomic uint32_t buckets[2][IMX_STATS_BUCKETS];
+    _Atomic uint64_t aborted;
+    _Alignas(
+        64) _Atomic uint32_t buckets[IMX_STATS_HISTOGRAMS][IMX_STATS_BUCKETS];
+    _Atomic uint64_t objective_total, objective_good;
+};
+
+struct imx_stats_wide {
+    _Atomic uint64_t buckets[IMX_STATS_HISTOGRAMS][IMX_STATS_BUCKETS];
 };
 
 _Static_assert(offsetof(imx_stats_cell_t, classes[IMX_STATS_CLASSES - 1]) == 64
@@ -113,13 +119,16 @@ static size_t cells_of(uint32_t series)
 size_t imx_stats_size(uint32_t series)
 {
     return cells_of(series) * sizeof(imx_stats_cell_t)
-           + (size_t)IMX_STATS_TAKERS * series * sizeof(uint64_t);
+           + (size_t)IMX_STATS_TAKERS * series * sizeof(uint64_t)
+           + (size_t)series * sizeof(imx_stats_wide_t);
 }
 
 void imx_stats_format(imx_stats_t *stats, void *base, uint32_t series)
 {
     stats->cells = base;
     stats->longest = (_Atomic uint64_t *)(stats->cells + cells_of(series));
+    stats->wide = (imx_stats_wide_t *)(stats->longest
+                                       + IMX_STATS_TAKERS * (size_t)series);
     stats->series = series;
     stats->histograms = 1;
 }
@@ -200,12 +209,20 @@ void imx_stats_count(imx_stats_cell_t *cell,
 
 void imx_stats_count_aborted(imx_stats_cell_t *cell)
 {
-    add_small(&cell->aborted, 1);
+    add(&cell->aborted, 1);
 }
 
 void imx_stats_count_application(imx_stats_cell_t *cell, uint64_t ns)
 {
     add_bucket(cell, 1, ns);
+}
+
+void imx_stats_count_objective(imx_stats_cell_t *cell, int is_good)
+{
+    add(&cell->objective_total, 1);
+    if (is_good) {
+        add(&cell->objective_good, 1);
+    }
 }
 
 void imx_stats_count_more(imx_stats_cell_t *cell, const imx_stats_more_t *more)
@@ -214,8 +231,6 @@ void imx_stats_count_more(imx_stats_cell_t *cell, const imx_stats_more_t *more)
     add(&cell->input_ns, more->input_ns);
     add(&cell->output_ns, more->output_ns);
     add(&cell->bytes_received, more->bytes_received);
-    add_small(&cell->objective_total, more->objective_total);
-    add_small(&cell->objective_good, more->objective_good);
 }
 
 /* ---- adding up ---- */
@@ -242,9 +257,9 @@ static void add_cell(imx_stats_sum_t *sum, const imx_stats_cell_t *cell,
     sum->input_ns += get(&cell->input_ns);
     sum->output_ns += get(&cell->output_ns);
     sum->bytes_received += get(&cell->bytes_received);
-    sum->aborted += get_small(&cell->aborted);
-    sum->objective_total += get_small(&cell->objective_total);
-    sum->objective_good += get_small(&cell->objective_good);
+    sum->aborted += get(&cell->aborted);
+    sum->objective_total += get(&cell->objective_total);
+    sum->objective_good += get(&cell->objective_good);
     for (i = 0; i < IMX_STATS_CLASSES; i++) {
         sum->classes[i] += get(&cell->classes[i]);
     }
@@ -351,6 +366,62 @@ uint64_t imx_stats_requests(const imx_stats_t *stats, uint32_t series)
         }
     }
     return n;
+}
+
+/* ---- totals of buckets ---- */
+
+/* Half of what a counter can hold: until then none has wrapped around, and
+ * wide[] is 0 and is not touched, as memory that is read takes room, too. */
+#define MAY_WRAP (UINT64_C(1) << 31)
+
+static uint32_t counters_of(const imx_stats_t *stats, uint32_t series,
+                            uint32_t histogram, uint32_t bucket)
+{
+    uint32_t sum = 0, stripe;
+
+    for (stripe = 0; stripe < IMX_STATS_STRIPES; stripe++) {
+        sum += get_small(
+            &imx_stats_cell(stats, stripe, series)->buckets[histogram][bucket]);
+    }
+    return sum;
+}
+
+void imx_stats_totals(const imx_stats_t *stats, uint32_t series,
+                      imx_stats_totals_t *totals)
+{
+    int is_wide = imx_stats_requests_in(stats, series) >= MAY_WRAP;
+    uint32_t h, i;
+
+    memset(totals, 0, sizeof *totals);
+    for (h = 0; h < stats->histograms; h++) {
+        for (i = 0; i < IMX_STATS_BUCKETS; i++) {
+            uint64_t wide =
+                is_wide
+                    ? atomic_load_explicit(&stats->wide[series].buckets[h][i],
+                                           memory_order_acquire)
+                    : 0;
+            uint32_t sum = counters_of(stats, series, h, i);
+
+            totals->buckets[h][i] = wide + (uint32_t)(sum - (uint32_t)wide);
+        }
+    }
+}
+
+void imx_stats_widen(const imx_stats_t *stats, uint32_t series)
+{
+    imx_stats_totals_t totals;
+    uint32_t h, i;
+
+    if (imx_stats_requests_in(stats, series) < MAY_WRAP) {
+        return;
+    }
+    imx_stats_totals(stats, series, &totals);
+    for (h = 0; h < stats->histograms; h++) {
+        for (i = 0; i < IMX_STATS_BUCKETS; i++) {
+            atomic_store_explicit(&stats->wide[series].buckets[h][i],
+                                  totals.buckets[h][i], memory_order_release);
+        }
+    }
 }
 
 /* ---- the maximum ---- */

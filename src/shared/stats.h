@@ -5,20 +5,33 @@
  *
  * The part of the arena:  cell[stripe 0][series 0] [series 1] ... [stripe 1]...
  *                         | longest[taker 0][series 0] [series 1] ...
+ *                         | wide[series 0] [series 1] ...
  *
  * A request thread adds to the cell of its series in the stripe of its child.
  * There are 16 stripes, so that the children of a busy server seldom write to
  * one cache line, and no more, so that the holder can add them up ten times a
  * second.  Nobody ever sets a counter back: a child that is killed leaves its
  * counts, the next child in its stripe goes on, and what happened in an
- * interval is the difference of two sums.  The 32-bit counters wrap around, and
- * their differences are right all the same.  The one exception is the maximum,
+ * interval is the difference of two sums.  The 32-bit counters of buckets wrap
+ * around, and their differences are right all the same; what they have counted
+ * in all is below.  The one exception is the maximum,
  * which the holder takes and sets to zero.  There are takers with intervals of
  * their own: what one of them takes is kept for the others.
  *
  * A cell has room for two histograms.  A process's view says how many of them
  * are counted, so that a graceful restart can change it; memory that nobody
  * writes to is free.
+ *
+ * The total of a bucket has 64 bits, of which the lower half are the counters of
+ * all stripes.  wide[] is a total that the bucket had some time ago, and then
+ *
+ *     total = wide + (counters - wide modulo 2^32),
+ *
+ * as long as the holder writes such a total there at least once in 2^32
+ * requests: it does so each minute, and not before it is needed.  A reader
+ * takes wide first, by acquire, and the counters after that: so they are not
+ * older than those that it was made of.  It does not matter which of these
+ * totals it finds, and so a holder can be killed at any point.
  *
  * Each counter is exact.  Two counters that are read while requests end can
  * differ by the requests that end just then.
@@ -33,7 +46,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_STATS_VERSION 2
+#define IMX_STATS_VERSION 3
 #define IMX_STATS_STRIPES 16
 #define IMX_STATS_CLASSES 6 /* 1xx .. 5xx at 0 .. 4, any other status at 5 */
 
@@ -47,9 +60,11 @@
  */
 #define IMX_STATS_BUCKETS 186
 #define IMX_STATS_OCTAVE 8
+#define IMX_STATS_HISTOGRAMS 2  /* request_time, application_time */
 #define IMX_STATS_BUCKET_1S 128 /* its bound is one second */
 
 typedef struct imx_stats_cell imx_stats_cell_t;
+typedef struct imx_stats_wide imx_stats_wide_t;
 
 /* Who takes the maximum, each in its own time. */
 typedef enum {
@@ -62,6 +77,7 @@ typedef enum {
 typedef struct {
     imx_stats_cell_t *cells;   /* 64 bytes aligned */
     _Atomic uint64_t *longest; /* ns; by taker and series */
+    imx_stats_wide_t *wide;    /* by series */
     uint32_t series;
     uint32_t histograms; /* 1: request_time; 2: application_time as well */
 } imx_stats_t;
@@ -76,7 +92,6 @@ typedef struct {
 /* What is counted besides, where somebody asked for it. */
 typedef struct {
     uint64_t server_ns, input_ns, output_ns, bytes_received;
-    uint32_t objective_total, objective_good; /* 0 or 1 */
 } imx_stats_more_t;
 
 /* The sum of a series over all stripes. */
@@ -84,9 +99,14 @@ typedef struct {
     uint64_t request_ns, application_ns, bytes_sent;
     uint64_t classes[IMX_STATS_CLASSES];
     uint64_t server_ns, input_ns, output_ns, bytes_received;
-    uint32_t aborted, objective_total, objective_good;
-    uint32_t buckets[2][IMX_STATS_BUCKETS];
+    uint64_t aborted, objective_total, objective_good;
+    uint32_t buckets[IMX_STATS_HISTOGRAMS][IMX_STATS_BUCKETS]; /* modulo 2^32 */
 } imx_stats_sum_t;
+
+/* The totals of its buckets. */
+typedef struct {
+    uint64_t buckets[IMX_STATS_HISTOGRAMS][IMX_STATS_BUCKETS];
+} imx_stats_totals_t;
 
 /* Parent: bytes of memory for so many series. */
 size_t imx_stats_size(uint32_t series);
@@ -102,11 +122,13 @@ imx_stats_cell_t *imx_stats_cell(const imx_stats_t *stats, uint32_t stripe,
 
 /* Any thread of a child: counts a request that has ended.  No lock, no system
  * call.  Besides: its client went away; its application_time, for a second
- * histogram; what somebody asked for. */
+ * histogram; whether it kept the objective that it has; what somebody asked
+ * for. */
 void imx_stats_count(imx_stats_cell_t *cell,
                      const imx_stats_request_t *request);
 void imx_stats_count_aborted(imx_stats_cell_t *cell);
 void imx_stats_count_application(imx_stats_cell_t *cell, uint64_t ns);
+void imx_stats_count_objective(imx_stats_cell_t *cell, int is_good);
 void imx_stats_count_more(imx_stats_cell_t *cell,
                           const imx_stats_more_t *more);
 
@@ -115,6 +137,14 @@ void imx_stats_add_up(const imx_stats_t *stats, uint32_t series,
                       imx_stats_sum_t *sum);
 void imx_stats_add(const imx_stats_t *stats, uint32_t series,
                    imx_stats_sum_t *sum);
+
+/* Holder, once in some minutes: no total of these series is lost when counters
+ * wrap around. */
+void imx_stats_widen(const imx_stats_t *stats, uint32_t series);
+
+/* Any: the totals of all buckets of a series, which never fall. */
+void imx_stats_totals(const imx_stats_t *stats, uint32_t series,
+                      imx_stats_totals_t *totals);
 
 /* a -= b, a += b.  Counters wrap around: differences of 32 bits, and of 64. */
 void imx_stats_subtract(imx_stats_sum_t *a, const imx_stats_sum_t *b);

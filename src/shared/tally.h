@@ -10,17 +10,21 @@
 #ifndef IMX_TALLY_H
 #define IMX_TALLY_H
 
+#include <stddef.h>
+
 #include "shared/interval.h"
 #include "shared/stats.h"
 
 typedef struct {
     imx_stats_sum_t sum;
     int64_t since;   /* ns, monotonic: when the sums were added up; 0: never */
-    uint64_t number; /* of the interval that the maximum is of */
+    uint64_t number; /* of the interval, where the maximum was asked */
     uint64_t longest; /* request_time of the interval, ns; where it was asked */
 } imx_tally_t;
 
-_Static_assert(sizeof(imx_tally_t) % 8 == 0, "rows are put side by side");
+_Static_assert(sizeof(imx_tally_t) % 8 == 0
+                   && offsetof(imx_tally_t, number) % 8 == 0,
+               "rows are put side by side, and written by words");
 
 /* How rows are filled: the context of imx_tally_fill(). */
 typedef struct {
@@ -33,8 +37,16 @@ typedef struct {
     int64_t patience;  /* ... for at most so many ns; 0: it does not wait */
 } imx_tally_fill_t;
 
-/* An imx_interval_fill_fn.  Row i is that of series i. */
+/* An imx_interval_fill_fn.  Row i is that of series i.  Where it takes the
+ * maximum, the row says first which interval it is of. */
 void imx_tally_fill(void *context, uint32_t i, const void *old, void *row);
+
+/* Any thread, while the holder may be filling rows: what has been added to one
+ * of the sums, by its place in a row, between the two rows of a series.  Returns
+ * 0 when one of them is that of another interval already; where the rows have
+ * the maximum. */
+int imx_tally_change(const imx_interval_closed_t *closed, uint32_t series,
+                     size_t sum, uint64_t *change);
 
 /* What happened between two rows of a series.  Returns the number of its
  * requests; *change is filled if it is not 0. */

@@ -7,6 +7,7 @@
 #include "show/html.h"
 
 #include "ap_mpm.h"
+#include "apr_lib.h"
 #include "apr_strings.h"
 #include "http_protocol.h"
 #include "scoreboard.h"
@@ -54,14 +55,31 @@ static void write_noscript(request_rec *r, const imx_view_t *v)
     }
 }
 
+/* Bytes of the first sentence: the others explain it. */
+static size_t first_sentence(const char *text)
+{
+    const char *p = text;
+
+    while ((p = strstr(p, ". ")) != NULL) {
+        if (apr_isupper(p[2])) {
+            return (size_t)(p - text) + 1;
+        }
+        p += 2;
+    }
+    return strlen(text);
+}
+
 static void write_word(request_rec *r, const imx_verdict_word_t *word)
 {
     const char *level = imx_verdict_level(word->level);
+    size_t first = first_sentence(word->what);
 
     ap_rvputs(r, "<li class=\"", level, "\"><span class=\"level\">", level,
-              "</span><b>", imx_html_text(r, word->what), "</b><span>",
-              imx_html_text(r, word->todo), word->todo[0] != '\0' ? " " : "",
-              word->id, "</span></li>", NULL);
+              "</span><b>",
+              imx_html_text(r, apr_pstrmemdup(r->pool, word->what, first)),
+              "</b><span>", imx_html_text(r, word->what + first),
+              word->todo[0] != '\0' ? " " : "", imx_html_text(r, word->todo),
+              word->id[0] != '\0' ? " " : "", word->id, "</span></li>", NULL);
 }
 
 static void write_words(request_rec *r, const imx_view_t *v)

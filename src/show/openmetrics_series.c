@@ -20,6 +20,7 @@ typedef struct {
     uint32_t number;
     const char *labels;
     imx_stats_sum_t sum;
+    imx_stats_totals_t totals;
 } series_t;
 
 typedef struct {
@@ -52,6 +53,7 @@ static void find_series(all_t *all)
 
         imx_stats_add_up(&stats, i, &s->sum);
         if (imx_stats_requests_of(&s->sum) > 0) {
+            imx_stats_totals(&stats, i, &s->totals);
             s->number = i;
             s->labels = labels_of(all->e, &name);
             all->series[all->count++] = s;
@@ -124,31 +126,22 @@ static void put_phases(const all_t *all)
 #undef PHASE
 }
 
-static void put_small(const all_t *all, const char *name, const char *help,
-                      size_t counter, size_t size)
+static void put_number(const all_t *all, const char *name, const char *help,
+                       size_t counter)
 {
     unsigned i;
+    uint64_t value;
 
     imx_exposition_family(all->e, name, IMX_EXPOSITION_COUNTER, help);
     for (i = 0; i < all->count; i++) {
-        const char *at = (const char *)&all->series[i]->sum + counter;
-        uint64_t value = 0;
-        uint32_t small;
-
-        if (size == sizeof value) {
-            memcpy(&value, at, sizeof value);
-        }
-        else {
-            memcpy(&small, at, sizeof small);
-            value = small;
-        }
+        memcpy(&value, (const char *)&all->series[i]->sum + counter,
+               sizeof value);
         put_counter(all, all->series[i]->labels, value);
     }
 }
 
 #define COUNTER(all, name, field, help) \
-    put_small((all), (name), (help), offsetof(imx_stats_sum_t, field), \
-              sizeof((imx_stats_sum_t *)NULL)->field)
+    put_number((all), (name), (help), offsetof(imx_stats_sum_t, field))
 
 static void put_counters(const all_t *all)
 {
@@ -189,7 +182,7 @@ static void put_objectives(const all_t *all)
                 number)
     for (i = 0; i < all->count; i++) {
         const series_t *s = all->series[i];
-        uint32_t total = s->sum.objective_total, good = s->sum.objective_good;
+        uint64_t total = s->sum.objective_total, good = s->sum.objective_good;
 
         if (total > 0) {
             KEPT("true", good);
@@ -251,7 +244,7 @@ static const char *exemplar_of(const all_t *all, uint32_t series,
 static void put_histogram(const all_t *all, const series_t *s, int histogram,
                           uint64_t ns, const bounds_t *b)
 {
-    const uint32_t *buckets = s->sum.buckets[histogram];
+    const uint64_t *buckets = s->totals.buckets[histogram];
     uint32_t i = 0, special = 0;
     const char *exemplar = histogram == 0
                                ? exemplar_of(all, s->number, &special)

@@ -30,47 +30,44 @@ const imx_arena_t *imx_view_arena(void)
 
 /* ---- the last interval of requests ---- */
 
-/* Counters of a row, which the holder may be writing: the sum is looked at only
- * if the interval is still the same one afterwards. */
-static uint64_t change_of(const imx_interval_closed_t *c, uint32_t series,
-                          size_t counter)
-{
-    const char *old = imx_interval_old(c, series);
-    const char *row = imx_interval_row(c, series);
-    uint64_t before, after;
+/* The interval closed last, of which the holder may be writing the next one
+ * into its older rows: then nothing is said of it. */
+typedef struct {
+    imx_interval_closed_t closed;
+    int is_whole;
+} interval_t;
 
-    memcpy(&before, old + counter, sizeof before);
-    memcpy(&after, row + counter, sizeof after);
-    return after - before;
+static interval_t closed_last(void)
+{
+    interval_t i = { .is_whole = 1 };
+
+    imx_interval_closed(&arena->intervals, IMX_MEASURED_REQUESTS, &i.closed);
+    return i;
 }
 
-#define CHANGE(c, series, field) \
-    change_of((c), (series), offsetof(imx_tally_t, sum.field))
-
-static void closed_last(imx_interval_closed_t *c)
+static uint64_t change_of(interval_t *i, uint32_t series, size_t sum)
 {
-    imx_interval_closed(&arena->intervals, IMX_MEASURED_REQUESTS, c);
+    uint64_t change;
+
+    if (!imx_tally_change(&i->closed, series, sum, &change)) {
+        i->is_whole = 0;
+    }
+    return change;
 }
 
-static int is_still(const imx_interval_closed_t *c)
-{
-    imx_interval_closed_t now;
-
-    closed_last(&now);
-    return now.number == c->number;
-}
+#define CHANGE(i, series, field) \
+    change_of((i), (series), offsetof(imx_tally_t, sum.field))
 
 static void sum_up(imx_verdict_facts_t *f)
 {
     uint32_t n = imx_series_count(&arena->series), i;
-    imx_interval_closed_t c;
+    interval_t last = closed_last();
 
-    closed_last(&c);
     for (i = 0; i < n; i++) {
-        f->request_ns += CHANGE(&c, i, request_ns);
-        f->output_ns += CHANGE(&c, i, output_ns);
+        f->request_ns += CHANGE(&last, i, request_ns);
+        f->output_ns += CHANGE(&last, i, output_ns);
     }
-    if (!is_still(&c)) {
+    if (!last.is_whole) {
         f->request_ns = f->output_ns = 0;
     }
 }
@@ -80,9 +77,8 @@ static void find_busiest(request_rec *r, imx_verdict_facts_t *f)
 {
     uint32_t n = imx_series_count(&arena->series), i;
     apr_hash_t *sums = apr_hash_make(r->pool);
-    imx_interval_closed_t c;
+    interval_t last = closed_last();
 
-    closed_last(&c);
     for (i = 0; i < n; i++) {
         imx_series_name_t name = imx_series_name(&arena->series, i);
         uint64_t *sum = apr_hash_get(sums, name.server, APR_HASH_KEY_STRING);
@@ -92,13 +88,13 @@ static void find_busiest(request_rec *r, imx_verdict_facts_t *f)
             apr_hash_set(sums, apr_pstrdup(r->pool, name.server),
                          APR_HASH_KEY_STRING, sum);
         }
-        *sum += CHANGE(&c, i, application_ns);
+        *sum += CHANGE(&last, i, application_ns);
         if (*sum > f->busiest_ns) {
             f->busiest_ns = *sum;
             f->busiest = apr_pstrdup(r->pool, name.server);
         }
     }
-    if (!is_still(&c)) {
+    if (!last.is_whole) {
         f->busiest = "";
     }
 }

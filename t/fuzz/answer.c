@@ -111,7 +111,7 @@ static void fuzz_hide(const char *text, size_t len)
     memcpy(secret, text, (size_t)(lf - text));
     imx_answer_sort(IMX_INFLUX_V1, 401, lf + 1, len - (size_t)(lf + 1 - text),
                     &r);
-    imx_secret_hide(r.reason, secret);
+    imx_secret_hide_in(r.reason, secret);
     check_reason(r.reason);
     imx_reason_explain(shown, secret);
     /* Stars are what it is hidden behind. */

@@ -26,7 +26,8 @@
 #define NOBODY 65534
 #define SMALL (16 * 1024)
 #define SOME (2 * 1024 * 1024)
-#define HUGE_SIZE (1UL << 28) /* a sanitizer's own memory is larger */
+#define MOST (8 * 1024 * 1024) /* of a part: the lines have gigabytes */
+#define HUGE_SIZE (1UL << 28)  /* a sanitizer's own memory is larger */
 
 static const char *root;
 static FILE *report;
@@ -153,20 +154,29 @@ static size_t below(size_t n)
     return (size_t)(random64() >> 16) % n;
 }
 
-/* Where the part named "lines" begins: the words of all others are before it,
- * or behind it. */
-static size_t lines_at(void)
+typedef struct {
+    size_t at, words;
+} part_t;
+
+static part_t parts[17]; /* and the header */
+static size_t part_count;
+
+/* By the directory in the header, before anything is written there. */
+static void find_parts(void)
 {
     const char *entry = arena + 32;
-    uint64_t at = 0;
-    int i;
+    uint64_t at, size;
+    size_t i;
 
+    parts[part_count++] = (part_t){ 0, SMALL / 8 };
     for (i = 0; i < 16; i++, entry += 40) {
-        if (strncmp(entry, "lines", 16) == 0) {
-            memcpy(&at, entry + 24, sizeof at);
+        memcpy(&at, entry + 24, sizeof at);
+        memcpy(&size, entry + 32, sizeof size);
+        if (size >= 8 && at < arena_size && size <= arena_size - at) {
+            parts[part_count++] = (part_t){ at,
+                                            (size < MOST ? size : MOST) / 8 };
         }
     }
-    return at > 0 && at < arena_size - SOME ? at : SMALL;
 }
 
 static uint64_t bad_word(uint64_t now)
@@ -185,18 +195,16 @@ static uint64_t bad_word(uint64_t now)
     }
 }
 
-static void scribble(size_t lines)
+/* Each part has as many of them as any other, and its beginning the most. */
+static void scribble(void)
 {
-    size_t from[] = { 0, 0, lines, arena_size - SOME };
-    size_t most[] = { SMALL, lines, SOME, SOME };
-    int i, place;
+    int i;
 
     for (i = 0; i < 64; i++) {
-        uint64_t *word;
+        const part_t *p = &parts[below(part_count)];
+        size_t most = below(2) && p->words > SMALL / 8 ? SMALL / 8 : p->words;
+        uint64_t *word = (uint64_t *)(void *)(arena + p->at) + below(most);
 
-        place = (int)below(4);
-        word = (uint64_t *)(void *)(arena + from[place]
-                                    + below(most[place] / 8) * 8);
         __atomic_store_n(word, bad_word(__atomic_load_n(word, 0)), 0);
     }
 }
@@ -204,12 +212,11 @@ static void scribble(size_t lines)
 __attribute__((noreturn)) static void live(void)
 {
     char path[1024];
-    size_t lines = lines_at();
 
     snprintf(path, sizeof path, "%s/scribble", root);
     for (;;) {
         if (access(path, F_OK) == 0) {
-            scribble(lines);
+            scribble();
             usleep(100);
         }
         else {
@@ -249,6 +256,7 @@ static void become_neighbour(pid_t parent)
     if (arena == NULL) {
         _exit(4);
     }
+    find_parts();
     snprintf(path, sizeof path, "%s/scribble", root);
     if (f != NULL && access(path, F_OK) != 0) {
         look_around(parent);

@@ -14,7 +14,9 @@
 #include <cmocka.h>
 
 #include "shared/arena.h"
+#include "shared/measured.h"
 #include "shared/seconds.h"
+#include "shared/tally.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -360,6 +362,55 @@ static void close_seconds(random_t *r)
                     || seconds.hosts > IMX_HISTORY_HOSTS;
 }
 
+/* The holder's intervals of requests, and who reads them meanwhile. */
+static void close_intervals(random_t *r)
+{
+    const imx_interval_t *v = &arena.intervals;
+    uint32_t schedule = below(r, IMX_MEASURED_PROCESSES);
+    imx_interval_now_t now = imx_interval_now();
+    imx_interval_closed_t c;
+    imx_stats_sum_t change;
+    uint64_t n;
+    imx_tally_fill_t fill = { .stats = arena.stats,
+                              .number = random64(r),
+                              .now = now.mono,
+                              .takes_max = schedule == IMX_MEASURED_REQUESTS };
+
+    fill.stats.histograms = IMX_STATS_HISTOGRAMS;
+    imx_interval_is_due(v, schedule, SECOND, &now);
+    imx_interval_close(v, schedule, below(r, 2) * SECOND, &now,
+                       imx_series_count(&arena.series), imx_tally_fill, &fill);
+    imx_interval_closed(v, schedule, &c);
+    imx_tally_between(imx_interval_old(&c, 0), imx_interval_row(&c, 0),
+                      &change);
+    imx_tally_change(&c, below(r, SERIES),
+                     offsetof(imx_tally_t, sum.output_ns), &n);
+    lab->outside += imx_tally_span(&c, imx_interval_old(&c, 0),
+                                   imx_interval_row(&c, 0))
+                    < 1;
+    imx_interval_last(v, schedule, below(r, 2 * SERIES));
+    imx_interval_written(v, schedule, &c);
+}
+
+static void look_at_totals(random_t *r)
+{
+    static const char id[] = "4bf92f3577b34da6a3ce929d0e0e4736";
+    imx_stats_totals_t totals;
+    imx_exemplar_t x;
+
+    imx_stats_widen(&arena.stats, below(r, SERIES));
+    imx_stats_totals(&arena.stats, below(r, SERIES), &totals);
+    imx_exemplars_offer(&arena.exemplars, below(r, 2 * SERIES), id,
+                        (int64_t)(random64(r) >> 1), now_ns());
+    if (imx_exemplars_get(&arena.exemplars, below(r, 2 * SERIES), &x)) {
+        lab->outside += strlen(x.id) != IMX_EXEMPLARS_ID_LEN || x.ns < 0
+                        || x.time < 0;
+    }
+    imx_intake_took(&arena.intake, below(r, 9));
+    imx_intake_refused(&arena.intake, now_ns(), SECOND);
+    imx_intake_totals(&arena.intake);
+}
+
 /* A child's monitor. */
 /* Numbers within their bounds and texts with an end, whatever is there. */
 static void look_at_slow(random_t *r, const imx_children_self_t *self)
@@ -399,6 +450,8 @@ static void hold(const imx_children_self_t *self, random_t *r)
     deliver(r);
     read_series(r);
     close_seconds(r);
+    close_intervals(r);
+    look_at_totals(r);
     board = imx_board_told(&arena.board);
     lab->outside += strlen(board.last_error) >= IMX_BOARD_ERROR_MAX;
     imx_board_tell(&arena.board, &board);

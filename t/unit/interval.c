@@ -17,6 +17,7 @@
 #include "shared/tally.h"
 
 #include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "process.h"
@@ -433,6 +434,59 @@ static void the_maximum_survives(void **state)
     assert_int_equal(lab->row[1].longest, SECOND);
 }
 
+/* ---- readers meanwhile ---- */
+
+#define CLOSINGS 20000
+
+typedef struct {
+    uint64_t seen, wrong;
+} reader_t;
+
+static void *read_all_the_time(void *data)
+{
+    reader_t *r = data;
+    imx_interval_closed_t c;
+    uint64_t change;
+
+    while (!lab->stop) {
+        imx_interval_closed(&intervals, 0, &c);
+        if (imx_tally_change(&c, 1, offsetof(imx_tally_t, sum.request_ns),
+                             &change)) {
+            r->seen++;
+            r->wrong += change != 1000;
+        }
+    }
+    return NULL;
+}
+
+/* Each interval has one request: who reads meanwhile finds that, or knows that
+ * it has come too late. */
+static void readers_know_when_they_are_late(void **state)
+{
+    reader_t reader = { 0, 0 };
+    pthread_t thread;
+    int i;
+
+    (void)state;
+    count(0, 1, 1000);
+    close_one(0, lengths[0]);
+    assert_int_equal(pthread_create(&thread, NULL, read_all_the_time, &reader),
+                     0);
+    for (i = 0; i < CLOSINGS; i++) {
+        imx_interval_closed_t c;
+
+        imx_interval_closed(&intervals, 0, &c);
+        imx_interval_written(&intervals, 0, &c);
+        count(0, 1, 1000);
+        pass(10);
+        close_one(0, lengths[0]);
+    }
+    lab->stop = 1;
+    pthread_join(thread, NULL);
+    assert_true(reader.seen > 0);
+    assert_int_equal(reader.wrong, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -443,6 +497,7 @@ int main(void)
         TEST(few_requests_wait),
         TEST(a_schedule_without_rows_has_times),
         TEST(the_maximum_survives),
+        TEST(readers_know_when_they_are_late),
         TEST(killed_anywhere),
         TEST(killed_at_each_point),
     };

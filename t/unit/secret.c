@@ -159,6 +159,14 @@ static void test_reader(void **state)
     assert_non_null(strstr(files.reason, files.path));
     imx_secret_close(r);
 
+    /* a secret that is in no file */
+    o = (imx_influx_options_t){ .token = "from outside" };
+    r = imx_secret_open(&o, NULL);
+    assert_int_equal(read_now(r, 1, &s), IMX_SECRET_READ);
+    assert_string_equal(s->word, "from outside");
+    imx_secret_free(s);
+    imx_secret_close(r);
+
     o = (imx_influx_options_t){ .ca_file = files.path };
     r = imx_secret_open(&o, "/etc/hostname");
     write_path(files.path, "PEM");
@@ -199,6 +207,11 @@ static void test_header(void **state)
     assert_string_equal(h, "Authorization: Bearer t");
     imx_secret_wipe(h);
     o.token_file = NULL;
+    o.token = "t";
+    h = imx_secret_header(&o, "t");
+    assert_string_equal(h, "Authorization: Bearer t");
+    imx_secret_wipe(h);
+    o.token = NULL;
     assert_null(imx_secret_header(&o, ""));
     imx_secret_wipe(NULL);
 }
@@ -211,7 +224,7 @@ static void assert_hidden(const char *text, const char *secret,
     char reason[IMX_INFLUX_REASON_MAX];
 
     imx_reason_explain(reason, text);
-    imx_secret_hide(reason, secret);
+    imx_secret_hide_in(reason, secret);
     assert_string_equal(reason, expected);
 }
 
@@ -235,7 +248,7 @@ static void test_hide(void **state)
     memcpy(text + IMX_INFLUX_REASON_MAX - 4, "word", 5);
     text[IMX_INFLUX_REASON_MAX - 5] = ' ';
     imx_reason_explain(text + 300, text);
-    imx_secret_hide(text + 300, "word");
+    imx_secret_hide_in(text + 300, "word");
     assert_string_equal(text + 300 + IMX_INFLUX_REASON_MAX - 5, " ***");
 }
 
@@ -263,7 +276,7 @@ static void test_hide_coded_cut(void **state)
     memset(text, 'x', sizeof(text));
     strcpy(text + IMX_INFLUX_REASON_MAX - 8, "%77%6Frd and so on");
     imx_reason_explain(reason, text);
-    imx_secret_hide(reason, "word");
+    imx_secret_hide_in(reason, "word");
     assert_string_equal(reason + IMX_INFLUX_REASON_MAX - 9, "x*******");
 }
 

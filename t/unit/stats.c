@@ -112,13 +112,15 @@ static void a_request_is_in_each_counter(void **state)
     imx_stats_t stats = make(2);
     imx_stats_sum_t sum;
     const imx_stats_request_t request = { 2000000, 500000, 12, 404 };
-    const imx_stats_more_t more = { 1, 2, 3, 4, 1, 1 };
+    const imx_stats_more_t more = { 1, 2, 3, 4 };
     imx_stats_cell_t *cell = imx_stats_cell(&stats, 5, 1);
 
     (void)state;
     imx_stats_count(cell, &request);
     imx_stats_count_aborted(cell);
     imx_stats_count_application(cell, request.application_ns);
+    imx_stats_count_objective(cell, 1);
+    imx_stats_count_objective(cell, 0);
     imx_stats_count_more(cell, &more);
     imx_stats_add_up(&stats, 1, &sum);
     assert_int_equal(sum.request_ns, 2000000);
@@ -132,7 +134,7 @@ static void a_request_is_in_each_counter(void **state)
     assert_int_equal(sum.input_ns, 2);
     assert_int_equal(sum.output_ns, 3);
     assert_int_equal(sum.bytes_received, 4);
-    assert_int_equal(sum.objective_total, 1);
+    assert_int_equal(sum.objective_total, 2);
     assert_int_equal(sum.objective_good, 1);
     assert_int_equal(imx_stats_take_max(&stats, 1, IMX_STATS_FOR_INTERVALS),
                      2000000);
@@ -162,6 +164,84 @@ static void odd_numbers_stay_inside(void **state)
     assert_int_equal(sum.buckets[0][IMX_STATS_BUCKETS - 1], 30);
     assert_int_equal(imx_stats_take_max(&stats, 0, IMX_STATS_FOR_INTERVALS),
                      UINT64_MAX);
+}
+
+/* What so many requests would have left in a counter of a cell. */
+static void count_at_once(imx_stats_cell_t *cell, uint32_t bucket, uint64_t n)
+{
+    uint64_t *classes = (uint64_t *)((char *)cell + 24);
+    uint32_t *buckets = (uint32_t *)((char *)cell + 128);
+
+    classes[1] += n;
+    buckets[bucket] += (uint32_t)n;
+}
+
+static uint64_t all_of(const imx_stats_totals_t *totals)
+{
+    uint64_t n = 0;
+    uint32_t i;
+
+    for (i = 0; i < IMX_STATS_BUCKETS; i++) {
+        n += totals->buckets[0][i];
+    }
+    return n;
+}
+
+/* Over 39 times 2^32 requests in two stripes, and with a holder that looks at
+ * them now and then. */
+static void totals_never_fall(void **state)
+{
+    imx_stats_t stats = make(1);
+    const imx_stats_request_t request = { 1000000, 0, 1, 200 };
+    uint32_t bucket = imx_stats_bucket(1000000), i;
+    imx_stats_totals_t totals;
+    uint64_t before = 0, counted = 0;
+
+    (void)state;
+    for (i = 0; i < 160; i++) {
+        uint64_t n = i == 0 ? UINT32_MAX - 2 : UINT64_C(0x3FFFFFFF);
+
+        count_at_once(imx_stats_cell(&stats, i % 2, 1), bucket, n);
+        counted += n;
+        imx_stats_widen(&stats, 1);
+        for (n = 0; n < 5; n++, counted++) {
+            imx_stats_totals(&stats, 1, &totals);
+            assert_true(totals.buckets[0][bucket] == counted);
+            assert_true(totals.buckets[0][bucket] >= before);
+            assert_true(all_of(&totals) == imx_stats_requests_in(&stats, 1));
+            before = totals.buckets[0][bucket];
+            imx_stats_count(imx_stats_cell(&stats, i % 2, 1), &request);
+        }
+    }
+    assert_true(counted > 39 * (UINT64_C(1) << 32));
+    imx_stats_totals(&stats, 0, &totals);
+    assert_true(all_of(&totals) == 0);
+}
+
+/* A reader that meets a holder in the middle finds a total, the old one or the
+ * new one. */
+static void totals_are_right_at_each_step(void **state)
+{
+    imx_stats_t stats = make(1);
+    imx_stats_totals_t totals;
+    uint32_t bucket = 100;
+    uint64_t counted = 0, *wide = (uint64_t *)stats.wide, old;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        uint64_t n = UINT64_C(0xC0000000);
+
+        old = wide[bucket];
+        count_at_once(imx_stats_cell(&stats, 0, 0), bucket, n);
+        counted += n;
+        imx_stats_widen(&stats, 0);
+        assert_true(wide[bucket] == counted);
+        wide[bucket] = old; /* killed before this store */
+        imx_stats_totals(&stats, 0, &totals);
+        assert_true(totals.buckets[0][bucket] == counted);
+        imx_stats_widen(&stats, 0);
+    }
 }
 
 #define THREADS 4
@@ -241,6 +321,8 @@ int main(void)
         cmocka_unit_test(random_times_and_the_error),
         cmocka_unit_test(a_request_is_in_each_counter),
         cmocka_unit_test(odd_numbers_stay_inside),
+        cmocka_unit_test(totals_never_fall),
+        cmocka_unit_test(totals_are_right_at_each_step),
         cmocka_unit_test(threads_lose_nothing),
         cmocka_unit_test(a_killed_child_leaves_its_counts),
     };

@@ -17,17 +17,19 @@ function eventLetter(event) {
     return event.kind.slice(0, 1).toUpperCase();
 }
 
-// Lines at the events of a time, with their letters where there is room.
+// Lines at the events of a time, with their letters where there is room: that
+// another child delivers is said last, as it follows from most others.
 // place: x of a time.
 function drawMarks(ctx, from, to, place, top, bottom, ratio) {
-    let free = -Infinity;
+    const shown = events.filter(e => e.time >= from && e.time <= to);
+    const lettered = [];
+    shown.sort((a, b) => (a.kind === 'holder') - (b.kind === 'holder'));
     ctx.save();
     ctx.lineWidth = ratio;
     ctx.font = 'bold ' + 11 * ratio + 'px sans-serif';
     ctx.textAlign = 'center';
     ctx.textBaseline = 'top';
-    for (const event of events) {
-        if (event.time < from || event.time > to) continue;
+    for (const event of shown) {
         const x = place(event.time);
         ctx.strokeStyle = ctx.fillStyle = color(EVENT_COLORS[event.kind] || 'soft');
         ctx.setLineDash([3 * ratio, 3 * ratio]);
@@ -35,8 +37,8 @@ function drawMarks(ctx, from, to, place, top, bottom, ratio) {
         ctx.moveTo(x, top + 12 * ratio);
         ctx.lineTo(x, bottom);
         ctx.stroke();
-        if (x < free) continue;
-        free = x + 10 * ratio;
+        if (lettered.some(other => Math.abs(other - x) < 10 * ratio)) continue;
+        lettered.push(x);
         ctx.fillText(eventLetter(event), x, top);
     }
     ctx.restore();

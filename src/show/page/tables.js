@@ -19,8 +19,10 @@ function showWords(words) {
         if (item.className !== level) item.className = level;
         const [levelText, what, todo] = item.children;
         say(levelText, level);
-        say(what, w.what);
-        say(todo, [w.todo, w.id].filter(Boolean).join(' '));
+        // The first sentence; the others explain it.
+        const end = w.what.search(/\. [A-Z]/) + 1 || w.what.length;
+        say(what, w.what.slice(0, end));
+        say(todo, w.what.slice(end) + [w.todo, w.id].filter(Boolean).map(s => ' ' + s).join(''));
     });
     const key = words.map(w => w.level + w.id + w.what.replace(/[\d.,]+/g, '#')).join('|');
     if (key !== saidKey) {

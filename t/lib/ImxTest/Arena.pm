@@ -11,7 +11,8 @@ use Exporter qw(import);
 our @EXPORT = qw(series series_sum);
 
 my ($STRIPES, $BUCKETS, $CELL, $NAME) = (16, 186, 1664, 256);
-my $LONGEST = 2 * 8;        # bytes for each series behind all cells
+# Behind all cells, bytes for each series: maxima, wide totals.
+my $BEHIND = 2 * 8 + 2 * $BUCKETS * 8;
 
 # [begin, length] of each shared mapping that can be written to.
 sub _mappings {
@@ -48,14 +49,16 @@ sub _parts {
 
 my @NUMBERS = qw(request_ns application_ns bytes_sent class_1 class_2 class_3
     class_4 class_5 class_other max_ns server_ns input_ns output_ns
-    bytes_received);
-my @SMALL = qw(aborted objective_total objective_good);
+    bytes_received aborted);
+my @OBJECTIVE = qw(objective_total objective_good);
 
 sub _add_cell {
     my ($sum, $cell) = @_;
-    my @n = unpack 'Q14 L3', $cell;
-    $sum->{$_} += shift @n for @NUMBERS, @SMALL;
-    my @buckets = unpack "x128 L@{[ 2 * $BUCKETS ]}", $cell;
+    my @n = unpack 'Q15', $cell;
+    $sum->{$_} += shift @n for @NUMBERS;
+    my @buckets = unpack "x128 L@{[ 2 * $BUCKETS ]} Q2", $cell;
+    $sum->{ $OBJECTIVE[$_] } += $buckets[$_ - 2] for 0, 1;
+    splice @buckets, -2;
     $sum->{buckets} += $_ for @buckets[0 .. $BUCKETS - 1];
     $sum->{application_buckets} += $_ for @buckets[$BUCKETS .. $#buckets];
 }
@@ -65,7 +68,7 @@ sub _add_cell {
 sub series {
     my ($h) = @_;
     my %part = _parts($h->pid);
-    my $capacity = length($part{stats}) / ($STRIPES * $CELL + $LONGEST);
+    my $capacity = length($part{stats}) / ($STRIPES * $CELL + $BEHIND);
     my %series;
     for my $i (0 .. unpack('L', $part{series}) - 1) {
         my ($server, $route) = unpack "Z$NAME Z$NAME",

@@ -1,0 +1,203 @@
+# InfluxMetricsQuery: rows of a database become points.  With SQLite: what kinds
+# the columns' names say, whatever stands in them; limits; what the log is told;
+# and what httpd -t refuses.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxDatabase;
+use ImxTest;
+use Sys::Hostname qw(hostname);
+use Test::More;
+
+my $db = influxd();
+my $shop = ImxDatabase::models(ImxDatabase::sqlite(), cat => 12, dog => 7,
+    '007' => 1);
+$shop->sql(<<'SQL');
+CREATE TABLE stock (species text, note text, price, open, at, n);
+INSERT INTO stock VALUES ('cat', '12', 3.5, 1, 1700000000.25, 9007199254740993);
+INSERT INTO stock VALUES ('dog', 'true', 2, 0, 1700000001, -1);
+INSERT INTO stock VALUES (NULL, NULL, 0.1, NULL, 1700000002, NULL);
+INSERT INTO stock VALUES ('', '', NULL, NULL, 1700000003, 5);
+INSERT INTO stock VALUES ('none', NULL, NULL, NULL, 1700000004, NULL);
+CREATE TABLE hostile (k text, note text, n);
+INSERT INTO hostile VALUES ('a,b=c d', 'say "hi" \ there', 1);
+INSERT INTO hostile VALUES (char(10) || 'evil,x=1 n=666i 1' || char(10), 'two'
+    || char(10) || 'evil n=666i', 2);
+INSERT INTO hostile VALUES ('end\', 'end\', 3);
+INSERT INTO hostile VALUES (CAST(x'ff41' AS text), CAST(x'c328' AS text), 4);
+INSERT INTO hostile VALUES (replace(hex(zeroblob(2000)), '00', 'x'),
+    replace(hex(zeroblob(20000)), '00', 'y'), 5);
+INSERT INTO hostile VALUES ('DROP TABLE hostile; --', '%s%n%(a)d', 6);
+INSERT INTO hostile VALUES ('wrong', 'kind', '7.5');
+SQL
+
+my %sql = (
+    models => 'SELECT species, count(*) AS "int:count" FROM zoo_model '
+        . 'GROUP BY species',
+    stock => 'SELECT species, note AS "str:note", price AS "float:price", '
+        . 'open AS "bool:open", n AS "int:n", at AS "time" FROM stock',
+    hostile => 'SELECT k, note AS "str:a note", n AS "int:n" FROM hostile',
+    many => 'WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r '
+        . 'WHERE i < 1001) SELECT i AS "tag:i", i AS "int:n" FROM r',
+    nothing => 'SELECT species, id AS "int:id" FROM zoo_model WHERE id < 0',
+    'no table' => 'SELECT * FROM nowhere',
+    'no field' => 'SELECT species FROM zoo_model',
+    'no kind' => 'SELECT 1 AS "integer:n"',
+    twice => 'SELECT species AS a, 1 AS "int:a" FROM zoo_model',
+    '"percent" 100 %s' => q{SELECT count(*) AS "int:n" FROM zoo_model }
+        . q{WHERE species LIKE 'c%'},
+);
+
+sub conf {
+    return $shop->conf . join '', map { my $sql = $sql{$_} =~ s/"/\\"/gr;
+        my $name = s/"/\\"/gr; qq{InfluxMetricsQuery "$name" 1s "$sql"\n} }
+        sort keys %sql;
+}
+
+my $h = httpd(module => 1, influx => $db, figures => 1, children => 2,
+    modules => ['dbd'], conf => conf());
+
+# Each ran twice at least.
+ok(wait_until(20, sub {
+    my $s = figures($h);
+    $s->{queries_run} >= 12 && $s->{queries_failed} >= 8
+}), 'they run, all of them');
+
+sub rows {
+    my ($from) = @_;
+    my ($q) = map { s/(["\\])/\\$1/gr } $from;
+    my @rows = eval { $db->query(qq{SELECT * FROM "$q"}) };
+    delete $_->{_name} for @rows;
+    return @rows;
+}
+
+# ---- rows ----
+
+my %at;
+push @{ $at{$_->{time}} }, $_ for rows('models');
+my ($time) = sort keys %at;
+is_deeply([sort { $a->{count} <=> $b->{count} } @{ $at{$time} }],
+    [{ time => $time, species => '007', count => 1 },
+     { time => $time, species => 'dog', count => 7 },
+     { time => $time, species => 'cat', count => 12 }],
+    'the rows of GROUP BY: the text is a tag, the number a field');
+is_deeply([grep { $_ % 1_000_000_000 } keys %at], [],
+    'their times are whole intervals');
+is_deeply([grep { @{ $at{$_} } != 3 } keys %at], [], 'each with all rows');
+
+is_deeply([sort { $a->{time} <=> $b->{time} } rows('stock')], [
+    { time => 1700000000250000000, species => 'cat', note => '12',
+        price => 3.5, open => JSON::PP::true, n => 9007199254740993 },
+    { time => 1700000001000000000, species => 'dog', note => 'true',
+        price => 2, open => JSON::PP::false, n => -1 },
+    { time => 1700000002000000000, species => undef, note => undef,
+        price => 0.1, open => undef, n => undef },
+    { time => 1700000003000000000, species => undef, note => '',
+        price => undef, open => undef, n => 5 },
+], 'kinds are kept when a text looks like a number; NULL is left out; a row '
+    . 'of NULL is none; a time of its own');
+my %type = map { ($_->{fieldKey} => $_->{fieldType}) }
+    $db->query('SHOW FIELD KEYS FROM stock');
+is_deeply(\%type, { note => 'string', price => 'float', open => 'boolean',
+    n => 'integer' }, 'the types in InfluxDB');
+
+my %hostile;
+$hostile{$_->{n} // 'none'} //= [@$_{'k', 'a note'}] for rows('hostile');
+is_deeply(\%hostile, {
+    1 => ['a,b=c d', 'say "hi" \ there'],
+    2 => [' evil,x=1 n=666i 1 ', 'two evil n=666i'],
+    3 => ['end', 'end\\'],
+    4 => ["\x{FFFD}A", "\x{FFFD}("],
+    5 => ['x' x 1024, 'y' x 1024],
+    6 => ['DROP TABLE hostile; --', '%s%n%(a)d'],
+    none => ['wrong', 'kind'],
+}, 'hostile texts stay in their points');
+is(scalar(rows('evil')), 0, 'and make none');
+is_deeply([sort map { $_->{n} } do { my %first; grep { !$first{$_->{time}}++ }
+    rows('"percent" 100 %s') }], [(12) x (my @n = rows('"percent" 100 %s'))],
+    'SQL and names are taken as they are');
+my %many;
+$many{$_->{time}}++ for rows('many');
+is_deeply([grep { $_ != 1000 } values %many], [], 'of 1,001 rows 1,000');
+
+# ---- the account, and the log ----
+
+my $s = figures($h);
+cmp_ok($s->{points_queried}, '>=', 1000, "points: $s->{points_queried}");
+is($s->{points_recorded}, $s->{points_queried}, 'they are recorded points');
+is($s->{points_rejected}, 0, 'InfluxDB refuses none');
+
+my @log = grep { /IMX00(?!17|25|29)/ } $h->error_log;
+for (['IMX0067', 'no table', qr/failed, 1 times .*: no such table: nowhere$/],
+    ['IMX0067', 'no field', qr/no column is a field/],
+    ['IMX0067', 'no kind', qr/the column "integer:n" begins with none of/],
+    ['IMX0067', 'twice', qr/the column "int:a" has the name of another/],
+    ['IMX0068', 'many', qr/has more than 1000 rows/],
+    ['IMX0062', 'hostile', qr/1 values .* left out: the value of "n" is no /]) {
+    my ($id, $name, $words) = @$_;
+    my @said = grep { /$id: .*"\Q$name\E"/ } @log;
+    is(scalar @said, 1, "$name: one line in the log") or diag "@said";
+    like($said[0] // '', $words, "$name: it says why");
+}
+is(scalar @log, 6, 'and nothing else') or diag join "\n", @log;
+ok($h->stop, 'it stops');
+
+# ---- tags of the host ----
+
+$db->query('DROP MEASUREMENT models');
+%sql = (models => $sql{models} =~ s/species,/species, 'x' AS region,/r);
+$h->reconf(conf => conf() . "InfluxMetricsWriteTags On\n"
+    . "InfluxMetricsTag region eu\nInfluxMetricsTag a b\n")->start;
+ok(wait_until(20, sub { rows('models') }), 'with InfluxMetricsWriteTags');
+my ($row) = rows('models');
+is_deeply([@$row{qw(hostname region a)}], [hostname(), 'x', 'b'],
+    'points have tags of the host that they lack');
+ok($h->stop, 'it stops');
+
+# ---- the configuration ----
+
+sub refused {
+    my ($words, $conf, %o) = @_;
+    $h->reconf(conf => $shop->conf . $conf, %o);
+    my ($ok, $text) = $h->configtest;
+    ok(!$ok, 'refused: ' . substr $conf =~ s/\n/ /gr, 0, 60);
+    like($text, $words, 'it says why');
+}
+
+my $q = qq{"SELECT 1 AS \\"int:n\\""\n};
+refused(qr/IMX0069: .*"worker-states" is one that/,
+    "InfluxMetricsQuery worker-states 1s $q");
+refused(qr/IMX0069: .*"shop" is one that/,
+    "InfluxMetricsQuery shop 1s ${q}InfluxMetricsMeasurement shop\n");
+refused(qr/"0" is not allowed here, it must be a time from 1s/,
+    "InfluxMetricsQuery a 0 $q");
+refused(qr/"2d" is not allowed here, it must be a time from 1s/,
+    "InfluxMetricsQuery a 2d $q");
+refused(qr/must be a query in SQL/, qq{InfluxMetricsQuery a 1s " "\n});
+refused(qr/"_a" is not allowed here/, "InfluxMetricsQuery _a 1s $q");
+refused(qr/one of at most 32 queries/,
+    join '', map { "InfluxMetricsQuery a$_ 1s $q" } 1 .. 33);
+refused(qr/must stand outside of <VirtualHost>/,
+    "<VirtualHost *:1>\nInfluxMetricsQuery a 1s $q</VirtualHost>\n");
+refused(qr/Invalid command 'DBDriver'.*mod_dbd, which is not loaded/, '',
+    modules => []);
+refused(qr/DBDriver|driver/, "DBDriver nonsense\nInfluxMetricsQuery a 1s $q",
+    modules => ['dbd']);
+
+# Without a database all else works, and says so once.
+for (['mod_dbd is not loaded', modules => []],
+    ['the main server has no DBDriver', modules => ['dbd']]) {
+    my ($words, @o) = @$_;
+    $h->reconf(conf => "InfluxMetricsQuery a 1s $q", @o)->put('error.log', '');
+    my ($ok, $text) = $h->configtest;
+    ok($ok, "httpd -t: $words");
+    like($text, qr/IMX0066: $words, so no InfluxMetricsQuery runs/,
+        'it says so');
+    $h->start;
+    ok(wait_until(20, sub { status($h) }), 'httpd serves');
+    is(scalar(grep { /IMX0066: $words/ } $h->error_log), 1, 'it is told once');
+    ok($h->stop, 'it stops');
+}
+
+finish();
