@@ -152,6 +152,9 @@ $(BUILD)/unit/json_history: $(addprefix $(BUILD)/o/src/show/,json_history.o \
 $(BUILD)/unit/json_history: private LIBS += \
     $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 
+# Two files of rooms that know httpd, but know nothing of it themselves.
+$(BUILD)/unit/rows: $(addprefix $(BUILD)/o/src/,intake/rows.o config/typed.o)
+
 # As after a package upgrade that changed the layout of the memory.
 $(BUILD)/unit/runtime-other.o: src/server/runtime.c | $(BUILD)/unit
 	$(CC) $(MOD_CFLAGS) -DIMX_LAYOUT='"other"' -MMD -MP -c -o $@ $<
@@ -202,7 +205,8 @@ test-asan:
 # their processes.
 TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
     $(UNITS:%=t/unit/%.c)))
-TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
+TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t t/slow.t t/status.t \
+    t/openmetrics.t t/write.t
 PRELOAD_tsan = $$($(CC) -print-file-name=libtsan.so) \
     $(CURDIR)/build/tsan/unit/atomics.so
 PRELOAD_asan = $$($(CC) -print-file-name=libasan.so)

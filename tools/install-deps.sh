@@ -45,11 +45,13 @@ for group; do
             pkg-config openssl curl nghttp2-client bindfs
             libapache2-mod-security2 libapache2-mod-perl2
             prometheus prometheus-apache-exporter python3-venv php-cgi
-            libapache2-mod-php python3-pyte fakeroot $browser"
+            libapache2-mod-php python3-pyte fakeroot sqlite3 postgresql
+            libaprutil1-dbd-sqlite3 libaprutil1-dbd-pgsql libaprutil1-dbd-mysql
+            mariadb-server-core mariadb-client-core $browser"
         want_runtimes=1
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl bindfs prometheus promtool
-            prometheus-apache-exporter chromium" ;;
+            prometheus-apache-exporter chromium sqlite3 psql mariadbd" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"

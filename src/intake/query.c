@@ -6,18 +6,18 @@
  * What survives the holder is for which time each query ran (queried.h).
  *
  * A query runs for times: whole intervals since 1970 on the wall clock, which
- * are its points' times.  A holder that is killed has written some of the points
- * of such a time, or none, and has not said that it is done with it: the next
- * one runs the query again, with the same time, and InfluxDB stores each point
+ * are its points' times.  A holder that is killed has written some points of
+ * such a time, or none, and has not said that it is done with it: the next one
+ * runs the query again, with the same time, and InfluxDB stores each point
  * once.  So do several servers that ask the same database the same.
  *
  * Each run has a thread of its own (query_run.h).  The monitor only starts it
  * and, in a later step, looks whether it has ended: a database that does not
  * answer holds up no delivery and no other query.
  *
- * The end of a child: nobody waits for a run.  Its points are not needed, as the
+ * The end of a child: nobody waits for a run.  Its points are not needed, the
  * next holder runs the query again.  Its thread goes on in the driver until the
- * process ends, and while it does nothing may be destroyed that the driver uses.
+ * process ends, and meanwhile nothing may be destroyed that the driver uses.
  * Of what a child has that is: the run's pool, which nobody destroys; the code
  * of this module and of the driver, which stay (imx_stay_loaded()); and what
  * exit() would destroy, the libraries' own data (OpenSSL's, libpq's).  So the
@@ -25,7 +25,7 @@
  * and then it leaves by _exit() instead of the rest of exit(): see child_ends()
  * in life.c.  Killing the thread, or a signal that takes it out of the driver,
  * would leave locks behind that the clean-ups may want (malloc's, SQLite's).
- * The database sees a connection that was closed, and ends its side.
+ * The database sees a connection that was closed.
  */
 #include "intake/query.h"
 

@@ -1,6 +1,6 @@
 /*
- * query.h: `InfluxMetricsQuery`: the rows of a database's queries become points,
- * in intervals.
+ * query.h: `InfluxMetricsQuery`: the rows of a database's queries become
+ * points, in intervals.
  */
 #ifndef IMX_QUERY_H
 #define IMX_QUERY_H

@@ -93,16 +93,18 @@ static void make_room(run_t *run)
     told->text = larger;
 }
 
-/* NULL for NULL.  PostgreSQL's driver says so in this call only. */
+/* NULL for NULL.  PostgreSQL's driver says so in the first call only, and
+ * MariaDB's has it for prepared statements only. */
 static const char *value_of(run_t *run, apr_dbd_row_t *row, int column)
 {
     const char *value = NULL;
     apr_status_t rv = apr_dbd_datum_get(run->driver, row, column,
                                         APR_DBD_TYPE_STRING, &value);
 
-    return rv == APR_ENOTIMPL ? apr_dbd_get_entry(run->driver, row, column)
-           : rv == APR_SUCCESS ? value
-                               : NULL;
+    if (rv == APR_SUCCESS || rv == APR_ENOENT) {
+        return rv == APR_SUCCESS ? value : NULL;
+    }
+    return apr_dbd_get_entry(run->driver, row, column);
 }
 
 static void add_row(run_t *run, apr_dbd_row_t *row)

@@ -46,8 +46,8 @@ typedef struct {
     imx_rows_column_t columns[IMX_ROWS_COLUMNS_MAX];
     int count;
     int left_out; /* values of the last line that are not of their kind */
-    /* What is wrong with the columns, or why a value or a row was left out last;
-     * "" at first. */
+    /* What is wrong with the columns, or why a value or a row was left out
+     * last; "" at first. */
     char wrong[IMX_ROWS_TEXT_MAX];
 } imx_rows_t;
 
