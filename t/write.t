@@ -290,6 +290,15 @@ subtest 'who may, and who may not' => sub {
         uncounted => 1)->{status}, 403, "Sec-Fetch-Site: $_")
         for qw(same-site cross-site x);
     is(scalar(new_lines(0)), 0, 'nothing else was taken');
+    my %refused;
+    wait_until(20, sub {
+        %refused = ();
+        /^raw-requests,\S*status=(40[13])/ && $refused{$1}++
+            for $standin->lines;
+        return ($refused{401} // 0) == 1 && ($refused{403} // 0) == 1;
+    });
+    is_deeply(\%refused, { 401 => 1, 403 => 1 },
+        'points of requests: those that httpd refused, and no other');
 };
 
 subtest 'off where the configuration does not switch it on' => sub {

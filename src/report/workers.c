@@ -128,8 +128,8 @@ static int is_busy(unsigned state)
     }
 }
 
-/* By httpd's own function: since 2.4.63 the struct is larger, and the httpd that
- * runs may be another one than that of the headers. */
+/* By httpd's own function: since 2.4.63 the struct is larger, and the httpd
+ * that runs may be another one than that of the headers. */
 static const volatile process_score *process_at(int i)
 {
     return ap_get_scoreboard_process(i);
