@@ -335,6 +335,7 @@ for my $mpm (sort keys %h) {
         'InfluxMetricsSlowPath Off: seen');
     is($slow->{uri}, undef, '... without its path');
     is($slow->{method}, 'GET', '... with all else');
+    is(figures($h)->{workers}{in_flight}, 1, '... and counted');
     is($h->stop, 1, '... and stops with it under way');
 }
 
