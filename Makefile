@@ -205,7 +205,8 @@ test-asan:
 # their processes.
 TSAN_UNITS = $(patsubst t/unit/%.c,t/unit-%.t,$(shell grep -lE 'pthread_create|imx_thread_' \
     $(UNITS:%=t/unit/%.c)))
-TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t
+TSAN_TESTS = t/sections.t t/cardinality.t t/soak.t t/slow.t t/status.t \
+    t/openmetrics.t t/write.t
 PRELOAD_tsan = $$($(CC) -print-file-name=libtsan.so) \
     $(CURDIR)/build/tsan/unit/atomics.so
 PRELOAD_asan = $$($(CC) -print-file-name=libasan.so)

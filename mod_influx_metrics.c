@@ -1,6 +1,8 @@
 /*
- * mod_influx_metrics.c owns the module record and the order of the hooks.
- * Entered by the parent, when httpd loads the module.
+ * mod_influx_metrics.c owns the module record, the order of the hooks, and which
+ * handler answers a request.
+ * Entered by the parent, when httpd loads the module, and by any thread that
+ * serves a request.
  * Nothing survives a restart: httpd loads it again.
  */
 #include "httpd.h"
@@ -10,6 +12,7 @@
 
 #include "config/check.h"
 #include "config/config.h"
+#include "config/handler.h"
 #include "intake/query.h"
 #include "intake/write.h"
 #include "record/marks.h"
@@ -26,6 +29,28 @@
 /* The only symbol that httpd looks for; all others are hidden (Makefile). */
 extern module AP_MODULE_DECLARE_DATA influx_metrics_module
     __attribute__((visibility("default")));
+
+__attribute__((noinline, cold)) static int serve_if_ours(request_rec *r)
+{
+    int is_page = strcmp(r->handler, IMX_HANDLER_PAGE) == 0;
+
+    if (!is_page && strcmp(r->handler, IMX_HANDLER_WRITE) != 0) {
+        return DECLINED;
+    }
+    if (!imx_handler_is_set(r)) {
+        return HTTP_FORBIDDEN;
+    }
+    return is_page ? imx_status_serve(r) : imx_write_serve(r);
+}
+
+/* Every request comes by here, once for both handlers: most need no call to
+ * know that they are of neither. */
+static int handle(request_rec *r)
+{
+    return r->handler != NULL && r->handler[0] == IMX_HANDLER_PAGE[0]
+               ? serve_if_ours(r)
+               : DECLINED;
+}
 
 static void register_hooks(apr_pool_t *p)
 {
@@ -55,8 +80,7 @@ static void register_hooks(apr_pool_t *p)
                             APR_HOOK_REALLY_FIRST - 10);
     /* Last: time that other loggers take is part of the request. */
     ap_hook_log_transaction(imx_request_log, NULL, NULL, APR_HOOK_REALLY_LAST);
-    ap_hook_handler(imx_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(imx_write_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
     /* Any time: where mod_status is loaded, its page has a section of ours. */
     imx_status_section_register();
     imx_marks_register_filters();

@@ -15,6 +15,8 @@ my ($changes) = slurp('CHANGELOG.md') =~ /^## (\S+)/m;
 is($changes, $code, 'CHANGELOG.md begins with the same');
 my ($debian) = slurp('debian/changelog') =~ /^mod-influx-metrics \((\S+)\)/;
 is($debian, $code, 'debian/changelog, too');
+my ($rpm) = slurp('rpm/mod_influx_metrics.spec') =~ /^Version: (\S+)$/m;
+is($rpm, $code, 'and the spec file');
 my @elsewhere = grep {
     slurp($_) =~ m{mod_influx_metrics[ /]\d+\.\d+\.\d}
 } glob('*.[ch]'), glob('src/*/*.[ch]');

@@ -147,7 +147,8 @@ sub sql {
     my ($engine, $q, @rows) = @_;
     my $query = from_manual('SELECT MIN(upper)');
     $query =~ s/>= 0\.99/>= $q/;
-    return (ImxSql::ask($engine, 'request-buckets', \@rows, $query))[0];
+    return ImxSql::ask($engine, 'request-buckets', { upper => 'float',
+        map { ($_ => 'integer') } qw(below total count) }, \@rows, $query);
 }
 
 my %worst;

@@ -39,6 +39,10 @@ AllowOverride FileInfo
 <Location /influx>
 SetHandler influx-metrics-write
 </Location>
+<Location /unpacked>
+SetHandler influx-metrics-write
+SetInputFilter DEFLATE
+</Location>
 <Location /for-a-user>
 SetHandler influx-metrics-write
 AuthType Basic
@@ -216,6 +220,26 @@ subtest 'compressed bodies' => sub {
     is(scalar(new_lines(0)), 0, 'nothing was taken');
 };
 
+# What mod_deflate unpacks has no length and, unlike chunks, its end comes with
+# its last bytes.
+subtest 'bodies that httpd unpacks' => sub {
+    my %gzip = ('Content-Encoding' => 'gzip');
+    gzip(\"m f=1 1\nm f=2 2\n", \my $packed);
+    is(post('/unpacked/write', $packed, headers => \%gzip)->{status}, 204,
+        'SetInputFilter DEFLATE');
+    is_deeply([new_lines(2)], ['m f=1 1', 'm f=2 2'], 'is unpacked once');
+    srand 1;
+    my $body = '';
+    $body .= sprintf "m,t=%s f=1 1\n", join '', map { chr 97 + rand 26 } 1 .. 300
+        while length $body < 1_048_577 - 400;
+    # Of 1 MB and a byte of it, each line is one.
+    $body .= "\n" x (1_048_577 - length($body) - 10) . "m f=1 1234567890\n";
+    gzip(\$body, \$packed);
+    is(post('/unpacked/write', $packed, headers => \%gzip)->{status}, 413,
+        'more than 1 MB, unpacked');
+    is(scalar(new_lines(0)), 0, 'nothing was taken');
+};
+
 subtest 'bodies in pieces, slow ones, and those that end too early' => sub {
     my $head = "POST /influx/write HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
     my $chunked = "${head}Transfer-Encoding: chunked\r\n\r\n"
@@ -266,6 +290,15 @@ subtest 'who may, and who may not' => sub {
         uncounted => 1)->{status}, 403, "Sec-Fetch-Site: $_")
         for qw(same-site cross-site x);
     is(scalar(new_lines(0)), 0, 'nothing else was taken');
+    my %refused;
+    wait_until(20, sub {
+        %refused = ();
+        /^raw-requests,\S*status=(40[13])/ && $refused{$1}++
+            for $standin->lines;
+        return ($refused{401} // 0) == 1 && ($refused{403} // 0) == 1;
+    });
+    is_deeply(\%refused, { 401 => 1, 403 => 1 },
+        'points of requests: those that httpd refused, and no other');
 };
 
 subtest 'off where the configuration does not switch it on' => sub {

@@ -104,7 +104,8 @@ sub storm {
     cmp_ok(time - $begin, '<', 16 * slow(), "$mpm: ... in time");
     # The programs of mod_cgid and what a killed one leaves are not ours.
     is_deeply([grep { !/Killed \(9\)/ } crashes($h)], [],
-        "$mpm: no child died but by our hand");
+        "$mpm: no child died but by our hand")
+        or diag join "\n", grep { /cgid|AH0005|AH0012/ } $h->error_log;
     diag sprintf '%s: %d requests in %d s, %d killed; %s', $mpm, $requests,
         $seconds, $kills, join ', ', map { "$_: $done{$_}" } sort keys %done;
 }

@@ -81,6 +81,7 @@ static void go(imx_errand_fn step, void *context, int way_back)
     for (i = 0; i < sizeof signals / sizeof *signals; i++) {
         signal(signals[i], SIG_DFL);
     }
+    signal(SIGPIPE, SIG_IGN); /* nobody may wait for the answer any more */
     let_go_of_files(way_back);
     answer.number = (signed char)step(context, answer.text);
     answer.text[IMX_ERRAND_TEXT - 1] = '\0';

@@ -18,7 +18,7 @@
 
 APLOG_USE_MODULE(influx_metrics);
 
-static const char *const ours[] = { "influx-metrics", "influx-metrics-write" };
+static const char *const ours[] = { IMX_HANDLER_PAGE, IMX_HANDLER_WRITE };
 #define TAKES_POINTS 1
 
 const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler)

@@ -10,6 +10,9 @@
 
 #include "config/schema.h"
 
+#define IMX_HANDLER_PAGE "influx-metrics"
+#define IMX_HANDLER_WRITE "influx-metrics-write"
+
 /* Setter of SetHandler, which the core carries out: notes in dir, a directory's
  * imx_schema_dir_t, that the handler stands in the configuration.  The parent
  * while it reads the configuration; any thread of a child for .htaccess. */

@@ -86,15 +86,17 @@ static void look_up(void *data)
     }
 }
 
-/* The part of the URL, newly allocated in malloc()'s memory; NULL: none. */
-static char *url_part(const char *url, CURLUPart part)
+/* Host or port of the URL, newly allocated; NULL: none. */
+#if LIBCURL_VERSION_NUM >= 0x073e00
+static char *url_part(const char *url, int is_port)
 {
-    unsigned flags = part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0;
+    CURLUPart part = is_port ? CURLUPART_PORT : CURLUPART_HOST;
+    unsigned flags = is_port ? CURLU_DEFAULT_PORT : 0;
     CURLU *parsed = curl_url();
     char *text = NULL, *copy = NULL;
 
 #ifdef CURLU_PUNYCODE
-    flags |= part == CURLUPART_HOST ? CURLU_PUNYCODE : 0;
+    flags |= is_port ? 0 : CURLU_PUNYCODE;
 #endif
     if (parsed && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK
         && curl_url_get(parsed, part, &text, flags) == CURLUE_OK) {
@@ -104,6 +106,32 @@ static char *url_part(const char *url, CURLUPart part)
     curl_url_cleanup(parsed);
     return copy;
 }
+#else
+/* What a libcurl without curl_url() leaves to us: SCHEME://HOST[:PORT][/PATH],
+ * which config.c has checked. */
+static char *url_part(const char *url, int is_port)
+{
+    const char *host = strstr(url, "://"), *end;
+    size_t n;
+
+    if (!host) {
+        return NULL;
+    }
+    host += 3;
+    end = *host == '[' ? strchr(host, ']') : host;
+    if (!end) {
+        return NULL;
+    }
+    n = (size_t)(end - host) + strcspn(end, ":/");
+    if (!is_port) {
+        return n ? strndup(host, n) : NULL;
+    }
+    if (host[n] == ':') {
+        return strndup(host + n + 1, strcspn(host + n + 1, "/"));
+    }
+    return strdup(strncmp(url, "https:", 6) == 0 ? "443" : "80");
+}
+#endif
 
 static int is_address(const char *name)
 {
@@ -140,8 +168,8 @@ imx_address_t *imx_address_open(const char *url)
     if (!a) {
         return NULL;
     }
-    a->name = url_part(url, CURLUPART_HOST);
-    a->port = url_part(url, CURLUPART_PORT);
+    a->name = url_part(url, 0);
+    a->port = url_part(url, 1);
     if (a->name == NULL || a->port == NULL || is_address(a->name)) {
         free(a->name); /* what is no URL is told of by libcurl */
         a->name = NULL;

@@ -77,6 +77,16 @@ static int find(int *fds, int most, int bytes)
     return n;
 }
 
+/* A libcurl before 7.68 has no such pair: then none is found. */
+static void wake_up(CURLM *multi)
+{
+#if LIBCURL_VERSION_NUM >= 0x074400
+    curl_multi_wakeup(multi);
+#else
+    (void)multi;
+#endif
+}
+
 /*
  * The end of the pair that libcurl reads: the one of the n descriptors that
  * gets a byte more with each wake-up; -1: none of them.  The bytes stay there,
@@ -90,7 +100,7 @@ static int reading_end(const int *fds, int n, int bytes, CURLM *multi)
     for (int more = 1; more <= WAKE_UPS; more++) {
         int kept = 0;
 
-        curl_multi_wakeup(multi);
+        wake_up(multi);
         for (int i = 0; i < count; i++) {
             if (waiting(left[i]) == bytes + more) {
                 left[kept++] = left[i];
@@ -236,7 +246,9 @@ static void set_http(CURL *e)
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_USERAGENT, "mod_influx_metrics/" IMX_VERSION);
     curl_easy_setopt(e, CURLOPT_POST, 1L);
+#if LIBCURL_VERSION_NUM >= 0x073e00
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BYTES);
+#endif
     /* http_proxy in httpd's environment is not our configuration */
     curl_easy_setopt(e, CURLOPT_PROXY, "");
 }
@@ -321,6 +333,14 @@ static CURLcode set_authorities(CURL *e, const imx_influx_options_t *o,
                             code == CURLE_OK ? NULL : o->ca_file);
 }
 
+static CURLcode set_pair_files(CURL *e, const imx_influx_options_t *o)
+{
+    CURLcode code = curl_easy_setopt(e, CURLOPT_SSLCERT, o->certificate_file);
+
+    return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY, o->key_file);
+}
+
+#if LIBCURL_VERSION_NUM >= 0x074700
 /* Other TLS libraries take the option, and then heed only files. */
 static int has_openssl(void)
 {
@@ -347,12 +367,19 @@ static CURLcode set_pair(CURL *e, const imx_influx_options_t *o,
     CURLcode code;
 
     if (!has_openssl()) {
-        code = curl_easy_setopt(e, CURLOPT_SSLCERT, o->certificate_file);
-        return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY, o->key_file);
+        return set_pair_files(e, o);
     }
     code = curl_easy_setopt(e, CURLOPT_SSLCERT_BLOB, &certificate);
     return code ? code : curl_easy_setopt(e, CURLOPT_SSLKEY_BLOB, &key);
 }
+#else
+static CURLcode set_pair(CURL *e, const imx_influx_options_t *o,
+                         const imx_secret_t *files)
+{
+    (void)files;
+    return set_pair_files(e, o);
+}
+#endif
 
 int imx_wire_renew(CURL **easy)
 {

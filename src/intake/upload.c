@@ -109,7 +109,7 @@ static int from_client(request_rec *r, heap_t *h)
             return ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
         }
     }
-    return is_whole ? OK : HTTP_REQUEST_ENTITY_TOO_LARGE;
+    return h->len <= h->most ? OK : HTTP_REQUEST_ENTITY_TOO_LARGE;
 }
 
 /* ---- gzip ---- */
@@ -151,18 +151,29 @@ static int unpack(heap_t *packed, heap_t *h)
     return rv == Z_STREAM_END ? OK : HTTP_BAD_REQUEST;
 }
 
+static int has_coding(request_rec *r, const char *name)
+{
+    const char *coding = apr_table_get(r->headers_in, "Content-Encoding");
+
+    return coding != NULL && ap_cstr_casecmp(coding, name) == 0;
+}
+
+static int is_known_coding(request_rec *r)
+{
+    return apr_table_get(r->headers_in, "Content-Encoding") == NULL
+           || has_coding(r, "gzip") || has_coding(r, "identity")
+           || has_coding(r, "");
+}
+
 int imx_upload_read(request_rec *r, apr_size_t most, const char **text,
                     apr_size_t *len)
 {
-    const char *coding = apr_table_get(r->headers_in, "Content-Encoding");
     const char *length = apr_table_get(r->headers_in, "Content-Length");
-    int is_gzip = coding != NULL && ap_cstr_casecmp(coding, "gzip") == 0;
     heap_t packed = { r->pool, NULL, 0, 0, most, PIECE }, unpacked = packed;
     heap_t *h = &packed;
     int rv;
 
-    if (coding != NULL && !is_gzip && *coding != '\0'
-        && ap_cstr_casecmp(coding, "identity") != 0) {
+    if (!is_known_coding(r)) {
         return HTTP_UNSUPPORTED_MEDIA_TYPE;
     }
     if (length != NULL && apr_atoi64(length) > (apr_int64_t)most) {
@@ -172,7 +183,9 @@ int imx_upload_read(request_rec *r, apr_size_t most, const char **text,
         packed.first = (apr_size_t)apr_atoi64(length);
     }
     rv = from_client(r, h);
-    if (rv == OK && is_gzip) {
+    /* Not before: SetInputFilter DEFLATE unpacks it, and takes the header out
+     * with the first piece. */
+    if (rv == OK && has_coding(r, "gzip")) {
         h = &unpacked;
         rv = unpack(&packed, h);
     }

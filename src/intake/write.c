@@ -19,14 +19,12 @@
 #include "base/version.h"
 #include "base/words.h"
 #include "config/config.h"
-#include "config/handler.h"
 #include "intake/upload.h"
 #include "intake/names.h"
 #include "intake/points.h"
 
 APLOG_USE_MODULE(influx_metrics);
 
-#define HANDLER "influx-metrics-write"
 #define QUIET (60000 * IMX_CLOCK_MS) /* between two lines in the log */
 
 static const imx_arena_t *arena; /* NULL: nothing is recorded */
@@ -400,7 +398,7 @@ static int other_method(request_rec *r, const endpoint_t *e)
                               " here", NULL));
 }
 
-__attribute__((noinline)) static int serve(request_rec *r)
+int imx_write_serve(request_rec *r)
 {
     const endpoint_t *e = endpoint_of(r->uri);
 
@@ -424,20 +422,4 @@ __attribute__((noinline)) static int serve(request_rec *r)
                       "nothing is recorded by this server");
     }
     return e->serve(r, e->api);
-}
-
-__attribute__((noinline, cold)) static int serve_if_ours(request_rec *r)
-{
-    if (strcmp(r->handler, HANDLER) != 0) {
-        return DECLINED;
-    }
-    return imx_handler_is_set(r) ? serve(r) : HTTP_FORBIDDEN;
-}
-
-/* Every request comes by here: most need no call to know. */
-int imx_write_handler(request_rec *r)
-{
-    return r->handler != NULL && r->handler[0] == HANDLER[0]
-               ? serve_if_ours(r)
-               : DECLINED;
 }

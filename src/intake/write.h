@@ -16,7 +16,7 @@ void imx_write_use(imx_batch_child_t *child, const imx_arena_t *arena);
 /* Hook child_init, after that. */
 void imx_write_child_init(apr_pool_t *pchild, server_rec *s);
 
-/* Hook handler. */
-int imx_write_handler(request_rec *r);
+/* Answers a request of this handler, any thread. */
+int imx_write_serve(request_rec *r);
 
 #endif

@@ -128,9 +128,32 @@ static int is_busy(unsigned state)
     }
 }
 
+/* By httpd's own function: since 2.4.63 the struct is larger, and the httpd
+ * that runs may be another one than that of the headers. */
+static const volatile process_score *process_at(int i)
+{
+    return ap_get_scoreboard_process(i);
+}
+
+/* Which httpd does not tell before 2.4.63. */
+static apr_uint32_t waiting_of(int i)
+{
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 136)
+    const char *first = (const char *)ap_get_scoreboard_process(0);
+    const char *second = (const char *)ap_get_scoreboard_process(1);
+
+    if (second == NULL || (size_t)(second - first) >= sizeof(process_score)) {
+        return process_at(i)->wait_io;
+    }
+#else
+    (void)i;
+#endif
+    return 0;
+}
+
 static void count_process(imx_workers_count_t *c, int i, int threads)
 {
-    const volatile process_score *p = &ap_scoreboard_image->parent[i];
+    const volatile process_score *p = process_at(i);
     int quiescing = p->quiescing != 0, t;
 
     for (t = 0; t < threads; t++) {
@@ -145,7 +168,7 @@ static void count_process(imx_workers_count_t *c, int i, int threads)
     c->keepalive += p->keep_alive;
     c->writing += p->write_completion;
     c->closing += p->lingering_close;
-    c->wait_io += p->wait_io;
+    c->wait_io += waiting_of(i);
 }
 
 imx_workers_count_t imx_workers_count(void)
@@ -155,7 +178,7 @@ imx_workers_count_t imx_workers_count(void)
     int i, daemons = g->server_limit, threads = g->thread_limit;
 
     for (i = 0; i < daemons; i++) {
-        const volatile process_score *p = &ap_scoreboard_image->parent[i];
+        const volatile process_score *p = process_at(i);
 
         if (p->pid != 0) {
             count_process(&c, i, threads);
@@ -187,7 +210,7 @@ int imx_workers_of(pid_t pid, int64_t *busy, int64_t *requests)
     int i, t, daemons = g->server_limit, threads = g->thread_limit;
 
     for (i = 0; i < daemons; i++) {
-        const volatile process_score *p = &ap_scoreboard_image->parent[i];
+        const volatile process_score *p = process_at(i);
 
         if (p->pid == pid) {
             *busy = 0;

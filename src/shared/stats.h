@@ -22,8 +22,13 @@
  * are counted, so that a graceful restart can change it; memory that nobody
  * writes to is free.
  *
- * The total of a bucket has 64 bits, of which the lower half are the counters of
- * all stripes.  wide[] is a total that the bucket had some time ago, and then
+ * The total of a bucket has 64 bits, of which the lower half are the counters
+<<<<<<< HEAD
+ * of all stripes.  wide[] is a total that the bucket had some time ago:
+=======
+ * of all stripes.  wide[] is a total that the bucket had some time ago, and
+ * then
+>>>>>>> wt-review
  *
  *     total = wide + (counters - wide modulo 2^32),
  *

@@ -42,9 +42,9 @@ typedef struct {
 void imx_tally_fill(void *context, uint32_t i, const void *old, void *row);
 
 /* Any thread, while the holder may be filling rows: what has been added to one
- * of the sums, by its place in a row, between the two rows of a series.  Returns
- * 0 when one of them is that of another interval already; where the rows have
- * the maximum. */
+ * of the sums, by its place in a row, between the two rows of a series.
+ * Returns 0 when one of them is that of another interval already; where the
+ * rows have the maximum. */
 int imx_tally_change(const imx_interval_closed_t *closed, uint32_t series,
                      size_t sum, uint64_t *change);
 

@@ -12,7 +12,6 @@
 
 #include "base/version.h"
 #include "config/config.h"
-#include "config/handler.h"
 #include "shared/snapshot.h"
 #include "show/html.h"
 #include "show/json.h"
@@ -22,7 +21,6 @@
 #include "show/text.h"
 #include "show/view.h"
 
-#define HANDLER "influx-metrics"
 #define ALLOWED "GET, HEAD"
 
 static imx_snapshot_inputs_t inputs; /* .arena NULL: nothing is recorded */
@@ -156,7 +154,7 @@ static int other_method(request_rec *r)
                   "This page can only be read: GET and HEAD.");
 }
 
-__attribute__((noinline)) static int serve(request_rec *r)
+int imx_status_serve(request_rec *r)
 {
     imx_snapshot_inputs_t from = inputs;
     const rendering_t *as;
@@ -187,20 +185,4 @@ __attribute__((noinline)) static int serve(request_rec *r)
     imx_snapshot_take(s, &from);
     as->figures(r, s);
     return OK;
-}
-
-__attribute__((noinline, cold)) static int serve_if_ours(request_rec *r)
-{
-    if (strcmp(r->handler, HANDLER) != 0) {
-        return DECLINED;
-    }
-    return imx_handler_is_set(r) ? serve(r) : HTTP_FORBIDDEN;
-}
-
-/* Every request comes by here: most need no call to know. */
-int imx_status_handler(request_rec *r)
-{
-    return r->handler != NULL && r->handler[0] == HANDLER[0]
-               ? serve_if_ours(r)
-               : DECLINED;
 }

@@ -13,11 +13,12 @@
 void imx_status_use(const imx_arena_t *arena);
 
 /*
- * Hook handler, any thread.  GET and HEAD get the figures: as HTML, with
- * ?json or ?format=json as JSON, with ?text, ?auto or ?format=text as lines of
- * "name: value".  Other words beside one of these are passed over; a query
- * without any of them is answered with 400 and what there is.
+ * Answers a request of this handler, any thread.  GET and HEAD get the figures:
+ * as HTML, with ?json or ?format=json as JSON, with ?text, ?auto or
+ * ?format=text as lines of "name: value", with ?openmetrics for Prometheus.
+ * Other words beside one of these are passed over; a query without any of them
+ * is answered with 400 and what there is.
  */
-int imx_status_handler(request_rec *r);
+int imx_status_serve(request_rec *r);
 
 #endif

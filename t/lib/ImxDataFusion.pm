@@ -9,6 +9,7 @@ package ImxDataFusion;
 #   my ($program, $why) = datafusion_program();
 #   my $sql = ImxDataFusion->new($program);
 #   $sql->copy($db);              # all measurements of the database httpd
+#   $sql->fill('TABLE', { count => 'integer' }, @rows);  # fields; tags are others
 #   my @rows = $sql->query('SELECT ...');    # dies on an error
 #
 use strict;
@@ -51,16 +52,29 @@ sub _say {
     return @{ $answer->{rows} };
 }
 
+sub _load {
+    my ($self, $name, $tags, $fields, @rows) = @_;
+    $self->_say({ table => $name, tags => $tags, fields => $fields,
+        rows => \@rows });
+    return;
+}
+
 sub copy {
     my ($self, $db) = @_;
     for my $name (map { $_->{name} } $db->query('SHOW MEASUREMENTS')) {
         my %field = map { ($_->{fieldKey} => $_->{fieldType}) }
             $db->query(qq{SHOW FIELD KEYS FROM "$name"});
         my @tags = map { $_->{tagKey} } $db->query(qq{SHOW TAG KEYS FROM "$name"});
-        $self->_say({ table => $name, tags => \@tags, fields => \%field,
-            rows => [$db->query(qq{SELECT * FROM "$name"})] });
+        $self->_load($name, \@tags, \%field,
+            $db->query(qq{SELECT * FROM "$name"}));
     }
     return;
+}
+
+sub fill {
+    my ($self, $name, $fields, @rows) = @_;
+    my @tags = grep { !$fields->{$_} && $_ ne 'time' } sort keys %{ $rows[0] };
+    return $self->_load($name, \@tags, $fields, @rows);
 }
 
 sub query {

@@ -1,64 +1,63 @@
 package ImxSql;
 #
 # SQL engines for rows that were read back from a database: SQLite, which Python
-# brings, and DataFusion, which is what InfluxDB 3 has, where Python has it.
+# brings, and DataFusion, which is what InfluxDB 3 has (ImxDataFusion).
 #
 #   use ImxSql;
 #
 #   my @names = ImxSql::engines();       # 'DataFusion', 'SQLite'
-#   my @n = ImxSql::ask($engine, 'request-buckets', \@rows, @queries);
-#                                        # the one value that each query has
+#   my $n = ImxSql::ask($engine, 'request-buckets', { count => 'integer' },
+#       \@rows, $query);                 # the one value that the query has;
+#                                        # fields and their types, others: tags
 #
 use strict;
 use warnings;
 use IPC::Open2;
-use JSON::PP ();
+use ImxDataFusion;
 use ImxTest;
+use JSON::PP ();
 
 my $program = <<'PYTHON';
-import json, sys
+import json, sqlite3, sys
 asked = json.load(sys.stdin)
 rows = asked['rows']
 names = sorted(rows[0]) if rows else []
-def sqlite():
-    import sqlite3
-    db = sqlite3.connect(':memory:')
-    quoted = ', '.join('"%s"' % n for n in names)
-    db.execute('CREATE TABLE "%s" (%s)' % (asked['table'], quoted))
-    db.executemany('INSERT INTO "%s" VALUES (%s)' % (asked['table'],
-        ', '.join('?' * len(names))), [[r[n] for n in names] for r in rows])
-    return lambda q: db.execute(q).fetchone()[0]
-def datafusion():
-    import datafusion
-    c = datafusion.SessionContext()
-    c.from_pydict({n: [r[n] for r in rows] for n in names}, asked['table'])
-    def ask(q):
-        columns = c.sql(q).to_pydict()
-        return list(columns.values())[0][0]
-    return ask
-ask = datafusion() if asked['engine'] == 'DataFusion' else sqlite()
-print(json.dumps([ask(q) for q in asked['queries']]))
+db = sqlite3.connect(':memory:')
+quoted = ', '.join('"%s"' % n for n in names)
+db.execute('CREATE TABLE "%s" (%s)' % (asked['table'], quoted))
+db.executemany('INSERT INTO "%s" VALUES (%s)' % (asked['table'],
+    ', '.join('?' * len(names))), [[r[n] for n in names] for r in rows])
+print(json.dumps(db.execute(asked['query']).fetchone()))
 PYTHON
+
+my ($datafusion) = datafusion_program();
 
 sub engines {
     my $python = which_one('python3') or return;
-    my %module = (DataFusion => 'datafusion', SQLite => 'sqlite3');
-    return grep {
-        !system "$python -c 'import $module{$_}' >/dev/null 2>&1"
-    } sort keys %module;
+    return ($datafusion ? 'DataFusion' : (),
+        system("$python -c 'import sqlite3' >/dev/null 2>&1") ? () : 'SQLite');
 }
 
-sub ask {
-    my ($engine, $table, $rows, @queries) = @_;
+sub _ask_sqlite {
+    my ($table, $rows, $query) = @_;
     my $file = spew(work_dir() . '/ask.py', $program);
     my $pid = open2(my $out, my $in, which_one('python3'), $file);
-    print {$in} JSON::PP::encode_json({ engine => $engine, table => $table,
-        rows => $rows, queries => \@queries });
+    print {$in} JSON::PP::encode_json({ table => $table, rows => $rows,
+        query => $query });
     close $in;
     my $said = do { local $/; <$out> };
     waitpid $pid, 0;
-    die "$engine said nothing\n" if $?;
-    return @{ JSON::PP::decode_json($said) };
+    die "SQLite said nothing\n" if $?;
+    return JSON::PP::decode_json($said)->[0];
+}
+
+sub ask {
+    my ($engine, $table, $fields, $rows, $query) = @_;
+    return _ask_sqlite($table, $rows, $query) if $engine eq 'SQLite';
+    my $sql = ImxDataFusion->new($datafusion);
+    $sql->fill($table, $fields, @$rows);
+    my ($row) = $sql->query($query);
+    return (values %$row)[0];
 }
 
 1;

@@ -521,6 +521,12 @@ static void test_unix_socket(void **state)
     assert_int_equal(our_sockets(f, f->path), 1);
 }
 
+#if LIBCURL_VERSION_NUM >= 0x075000
+#define LIVES 11 /* posts, a minute apart */
+#else
+#define LIVES 12 /* an older libcurl has no option for it */
+#endif
+
 /* In use all the time, and yet made anew after ten minutes. */
 static void test_lifetime(void **state)
 {
@@ -529,7 +535,7 @@ static void test_lifetime(void **state)
     open_handle(f);
     for (int i = 0; i < 12; i++) {
         assert_int_equal(post_two(f), IMX_INFLUX_SENT);
-        assert_int_equal(standin_accepts(f->server), i < 11 ? 1 : 2);
+        assert_int_equal(standin_accepts(f->server), i < LIVES ? 1 : 2);
         clock_ahead += 60;
     }
     assert_int_equal(standin_requests(f->server), 12);
