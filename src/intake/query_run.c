@@ -93,18 +93,21 @@ static void make_room(run_t *run)
     told->text = larger;
 }
 
-/* NULL for NULL.  PostgreSQL's driver says so in the first call only, and
- * MariaDB's has it for prepared statements only. */
+/* NULL for NULL.  PostgreSQL's driver gives "" for it, and says which it
+ * is in another call; in MariaDB's that one is for prepared statements only. */
 static const char *value_of(run_t *run, apr_dbd_row_t *row, int column)
 {
-    const char *value = NULL;
-    apr_status_t rv = apr_dbd_datum_get(run->driver, row, column,
-                                        APR_DBD_TYPE_STRING, &value);
+    const char *value = apr_dbd_get_entry(run->driver, row, column);
+    const char *same;
 
-    if (rv == APR_SUCCESS || rv == APR_ENOENT) {
-        return rv == APR_SUCCESS ? value : NULL;
+    if (value != NULL && *value == '\0'
+        && strcmp(apr_dbd_name(run->driver), "pgsql") == 0
+        && apr_dbd_datum_get(run->driver, row, column, APR_DBD_TYPE_STRING,
+                             &same)
+               == APR_ENOENT) {
+        return NULL;
     }
-    return apr_dbd_get_entry(run->driver, row, column);
+    return value;
 }
 
 static void add_row(run_t *run, apr_dbd_row_t *row)
@@ -163,8 +166,13 @@ static int begin_connection(run_t *run)
 
 /*
  * All rows at once ("random" access): with PostgreSQL's driver only that way
- * says whether the statement failed.
+ * says whether the statement failed.  With MariaDB's that way has no next row.
  */
+static int access_of(const run_t *run)
+{
+    return strcmp(apr_dbd_name(run->driver), "mysql") != 0;
+}
+
 static void ask(run_t *run)
 {
     apr_dbd_results_t *results = NULL;
@@ -174,7 +182,7 @@ static void ask(run_t *run)
         return;
     }
     rv = apr_dbd_select(run->driver, run->told.pool, run->handle, &results,
-                        run->query.sql, 1);
+                        run->query.sql, access_of(run));
     if (rv != 0) {
         fail_by_handle(run, rv);
     }
