@@ -1,6 +1,6 @@
 /*
- * mod_influx_metrics.c owns the module record, the order of the hooks, and which
- * handler answers a request.
+ * mod_influx_metrics.c owns the module record, the order of the hooks, and
+ * which handler answers a request.
  * Entered by the parent, when httpd loads the module, and by any thread that
  * serves a request.
  * Nothing survives a restart: httpd loads it again.

@@ -290,8 +290,8 @@ static inline int reserve(_Atomic uint64_t *p, uint64_t *word, size_t len)
 /*
  * Appends to segment i while it is in the tenure; 0 when it has no room.  All
  * threads of a child have the same current segment, request threads and the
- * monitor's: each has reserved its own bytes and its own extent before it writes
- * there, and the tenure is in the word that it swaps.
+ * monitor's: each has reserved its own bytes and its own extent before it
+ * writes there, and the tenure is in the word that it swaps.
  * Inline: this is on every request's way.
  */
 static inline __attribute__((always_inline)) int append_to(
