@@ -7,9 +7,9 @@
  * A variable is taken out at the first reading, so that no program that httpd
  * executes has it: environ loses it, and the bytes themselves, which the kernel
  * shows as /proc/PID/environ, become zeros.  At the next reading it is gone
- * from there; the module may have been unloaded meanwhile.  So the value is kept
- * where httpd keeps data over restarts.  The children need it, and have it by
- * the fork.
+ * from there; the module may have been unloaded meanwhile.  So the value is
+ * kept where httpd keeps data over restarts.  The children need it, and have
+ * it by the fork.
  */
 #include "config/environment.h"
 
