@@ -270,8 +270,12 @@ sub without_javascript {
     like($page->eval(q{document.getElementById('still').innerText}),
         qr/^Figures of .* The script of this page.* does not run here/,
         '... of which time it is');
-    cmp_ok($page->eval('document.querySelectorAll("#processes tbody tr").length'),
-        '>=', 3, '... processes');
+    ok(wait_until(20, sub {     # a child that has just begun tells of itself
+        my $rows = 'document.querySelectorAll("#processes tbody tr").length';
+        return 1 if ($page->eval($rows) // 0) >= 3;
+        $page->go($h->url('/status?html'));
+        return 0;
+    }), '... processes');
     like($page->eval(q{document.querySelector('[data-figure=points_recorded]').innerText}),
         qr/^[\d,]+$/, '... delivery');
     like($page->eval(q{document.getElementById('words').innerText}), qr/InfluxDB/,

@@ -57,7 +57,7 @@ is_deeply([rows('pg', 'models')], [{ species => 'cat', count => 3 },
 is_deeply([rows('pg', 'types')], [{ species => 'cat', price => 1.5,
     large => 9223372036854775807, real => 0.1, open => JSON::PP::true,
     note => '12', day => '1 day' }], 'types of PostgreSQL');
-is(figures($h)->{queries_failed}, 0, 'none fails');
+is_deeply([failures($h)], [], 'none fails');
 is_deeply([map { /IMX0062: (.*)/ } $h->error_log],
     ['1 values or rows of the query for "types" are left out: the value of '
         . '"nan" is no number'], 'NaN is left out, and said');
@@ -82,7 +82,7 @@ $pg->start;
 ok(wait_until(20, sub { figures($h)->{queries_run} > $ran }),
     'it is back, and queries run without a restart');
 ok($h->stop, 'httpd stops');
-is_deeply([grep { !/IMX006[27]/ } $h->complaints], [], 'the error log is clean');
+is_deeply([grep { !/IMX006[237]/ } $h->complaints], [], 'the error log is clean');
 
 # Down when httpd starts; with mod_dbd's own connections as well, which each
 # child of httpd tries to open.
@@ -98,7 +98,7 @@ for (['Off', ''], ['On', 'of mod_dbd, ']) {
     $persist eq 'On'
         ? ok((grep { /AH00636: child init failed/ } $h->error_log),
             'and mod_dbd complains')
-        : is_deeply([grep { !/IMX0067/ } $h->complaints], [],
+        : is_deeply([grep { !/IMX006[37]/ } $h->complaints], [],
             'nobody complains but the module');
     $pg->start;
     ok(wait_until(20, sub { eval { rows("down$persist", 'models') } }),
@@ -140,6 +140,6 @@ $maria->kill;
 ok(wait_until(20, sub { failures($h) }), 'it is killed: the query fails');
 like((failures($h))[0], qr/failed, 1 times .*: \w/, 'it is said why');
 ok($h->stop, 'httpd stops');
-is_deeply([grep { !/IMX0067/ } $h->complaints], [], 'the error log is clean');
+is_deeply([grep { !/IMX006[37]/ } $h->complaints], [], 'the error log is clean');
 
 finish();

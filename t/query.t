@@ -63,6 +63,9 @@ ok(wait_until(20, sub {
     my $s = figures($h);
     $s->{queries_run} >= 12 && $s->{queries_failed} >= 8
 }), 'they run, all of them');
+my $queried = figures($h)->{points_queried};
+ok(wait_until(20, sub { figures($h)->{points_sent} >= $queried }),
+    'their points are delivered');
 
 sub rows {
     my ($from) = @_;
@@ -128,7 +131,8 @@ cmp_ok($s->{points_queried}, '>=', 1000, "points: $s->{points_queried}");
 is($s->{points_recorded}, $s->{points_queried}, 'they are recorded points');
 is($s->{points_rejected}, 0, 'InfluxDB refuses none');
 
-my @log = grep { /IMX00(?!17|25|29)/ } $h->error_log;
+# On a busy machine a second can be short.
+my @log = grep { /IMX00(?!17|25|29|63)/ } $h->error_log;
 for (['IMX0067', 'no table', qr/failed, 1 times .*: no such table: nowhere$/],
     ['IMX0067', 'no field', qr/no column is a field/],
     ['IMX0067', 'no kind', qr/the column "integer:n" begins with none of/],

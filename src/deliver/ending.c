@@ -13,6 +13,7 @@
 #define MS IMX_CLOCK_MS
 #define LEAVE_MS 120 /* for an answer, where it is not known to take longer */
 #define LOOK_MS 10
+#define RELIEF_MS 1000 /* in which the first new child has come */
 
 typedef struct {
     imx_holder_t *h;
@@ -88,33 +89,56 @@ static int get_lease(ending_t *e)
 }
 
 /* Sends all there is until it is done, a body fails, the time is over, or there
- * is a new child. */
-static void send_all(ending_t *e)
+ * is a new child.  Returns 0 when a body failed. */
+static int send_all(ending_t *e)
 {
-    int64_t failed_at = imx_holder_news(e->h)->board.pace.failed_at;
+    const imx_news_t *news = imx_holder_news(e->h);
+    int64_t failed_at = news->board.pace.failed_at;
 
+    imx_holder_seal(e->h);
     for (;;) {
         while (imx_holder_advance(e->h)) {
             if (is_over(e)) {
-                return;
+                return 1;
             }
             imx_holder_wait(e->h, -1, LOOK_MS);
         }
-        if (is_over(e)
-            || imx_holder_news(e->h)->board.pace.failed_at != failed_at
-            || !imx_holder_send(e->h)) {
-            return;
+        if (news->board.pace.failed_at != failed_at) {
+            return 0;
+        }
+        if (is_over(e) || !imx_holder_send(e->h)) {
+            return 1;
         }
     }
+}
+
+/*
+ * The last of the old children at a restart: what is measured goes on with the
+ * new ones, which are about to come.  A report now would cut all intervals
+ * short, and write the histograms of all series that had a request.
+ */
+static int comes_relief(const ending_t *e)
+{
+    int64_t end = now_of(e) + RELIEF_MS * MS;
+
+    while (!is_over(e) && now_of(e) < end && imx_holder_reports(e->h)) {
+        imx_clock_pause(LOOK_MS);
+    }
+    return is_relieved(e);
 }
 
 /* One last attempt, though InfluxDB may have asked for patience.  What it asked
  * for still holds for whoever comes next. */
 static void deliver(ending_t *e)
 {
-    imx_holder_report(e->h);
-    imx_holder_seal(e->h);
-    send_all(e);
+    int is_well = e->ends_server || send_all(e);
+
+    if (e->ends_server || !comes_relief(e)) {
+        imx_holder_report(e->h);
+        if (is_well) {
+            send_all(e);
+        }
+    }
 }
 
 /* What was asked for before the last attempt still holds when that failed. */

@@ -465,6 +465,11 @@ uint32_t imx_holder_random_below(imx_holder_t *h, uint32_t bound)
     return imx_random_below(&h->random, bound);
 }
 
+int imx_holder_reports(const imx_holder_t *h)
+{
+    return h->o.report_end != NULL;
+}
+
 void imx_holder_report(imx_holder_t *h)
 {
     if (h->o.report_end != NULL) {

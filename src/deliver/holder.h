@@ -70,8 +70,9 @@ int imx_holder_advance(imx_holder_t *h);
 /* Is there a body of which only the answer is missing? */
 int imx_holder_is_out(const imx_holder_t *h);
 
-/* Adds the lines of what is measured, up to now. */
+/* Adds the lines of what is measured, up to now; is anything? */
 void imx_holder_report(imx_holder_t *h);
+int imx_holder_reports(const imx_holder_t *h);
 
 /* Salvages, and seals everything. */
 void imx_holder_seal(imx_holder_t *h);

@@ -82,11 +82,15 @@ static int read_file(const char *path, size_t most, char **data, size_t *len)
     ssize_t n;
 
     if (fd < 0) {
-        return errno;
+        return errno ? errno : EIO;
     }
     *len = 0;
     *data = to = malloc(most + 1);
-    while (to && *len < most) {
+    if (!to) {
+        close(fd);
+        return ENOMEM;
+    }
+    while (*len < most) {
         n = read(fd, to + *len, most - *len);
         if (n == 0 || (n < 0 && errno != EINTR)) {
             rv = n < 0 ? errno : 0;
@@ -95,10 +99,7 @@ static int read_file(const char *path, size_t most, char **data, size_t *len)
         *len += n > 0 ? (size_t)n : 0;
     }
     close(fd);
-    rv = to == NULL ? ENOMEM : rv;
-    if (to) {
-        to[*len] = '\0';
-    }
+    to[*len] = '\0';
     return rv;
 }
 

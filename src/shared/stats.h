@@ -23,8 +23,7 @@
  * writes to is free.
  *
  * The total of a bucket has 64 bits, of which the lower half are the counters
- * of all stripes.  wide[] is a total that the bucket had some time ago, and
- * then
+ * of all stripes.  wide[] is a total that the bucket had some time ago:
  *
  *     total = wide + (counters - wide modulo 2^32),
  *

@@ -95,8 +95,8 @@ static void set_times(const imx_columns_t *c, imx_columns_point_t *points)
             }
         }
         else if (!p->is_there) {
-            p->time = limited((int64_t)c->last * unit_of(c), TIME_LEAST,
-                              TIME_MOST);
+            p->time = limited((int64_t)(c->last * (uint64_t)unit_of(c)),
+                              TIME_LEAST, TIME_MOST);
         }
     }
 }

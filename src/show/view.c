@@ -10,6 +10,7 @@
 #include "apr_strings.h"
 
 #include "config/config.h"
+#include "config/reporting.h"
 #include "report/pressure.h"
 #include "shared/tally.h"
 
@@ -31,7 +32,8 @@ const imx_arena_t *imx_view_arena(void)
 /* ---- the last interval of requests ---- */
 
 /* The interval closed last, of which the holder may be writing the next one
- * into its older rows: then nothing is said of it. */
+ * into its older rows: then nothing is said of it.  Nor when nobody closes one
+ * any more. */
 typedef struct {
     imx_interval_closed_t closed;
     int is_whole;
@@ -39,7 +41,9 @@ typedef struct {
 
 static interval_t closed_last(void)
 {
-    interval_t i = { .is_whole = 1 };
+    interval_t i = {
+        .is_whole = imx_reporting()->interval[IMX_MEASURED_REQUESTS] > 0
+    };
 
     imx_interval_closed(&arena->intervals, IMX_MEASURED_REQUESTS, &i.closed);
     return i;

@@ -253,6 +253,42 @@ static void test_finish_relieved(void **state)
     assert_int_equal(stored_again(f), 0);
 }
 
+static void count_report(void *reports)
+{
+    ++*(int *)reports;
+}
+
+/* What is measured goes on with the new one: no interval is cut short. */
+static void test_finish_relieved_reports_nothing(void **state)
+{
+    fixture_t *f = *state;
+    int reports = 0;
+
+    f->o.shutdown_ms = 8000;
+    f->o.report_end = count_report;
+    f->o.report_context = &reports;
+    f->m = make_monitor(f);
+    finish_relieved(f);
+    assert_int_equal(reports, 0);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
+}
+
+/* Nobody comes, as the module was taken out. */
+static void test_finish_last_reports(void **state)
+{
+    fixture_t *f = *state;
+    int reports = 0;
+
+    f->o.report_end = count_report;
+    f->o.report_context = &reports;
+    append(f, 10);
+    f->m = make_monitor(f);
+    run_clock(f);
+    imx_monitor_finish(f->m);
+    assert_int_equal(reports, 1);
+    assert_int_equal(stored(f), 10);
+}
+
 /* ... also when it does not get the lease, which the new one may have. */
 static void test_finish_relieved_waiting(void **state)
 {
@@ -374,6 +410,8 @@ int main(void)
         TEST(test_finish_without_lease),
         TEST(test_finish_relieved),
         TEST(test_finish_relieved_waiting),
+        TEST(test_finish_relieved_reports_nothing),
+        TEST(test_finish_last_reports),
     };
 
     return run_delivery_tests("ending", tests, sizeof tests / sizeof tests[0],

@@ -689,6 +689,33 @@ static void bounded_with_100_hosts(void **state)
     assert_true(best < 5000); /* 0.5 ms, but under a sanitizer */
 }
 
+/* ---- totals ---- */
+
+/* What so many requests would have left in a counter of a cell. */
+static void count_at_once(uint32_t number, uint32_t bucket, uint64_t n)
+{
+    char *cell = (char *)imx_stats_cell(&stats, 0, number);
+
+    ((uint64_t *)(cell + 24))[1] += n;
+    ((uint32_t *)(cell + 128))[bucket] += (uint32_t)n;
+}
+
+/* Five times 2^32 requests, in minutes of half as many. */
+static void minutes_keep_the_totals(void **state)
+{
+    uint32_t host = imx_series_use(&series, "www.example.org", NULL), i;
+    imx_stats_totals_t totals;
+
+    (void)state;
+    for (i = 1; i <= 10; i++) {
+        count_at_once(host, 100, UINT64_C(1) << 31);
+        imx_stats_totals(&stats, host, &totals);
+        assert_true(totals.buckets[0][100] == (uint64_t)i << 31);
+        pass(60);
+        look();
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -709,6 +736,7 @@ int main(void)
         TEST(the_longest_survives),
         TEST(readers_see_whole_seconds),
         TEST(random_words),
+        TEST(minutes_keep_the_totals),
         TEST(bounded_with_100_hosts),
     };
 
