@@ -197,6 +197,35 @@ SKIP: {
     ok($h->stop, 'it stops');
 }
 
+# ---- no room ----
+
+# Each run of the one has 300 KB, one of the other 7 MB.
+sub texts {
+    my ($n, @columns) = @_;
+    my $texts = join '', map { qq{, hex(zeroblob(500)) AS \\"str:$_\\"} } @columns;
+    return qq{"WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r }
+        . qq{WHERE i < $n) SELECT i AS \\"tag:i\\"$texts FROM r"\n};
+}
+$db->stop;
+$h->put('error.log', '');
+$h->reconf(conf => $shop->conf . "InfluxMetricsBufferSize 1M\n"
+    . 'InfluxMetricsQuery texts 1s ' . texts(300, 's')
+    . 'InfluxMetricsQuery huge 1s ' . texts(1000, 'a' .. 'g'))->start;
+ok(wait_until(30, sub { grep { /IMX0067: .*"texts".*: the buffer has no room$/ }
+    $h->error_log }), 'InfluxDB is away: the buffer is full, and that is said');
+ok((grep { /IMX0067: .*"huge".*its rows are more than the buffer/ }
+    $h->error_log), 'more than there is room for is refused');
+is(figures($h)->{points_queried} % 300, 0, 'a run is taken whole or not at all');
+is(figures($h)->{points_dropped}, 0, 'nothing is dropped for it');
+my $before = figures($h)->{queries_run};
+$db->start;
+ok(wait_until(30, sub { figures($h)->{queries_run} > $before + 1 }),
+    'it is back, and there is room');
+ok(wait_until(30, sub { my $s = figures($h);
+    $s->{points_sent} == $s->{points_recorded} && rows('texts') }),
+    'all is delivered');
+ok($h->stop, 'it stops');
+
 # ---- the configuration ----
 
 sub refused {
