@@ -29,6 +29,7 @@ sub query {
 for my $mpm (qw(event worker prefork)) {
     my $before = () = $standin->lines;
     my $deliveries = () = $standin->requests;
+    my $begin = time;
     my $h = httpd(mpm => $mpm, module => 1, influx => $standin, figures => 1,
         modules => ['dbd'],
         ($mpm eq 'prefork' ? (children => 6) : (children => 2, threads => 8)),
@@ -42,6 +43,9 @@ for my $mpm (qw(event worker prefork)) {
         $s->{queries_run} >= 3 && $s->{queries_failed} >= 3
     }), "$mpm: others run, its next ones are left out");
     is(asleep(), 1, "$mpm: it is not asked twice");
+    # On a busy machine the quick one can take a second, too.
+    cmp_ok(figures($h)->{queries_failed}, '<=', 2 * (time - $begin) + 1,
+        "$mpm: each of its times is counted once");
     is(scalar(grep { /IMX0063: .*"hangs" takes longer than its interval, 1 s/ }
         $h->error_log), 1, "$mpm: that is said once");
 
@@ -59,7 +63,7 @@ for my $mpm (qw(event worker prefork)) {
         scalar @age, $p99;
     cmp_ok($p99, '<', (0.2 + 0.5) * slow(), "$mpm: deliveries are in time");
 
-    my $begin = time;
+    $begin = time;
     $h->graceful(gone => 1);
     cmp_ok(time - $begin, '<', 5 * slow(), "$mpm: a graceful restart");
     ok(wait_until(20, sub { asleep() == 2 }), "$mpm: the next holder asks, too");
