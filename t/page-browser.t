@@ -16,12 +16,16 @@ plan skip_all => 'there is no Chromium' if !ImxBrowser::program();
 my $db = influxd();
 my $browser = ImxBrowser->new;
 my $h = httpd(module => 1, influx => $db, children => 2, threads => 8,
-    modules => ['rewrite'], report => 'requests=1s processes=1s', vhosts => [
+    modules => ['rewrite', 'headers'], report => 'requests=1s processes=1s', vhosts => [
         'one.example.org' => '',
         'two.example.org' => "RewriteEngine On\nRewriteRule ^/bad - [R=503]",
     ], conf => <<'CONF');
 <Location /status>
 SetHandler influx-metrics
+</Location>
+<Location /strict>
+SetHandler influx-metrics
+Header always set Content-Security-Policy "default-src 'self'"
 </Location>
 CONF
 
@@ -86,7 +90,9 @@ sub under_load {
         'and that of errors');
     is($page->eval(q{document.querySelectorAll('.plot canvas').length}), 4,
         'four charts');
-    like(text($page, "last-$_->[0]"), $_->[1], "under it its last values: $_->[0]")
+    # A second that nobody has closed has none.
+    ok(wait_until(20, sub { text($page, "last-$_->[0]") =~ $_->[1] }),
+        "under it its last values: $_->[0]") or diag text($page, "last-$_->[0]")
         for ['requests', qr/^Last: \d\d:\d\d:\d\d *requests.s [\d.,]+ *errors.s \(5xx\) [\d.]+/],
         ['latency', qr/p50 [\d.]+ \S+s *p95 [\d.]+ \S+s *p99 [\d.]+/],
         ['heat', qr/half of the requests took less than [\d.]+/],
@@ -119,7 +125,8 @@ sub saved_file {
         { behavior => 'allow', downloadPath => $dir });
     $page->eval(q{document.getElementById('save').click()});
     my $file;
-    wait_until(10, sub { ($file) = glob "$dir/*.html" });
+    wait_until(10, sub { ($file) = glob "$dir/*.html" })
+        or diag 'nothing was saved: ', join ' ', glob "$dir/*";
     return $file;
 }
 
@@ -160,6 +167,26 @@ sub same_as_influxdb {
     cmp_ok($figure{points_recorded}, '>', 360, 'delivery is renewed');
     is($figure{points_recorded}, sum([@figure{map { "points_$_" }
         qw(sent pending spooled rejected dropped)}]), '... with its sum');
+}
+
+# What came a second at a time is what the server has of these seconds: none is
+# left out, none is another's.
+sub each_second {
+    my ($page) = @_;
+    my %shown;
+    ok(wait_until(30, sub {
+        my $series = figures_of(saved_file($page))->{series}{'10m'};
+        %shown = map { $series->{time}[$_] => $series->{requests}[$_] }
+            grep { $series->{step}[$_] == 1 } 0 .. $#{ $series->{time} };
+        return keys %shown >= 10;
+    }), 'seconds came one at a time');
+    my $known = JSON::PP::decode_json(
+        get($h->url('/status?json&since=0'))->{content})->{seconds};
+    my ($first, $last) = (sort { $a <=> $b } keys %shown)[0, -1];
+    my %known = map { $known->{time}[$_] => $known->{requests}[$_] }
+        grep { $known->{time}[$_] >= $first && $known->{time}[$_] <= $last }
+        0 .. $#{ $known->{time} };
+    is_deeply(\%shown, \%known, '... each, with what the server has of it');
 }
 
 # ---- what can be chosen ----
@@ -288,6 +315,18 @@ sub without_javascript {
     $page->close;
 }
 
+# A policy of the whole site, which knows no hash, stops the script.
+sub with_a_policy_of_the_site {
+    my $page = $browser->page(width => 390);
+    $page->go($h->url('/strict'));
+    ok($page->eval(q{document.getElementById('still').checkVisibility()}),
+        'a policy of the site: the page says that its script does not run');
+    cmp_ok($page->eval("$HOSTS.length"), '>=', 3, '... its tables are filled');
+    is($page->eval(q{document.getElementById('controls').checkVisibility()}),
+        JSON::PP::false(), '... and nothing that does nothing');
+    $page->close;
+}
+
 sub odd_names {
     my $odd = ImxNames::server(influx => $db);
     my $page = $browser->page(width => 390);
@@ -326,6 +365,7 @@ sub odd_names {
 
 my $page = under_load();
 same_as_influxdb($page);
+each_second($page);
 chosen($page);
 pauses($page);
 quiet($page, 'the page');
@@ -333,5 +373,6 @@ only_here($page, $h->url, 'the page');
 saves($page);
 gone($page);
 without_javascript();
+with_a_policy_of_the_site();
 odd_names();
 finish();
