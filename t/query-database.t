@@ -44,10 +44,11 @@ my $types = q{SELECT 'cat' AS species, 9223372036854775807 AS \"int:large\", }
     . q{1.50::numeric AS \"float:price\", 0.1::real AS \"float:real\", }
     . q{true AS \"bool:open\", '12'::varchar AS \"str:note\", }
     . q{NULL::text AS \"str:null\", 'NaN'::float AS \"float:nan\", }
-    . q{interval '1 day' AS \"str:day\"};
+    . q{interval '1 day' AS \"str:day\", }
+    . q{current_setting('application_name') AS \"str:began\"};
 my $h = server('pg', $pg->conf('password=secret') . $query
     . "InfluxMetricsQuery types 1s \"$types\"\n"
-    . "DBDInitSQL \"SET search_path TO public\"\n");
+    . "DBDInitSQL \"SET application_name TO 'init'\"\n");
 ok(wait_until(20, sub { figures($h)->{queries_run} >= 4 }),
     'PostgreSQL: queries run');
 ok(wait_until(20, sub { rows('pg', 'models') && rows('pg', 'types') }),
@@ -56,7 +57,8 @@ is_deeply([rows('pg', 'models')], [{ species => 'cat', count => 3 },
     { species => 'dog', count => 2 }], 'rows of GROUP BY');
 is_deeply([rows('pg', 'types')], [{ species => 'cat', price => 1.5,
     large => 9223372036854775807, real => 0.1, open => JSON::PP::true,
-    note => '12', day => '1 day' }], 'types of PostgreSQL');
+    note => '12', day => '1 day', began => 'init' }],
+    'types of PostgreSQL; DBDInitSQL comes first');
 is_deeply([failures($h)], [], 'none fails');
 is_deeply([map { /IMX0062: (.*)/ } $h->error_log],
     ['1 values or rows of the query for "types" are left out: the value of '
@@ -108,15 +110,18 @@ for (['Off', ''], ['On', 'of mod_dbd, ']) {
 }
 $pg->start;
 
-# A password.
+# A password.  The last two are mistakes in DBDParams, of which libpq repeats a
+# part.
 for (['', qr/no password supplied/], ['password=wrong',
-        qr/password authentication failed for user "shop"/]) {
+        qr/password authentication failed for user "shop"/],
+    ['password=top secret', qr/missing "=" after "\*\*\*" in connection info/],
+    ['password=x sslmode=wrong', qr/invalid sslmode value: "wrong"/]) {
     my ($password, $words) = @$_;
     $h = server('asks', $pg->conf($password) . $query);
     ok(wait_until(20, sub { failures($h) }),
         'password: ' . ($password || 'none'));
     like((failures($h))[0], $words, 'it is said why');
-    unlike(join('', $h->error_log), qr/secret|wrong/, 'and no password');
+    unlike(join('', $h->error_log), qr/secret|(?<!: ")wrong/, 'and no password');
     ok($h->stop, 'httpd stops');
 }
 $pg->stop;
@@ -136,10 +141,31 @@ is_deeply([rows('maria', 'models')], [{ species => 'cat', count => 3 },
     { species => 'dog', count => 2 }], 'rows of GROUP BY');
 is_deeply([rows('maria', 'types')], [{ species => 'cat', n => 7,
     price => 1.5, open => JSON::PP::true, note => '12' }], 'types of MariaDB');
+
+# A cut answer, one whose columns are wrong, and one that the server ends in the
+# middle: they are not read to their end.
+$h->reconf(conf => "InfluxMetricsDatabase maria\n" . $maria->conf
+    . qq{DBDInitSQL "SET SESSION max_statement_time=1"\n}
+    . join '', map { my $s = $_->[1] =~ s/"/\\"/gr;
+        qq{InfluxMetricsQuery $_->[0] 2s "$s"\n} }
+        ['many', 'SELECT seq AS "tag:i", seq AS "int:n" FROM seq_1_to_50000'],
+        ['columns', 'SELECT seq AS a FROM seq_1_to_50000'],
+        ['ended', 'SELECT seq AS "tag:i", repeat(1, 1000 + 0 * sleep(0.01)) '
+            . 'AS "str:s" FROM seq_1_to_900'])->graceful(gone => 1);
+ok(wait_until(20, sub { my $s = figures($h);
+    $s->{queries_run} >= 2 && $s->{queries_failed} >= 4 }),
+    'MariaDB: answers that are not read to their end');
+ok(wait_until(20, sub { rows('maria', 'many') == 1000 }), 'of 50,000 rows 1,000');
+my @said = failures($h);
+is(scalar(grep { /"columns" failed, .*no column is a field/ } @said), 1,
+    'wrong columns: it is said once');
+is(scalar(grep { /"ended" failed, .*max_statement_time/ } @said), 1,
+    'an answer that ends in the middle is a failure, and said once');
+is_deeply([grep { /exit signal/ } $h->error_log], [], 'nobody crashes');
 $maria->kill;
 ok(wait_until(20, sub { failures($h) }), 'it is killed: the query fails');
 like((failures($h))[0], qr/failed, 1 times .*: \w/, 'it is said why');
 ok($h->stop, 'httpd stops');
-is_deeply([grep { !/IMX006[37]/ } $h->complaints], [], 'the error log is clean');
+is_deeply([grep { !/IMX006[378]/ } $h->complaints], [], 'the error log is clean');
 
 finish();

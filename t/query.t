@@ -45,6 +45,9 @@ my %sql = (
     'no field' => 'SELECT species FROM zoo_model',
     'no kind' => 'SELECT 1 AS "integer:n"',
     twice => 'SELECT species AS a, 1 AS "int:a" FROM zoo_model',
+    # SQLite's words repeat what the database has: 8 KB with control characters.
+    words => q{SELECT json_extract('{}', char(10) || 'a' || char(27, 13, 10) }
+        . q{|| 'IMX0099: b' || hex(zeroblob(4096))) AS "int:n"},
     '"percent" 100 %s' => q{SELECT count(*) AS "int:n" FROM zoo_model }
         . q{WHERE species LIKE 'c%'},
 );
@@ -61,7 +64,7 @@ my $h = httpd(module => 1, influx => $db, figures => 1, children => 2,
 # Each ran twice at least.
 ok(wait_until(20, sub {
     my $s = figures($h);
-    $s->{queries_run} >= 12 && $s->{queries_failed} >= 8
+    $s->{queries_run} >= 12 && $s->{queries_failed} >= 10
 }), 'they run, all of them');
 my $queried = figures($h)->{points_queried};
 ok(wait_until(20, sub { figures($h)->{points_sent} >= $queried }),
@@ -137,6 +140,7 @@ for (['IMX0067', 'no table', qr/failed, 1 times .*: no such table: nowhere$/],
     ['IMX0067', 'no field', qr/no column is a field/],
     ['IMX0067', 'no kind', qr/the column "integer:n" begins with none of/],
     ['IMX0067', 'twice', qr/the column "int:a" has the name of another/],
+    ['IMX0067', 'words', qr/: [^:]*' a IMX0099: b0{300,400}$/],
     ['IMX0068', 'many', qr/has more than 1000 rows/],
     ['IMX0062', 'hostile', qr/1 values .* left out: the value of "n" is no /]) {
     my ($id, $name, $words) = @$_;
@@ -144,7 +148,13 @@ for (['IMX0067', 'no table', qr/failed, 1 times .*: no such table: nowhere$/],
     is(scalar @said, 1, "$name: one line in the log") or diag "@said";
     like($said[0] // '', $words, "$name: it says why");
 }
-is(scalar @log, 6, 'and nothing else') or diag join "\n", @log;
+is(scalar @log, 7, 'and nothing else') or diag join "\n", @log;
+for my $page ('/', '/?json') {
+    my $r = get($h->url($page, 'figures'));
+    is($r->{status}, 200, "the status page, $page");
+    unlike($r->{content}, qr/nowhere|models\d*\.db/,
+        'it shows neither SQL nor DBDParams');
+}
 ok($h->stop, 'it stops');
 
 # ---- tags of the host ----
@@ -157,6 +167,63 @@ ok(wait_until(20, sub { rows('models') }), 'with InfluxMetricsWriteTags');
 my ($row) = rows('models');
 is_deeply([@$row{qw(hostname region a)}], [hostname(), 'x', 'b'],
     'points have tags of the host that they lack');
+ok($h->stop, 'it stops');
+
+# ---- again after ten minutes, and late ----
+
+SKIP: {
+    skip 'a sanitizer is preloaded', 1 if $ENV{IMX_PRELOAD};
+    my $file = work_dir() . '/clock';
+    spew($file, pack 'q', 0);
+    local %ENV = (%ENV, IMX_PRELOAD => build() . '/unit/clock.so',
+        IMX_CLOCK => $file, IMX_CLOCK_STEADY => 1);
+    my $failed = sub { grep { /IMX0067:/ } $h->error_log };
+    $h->put('error.log', '');
+    $h->reconf(conf => $shop->conf
+        . qq{InfluxMetricsQuery away 1s "SELECT * FROM nowhere"\n}
+        . qq{InfluxMetricsQuery daily 24h "SELECT 1 AS \\"int:n\\""\n})->start;
+    ok(wait_until(20, sub { figures($h)->{queries_failed} >= 3 }),
+        'a query fails three times');
+    is(scalar($failed->()), 1, 'it is said once');
+    # The file is mapped: it is written in place.
+    open my $f, '+<:raw', $file or die "$file: $!";
+    syswrite $f, pack 'q', 601_000_000_000;
+    close $f;
+    ok(wait_until(20, sub { $failed->() == 2 }), 'ten minutes later: again');
+    like(($failed->())[-1], qr/failed, ([3-9]|\d\d+) times since/,
+        'and how often it failed');
+    is(scalar(rows('daily')), 0, 'what is late is not asked')
+        if time % 86400 > 120;
+    ok($h->stop, 'it stops');
+}
+
+# ---- no room ----
+
+# Each run of the one has 300 KB, one of the other 7 MB.
+sub texts {
+    my ($n, @columns) = @_;
+    my $texts = join '', map { qq{, hex(zeroblob(500)) AS \\"str:$_\\"} } @columns;
+    return qq{"WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r }
+        . qq{WHERE i < $n) SELECT i AS \\"tag:i\\"$texts FROM r"\n};
+}
+$db->stop;
+$h->put('error.log', '');
+$h->reconf(conf => $shop->conf . "InfluxMetricsBufferSize 1M\n"
+    . 'InfluxMetricsQuery texts 1s ' . texts(300, 's')
+    . 'InfluxMetricsQuery huge 1s ' . texts(1000, 'a' .. 'g'))->start;
+ok(wait_until(30, sub { grep { /IMX0067: .*"texts".*: the buffer has no room$/ }
+    $h->error_log }), 'InfluxDB is away: the buffer is full, and that is said');
+ok((grep { /IMX0067: .*"huge".*its rows are more than the buffer/ }
+    $h->error_log), 'more than there is room for is refused');
+is(figures($h)->{points_queried} % 300, 0, 'a run is taken whole or not at all');
+is(figures($h)->{points_dropped}, 0, 'nothing is dropped for it');
+my $before = figures($h)->{queries_run};
+$db->start;
+ok(wait_until(30, sub { figures($h)->{queries_run} > $before + 1 }),
+    'it is back, and there is room');
+ok(wait_until(30, sub { my $s = figures($h);
+    $s->{points_sent} == $s->{points_recorded} && rows('texts') }),
+    'all is delivered');
 ok($h->stop, 'it stops');
 
 # ---- the configuration ----
@@ -188,6 +255,15 @@ refused(qr/Invalid command 'DBDriver'.*mod_dbd, which is not loaded/, '',
     modules => []);
 refused(qr/DBDriver|driver/, "DBDriver nonsense\nInfluxMetricsQuery a 1s $q",
     modules => ['dbd']);
+
+# Nobody who may write .htaccess files can ask the database.
+$h->reconf(modules => ['dbd'], conf => sub { $shop->conf
+    . "<Directory $_[0]{dir}/htdocs>\nAllowOverride All\n</Directory>\n" })->start;
+$h->put('htdocs/mine/.htaccess', "InfluxMetricsQuery a 1s $q");
+is(get($h->url('/mine/'))->{status}, 500, 'not in .htaccess');
+ok((grep { /InfluxMetricsQuery not allowed here/ } $h->error_log),
+    'the log says so');
+ok($h->stop, 'it stops');
 
 # Without a database all else works, and says so once.
 for (['mod_dbd is not loaded', modules => []],

@@ -7,6 +7,9 @@
  */
 #include "intake/query_run.h"
 
+#include <strings.h>
+
+#include "apr_lib.h"
 #include "apr_strings.h"
 
 #include "shared/batch.h"
@@ -49,6 +52,58 @@ static void fail(run_t *run, const char *what, const char *words)
     run->told.error = text;
 }
 
+/* Is this place of the parameters the value of a name, and not of "password",
+ * "pass" and the like? */
+static int may_be_told(const char *params, const char *at)
+{
+    const char *name = at - 1;
+
+    if (at == params || *name != '=') {
+        return 0;
+    }
+    while (name > params && apr_isalnum(name[-1])) {
+        if (strncasecmp(--name, "pass", 4) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int is_secret(const char *params, const char *word)
+{
+    const char *at = params;
+
+    while (*word != '\0' && strcmp(word, "=") != 0
+           && (at = strstr(at, word)) != NULL) {
+        if (!may_be_told(params, at++)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/*
+ * PostgreSQL's library repeats in quotes what it cannot read of the parameters,
+ * and that may be a part of a password which has a space, '@' or '%' in it.
+ * Returns the words without what they repeat so.
+ */
+static const char *without_secrets(const run_t *run, const char *words)
+{
+    char *text = apr_pstrdup(run->told.pool, words);
+    const char *told = "";
+    char *from, *to;
+
+    while ((from = strchr(text, '"')) != NULL
+           && (to = strchr(from + 1, '"')) != NULL) {
+        *from++ = *to = '\0';
+        told = apr_pstrcat(run->told.pool, told, text, "\"",
+                           is_secret(run->params, from) ? "***" : from, "\"",
+                           NULL);
+        text = to + 1;
+    }
+    return apr_pstrcat(run->told.pool, told, text, NULL);
+}
+
 static void fail_by_handle(run_t *run, int number)
 {
     const char *words = apr_dbd_error(run->driver, run->handle, number);
@@ -57,6 +112,11 @@ static void fail_by_handle(run_t *run, int number)
 }
 
 /* ---- rows ---- */
+
+static int is_mysql(const run_t *run)
+{
+    return strcmp(apr_dbd_name(run->driver), "mysql") == 0;
+}
 
 static int begin_rows(run_t *run, apr_dbd_results_t *results)
 {
@@ -128,13 +188,23 @@ static void add_row(run_t *run, apr_dbd_row_t *row)
     told->lines += len > 0;
 }
 
-static void read_rows(run_t *run, apr_dbd_results_t *results)
+/* MariaDB's rows come one by one, and the server can end the statement behind
+ * any of them.  The driver then says that there is no further row. */
+static void fail_if_ended(run_t *run)
+{
+    const char *words = apr_dbd_error(run->driver, run->handle, 0);
+
+    if (words != NULL && *words != '\0') {
+        fail(run, "", words);
+    }
+}
+
+static void read_rows(run_t *run, apr_pool_t *p, apr_dbd_results_t *results)
 {
     apr_dbd_row_t *row = NULL;
     int n = 0;
 
-    while (apr_dbd_get_row(run->driver, run->told.pool, results, &row, -1)
-           != -1) {
+    while (apr_dbd_get_row(run->driver, p, results, &row, -1) != -1) {
         if (n == 0 && !begin_rows(run, results)) {
             return;
         }
@@ -144,6 +214,9 @@ static void read_rows(run_t *run, apr_dbd_results_t *results)
         }
         add_row(run, row);
         n++;
+    }
+    if (is_mysql(run)) {
+        fail_if_ended(run);
     }
 }
 
@@ -167,28 +240,29 @@ static int begin_connection(run_t *run)
 /*
  * All rows at once ("random" access): with PostgreSQL's driver only that way
  * says whether the statement failed.  With MariaDB's that way has no next row.
+ *
+ * The rows have a pool of their own, which ends before the connection does:
+ * what MariaDB's driver does then with rows that were not read needs it.
  */
-static int access_of(const run_t *run)
-{
-    return strcmp(apr_dbd_name(run->driver), "mysql") != 0;
-}
-
 static void ask(run_t *run)
 {
     apr_dbd_results_t *results = NULL;
+    apr_pool_t *p;
     int rv;
 
     if (!begin_connection(run)) {
         return;
     }
-    rv = apr_dbd_select(run->driver, run->told.pool, run->handle, &results,
-                        run->query.sql, access_of(run));
+    apr_pool_create(&p, run->told.pool);
+    rv = apr_dbd_select(run->driver, p, run->handle, &results, run->query.sql,
+                        !is_mysql(run));
     if (rv != 0) {
         fail_by_handle(run, rv);
     }
     else if (results != NULL) {
-        read_rows(run, results);
+        read_rows(run, p, results);
     }
+    apr_pool_destroy(p);
 }
 
 static void go(void *data)
@@ -202,7 +276,7 @@ static void go(void *data)
     if (rv != APR_SUCCESS) {
         fail(run, "no connection: ",
              words != NULL && *words != '\0'
-                 ? words
+                 ? without_secrets(run, words)
                  : apr_strerror(rv, text, sizeof text));
         return;
     }

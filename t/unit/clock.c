@@ -2,8 +2,9 @@
  * clock.c: preloaded into httpd by tools/soak.pl, makes its real clock go wrong
  * by as many ns as the file named in IMX_CLOCK says (8 bytes).  It takes no
  * lock, so a process may be killed anywhere (libfaketime's semaphores would
- * stay taken).  The monotonic clock is left alone, but with IMX_CLOCK_TICK (ns)
- * both move in steps of that length.
+ * stay taken).  The monotonic clock is left alone, unless IMX_CLOCK_STEADY is
+ * set: then that one goes wrong instead.  With IMX_CLOCK_TICK (ns) both move in
+ * steps of that length.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 
 static const _Atomic int64_t *off;
 static int64_t tick;
+static clockid_t which = CLOCK_REALTIME; /* goes wrong */
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -29,6 +31,7 @@ __attribute__((constructor)) static void begin(void)
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *p;
 
+    which = getenv("IMX_CLOCK_STEADY") ? CLOCK_MONOTONIC : CLOCK_REALTIME;
     tick = text ? atoll(text) : 0;
     if (fd >= 0) {
         p = mmap(NULL, sizeof *off, PROT_READ, MAP_SHARED, fd, 0);
@@ -43,7 +46,7 @@ SHOWN int clock_gettime(clockid_t id, struct timespec *t)
     int rv = (int)syscall(SYS_clock_gettime, id, t);
     int64_t ns;
 
-    if (rv == 0 && id == CLOCK_REALTIME && off != NULL) {
+    if (rv == 0 && id == which && off != NULL) {
         ns = t->tv_sec * SECOND + t->tv_nsec + atomic_load(off);
         t->tv_sec = ns / SECOND;
         t->tv_nsec = ns % SECOND;
