@@ -187,9 +187,11 @@ async function askAll() {
     if (needsHistory(next)) {
         const past = await ask('?json&history');
         takeHistory(past);
-        // What closed after the last point comes with the next answer.
-        const last = lastKnown(series['10m'].time) || past.time;
-        next.sequence = past.sequence - Math.max(0, past.time - last);
+        // What closed after the last point comes with the next answer.  Where
+        // there is none yet, less than a point, two seconds, have closed.
+        const last = lastKnown(series['10m'].time);
+        const behind = last == null ? 2 : Math.max(0, past.time - last);
+        next.sequence = Math.max(0, past.sequence - behind);
     }
     else {
         addColumns(series['10m'], next.seconds);
