@@ -1,12 +1,14 @@
 #!/usr/bin/perl
 # instructions.pl [--check] [--functions] [--runs N] [VARIANT ...]: what a
 # request costs in instructions (ImxCount.pm says how that is counted).
-# Compared: httpd alone, with the module loaded, with it on, and with CustomLog
-# instead.
+# Compared: httpd alone, with the module loaded, with it on, with CustomLog
+# instead, and with mod_asis instead, which has a handler that declines and no
+# more: what that adds, any further module adds, as the strings that httpd
+# compares lie elsewhere in memory then.
 #
 # --check: exit 1 if the module adds more than 700 instructions.
 # --functions: also which functions they are. A VARIANT alone (plain, off, on,
-# log) is compared with httpd alone and not written down.
+# log, other) is compared with httpd alone and not written down.
 use strict;
 use warnings;
 use FindBin;
@@ -24,6 +26,7 @@ my @VARIANTS = (
     [on    => 'InfluxMetrics On', "InfluxMetrics On\n$ImxCount::ON", 1],
     [log   => 'CustomLog instead',
         qq{CustomLog access.log "%h %l %u %t \\"%r\\" %>s %b"\n}],
+    [other => 'mod_asis instead, which declines', '', 0, ['asis']],
 );
 
 my ($check, $runs, $functions) = (0, $RUNS, 0);
@@ -41,7 +44,7 @@ for my $run (1 .. $runs) {
     for my $v (@variants) {
         print STDERR "# run $run of $runs: $v->[1]\n";
         push @{ $cost{ $v->[0] } }, ImxCount::request(db => $db,
-            conf => $v->[2], module => $v->[3]);
+            conf => $v->[2], module => $v->[3], modules => $v->[4]);
     }
 }
 exit report();
@@ -68,7 +71,8 @@ sub report {
     ImxReport::write('instructions', "A 12-byte file on the event MPM with "
         . "authz_core, mime and dir, keep-alive,\ncounted by callgrind over "
         . ($ImxCount::MANY - $ImxCount::FEW) . " requests. Clock reads are those of the module:\n"
-        . "callgrind does not see their cost.\n\n$table",
+        . "callgrind does not see their cost.  mod_asis shows what any further module\n"
+        . "adds: the strings that httpd compares lie elsewhere in memory then.\n\n$table",
         command => 'make bench-instructions',
         versions => join ', ', grep { defined } ImxReport::version('valgrind',
             '--version'), ImxReport::version(
