@@ -11,6 +11,26 @@ use Test::More;
 my $db = influxd();
 my $other = build() . '/unit/mod_other_layout.so';
 
+sub works_in_spool {
+    my ($h, $pid) = @_;
+    return grep { (readlink // '') eq $h->dir . '/spool' } glob "/proc/$pid/fd/*";
+}
+
+# One of the old children ends when the new ones already work in the spool.
+sub graceful_with_a_late_child {
+    my ($h) = @_;
+    my %old = map { $_ => 1 } $h->children;
+    my ($holder, $late) = status($h)->{lease_holder};
+    ($late) = grep { $_ != $holder } keys %old;
+    kill STOP => $late;
+    $h->graceful;
+    ok(wait_until(30, sub {
+        grep { !$old{$_} && works_in_spool($h, $_) } $h->children;
+    }), 'the new children work in the spool');
+    kill CONT => $late;
+    wait_until(30, sub { !grep { $old{$_} } $h->children });
+}
+
 for my $mpm (qw(event prefork)) {
     my $database = "upgrade_$mpm";
     $db->query("CREATE DATABASE $database");
@@ -36,7 +56,7 @@ CONF
     $db->stop;
     client(port => $h->port, n => 1000, c => 4)->wait;
     $h->reconf(module => 1);
-    $h->graceful(gone => 1);
+    $mpm eq 'event' ? graceful_with_a_late_child($h) : $h->graceful(gone => 1);
     client(port => $h->port, n => 100, c => 4)->wait;
     delete $h->{account};       # each area has its own
     accounts_ok($h, "$mpm: down");

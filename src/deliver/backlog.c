@@ -36,6 +36,7 @@ struct imx_backlog {
     imx_backlog_places_t places;
     imx_backlog_account_t account;
     int is_holder;
+    int is_shared; /* another server may be at work in the directory */
     imx_spool_jobs_t *jobs;  /* NULL: no spool, or not the holder */
     imx_spool_jobs_t *stuck; /* of a time before, with a job that hangs */
     imx_spool_job_t job;     /* the one that is under way */
@@ -132,13 +133,21 @@ static void begin_put_back(imx_backlog_t *b)
 
 /* ---- opening ---- */
 
+/* A directory that has been ours may be the next server's already. */
+static int may_share(const imx_backlog_t *b, int dir)
+{
+    return (b->is_shared || b->o.ends_server) && dir == 0
+           && account(b, 0)->id == imx_backlog_account_id(b->o.dir);
+}
+
 /* Its files' names are true if they promise as many lines as the account. */
 static void begin_open(imx_backlog_t *b, int dir)
 {
     imx_spool_job_t job = { .kind = IMX_SPOOL_JOB_OPEN,
                             .dir = dir,
                             .count = b->account.dirs[dir].expected,
-                            .trust = account(b, dir)->is_known != 0 };
+                            .trust = account(b, dir)->is_known != 0,
+                            .is_shared = may_share(b, dir) };
 
     begin_job(b, &job);
 }
@@ -148,6 +157,9 @@ static void book_not_opened(imx_backlog_t *b, const imx_spool_job_t *r)
 {
     place_t *p = &b->places.all[r->dir];
 
+    if (may_share(b, r->dir) && !r->is_shared) {
+        return; /* it was begun before that was known */
+    }
     p->not_before = now_of(b) + RETRY;
     if (r->err != EBUSY) {
         p->in_use_since = 0;
@@ -433,7 +445,7 @@ static void begin_due(imx_backlog_t *b)
     else if ((dir = imx_backlog_places_to_open(&b->places, now)) < DIRS) {
         begin_open(b, dir);
     }
-    else if (b->is_wanted || b->o.ends_server) {
+    else if (b->is_wanted || b->is_shared || b->o.ends_server) {
         b->is_wanted = 0;
     }
     else if ((dir = imx_backlog_places_to_count(&b->places, &b->account, read,
@@ -465,9 +477,6 @@ static void start_jobs(imx_backlog_t *b)
 {
     imx_spool_jobs_options_t o = {
         .max_bytes = b->o.max_bytes,
-        /* It has been ours, so it may be the next server's already. */
-        .is_shared = b->o.ends_server && b->o.dir != NULL
-                     && account(b, 0)->id == imx_backlog_account_id(b->o.dir),
         .is_inline = b->o.is_inline,
         .log = b->o.news->log,
         .log_context = b->o.news->log_context,
@@ -515,6 +524,14 @@ int imx_backlog_step(imx_backlog_t *b)
     return (int)(imx_backlog_places_due(&b->places, LOOK_EVERY, now_of(b))
                  / MS)
            + 1;
+}
+
+void imx_backlog_share(imx_backlog_t *b)
+{
+    b->is_shared = 1;
+    if (!b->places.all[0].is_open) {
+        b->places.all[0].not_before = 0;
+    }
 }
 
 int64_t imx_backlog_busy_since(const imx_backlog_t *b)

@@ -78,6 +78,10 @@ imx_source_t *imx_backlog_source(imx_backlog_t *b);
  */
 size_t imx_backlog_put_oldest(imx_backlog_t *b);
 
+/* What follows is the last that is put, and another server may be at work in
+ * the directory: it is opened all the same, if it has been ours. */
+void imx_backlog_share(imx_backlog_t *b);
+
 /* 1: the spool takes lines, or will within a second; so nothing need be given
  * up yet for want of room. */
 int imx_backlog_takes(const imx_backlog_t *b);

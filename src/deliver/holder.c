@@ -490,6 +490,7 @@ void imx_holder_spool(imx_holder_t *h, int ms)
     int64_t deadline = now_of(h) + ms * MS, left = ms * MS;
     int in_vain = 0;
 
+    imx_backlog_share(h->backlog);
     while (in_vain < 2 && left >= 0
            && imx_backlog_wait(h->backlog, (int)(left / MS))) {
         if (imx_backlog_put_oldest(h->backlog) > 0) {

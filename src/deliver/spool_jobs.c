@@ -34,7 +34,7 @@ static void open_dir(imx_spool_jobs_t *j, imx_spool_job_t *job)
 
     job->err = imx_spool_open(s, j->o.dirs[job->dir],
                               job->dir == 0 ? j->o.max_bytes : 0,
-                              j->o.is_shared, j->o.log, j->o.log_context,
+                              job->is_shared, j->o.log, j->o.log_context,
                               job->reason);
     if (job->err == 0 && job->trust
         && imx_spool_totals(*s).named == job->count) {

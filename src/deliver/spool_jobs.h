@@ -15,8 +15,9 @@
 #define IMX_SPOOL_JOBS_DIRS 4 /* the one in use, and former ones */
 
 typedef enum {
-    IMX_SPOOL_JOB_OPEN = 0, /* and trust the names if they promise `count`
-                               lines and trust is not 0 */
+    IMX_SPOOL_JOB_OPEN = 0, /* is_shared: see imx_spool_open(); and trust the
+                               names if they promise `count` lines and trust
+                               is not 0 */
     IMX_SPOOL_JOB_PUT,      /* lines, count */
     IMX_SPOOL_JOB_NEXT,     /* max_bytes, max_lines */
     IMX_SPOOL_JOB_DONE,     /* count */
@@ -30,7 +31,7 @@ typedef struct {
     int dir;                   /* an index of dirs[] */
     const struct iovec *lines; /* stay until the result is taken */
     uint64_t count;
-    int trust;
+    int trust, is_shared;
     size_t max_bytes, max_lines;
     /* what came of it */
     int err;                           /* errno; 0 */
@@ -44,7 +45,6 @@ typedef struct {
 typedef struct {
     const char *dirs[IMX_SPOOL_JOBS_DIRS]; /* borrowed */
     uint64_t max_bytes;                    /* of dirs[0] */
-    int is_shared;                         /* see imx_spool_open() */
     int is_inline;
     imx_log_fn log; /* called by the thread */
     void *log_context;

@@ -672,6 +672,60 @@ static void the_last_step_does_not_put_into_a_strangers_spool(void **state)
     imx_spool_close(other);
 }
 
+/* An upgrade: the new version has memory of its own, and had the directory
+ * first. */
+static void put_beside_another_version(int waits)
+{
+    imx_spool_t *other;
+
+    f.o.is_inline = 0;
+    append(10);
+    begin();
+    put_all();
+    end();
+    other = somebody();
+    append(5);
+    begin();
+    if (waits) {
+        settle();
+        assert_int_equal(imx_backlog_put_oldest(f.b), 0);
+    }
+    imx_backlog_share(f.b);
+    settle();
+    put_all();
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 0);
+    imx_spool_look(other);
+    assert_int_equal(imx_spool_totals(other).files, 2);
+    imx_spool_close(other);
+}
+
+static void the_last_child_puts_beside_another_version(void **state)
+{
+    (void)state;
+    put_beside_another_version(1);
+}
+
+/* It has just begun to open the directory. */
+static void the_last_child_can_come_late(void **state)
+{
+    (void)state;
+    put_beside_another_version(0);
+}
+
+static void the_last_child_does_not_put_into_a_strangers_spool(void **state)
+{
+    imx_spool_t *other = somebody();
+
+    (void)state;
+    append(5);
+    begin();
+    settle();
+    imx_backlog_share(f.b);
+    put_all();
+    assert_int_equal(count_files(f.dir), 0);
+    imx_spool_close(other);
+}
+
 /* ---- a disk that hangs ---- */
 
 static int until_hung(void)
@@ -869,6 +923,9 @@ int main(void)
         TEST(a_directory_in_use_is_left_alone),
         TEST(the_last_step_puts_beside_the_next_server),
         TEST(the_last_step_does_not_put_into_a_strangers_spool),
+        TEST(the_last_child_puts_beside_another_version),
+        TEST(the_last_child_can_come_late),
+        TEST(the_last_child_does_not_put_into_a_strangers_spool),
         TEST(a_put_that_hangs_stops_nobody),
         TEST(a_holder_leaves_while_a_put_hangs),
         TEST(done_does_not_wait_for_the_disk),
