@@ -84,7 +84,9 @@ sub now_ok {
         $more = json($h, '?json&since=' . ($n - 2)) // return;
         return $more->{sequence} >= $n + 2;
     }), "$name: time goes on");
-    is(scalar @{ $more->{seconds}{time} }, $more->{sequence} - $n + 2,
+    # A second that nobody closed, on a busy machine, is there without numbers.
+    is(scalar(grep { defined } @{ $more->{seconds}{requests} }),
+        $more->{sequence} - $n + 2,
         "$name: the seconds behind N, and no other");
     cmp_ok(abs($more->{seconds}{time}[-1] - time), '<', 5 * slow(),
         "$name: up to now");
