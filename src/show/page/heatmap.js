@@ -150,8 +150,10 @@ function makeHeatmap() {
     function summary() {
         const { plain } = shown;
         const p50 = lastKnown(plain.p50), p99 = lastKnown(plain.p99), max = lastKnown(plain.max);
-        say(last, p50 == null ? 'No request ended in this time.' : 'Last: half of the requests took less than '
-            + taken(p50) + ', 99 % less than ' + taken(p99) + (max == null ? '' : ', the longest ' + taken(max)));
+        // A percentile is the upper bound of its bucket; nothing took longer than the longest.
+        const most = p => 'at most ' + taken(max == null ? p : Math.min(p, max));
+        say(last, p50 == null ? 'No request ended in this time.' : 'Last: half of the requests took ' + most(p50)
+            + ', 99 % ' + most(p99) + (max == null ? '' : ', the longest ' + taken(max)));
     }
 
     canvas.addEventListener('pointermove', tell);
