@@ -235,7 +235,8 @@ sub _read_chunks {
 # Connections that are still open end with it: each looks whether it is there.
 sub _end {
     my ($self) = @_;
-    my $list = slurp("/proc/$self->{pid}/task/$self->{pid}/children");
+    my $pid = $self->{pid} // return;   # it has ended before
+    my $list = slurp("/proc/$pid/task/$pid/children");
     my @children = split ' ', $list;
     $self->SUPER::_end;
     kill KILL => @children;
