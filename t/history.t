@@ -153,7 +153,8 @@ for my $mpm (sort keys %server) {
     columns_ok($s, "$mpm: the seconds", 1);
     my @since = grep { $s->{time}[$_] > $began{$mpm} } 0 .. $#{ $s->{time} };
     my $missing = grep { !defined $s->{requests}[$_] } @since;
-    cmp_ok($missing, '<=', $may_miss,
+    my $more = slow() > 1.5 ? 2 * slow() : 0;   # a busy machine
+    cmp_ok($missing, '<=', $may_miss + $more,
         "$mpm: $missing seconds are missing of " . @since);
     cmp_ok(scalar @since, '>=', min(600, int $seconds),
         "$mpm: and all others are there");
