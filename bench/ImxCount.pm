@@ -83,7 +83,7 @@ sub profile {
 # threads.
 sub totals {
     my ($dir) = @_;
-    my %sum = (request => 0, monitor => 0, clocks => 0, own => 0);
+    my %sum = (request => 0, monitor => 0, clocks => 0, own => 0, libc => 0);
     # Thread 1 starts and stops the server and serves nothing.
     my @threads = grep { !/-01$/ } glob "$dir/out-*";
     die "no profiles in $dir\n" unless @threads;
@@ -95,7 +95,7 @@ sub totals {
         }
         $sum{request} += $p->{total};
         $sum{clocks} += $p->{clocks};
-        $sum{own} += $p->{libc};
+        $sum{$_} += $p->{libc} for qw(own libc);
         $sum{calls}{$_} += $p->{calls}{$_} for keys %{ $p->{calls} };
         for (keys %{ $p->{self} }) {
             $sum{$_} += $p->{self}{$_};

@@ -346,7 +346,7 @@ void imx_marks_insert_filter(request_rec *r)
         m->headers = dir->changes_headers;
         mark_handler(m, r, r);
     }
-    else {
+    else if (dir->enabled == 1 || m != NULL || r->prev != NULL) {
         insert_otherwise(r, dir);
     }
 }

@@ -319,10 +319,8 @@ __attribute__((noinline)) static void log_otherwise(
     request_rec *first, request_rec *last, imx_marks_t *marks,
     const imx_schema_dir_t *dir)
 {
-    if (dir->enabled == 1) {
-        log_other(first, last, marks,
-                  imx_plan_find(dir, first->server, first->pool));
-    }
+    log_other(first, last, marks,
+              imx_plan_find(dir, first->server, first->pool));
 }
 
 /* httpd logs the first request_rec; how it ended is known by the last one. */
@@ -338,7 +336,7 @@ __attribute__((flatten)) int imx_request_log(request_rec *r)
         && marks->seen.handler != 0) {
         log_plain(r, last, marks, plan);
     }
-    else {
+    else if (dir->enabled == 1) {
         log_otherwise(r, last, marks, dir);
     }
     return DECLINED;
