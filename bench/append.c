@@ -22,10 +22,10 @@
 #include "shared/batch.h"
 #include "shared/stats.h"
 
-#define SIZE (128 << 20)
+#define SIZE (64 << 20)
 #define APART_SIZE (16 << 20) /* of each, if there are 8 or more */
 #define PROCESSES_MAX 64
-#define LINES 500000 /* of all in a round */
+#define LINES 200000 /* of all in a round */
 #define ROUNDS 15
 #define SECOND INT64_C(1000000000)
 
@@ -40,7 +40,7 @@ static const shape_t shapes[] = { { 1, 1 },  { 1, 2 },  { 1, 8 }, { 1, 64 },
 
 /* Shared by all processes. */
 typedef struct {
-    _Atomic int ready, go;
+    _Atomic int ready;
     _Atomic uint64_t refused;
     _Atomic int64_t end; /* of the last one */
 } signals_t;
@@ -58,6 +58,7 @@ typedef struct {
 } worker_t;
 
 static signals_t *signals;
+static int gate[2]; /* a pipe; all begin when it is closed */
 static area_t areas[PROCESSES_MAX];
 
 static void die(const char *what)
@@ -109,7 +110,6 @@ static const char line[] =
 
 static void *append(void *data)
 {
-    const struct timespec moment = { 0, 50000 };
     const worker_t *w = data;
     const imx_stats_request_t request = { 312000, 251000, 12, 200 };
     uint64_t refused = 0;
@@ -117,9 +117,8 @@ static void *append(void *data)
     int i;
 
     signals->ready++;
-    while (!signals->go) {
-        nanosleep(&moment, NULL);
-    }
+    if (read(gate[0], &i, 1) != 0)
+        die("read");
     for (i = 0; i < w->lines; i++) {
         imx_batch_place_t place;
 
@@ -160,6 +159,7 @@ static void run_process(area_t *a, unsigned stripe, int threads, int lines)
     worker_t w = { &child, imx_stats_cell(&a->stats, stripe, 0), lines };
     int i;
 
+    close(gate[1]);
     if (imx_children_join(&a->children, &self, getpid()) != 0)
         die("no row for a process");
     imx_batch_open(&child, &a->batch, &self);
@@ -203,6 +203,8 @@ static double measure(const shape_t *s, int apart)
     int64_t begin;
 
     memset(signals, 0, sizeof *signals);
+    if (pipe(gate) != 0)
+        die("pipe");
     for (i = 0; i < s->processes; i++) {
         pid_t pid = fork();
 
@@ -216,9 +218,10 @@ static double measure(const shape_t *s, int apart)
         nanosleep(&pause, NULL);
     }
     begin = now();
-    signals->go = 1;
+    close(gate[1]);
     while (wait(NULL) > 0) {
     }
+    close(gate[0]);
     for (i = 0; i < (apart ? s->processes : 1); i++) {
         empty(&areas[i]);
     }
