@@ -24,6 +24,8 @@
 #                      FIRST=n on; SEED=n V=1 tells what happens in one
 #   make test-engines  real engines beside Debian's InfluxDB and VictoriaMetrics
 #   make test-package  Debian's package as Debian builds it, twice, with lintian
+#   make record-cost   writes t/cost.txt, what t/cost.t compares with, after a
+#                      change that is meant to cost more or less
 #   make compat APXS="PATH..."   builds the module with each apxs, and tries it
 #   make fuzz          libFuzzer on the parsers
 #   make httpd-suite SUITE=DIR...        httpd's own tests, without and with it
@@ -36,7 +38,7 @@
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-idle,
 #                      bench-counted, bench-scrape, bench-write,
-#                      bench-encoder, bench-flusher, bench-hung:
+#                      bench-encoder, bench-append, bench-flusher, bench-hung:
 #                      see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
@@ -175,9 +177,16 @@ $(BUILD)/unit/atomics.so: t/lib/atomics.c | $(BUILD)/unit
 	$(CC) -shared $(MOD_CFLAGS) -o $@ $<
 
 units: $(UNITS:%=$(BUILD)/unit/%) $(BUILD)/unit/mod_other_layout.so \
-    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher
+    $(BUILD)/unit/clock.so $(BUILD)/sim/simulate $(BUILD)/bench-flusher \
+    $(BUILD)/bench-steps
 
 PROVE = IMX_BUILD=$(BUILD) prove --timer -It/lib
+
+# Writes what t/cost.t compares with, on this machine and with this compiler.
+record-cost:
+	$(DEPS) build test
+	@$(MAKE) --no-print-directory $(JOBS) all units
+	IMX_RECORD=1 $(PROVE) -v t/cost.t
 
 # Two jobs or more, unless make was told how many.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -412,13 +421,13 @@ bench-vhosts bench-idle bench-counted bench-scrape bench-write:
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
 
-BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
+BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append)
 
 $(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
-bench-encoder bench-flusher: bench-%:
+bench-encoder bench-flusher bench-append: bench-%:
 	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
@@ -536,6 +545,6 @@ clean:
     test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
     bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
-    bench-cardinality \
+    bench-cardinality bench-append record-cost \
     install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -297,6 +297,19 @@ static const char two_digits[] =
     "50515253545556575859606162636465666768697071727374"
     "75767778798081828384858687888990919293949596979899";
 
+#define TEN(first) \
+    first "0", first "1", first "2", first "3", first "4", first "5", \
+        first "6", first "7", first "8", first "9"
+#define HUNDRED(first) \
+    TEN(first "0"), TEN(first "1"), TEN(first "2"), TEN(first "3"), \
+        TEN(first "4"), TEN(first "5"), TEN(first "6"), TEN(first "7"), \
+        TEN(first "8"), TEN(first "9")
+
+static const char three_digits[1000][4] = {
+    HUNDRED("0"), HUNDRED("1"), HUNDRED("2"), HUNDRED("3"), HUNDRED("4"),
+    HUNDRED("5"), HUNDRED("6"), HUNDRED("7"), HUNDRED("8"), HUNDRED("9")
+};
+
 static inline char *write_two(char *p, uint64_t v)
 {
     memcpy(p, two_digits + 2 * v, 2);
@@ -333,6 +346,28 @@ static inline char *write_eight(char *p, uint32_t v)
     p = write_next_two(p, &t);
     p = write_next_two(p, &t);
     return write_next_two(p, &t);
+}
+
+/*
+ * The same in steps of three digits, for numbers below 10^9: the factor is
+ * 2^53 / 10^6 rounded up, and all that is too large by it and by the 1 stays
+ * below what one more nanosecond would be.
+ */
+static inline uint64_t in_millions(uint64_t v)
+{
+    return (v * UINT64_C(9007199255) >> 21) + 1;
+}
+
+/* Writes a fourth byte, too, for the caller to write over. */
+static inline char *write_three(char *p, uint64_t v)
+{
+    memcpy(p, three_digits[v], 4);
+    return p + 3;
+}
+
+static inline uint64_t next_three(uint64_t t)
+{
+    return (t & 0xFFFFFFFFU) * 1000;
 }
 
 static inline char *write_below_100(char *p, uint64_t v)
@@ -410,28 +445,32 @@ __attribute__((noinline)) static char *write_more_seconds(char *p, int64_t ns)
     return write_six(p + 1, (uint32_t)(us % 1000000));
 }
 
-/* The usual request takes less than a second.  Of its nine digits the first six
- * are written, as in write_six(): the factor is 2^57 / 10^7 rounded up, and all
- * that is too large by it and by the 1 stays below a nanosecond. */
+/* The usual request takes less than a second. */
 char *imx_lineproto_write_seconds(char *p, int64_t ns)
 {
-    uint64_t t = ((uint64_t)ns * UINT64_C(14411518808) >> 25) + 1;
-
     if ((uint64_t)ns >= 1000000000) {
         return write_more_seconds(p, ns);
     }
     memcpy(p, "0.", 2);
-    p = write_two(p + 2, t >> 32);
-    p = write_next_two(p, &t);
-    return write_next_two(p, &t);
+    return imx_lineproto_write_six_of_nine(p + 2, (uint32_t)ns);
+}
+
+char *imx_lineproto_write_six_of_nine(char *p, uint32_t ns)
+{
+    uint64_t t = in_millions(ns);
+
+    p = write_three(p, t >> 32);
+    return write_three(p, next_three(t) >> 32);
 }
 
 char *imx_lineproto_write_nine(char *p, uint32_t v)
 {
-    uint32_t first = v / TEN_TO_8;
+    uint64_t t = in_millions(v);
 
-    *p = (char)('0' + first);
-    return write_eight(p + 1, v - first * TEN_TO_8);
+    p = write_three(p, t >> 32);
+    t = next_three(t);
+    p = write_three(p, t >> 32);
+    return write_three(p, next_three(t) >> 32);
 }
 
 /* Times after 2001 have 19 digits: three, eight and eight. */

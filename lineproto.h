@@ -225,8 +225,10 @@ char *imx_lineproto_write_int(char *p, int64_t v);
 char *imx_lineproto_write_seconds(char *p, int64_t ns);
 char *imx_lineproto_write_time(char *p, int64_t ns);
 
-/* Writes exactly nine digits at p: v below 10^9. */
+/* Write nine digits at p, and the first six of nine: v below 10^9.  One more
+ * byte behind them is written to. */
 char *imx_lineproto_write_nine(char *p, uint32_t v);
+char *imx_lineproto_write_six_of_nine(char *p, uint32_t v);
 
 static inline void imx_lineproto_number(
     imx_lineproto_t *lp, char *(*write)(char *, int64_t), int64_t v)

@@ -43,8 +43,8 @@ __attribute__((noinline, cold)) static int serve_if_ours(request_rec *r)
     return is_page ? imx_status_serve(r) : imx_write_serve(r);
 }
 
-/* Every request comes by here, once for both handlers: most need no call to
- * know that they are of neither. */
+/* Where one of our handlers is configured, every request comes by here, once for
+ * both: most need no call to know that they are of neither. */
 static int handle(request_rec *r)
 {
     return r->handler != NULL && r->handler[0] == IMX_HANDLER_PAGE[0]
@@ -80,7 +80,8 @@ static void register_hooks(apr_pool_t *p)
                             APR_HOOK_REALLY_FIRST - 10);
     /* Last: time that other loggers take is part of the request. */
     ap_hook_log_transaction(imx_request_log, NULL, NULL, APR_HOOK_REALLY_LAST);
-    ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
+    /* For who has one of our handlers. */
+    imx_handler_offer(handle);
     /* Any time: where mod_status is loaded, its page has a section of ours. */
     imx_status_section_register();
     imx_marks_register_filters();

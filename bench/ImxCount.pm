@@ -6,7 +6,9 @@
 #   $cost->{request};       # instructions, of the threads that serve
 #   $cost->{monitor};       # ... of the monitor's thread
 #   $cost->{clocks};        # clock reads by the module
+#   $cost->{own};           # the module's code, and what it calls in libc
 #   $cost->{"OBJECT:FUNCTION"};     # what the function itself took
+#   ImxCount::own_code($profile);   # the module's code alone, of one profile
 #
 # The monitor's thread is counted apart: what it does is not on the request's
 # way. $ImxCount::ON makes the interval an hour, so that it sends everything
@@ -24,6 +26,7 @@ our $ON = <<'CONF';
 InfluxMetricsInterval 1h
 InfluxMetricsShutdownTimeout 8s
 CONF
+our $MODULE = 'mod_influx_metrics.so';
 my @CLOCKS = qw(clock_gettime gettimeofday apr_time_now);
 
 # httpd under callgrind, one profile a thread.
@@ -51,7 +54,7 @@ sub request {
     my (%o) = @_;
     my ($few, $many) = map { profile($_, %o) } $FEW, $MANY;
     return { map { $_ => ($many->{$_} - ($few->{$_} // 0)) / ($MANY - $FEW) }
-        keys %$many };
+        grep { !ref $many->{$_} } keys %$many };
 }
 
 # Totals of one run.
@@ -80,7 +83,7 @@ sub profile {
 # threads.
 sub totals {
     my ($dir) = @_;
-    my %sum = (request => 0, monitor => 0, clocks => 0);
+    my %sum = (request => 0, monitor => 0, clocks => 0, own => 0, libc => 0);
     # Thread 1 starts and stops the server and serves nothing.
     my @threads = grep { !/-01$/ } glob "$dir/out-*";
     die "no profiles in $dir\n" unless @threads;
@@ -92,7 +95,12 @@ sub totals {
         }
         $sum{request} += $p->{total};
         $sum{clocks} += $p->{clocks};
-        $sum{$_} += $p->{self}{$_} for keys %{ $p->{self} };
+        $sum{$_} += $p->{libc} for qw(own libc);
+        $sum{calls}{$_} += $p->{calls}{$_} for keys %{ $p->{calls} };
+        for (keys %{ $p->{self} }) {
+            $sum{$_} += $p->{self}{$_};
+            $sum{own} += $p->{self}{$_} if /^\Q$MODULE\E:/;
+        }
     }
     return \%sum;
 }
@@ -103,15 +111,19 @@ sub totals {
 # only its number.
 sub read_profile {
     my ($file) = @_;
-    my (%name, $object, $function, $callee, $is_call);
-    my %p = (total => 0, monitor => 0, clocks => 0, self => {});
+    my (%name, $object, $function, $callee, $callee_object, $is_call);
+    my %p = (total => 0, monitor => 0, clocks => 0, libc => 0, self => {},
+        calls => {});
     for my $line (split /\n/, slurp($file)) {
         if ($line =~ /^(c?)(ob|fn)=\((\d+)\)(?: (.*))?/) {
             my ($called, $kind, $number, $given) = ($1, $2, $3, $4);
             my $name = $name{"$kind$number"} = $given
                 // $name{"$kind$number"};
-            if ($called) {
-                $callee = $name if $kind eq 'fn';
+            if ($called && $kind eq 'fn') {
+                $callee = $name;
+            }
+            elsif ($called) {
+                $callee_object = $name =~ s{.*/}{}r;
             }
             elsif ($kind eq 'ob') {
                 $object = $name =~ s{.*/}{}r;
@@ -122,19 +134,38 @@ sub read_profile {
             }
         }
         elsif ($line =~ /^calls=(\d+)/) {
+            my $times = $1;
             $is_call = 1;
-            $p{clocks} += $1 if $object eq 'mod_influx_metrics.so'
+            $p{calls}{$callee} += $times;
+            $p{clocks} += $times if $object eq $MODULE
                 && grep { index($callee, $_) == 0 } @CLOCKS;
         }
         elsif ($line =~ /^[-+*\d]\S* (\d+)$/) {
-            $p{self}{"$object:$function"} += $1 if !$is_call;
-            $is_call = 0;
+            my $took = $1;
+            $p{self}{"$object:$function"} += $took if !$is_call;
+            $p{libc} += $took if $is_call && $object eq $MODULE
+                && ($callee_object // '') =~ /^libc\./;
+            ($is_call, $callee_object) = (0, undef);
         }
         elsif ($line =~ /^totals: (\d+)/) {
             $p{total} = $1;
         }
     }
     return \%p;
+}
+
+# What the module's own functions took that were called at least this often:
+# those of every request, but not those of the first one, nor what comes every
+# 10 ms.
+sub own_code {
+    my ($profile, $calls) = @_;
+    my $own = 0;
+    for (grep { /^\Q$MODULE\E:/ && !/:look_at_real_clock$/ } keys %$profile) {
+        my ($function) = /:(.*)/;
+        $own += $profile->{$_}
+            if ($profile->{calls}{$function} // 0) >= $calls;
+    }
+    return $own;
 }
 
 sub median {

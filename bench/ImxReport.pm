@@ -16,6 +16,7 @@ our $FILE = "$TOP/docs/performance.md";
 my @SECTIONS = (
     [bombardier   => 'Under load, with and without'],
     [instructions => 'Instructions a request'],
+    [append       => 'Appending to the batch'],
     [fields       => 'What each tag and field costs'],
     [encoder      => 'The line encoder'],
     [flusher      => 'The flusher'],

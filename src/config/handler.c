@@ -21,6 +21,23 @@ APLOG_USE_MODULE(influx_metrics);
 static const char *const ours[] = { IMX_HANDLER_PAGE, IMX_HANDLER_WRITE };
 #define TAKES_POINTS 1
 
+static ap_HOOK_handler_t *offered; /* NULL: it is a hook already */
+
+void imx_handler_offer(ap_HOOK_handler_t *handler)
+{
+    offered = handler;
+}
+
+/* httpd sorts its hooks once more when it has read the configuration.  A hook
+ * costs each request something, also where it has nothing to do. */
+static void hook(void)
+{
+    if (offered != NULL) {
+        ap_hook_handler(offered, NULL, NULL, APR_HOOK_MIDDLE);
+        offered = NULL;
+    }
+}
+
 const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler)
 {
     imx_schema_dir_t *d = dir;
@@ -33,6 +50,7 @@ const char *imx_handler_see(cmd_parms *cmd, void *dir, const char *handler)
     for (i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (ap_cstr_casecmp(handler, ours[i]) == 0) {
             d->handler = ours[i];
+            hook();
             if (i == TAKES_POINTS) {
                 imx_schema_use();
             }

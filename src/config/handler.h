@@ -13,6 +13,10 @@
 #define IMX_HANDLER_PAGE "influx-metrics"
 #define IMX_HANDLER_WRITE "influx-metrics-write"
 
+/* The parent, when hooks are registered: the hook that answers for our handlers.
+ * It becomes one when the configuration first names one of them. */
+void imx_handler_offer(ap_HOOK_handler_t *handler);
+
 /* Setter of SetHandler, which the core carries out: notes in dir, a directory's
  * imx_schema_dir_t, that the handler stands in the configuration.  The parent
  * while it reads the configuration; any thread of a child for .htaccess. */

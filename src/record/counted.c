@@ -15,7 +15,7 @@
 #define UNMATCHED "unmatched"
 
 static const imx_stats_t *stats;
-static uint32_t histograms; /* of stats: one look less for each request */
+static uint32_t histograms; /* of stats */
 static unsigned stripe;
 
 /* ---- which series ---- */
@@ -145,9 +145,6 @@ void imx_counted_add(imx_stats_cell_t *cell, const imx_facts_t *f)
     if (imx_getters_is_aborted(f)) {
         imx_stats_count_aborted(cell);
     }
-    if (histograms > 1 && f->met_handler) {
-        imx_stats_count_application(cell, request.application_ns);
-    }
 }
 
 #define MORE \
@@ -165,16 +162,14 @@ static unsigned known_fields(const imx_schema_dir_t *dir)
     return (dir->field_bits | imx_counted_fields()) & MORE;
 }
 
-int imx_counted_has_more(const imx_schema_dir_t *dir)
+static int has_objective(const imx_schema_dir_t *dir)
 {
-    return known_fields(dir) != 0;
+    return dir->objective.ns > 0;
 }
 
-void imx_counted_add_objective(imx_stats_cell_t *cell, const imx_facts_t *f,
-                               apr_int64_t objective)
+int imx_counted_has_more(const imx_schema_dir_t *dir)
 {
-    imx_stats_count_objective(cell, f->request_time <= objective
-                                        && f->last->status < 500);
+    return known_fields(dir) != 0 || has_objective(dir) || histograms > 1;
 }
 
 static apr_uint64_t recorded(const imx_facts_t *f, unsigned known,
@@ -187,10 +182,9 @@ static apr_uint64_t recorded(const imx_facts_t *f, unsigned known,
     return n > 0 ? (apr_uint64_t)n : 0; /* it can be absent */
 }
 
-void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
-                          const imx_schema_dir_t *dir)
+static void add_times(imx_stats_cell_t *cell, const imx_facts_t *f,
+                      unsigned known)
 {
-    const unsigned known = known_fields(dir);
     const imx_stats_more_t more = {
         .server_ns = recorded(f, known, IMX_FIELD_SERVER_TIME),
         .input_ns = recorded(f, known, IMX_FIELD_INPUT_TIME),
@@ -199,4 +193,22 @@ void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
     };
 
     imx_stats_count_more(cell, &more);
+}
+
+void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
+                          const imx_schema_dir_t *dir)
+{
+    const unsigned known = known_fields(dir);
+
+    if (histograms > 1 && f->met_handler) {
+        imx_stats_count_application(cell, (apr_uint64_t)f->application_time);
+    }
+    if (has_objective(dir)) {
+        imx_stats_count_objective(cell,
+                                  f->request_time <= dir->objective.ns
+                                      && f->last->status < 500);
+    }
+    if (known != 0) {
+        add_times(cell, f, known);
+    }
 }

@@ -31,14 +31,13 @@ imx_stats_cell_t *imx_counted_cell(const imx_schema_server_t *server,
  * bits. */
 unsigned imx_counted_fields(void);
 
-/* Is more to be counted of requests that end here than of all others? */
+/* Is more to be counted of requests that end here than what is counted of
+ * all? */
 int imx_counted_has_more(const imx_schema_dir_t *dir);
 
-/* Counts a request; whether it kept its objective, ns, where there is one; and
- * what is counted besides where has_more says so. */
+/* Counts a request: what is counted of all; and what besides, where has_more
+ * says so. */
 void imx_counted_add(imx_stats_cell_t *cell, const imx_facts_t *f);
-void imx_counted_add_objective(imx_stats_cell_t *cell, const imx_facts_t *f,
-                               apr_int64_t objective);
 void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
                           const imx_schema_dir_t *dir);
 

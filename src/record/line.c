@@ -210,35 +210,6 @@ __attribute__((noinline)) static char *put_usual_tags(
     return put(p, imx_getters_status[status], 3);
 }
 
-/* p has room for IMX_PLAN_GET_OK bytes. */
-static inline char *put_get_ok(char *p, const imx_plan_text_t *text)
-{
-    int i;
-
-    if (text->len > IMX_PLAN_GET_OK) {
-        return put(p, text->bytes, text->len);
-    }
-#pragma GCC unroll 8
-    for (i = 0; i < IMX_PLAN_GET_OK; i += 16) {
-        memcpy(p + i, text->bytes + i, 16);
-    }
-    return p + text->len;
-}
-
-/* All up to the value of request_time; most requests are a GET with 200. */
-static inline char *put_usual_beginning(char *p, const imx_plan_t *plan,
-                                        const imx_facts_t *f)
-{
-    const char *method = f->first->method;
-
-    /* HEAD has GET's number, and so has a request without a method. */
-    if (f->last->status == HTTP_OK && f->first->method_number == M_GET
-        && method != NULL && *method == 'G') {
-        return put_get_ok(p, &plan->get_ok);
-    }
-    p = put_usual_tags(p, plan, f->first, f->last);
-    return put(p, plan->lead.bytes, plan->lead.len);
-}
 
 /* ",application_time=..,bytes_sent=..", behind request_time. */
 static inline __attribute__((always_inline)) char *put_usual_fields(
@@ -459,45 +430,118 @@ char *imx_line_put(char *p, const imx_plan_t *plan, const imx_facts_t *f,
     if (!plan->is_usual) {
         return put_other(p, plan, f, rate);
     }
-    p = imx_line_put_plain(p, plan, f);
-    return put_more_fields(p, end, plan, f);
+    p = put_usual_tags(p, plan, f->first, f->last);
+    p = put(p, plan->lead.bytes, plan->lead.len);
+    return put_more_fields(put_usual_fields(p, f), end, plan, f);
 }
 
-char *imx_line_put_plain(char *p, const imx_plan_t *plan, const imx_facts_t *f)
-{
-    return put_usual_fields(put_usual_beginning(p, plan, f), f);
-}
+/* ---- the time ---- */
 
 /* A second from 2001 to 2286 has ten digits; a clock that is not set gives
  * fewer, which are not kept. */
-__attribute__((noinline, cold)) static char *put_new_second(
-    char *p, imx_marks_t *m, apr_int64_t ns)
+__attribute__((noinline, cold)) static int keep_second(imx_marks_t *m,
+                                                       apr_int64_t ns)
 {
-    char *end = imx_lineproto_write_time(p, ns);
+    char text[NUMBER_ROOM];
 
-    if (m != NULL && ns >= IMX_SECOND * IMX_SECOND) {
-        memcpy(m->second_text, p, IMX_SECOND_LEN);
-        m->second = ns - ns % IMX_SECOND;
+    if (ns < IMX_SECOND * IMX_SECOND) {
+        return 0;
     }
-    return end;
+    imx_lineproto_write_time(text, ns);
+    memcpy(m->second_text, text, IMX_SECOND_LEN);
+    m->second = ns - ns % IMX_SECOND;
+    return 1;
 }
 
-/* Requests of a connection come close together, so half of the digits are
- * mostly those of the point before. */
-char *imx_line_put_time(char *p, const imx_facts_t *f, apr_int64_t ns)
+int imx_line_has_second(imx_marks_t *m, apr_int64_t ns)
 {
-    imx_marks_t *m = f->marks;
-    apr_uint64_t rest;
+    return (apr_uint64_t)(ns - m->second) < IMX_SECOND || keep_second(m, ns);
+}
 
-    if (m == NULL) {
-        return put_new_second(p, m, ns);
-    }
-    rest = (apr_uint64_t)(ns - m->second);
-    if (rest >= IMX_SECOND) {
-        return put_new_second(p, m, ns);
-    }
+static inline char *put_time(char *p, const imx_marks_t *m, apr_int64_t ns)
+{
     memcpy(p, m->second_text, IMX_SECOND_LEN);
-    p = imx_lineproto_write_nine(p + IMX_SECOND_LEN, (apr_uint32_t)rest);
+    p = imx_lineproto_write_nine(p + IMX_SECOND_LEN,
+                                 (apr_uint32_t)(ns - m->second));
     *p = '\n';
     return p + 1;
+}
+
+#define TIME_LEN (IMX_SECOND_LEN + 10) /* bytes of that */
+
+char *imx_line_put_time(char *p, const imx_facts_t *f, apr_int64_t ns)
+{
+    return f->marks != NULL && imx_line_has_second(f->marks, ns)
+               ? put_time(p, f->marks, ns)
+               : imx_lineproto_write_time(p, ns);
+}
+
+/* ---- a line whose length is known before it is written ---- */
+
+#define BLOCK 16
+
+/* HEAD has GET's number, and so has a request without a method. */
+static inline int is_get(const request_rec *r)
+{
+    return r->method_number == M_GET && r->method != NULL && *r->method == 'G';
+}
+
+int imx_line_is_short(imx_line_short_t *line, const imx_facts_t *f)
+{
+    /* One look for both times: it may say no to some that are nearly as long,
+     * which then go the other way. */
+    if (f->last->status != HTTP_OK || !is_get(f->first)
+        || (apr_uint64_t)(f->request_time | f->application_time)
+               >= IMX_SECOND) {
+        return 0;
+    }
+    line->sent_len = (apr_size_t)(imx_lineproto_write_int(line->sent,
+                                                          f->bytes_sent)
+                                  - line->sent);
+    return line->sent_len <= BLOCK;
+}
+
+apr_size_t imx_line_short_length(const imx_line_short_t *line,
+                                 const imx_plan_t *plan)
+{
+    return plan->get_ok.len + line->sent_len + TIME_LEN;
+}
+
+/* In blocks, of which the last one can end behind the text: as much can be read
+ * there, and the line is longer than that. */
+static inline char *put_blocks(char *p, const imx_plan_text_t *text)
+{
+    const char *bytes = text->bytes;
+    const apr_size_t len = text->len;
+    apr_size_t i;
+
+    if (len < 8 * BLOCK) {
+        return put(p, bytes, len);
+    }
+#pragma GCC unroll 8
+    for (i = 0; i < 8 * BLOCK; i += BLOCK) {
+        memcpy(p + i, bytes + i, BLOCK);
+    }
+    for (; i < len; i += BLOCK) {
+        memcpy(p + i, bytes + i, BLOCK);
+    }
+    return p + len;
+}
+
+/* A field's digits behind the point, and the comma before the next one. */
+static inline void put_six(char *p, apr_int64_t ns)
+{
+    *imx_lineproto_write_six_of_nine(p, (apr_uint32_t)ns) = ',';
+}
+
+/* What is written too much of the constant part and of bytes_sent is less than
+ * the time has, which is written last. */
+void imx_line_put_short(char *p, const imx_line_short_t *line,
+                        const imx_plan_t *plan, const imx_facts_t *f)
+{
+    p = put_blocks(p, &plan->get_ok);
+    put_six(p - IMX_PLAN_TO_REQUEST_TIME, f->request_time);
+    put_six(p - IMX_PLAN_TO_APPLICATION_TIME, f->application_time);
+    memcpy(p, line->sent, BLOCK);
+    put_time(p + line->sent_len, f->marks, line->time);
 }

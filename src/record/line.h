@@ -6,6 +6,7 @@
 #define IMX_LINE_H
 
 #include "record/marks.h"
+#include "lineproto.h"
 #include "record/plan.h"
 #include "shared/batch.h"
 #include "shared/values.h"
@@ -22,11 +23,27 @@ void imx_line_child_init(const imx_values_t *values);
 char *imx_line_put(char *p, const imx_plan_t *plan, const imx_facts_t *f,
                    const imx_plan_text_t *rate);
 
-/* The same for a plan that is plain. */
-char *imx_line_put_plain(char *p, const imx_plan_t *plan,
-                         const imx_facts_t *f);
-
 /* The point's time (ns since 1970) and the end of the line behind it. */
 char *imx_line_put_time(char *p, const imx_facts_t *f, apr_int64_t ns);
+
+/*
+ * A line whose length is known before it is written: of a GET that was answered
+ * with 200 in less than a second, where the plan is plain and the request has
+ * marks.  is_short: is it one?  Then time is to be set, has_second to be asked
+ * whether it is like other times, and put_short writes the whole line, exactly
+ * as many bytes as short_length says.
+ */
+typedef struct {
+    char sent[IMX_LINEPROTO_NUMBER_MAX]; /* bytes_sent as it stands there */
+    apr_size_t sent_len;
+    apr_int64_t time; /* ns since 1970 */
+} imx_line_short_t;
+
+int imx_line_is_short(imx_line_short_t *line, const imx_facts_t *f);
+int imx_line_has_second(imx_marks_t *marks, apr_int64_t ns);
+apr_size_t imx_line_short_length(const imx_line_short_t *line,
+                                 const imx_plan_t *plan);
+void imx_line_put_short(char *p, const imx_line_short_t *line,
+                        const imx_plan_t *plan, const imx_facts_t *f);
 
 #endif

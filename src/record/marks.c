@@ -290,7 +290,7 @@ static inline void mark_handler(imx_marks_t *m, const request_rec *first,
     IMX_MARKS_SET(&m->seen.handler, now);
 }
 
-__attribute__((noinline, cold)) static request_rec *first_of(request_rec *r)
+static request_rec *first_of(request_rec *r)
 {
     while (r->prev != NULL) {
         r = r->prev;
@@ -300,7 +300,7 @@ __attribute__((noinline, cold)) static request_rec *first_of(request_rec *r)
 
 /* It began where requests are recorded, and is to be answered where they are
  * not: nobody is to see it. */
-__attribute__((noinline, cold)) static void pass_over(request_rec *r)
+static void pass_over(request_rec *r)
 {
     imx_marks_t *m = imx_marks_of(first_of(r));
 
@@ -311,9 +311,9 @@ __attribute__((noinline, cold)) static void pass_over(request_rec *r)
 
 /* A redirected request comes here again: the first call counts, but what is
  * taken away is for the last one to say. */
-void imx_marks_insert_filter(request_rec *r)
+__attribute__((noinline, cold)) static void insert_otherwise(
+    request_rec *r, const imx_schema_dir_t *dir)
 {
-    const imx_schema_dir_t *dir = imx_schema_dir(r->per_dir_config);
     request_rec *first;
     imx_marks_t *m;
 
@@ -324,15 +324,31 @@ void imx_marks_insert_filter(request_rec *r)
         pass_over(r);
         return;
     }
-    first = r->prev == NULL ? r : first_of(r);
+    first = first_of(r);
     m = imx_marks_of(first);
     if (m == NULL) {
         m = take_marks(first);
     }
+    m->headers = dir->changes_headers;
     if (m->seen.handler == 0) {
         mark_handler(m, first, r);
     }
-    m->headers = dir->changes_headers;
+}
+
+/* Only a first request_rec has marks, so none that is of a redirect or a
+ * subrequest goes the usual way. */
+void imx_marks_insert_filter(request_rec *r)
+{
+    const imx_schema_dir_t *dir = imx_schema_dir(r->per_dir_config);
+    imx_marks_t *m = imx_marks_of(r);
+
+    if (dir->enabled == 1 && m != NULL && m->seen.handler == 0) {
+        m->headers = dir->changes_headers;
+        mark_handler(m, r, r);
+    }
+    else if (dir->enabled == 1 || m != NULL || r->prev != NULL) {
+        insert_otherwise(r, dir);
+    }
 }
 
 /* ---- the output filter ---- */
@@ -651,12 +667,16 @@ imx_facts_t imx_marks_unhandled(request_rec *first, request_rec *last,
     return f;
 }
 
+apr_int64_t imx_marks_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
 /* Without an end of the stream (a tunnel, a handler that gave up) all the time
  * is the application's but what was spent on the client. */
 imx_facts_t imx_marks_handled(request_rec *first, request_rec *last,
-                              imx_marks_t *m)
+                              imx_marks_t *m, apr_int64_t now)
 {
-    apr_int64_t now = read_clock(CLOCK_MONOTONIC);
     apr_int64_t end = m->seen.end != 0 ? m->seen.end : now;
     imx_facts_t f = {
         .first = first,

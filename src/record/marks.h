@@ -184,10 +184,14 @@ static inline __attribute__((always_inline)) int imx_marks_begin(request_rec *r)
     return DECLINED;
 }
 
-/* The facts of a request that has ended: its handler was called, or it was
- * answered before that (marks may be NULL then).  marks: those of `first`. */
+/* ns, monotonic: now. */
+apr_int64_t imx_marks_now(void);
+
+/* The facts of a request that has ended: its handler was called, and it is
+ * logged now; or it was answered before that (marks may be NULL then).  marks:
+ * those of `first`. */
 imx_facts_t imx_marks_handled(request_rec *first, request_rec *last,
-                              imx_marks_t *marks);
+                              imx_marks_t *marks, apr_int64_t now);
 imx_facts_t imx_marks_unhandled(request_rec *first, request_rec *last,
                                 imx_marks_t *marks);
 

@@ -135,19 +135,13 @@ static size_t collect_tags(const work_t *w, tag_t *tags)
 
 /* ---- encoding ---- */
 
-static imx_plan_text_t copy_padded(const work_t *w, const char *bytes,
-                                   apr_size_t len, apr_size_t pad)
+static imx_plan_text_t copy(const work_t *w, const char *bytes, apr_size_t len)
 {
-    char *copied = apr_pcalloc(w->p, len + pad);
+    char *copied = apr_pcalloc(w->p, len + IMX_PLAN_PAD);
     imx_plan_text_t text = { copied, len };
 
     memcpy(copied, bytes, len);
     return text;
-}
-
-static imx_plan_text_t copy(const work_t *w, const char *bytes, apr_size_t len)
-{
-    return copy_padded(w, bytes, len, IMX_PLAN_PAD);
 }
 
 /* ",name=", escaped. */
@@ -221,16 +215,15 @@ static imx_plan_text_t since(const work_t *w, apr_size_t from)
     return copy(w, w->text + from, length > from ? length - from : 0);
 }
 
-/* Of most lines: a GET with the status 200. */
-static imx_plan_text_t usual_beginning(const work_t *w)
+static imx_plan_text_t get_ok(const work_t *w)
 {
     const imx_plan_t *plan = w->plan;
-    const char *text = apr_psprintf(w->p, "%.*sGET%.*s200%.*s",
+    const char *text = apr_psprintf(w->p, "%.*sGET%.*s200%.*s" IMX_PLAN_TIMES,
                                     (int)plan->head.len, plan->head.bytes,
                                     (int)plan->tail.len, plan->tail.bytes,
                                     (int)plan->lead.len, plan->lead.bytes);
 
-    return copy_padded(w, text, strlen(text), IMX_PLAN_GET_OK);
+    return copy(w, text, strlen(text));
 }
 
 static apr_size_t add_usual_tags(work_t *w, const tag_t *tags, size_t count)
@@ -423,24 +416,17 @@ static int work_out_beginning(work_t *w, tag_t *tags)
         return 0;
     }
     plan->lead = since(w, from);
-    if (plan->has_usual_tags) {
-        plan->get_ok = usual_beginning(w);
-    }
     plan->constant_len = imx_lineproto_length(&w->lp);
     return 1;
 }
 
 /* A host with routes has no cell for all its requests; the parent has none for
  * any. */
-static void add_counting(imx_plan_t *plan)
+static int is_plain(const imx_plan_t *plan)
 {
-    plan->is_ours = imx_handler_is_ours(plan->dir);
-    plan->counts_more = imx_counted_has_more(plan->dir);
-    plan->objective = plan->dir->objective.ns > 0 ? plan->dir->objective.ns
-                                                  : 0;
-    if (plan->server->routes == NULL && plan->server->series != NULL) {
-        plan->cell = imx_counted_cell(plan->server, 0);
-    }
+    return plan->is_usual && !plan->has_expressions
+           && plan->field_count + plan->own_count == 0 && !plan->is_ours
+           && plan->server->routes == NULL && plan->server->series != NULL;
 }
 
 /* NULL: the names do not make a line. */
@@ -475,10 +461,12 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
                             || dir->own_fields != NULL;
     plan->is_usual = plan->has_usual_tags && plan->has_usual_fields
                      && !plan->is_selective;
-    add_counting(plan);
-    plan->is_plain = plan->is_usual && !plan->has_expressions
-                     && plan->field_count + plan->own_count == 0
-                     && !plan->is_ours && plan->cell != NULL;
+    plan->is_ours = imx_handler_is_ours(dir);
+    plan->counts_more = imx_counted_has_more(dir);
+    if (is_plain(plan)) {
+        plan->cell = imx_counted_cell(plan->server, 0);
+        plan->get_ok = get_ok(&w);
+    }
     return plan;
 }
 

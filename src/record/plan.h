@@ -24,9 +24,12 @@ typedef struct {
 
 #define IMX_PLAN_PAD 32
 
-/* What most lines begin with is copied as so many bytes if it is not longer,
- * which costs less than a call: there as many can be read. */
-#define IMX_PLAN_GET_OK 128
+/* The fields that most requests have, for one that took less than a second and
+ * before its bytes are known. */
+#define IMX_PLAN_TIMES "0.000000,application_time=0.000000,bytes_sent="
+/* From the digits behind the points to its end. */
+#define IMX_PLAN_TO_REQUEST_TIME (sizeof IMX_PLAN_TIMES - 1 - 2)
+#define IMX_PLAN_TO_APPLICATION_TIME (sizeof "000000,bytes_sent=" - 1)
 
 /* A tag or field that is not constant. */
 typedef struct {
@@ -47,17 +50,18 @@ typedef struct imx_plan {
     /* What comes after the last tag of a request: more tags, constant fields,
      * and " request_time=" if the usual three fields begin the others. */
     imx_plan_text_t lead;
-    /* With the usual tags: all of a GET with the status 200, lead included. */
+    /* Of a plain plan: the line of a GET with the status 200, up to the value
+     * of bytes_sent, with IMX_PLAN_TIMES for its times. */
     imx_plan_text_t get_ok;
     apr_size_t lead_tags;    /* bytes of lead before its fields */
     apr_size_t constant_len; /* bytes of all that is constant */
     int has_usual_tags, has_usual_fields;
     int is_usual;          /* both, and for every request */
-    int is_plain;          /* usual, and nothing more is in it or to be done */
     int is_ours;           /* here a handler of this module answers */
     int counts_more;       /* imx_counted_has_more() */
-    apr_int64_t objective; /* ns; 0: none */
-    imx_stats_cell_t *cell; /* where a request is counted that is plain */
+    /* A plain plan: usual, and nothing more is in a line or to be done.  Where
+     * its requests are counted; NULL: it is not plain. */
+    imx_stats_cell_t *cell;
     int tag_count, field_count, own_count;
     const imx_plan_item_t *tags;       /* instead of the usual ones */
     const imx_plan_item_t *fields;     /* besides the usual ones */
@@ -84,14 +88,20 @@ void imx_plan_child_init(const char *hostname, const char *process);
 const imx_plan_t *imx_plan_find_other(const imx_schema_dir_t *dir,
                                       server_rec *s, apr_pool_t *p);
 
+/* Any thread of a child: the plan of the virtual host's own directory
+ * configuration; NULL: not made yet. */
+static inline const imx_plan_t *imx_plan_usual(const server_rec *s)
+{
+    return atomic_load_explicit(&imx_schema_server(s)->usual_plan,
+                                memory_order_acquire);
+}
+
 /* Any thread of a child: the plan for requests of s that end in dir.  p: of the
  * request, which the plan may end with. */
 static inline const imx_plan_t *imx_plan_find(const imx_schema_dir_t *dir,
                                               server_rec *s, apr_pool_t *p)
 {
-    const imx_plan_t *plan =
-        atomic_load_explicit(&imx_schema_server(s)->usual_plan,
-                             memory_order_acquire);
+    const imx_plan_t *plan = imx_plan_usual(s);
 
     return plan != NULL && plan->dir == dir ? plan
                                             : imx_plan_find_other(dir, s, p);

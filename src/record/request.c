@@ -196,42 +196,64 @@ static inline void append(char *line, char *end, const imx_facts_t *f)
     imx_batch_append(recorder, line, (apr_size_t)(end - line));
 }
 
-/* A request that met its handler, and whose line is the usual one.  This is
- * the way of most requests; what it calls becomes a part of it, and the facts
- * stay in registers. */
-static inline __attribute__((always_inline)) void put_plain(
+/* What is not on the way of most requests makes the facts anew, from the same
+ * `now`: so they can stay in registers on that way. */
+__attribute__((noinline)) static void count_more(
     request_rec *first, request_rec *last, imx_marks_t *marks,
-    const imx_plan_t *plan, int counts_more)
+    const imx_plan_t *plan, apr_int64_t now)
 {
-    imx_facts_t f = imx_marks_handled(first, last, marks);
+    imx_facts_t f = imx_marks_handled(first, last, marks, now);
+
+    imx_counted_add_more(plan->cell, &f, plan->dir);
+}
+
+__attribute__((noinline)) static void append_usual(
+    request_rec *first, request_rec *last, imx_marks_t *marks,
+    const imx_plan_t *plan, apr_int64_t now)
+{
+    imx_facts_t f = imx_marks_handled(first, last, marks, now);
     char line[IMX_BATCH_LINE_MAX];
 
-    imx_counted_add(plan->cell, &f);
-    if (plan->objective > 0) {
-        imx_counted_add_objective(plan->cell, &f, plan->objective);
-    }
-    if (counts_more) {
-        imx_counted_add_more(plan->cell, &f, plan->dir);
-    }
-    append(line, imx_line_put_plain(line, plan, &f), &f);
+    append(line, imx_line_put(line, plan, &f, &plan->kept), &f);
 }
 
-/* Apart, as its facts do not stay in registers. */
-__attribute__((noinline, flatten)) static void log_counting_more(
-    request_rec *first, request_rec *last, imx_marks_t *marks,
-    const imx_plan_t *plan)
+/* A line whose length is known before is written where it lies in the batch.
+ * Returns 0 when this one is not. */
+static inline int append_short(const imx_plan_t *plan, const imx_facts_t *f)
 {
-    put_plain(first, last, marks, plan, 1);
+    imx_batch_place_t place;
+    imx_line_short_t line;
+
+    if (!imx_line_is_short(&line, f)) {
+        return 0;
+    }
+    line.time = imx_batch_unique_time(recorder->batch, f->ended);
+    if (!imx_line_has_second(f->marks, line.time)) {
+        return 0;
+    }
+    place = imx_batch_reserve_line(recorder,
+                                   imx_line_short_length(&line, plan));
+    if (place.bytes != NULL) {
+        imx_line_put_short(place.bytes, &line, plan, f);
+        imx_batch_publish(&place);
+    }
+    return 1;
 }
 
+/* A request that met its handler, and whose line is the usual one.  This is
+ * the way of most requests; what it calls becomes a part of it. */
 static inline void log_plain(request_rec *first, request_rec *last,
                              imx_marks_t *marks, const imx_plan_t *plan)
 {
+    apr_int64_t now = imx_marks_now();
+    imx_facts_t f = imx_marks_handled(first, last, marks, now);
+
+    imx_counted_add(plan->cell, &f);
     if (plan->counts_more) {
-        log_counting_more(first, last, marks, plan);
+        count_more(first, last, marks, plan, now);
     }
-    else {
-        put_plain(first, last, marks, plan, 0);
+    if (!append_short(plan, &f)) {
+        append_usual(first, last, marks, plan, now);
     }
 }
 
@@ -261,9 +283,6 @@ static void count(const imx_plan_t *plan, imx_facts_t *f)
     f->route = imx_getters_route(f);
     cell = imx_counted_cell(plan->server, f->route);
     imx_counted_add(cell, f);
-    if (plan->objective > 0) {
-        imx_counted_add_objective(cell, f, plan->objective);
-    }
     if (plan->counts_more) {
         imx_counted_add_more(cell, f, plan->dir);
     }
@@ -278,7 +297,8 @@ __attribute__((noinline, flatten)) static void log_other(
     const imx_plan_t *plan)
 {
     imx_facts_t f = marks != NULL && marks->seen.handler != 0
-                        ? imx_marks_handled(first, last, marks)
+                        ? imx_marks_handled(first, last, marks,
+                                            imx_marks_now())
                         : imx_marks_unhandled(first, last, marks);
     const imx_plan_text_t *rate = &plan->kept;
     char line[IMX_BATCH_LINE_MAX];
@@ -295,17 +315,12 @@ __attribute__((noinline, flatten)) static void log_other(
     }
 }
 
-static inline void log_request(request_rec *first, request_rec *last,
-                               imx_marks_t *marks, const imx_schema_dir_t *dir)
+__attribute__((noinline)) static void log_otherwise(
+    request_rec *first, request_rec *last, imx_marks_t *marks,
+    const imx_schema_dir_t *dir)
 {
-    const imx_plan_t *plan = imx_plan_find(dir, first->server, first->pool);
-
-    if (plan->is_plain && marks != NULL && marks->seen.handler != 0) {
-        log_plain(first, last, marks, plan);
-    }
-    else {
-        log_other(first, last, marks, plan);
-    }
+    log_other(first, last, marks,
+              imx_plan_find(dir, first->server, first->pool));
 }
 
 /* httpd logs the first request_rec; how it ended is known by the last one. */
@@ -314,9 +329,15 @@ __attribute__((flatten)) int imx_request_log(request_rec *r)
     request_rec *last = r->next == NULL ? r : last_of(r);
     imx_marks_t *marks = imx_marks_of(r);
     const imx_schema_dir_t *dir = imx_schema_dir(last->per_dir_config);
+    const imx_plan_t *plan = imx_plan_usual(r->server);
 
-    if (dir->enabled == 1) {
-        log_request(r, last, marks, dir);
+    /* A plan says that its dir is `InfluxMetrics On`. */
+    if (plan != NULL && plan->dir == dir && plan->cell != NULL && marks != NULL
+        && marks->seen.handler != 0) {
+        log_plain(r, last, marks, plan);
+    }
+    else if (dir->enabled == 1) {
+        log_otherwise(r, last, marks, dir);
     }
     return DECLINED;
 }

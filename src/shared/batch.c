@@ -288,38 +288,40 @@ static inline int reserve(_Atomic uint64_t *p, uint64_t *word, size_t len)
 }
 
 /*
- * Appends to segment i while it is in the tenure; 0 when it has no room.  All
- * threads of a child have the same current segment, request threads and the
+ * A place in segment i while it is in the tenure; none when it has no room.
+ * All threads of a child have the same current segment, request threads and the
  * monitor's: each has reserved its own bytes and its own extent before it
  * writes there, and the tenure is in the word that it swaps.
  * Inline: this is on every request's way.
  */
-static inline __attribute__((always_inline)) int append_to(
-    const imx_batch_t *b, uint32_t i, uint64_t tenure, const char *line,
-    size_t len)
+static inline __attribute__((always_inline)) imx_batch_place_t reserve_in(
+    const imx_batch_t *b, uint32_t i, uint64_t tenure, size_t len)
 {
     const int64_t size = b->geometry.segment_size;
     _Atomic uint64_t *p = &segment(b, i)->word;
     uint64_t word = load(p);
-    int64_t below; /* where this line's extent begins; a hostile
-                                   word may make it negative */
+    imx_batch_place_t place = { NULL, NULL, 0, segment(b, i) };
+    uint64_t used; /* lines and bytes; in another tenure it is larger */
+    int64_t below; /* where this line's extent begins; a hostile word may make
+                      it negative */
     char *data;
 
     do {
-        below = size - (lines_of(word) + 1) * (int64_t)sizeof(uint64_t);
-        if (TENURE(word) != tenure || lines_of(word) == LINES_MAX
+        used = word - (tenure << GENERATION_SHIFT);
+        below = size
+                - (int64_t)((used >> LINES_SHIFT) + 1)
+                      * (int64_t)sizeof(uint64_t);
+        if (used >= (uint64_t)LINES_MAX << LINES_SHIFT
             || bytes_of(word) + (int64_t)len > below) {
-            return 0;
+            return place;
         }
     } while (!reserve(p, &word, len));
     FAULT("reserved");
     data = b->data + i * size;
-    memcpy(data + bytes_of(word), line, len);
-    FAULT("copied");
-    SEGMENT_IS_WRITTEN(segment(b, i));
-    atomic_store_explicit((_Atomic uint64_t *)(data + below),
-                          make_extent(word, len), memory_order_release);
-    return 1;
+    place.bytes = data + bytes_of(word);
+    place.extent = (_Atomic uint64_t *)(data + below);
+    place.made = make_extent(word, len);
+    return place;
 }
 
 static int drop(_Atomic uint64_t *counter)
@@ -328,39 +330,71 @@ static int drop(_Atomic uint64_t *counter)
     return 0;
 }
 
-/* Out of the way of the usual append: with another segment, or not at all. */
-__attribute__((noinline, cold)) static int append_elsewhere(
-    imx_batch_child_t *c, const char *line, size_t len)
+/* Out of the way of the usual append: in another segment, or nowhere. */
+__attribute__((noinline, cold)) static imx_batch_place_t reserve_elsewhere(
+    imx_batch_child_t *c, size_t len)
 {
     const imx_batch_t *b = c->batch;
     uint64_t current = load(&c->current);
+    imx_batch_place_t place = { NULL, NULL, 0, NULL };
     int tries = 0;
 
-    if (c->self.slot == IMX_BATCH_NOBODY || len == 0
-        || len > IMX_BATCH_LINE_MAX) {
-        return drop(&b->part->homeless);
+    if (c->self.slot == IMX_BATCH_NOBODY) {
+        drop(&b->part->homeless);
+        return place;
     }
-    while (current == NONE
-           || !append_to(b, index_of(current), current >> INDEX_BITS, line,
-                         len)) {
+    for (;;) {
+        if (current != NONE) {
+            place = reserve_in(b, index_of(current), current >> INDEX_BITS,
+                               len);
+        }
+        if (place.bytes != NULL) {
+            return place;
+        }
         if (!next_segment(c, current) || ++tries == TRIES_MAX) {
-            return drop(&b->refused[c->self.slot].lines);
+            drop(&b->refused[c->self.slot].lines);
+            return place;
         }
         current = load(&c->current);
     }
-    return 1;
+}
+
+imx_batch_place_t imx_batch_reserve_line(imx_batch_child_t *c, size_t len)
+{
+    uint64_t current = load(&c->current);
+    imx_batch_place_t place = { NULL, NULL, 0, NULL };
+
+    if (current != NONE) {
+        place = reserve_in(c->batch, index_of(current), current >> INDEX_BITS,
+                           len);
+    }
+    if (place.bytes == NULL) {
+        place = reserve_elsewhere(c, len);
+    }
+    return place;
+}
+
+void imx_batch_publish(const imx_batch_place_t *place)
+{
+    FAULT("copied");
+    SEGMENT_IS_WRITTEN(place->segment);
+    atomic_store_explicit(place->extent, place->made, memory_order_release);
 }
 
 int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len)
 {
-    uint64_t current = load(&c->current);
+    imx_batch_place_t place;
 
-    if (current != NONE && len - 1 < IMX_BATCH_LINE_MAX
-        && append_to(c->batch, index_of(current), current >> INDEX_BITS, line,
-                     len)) {
-        return 1;
+    if (len == 0 || len > IMX_BATCH_LINE_MAX) {
+        return drop(&c->batch->part->homeless);
     }
-    return append_elsewhere(c, line, len);
+    place = imx_batch_reserve_line(c, len);
+    if (place.bytes == NULL) {
+        return 0;
+    }
+    memcpy(place.bytes, line, len);
+    imx_batch_publish(&place);
+    return 1;
 }
 
 /* The arithmetic is unsigned, as a hostile last time could overflow. */
@@ -439,7 +473,7 @@ static void put_extents(const imx_batch_t *b, uint32_t i, uint64_t word,
 
         atomic_store_explicit(extent, make_extent(word, g->lengths[line]),
                               memory_order_release);
-        word += g->lengths[line];
+        word += (UINT64_C(1) << LINES_SHIFT) + g->lengths[line];
     }
 }
 

@@ -21,9 +21,9 @@
  *
  * Append: a compare-and-swap on the word reserves bytes and an extent, only
  * while the segment is FILLING in the generation that the child took; then the
- * line is copied; then one release store of the extent {generation, length,
- * offset} makes it a line.  A line is whole if and only if its extent carries
- * the segment's generation.  So nothing has to be zeroed, and a torn line is
+ * line is written there; then one release store of the extent {generation,
+ * offset, length} makes it a line.  A line is whole if and only if its extent
+ * carries the segment's generation.  So nothing has to be zeroed, and a torn line is
  * never guessed at: a sealed segment's word says how many lines were begun, its
  * extents how many were finished.  The generation has 17 bits; when it wraps,
  * the extents are cleared, so that none looks fresher than it is.
@@ -70,7 +70,7 @@
 
 #include "shared/children.h"
 
-#define IMX_BATCH_VERSION 1
+#define IMX_BATCH_VERSION 2
 #define IMX_BATCH_NOBODY IMX_CHILDREN_NOBODY /* a segment without an owner */
 #define IMX_BATCH_LINE_MAX 8192              /* bytes of a line, LF included */
 #define IMX_BATCH_SEGMENT_MIN 16384          /* bytes */
@@ -180,6 +180,22 @@ void imx_batch_open(imx_batch_child_t *c, const imx_batch_t *b,
  * no malloc, no system call; waits for nobody.
  */
 int imx_batch_append(imx_batch_child_t *c, const char *line, size_t len);
+
+/*
+ * Any: the same in two steps, for a line whose length is known before it is
+ * written: 1 to IMX_BATCH_LINE_MAX bytes.  reserve gives a place for it (bytes
+ * NULL: the line was dropped and counted); the caller writes len bytes there,
+ * no more, as the next line begins behind them, and publishes it at once: until
+ * then the segment is not delivered.  Who dies in between leaves a torn line.
+ */
+typedef struct {
+    char *bytes;
+    _Atomic uint64_t *extent; /* where it is made a line ... */
+    uint64_t made;            /* ... and by what */
+    struct imx_batch_segment *segment;
+} imx_batch_place_t;
+imx_batch_place_t imx_batch_reserve_line(imx_batch_child_t *c, size_t len);
+void imx_batch_publish(const imx_batch_place_t *place);
 
 /* Any: now (ns since 1970) or just after the last time given out, whichever is
  * later: unique for the server.  Follows the clock when it was set back by more

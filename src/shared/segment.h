@@ -106,27 +106,34 @@ static inline uint64_t with_owner(uint64_t word, uint64_t owner)
     return (word & ~(UINT64_C(0xFFFF) << OWNER_SHIFT)) | owner << OWNER_SHIFT;
 }
 
-/* An extent: generation 17 | length 17 | offset 17. */
+/* An extent: what the word was when it was reserved, but for state and owner,
+ * and the length: generation 17 | lines 12 | bytes 17 | length 18. */
+#define LENGTH_BITS 18
+_Static_assert(LENGTH_BITS + GENERATION_SHIFT + GENERATION_BITS == 64,
+               "the generation stands at the upper end of an extent");
+
 static inline uint64_t make_extent(uint64_t word, size_t len)
 {
-    return (uint64_t)generation_of(word) << 34 | (uint64_t)len << 17
-           | bytes_of(word);
+    return word << LENGTH_BITS | len;
 }
 
 static inline uint64_t extent_generation(uint64_t extent)
 {
-    return extent >> 34;
+    return extent >> (LENGTH_BITS + GENERATION_SHIFT);
 }
 
 static inline size_t extent_length(uint64_t extent)
 {
-    return (extent >> 17) & ((1u << 17) - 1);
+    return extent & ((1u << LENGTH_BITS) - 1);
 }
 
 static inline size_t extent_offset(uint64_t extent)
 {
-    return extent & ((1u << 17) - 1);
+    return bytes_of(extent >> LENGTH_BITS);
 }
+
+/* An extent that was cleared: as long as no line. */
+#define CLEARED UINT64_MAX
 
 /* Progress: the generation's low bits 16 | cursor 12 | rejected 12 | dropped 12
  * | torn 12.  Those of the lines below the cursor that are none of the last

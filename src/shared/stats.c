@@ -192,7 +192,7 @@ void imx_stats_count(imx_stats_cell_t *cell,
     add(&cell->request_ns, request->request_ns);
     add(&cell->application_ns, request->application_ns);
     add(&cell->bytes_sent, request->bytes_sent);
-    if (request->status == 200) {
+    if (__builtin_expect(request->status == 200, 1)) {
         add(&cell->classes[1], 1);
     }
     else {

@@ -933,6 +933,33 @@ static void test_a_torn_line(void **state)
     assert_books(torn);
 }
 
+/* A line that is written where it lies: those behind it are whole before it is,
+ * and the segment waits for it. */
+static void test_a_line_in_two_steps(void **state)
+{
+    imx_batch_place_t place;
+    char line[256];
+    size_t len = make_line(line, 2, 0);
+
+    (void)state;
+    make_area(4, 4096, 2);
+    join_here(&child);
+    append_lines(&child, 1, 0, 3);
+    place = imx_batch_reserve_line(&child, len);
+    assert_non_null(place.bytes);
+    append_lines(&child, 1, 3, 6);
+    imx_batch_seal_all(&batch);
+    assert_int_equal(deliver(), 0);
+    memcpy(place.bytes, line, len);
+    assert_int_equal(deliver(), 0);
+    imx_batch_publish(&place);
+    lab->begun[2] = lab->done[2] = 1;
+    assert_valid();
+    assert_int_equal(deliver(), 1);
+    assert_int_equal(lab->seen_line[2][0], 1);
+    assert_books(0);
+}
+
 /* A child that dies with a segment that it has not used yet takes nothing of
  * the segment's counts with it. */
 static void test_an_unused_segment_keeps_its_counts(void **state)
@@ -2508,6 +2535,7 @@ int main(void)
         TEST(test_a_full_buffer),
         TEST(test_the_size_changes),
         TEST(test_a_torn_line),
+        TEST(test_a_line_in_two_steps),
         TEST(test_an_unused_segment_keeps_its_counts),
         TEST(test_low_segments_are_used_again),
         TEST(test_generations_wrap),

@@ -759,6 +759,42 @@ static void test_seconds(void **state)
     }
 }
 
+/* Nine digits, and the first six; a byte more may be written to, no other. */
+static void check_digits(uint32_t v)
+{
+    char wanted[12], got[12];
+
+    snprintf(wanted, sizeof wanted, "%09" PRIu32, v);
+    memset(got, 'x', sizeof got);
+    assert_ptr_equal(imx_lineproto_write_nine(got, v), got + 9);
+    assert_memory_equal(got, wanted, 9);
+    assert_int_equal(got[10], 'x');
+    memset(got, 'x', sizeof got);
+    assert_ptr_equal(imx_lineproto_write_six_of_nine(got, v), got + 6);
+    assert_memory_equal(got, wanted, 6);
+    assert_int_equal(got[7], 'x');
+}
+
+/* Where a factor that is not exact would be wrong first: at a number with zeros
+ * behind, and at the one before it. */
+static void test_digits(void **state)
+{
+    uint32_t v;
+    int i;
+
+    (void)state;
+    for (v = 1000; v <= 1000000000; v += v < 1000000 ? 1000 : 11000) {
+        check_digits(v - 1);
+        check_digits(v < 1000000000 ? v : 0);
+    }
+    for (v = 1000000; v <= 1000000000; v += 1000000) {
+        check_digits(v - 1);
+    }
+    for (i = 0; i < 100000; i++) {
+        check_digits((uint32_t)(random64() % 1000000000));
+    }
+}
+
 static void test_bools(void **state)
 {
     (void)state;
@@ -1412,6 +1448,7 @@ int main(void)
         cmocka_unit_test(test_no_room_behind_other_lines),
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_seconds),
+        cmocka_unit_test(test_digits),
         cmocka_unit_test(test_bools),
         cmocka_unit_test(test_floats),
         cmocka_unit_test(test_locale_changes_nothing),
