@@ -369,16 +369,14 @@ pictures:
 	@$(MAKE) --no-print-directory all
 	IMX_BUILD=$(BUILD) perl -It/lib tools/pictures.pl
 
+# Rounds of a benchmark that compares: ROUNDS=3 to try it.
+ROUNDS ?= 20
+BENCH = BENCH_ROUNDS=$(ROUNDS) IMX_BUILD=$(BUILD)
+
 bench:
 	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
-	perl -It/lib bench/bench.pl
-
-# Interleaved with a healthy one: see bench/hung.pl.
-bench-hung:
-	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
-	perl bench/section.pl hung perl -It/lib bench/hung.pl
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	$(BENCH) perl -It/lib bench/bench.pl
 
 bench-instructions:
 	$(DEPS) build bench
@@ -395,21 +393,36 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-bench-vhosts bench-idle bench-counted bench-scrape bench-write:
+bench-vhosts bench-idle bench-counted bench-scrape bench-write bench-hung \
+    bench-growth:
 	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
-	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	$(BENCH) perl bench/section.pl $(@:bench-%=%) perl -It/lib \
+	    bench/$(@:bench-%=%).pl
 
-BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
+# NGINX_MODULES="DIR...": checkouts of nginx-module-vts, nginx-influxdb-module.
+bench-peers:
+	$(DEPS) build bench peers
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	$(BENCH) NGINX_MODULES="$(NGINX_MODULES)" perl -It/lib bench/peers.pl
+
+BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher \
+    $(BUILD)/bench-load
 
 $(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
-bench-encoder bench-flusher: bench-%:
+bench-flusher:
 	$(DEPS) build
-	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
-	perl bench/section.pl $* $(BUILD)/bench-$*
+	@$(MAKE) --no-print-directory $(BUILD)/bench-flusher
+	perl bench/section.pl flusher $(BUILD)/bench-flusher
+
+# The peers' programs are built first, those that can be: see its head.
+bench-encoder:
+	$(DEPS) build
+	@$(MAKE) --no-print-directory $(BUILD)/bench-encoder
+	$(BENCH) perl bench/section.pl encoder perl -It/lib bench/encoders.pl
 
 # ---- simulation: delivery in a world of its own (t/sim) ----
 
