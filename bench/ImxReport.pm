@@ -32,12 +32,19 @@ my @SECTIONS = (
     [scrape       => 'What Prometheus\' asking costs'],
 );
 
+sub wrapped {
+    my ($text) = @_;
+    local $Text::Wrap::columns = 81;
+    local $Text::Wrap::huge = 'overflow';
+    return wrap('', '', $text =~ s/\s+/ /gr) . "\n";
+}
+
 # What is said above each table of ratios.
 sub PAIRS {
-    return "Each run is paired with one of\nthe first line's right beside it; a "
-        . "ratio is the median of the pairs', with quartiles,\nin percent more or "
-        . "less. The second line is the first once more: what its\nratio spreads "
-        . "is the machine. A ratio that is no larger than that is\n\"not "
+    return "Each run is paired with one of the first line's right beside it; a "
+        . "ratio is the median of the pairs', with quartiles, in percent more or "
+        . "less. The second line is the first once more: what its ratio spreads "
+        . "is the machine. A ratio that is no larger than that is \"not "
         . "distinguishable\".";
 }
 

@@ -85,7 +85,7 @@ sub sentence {
     my ($ratio, $what) = @_;
     return distinguishable($ratio, $ratio->{control})
         ? percent($ratio->{median}) . " % $what"
-        : sprintf '%s %s from without (equal servers differ by %.1f %%)',
+        : sprintf '%s %s (equal servers differ by %.1f %%)',
             $what, $SAME, 100 * spread($ratio->{control});
 }
 

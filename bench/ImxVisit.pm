@@ -7,6 +7,7 @@
 #   warm => ms                 # of load before what is timed
 #   points => sub { ... }      # in the database, of this subject
 #   per => number of points a request, at least; missing: nothing to wait for
+#   slack, patience            # of these points, seconds
 #   connections => 5, ms => 500, rate => a second (missing: as fast as it goes)
 #
 #   ImxVisit::pin('pinned', $db->pid, \@subjects);    # or 'unpinned'
@@ -109,7 +110,8 @@ sub settle {
         or $s->{late}++;
 }
 
-sub least { return $_[0]{per} * $_[0]{sent} }
+# slack: so many may wait for others.
+sub least { return $_[0]{per} * $_[0]{sent} - ($_[0]{slack} // 0) }
 
 sub visit {
     my ($s) = @_;

@@ -46,8 +46,8 @@ sub group {
         subject('without', $path, %site),
         subject('without, once more: the control', $path, %site),
         subject('with the module', $path, %site, influx => $db),
-        subject('with the module, lines to a sink', $path, %site,
-            sink => ImxSink->new),
+        $title =~ /wsgi/ ? () : subject('with the module, lines to a sink',
+            $path, %site, sink => ImxSink->new),
     ] };
 }
 
@@ -101,14 +101,14 @@ sub check_points {
 # ---- the tables ----
 
 sub report {
-    my $text = sprintf "%d connections, %d rounds of %.1f s, event MPM. "
-        . "%s\nPinned: %s. The load tool and InfluxDB run on the same\n"
-        . "machine. CPU a request is httpd's own: its processes and mod_wsgi's "
-        . "daemon,\ndelivery included. A sink takes the lines and forgets them, "
-        . "as an InfluxDB\nelsewhere would look from here. Checked: the module "
-        . "delivered exactly a point for\nevery request.\n\n",
+    my $text = ImxReport::wrapped(sprintf('%d connections, %d rounds of %.1f s, '
+        . 'event MPM. %s Pinned: %s. The load tool and InfluxDB run on the same '
+        . "machine. Processor time is httpd's own: its processes and mod_wsgi's "
+        . 'daemon, delivery included. A sink takes the lines and forgets them, as '
+        . 'an InfluxDB elsewhere would look from here. Checked: the module '
+        . 'delivered exactly a point for every request.',
         $ImxVisit::CONNECTIONS, $rounds, $ImxVisit::MS / 1000,
-        ImxReport::PAIRS(), ImxVisit::describe('pinned');
+        ImxReport::PAIRS(), ImxVisit::describe('pinned'))) . "\n";
     $text .= join "\n", map { $text{$_} } ImxVisit::ways();
     print $text;
     my ($way) = ImxVisit::ways();

@@ -88,7 +88,9 @@ sub measure { return { ns => ask($_[0], 'run') } }
 # How many times as long as ours a peer takes: quartiles of the pairs.
 sub times_as_long {
     my ($s) = @_;
-    my $r = $group->compare($s, 'ns') or return '1';
+    my $r = $group->compare($s, 'ns');
+    return $ImxRounds::SAME if $s != $peers[0]
+        && !ImxRounds::distinguishable($r, $r->{control});
     return sprintf '%.2f (%.2f .. %.2f)', @$r{qw(median q1 q3)};
 }
 
