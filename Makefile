@@ -36,9 +36,12 @@
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-idle,
 #                      bench-counted, bench-scrape, bench-write,
-#                      bench-encoder, bench-flusher, bench-hung:
-#                      see docs/performance.md; bench-cardinality: a bot that
-#                      asks for 400,000 paths
+#                      bench-flusher, bench-hung, bench-growth;
+#                      bench-peers: beside others that do the same;
+#                      bench-encoder: beside other encoders: see
+#                      docs/performance.md; bench-all: all of these that are
+#                      about time, with -j1; bench-cardinality: a bot that asks
+#                      for 400,000 paths
 #
 # One test by hand:     make all units && prove -It/lib t/status.t
 #   all units of one:   make units && build/unit/words
@@ -50,7 +53,10 @@
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
 # of a sanitizer), LTO, DESTDIR, PREFIX (/usr/local); FUZZ_SECONDS (60), SOAK_SECONDS (600),
-# STORM_SECONDS (1800), and those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build by IMX_BUILD;
+# STORM_SECONDS (1800), ROUNDS (20) and GROWTH_REQUESTS (1000000) of benchmarks,
+# NGINX_MODULES and QUESTDB_C (checkouts of their peers that no registry has), and
+# those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build
+# by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
 
 BUILD ?= build
@@ -371,7 +377,14 @@ pictures:
 
 # Rounds of a benchmark that compares: ROUNDS=3 to try it.
 ROUNDS ?= 20
-BENCH = BENCH_ROUNDS=$(ROUNDS) IMX_BUILD=$(BUILD)
+# Of its long run; of 10 million it takes seven minutes.
+GROWTH_REQUESTS ?= 1000000
+BENCH = BENCH_ROUNDS=$(ROUNDS) GROWTH_REQUESTS=$(GROWTH_REQUESTS) \
+    IMX_BUILD=$(BUILD)
+
+# All that are about time, on a machine that does nothing else: half an hour.
+bench-all: bench-encoder bench bench-peers bench-growth bench-hung bench-write \
+    bench-idle bench-scrape bench-vhosts
 
 bench:
 	$(DEPS) build bench
@@ -418,11 +431,13 @@ bench-flusher:
 	@$(MAKE) --no-print-directory $(BUILD)/bench-flusher
 	perl bench/section.pl flusher $(BUILD)/bench-flusher
 
-# The peers' programs are built first, those that can be: see its head.
+# QUESTDB_C=DIR: a checkout of c-questdb-client.  The other peers are built from
+# registries, those that can be.
 bench-encoder:
 	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-encoder
-	$(BENCH) perl bench/section.pl encoder perl -It/lib bench/encoders.pl
+	$(BENCH) QUESTDB_C="$(QUESTDB_C)" perl bench/section.pl encoder perl \
+	    -It/lib bench/encoders.pl
 
 # ---- simulation: delivery in a world of its own (t/sim) ----
 
@@ -532,11 +547,13 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
+.NOTPARALLEL: bench-all
+
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
     soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
     test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
     bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
-    bench-cardinality \
+    bench-cardinality bench-growth bench-peers bench-all \
     install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -17,7 +17,7 @@ our $FILE = "$TOP/docs/performance.md";
 our $README = "$TOP/README.md";
 
 my @SECTIONS = (
-    [bombardier   => 'Under load, with and without'],
+    [load         => 'Under load, with and without'],
     [peers        => 'Beside others that do the same'],
     [growth       => 'What it grows with'],
     [instructions => 'Instructions a request'],
@@ -32,12 +32,17 @@ my @SECTIONS = (
     [scrape       => 'What Prometheus\' asking costs'],
 );
 
-sub wrapped {
-    my ($text) = @_;
+# A number and its sign of percent stay together.
+sub fill {
+    my ($first, $next, $text) = @_;
     local $Text::Wrap::columns = 81;
     local $Text::Wrap::huge = 'overflow';
-    return wrap('', '', $text =~ s/\s+/ /gr) . "\n";
+    $text =~ s/\s+/ /g;
+    $text =~ s/(\d) %/$1\001%/g;
+    return wrap($first, $next, $text) =~ tr/\001/ /r;
 }
+
+sub wrapped { return fill('', '', $_[0]) . "\n" }
 
 # What is said above each table of ratios.
 sub PAIRS {
@@ -135,8 +140,7 @@ sub write {
 sub readme {
     my ($name, $says) = @_;
     my $text = slurp($README) // return;
-    local $Text::Wrap::columns = 81;
-    my $item = wrap('- ', '  ', $says =~ s/\s+/ /gr);
+    my $item = fill('- ', '  ', $says);
     $text =~ s/(<!-- begin \Q$name\E -->\n).*?(<!-- end \Q$name\E -->)/$1$item\n$2/s
         or return;
     open my $fh, '>', $README or die "$README: $!\n";

@@ -24,6 +24,7 @@ my $rounds = $ENV{BENCH_ROUNDS} // ($ENV{BENCH_QUICK} ? 3 : 20);
 GetOptions('rounds=i' => \$rounds, 'ms=i' => \$ImxVisit::MS,
     'connections=i' => \$ImxVisit::CONNECTIONS)
     or die "usage: $0 [--rounds N] [--ms N] [--connections C]\n";
+$ENV{BENCH_ROUNDS} = $rounds;    # of a trial nothing is written
 
 my $databases = 0;
 my $db = influxd();
@@ -118,7 +119,7 @@ sub report {
         ImxRounds::sentence($g->{$way}->compare($g->{subjects}[2], $what), $words);
     } [$file, cpu => 'processor time'], [$file, rps => 'throughput'],
         [$wsgi, cpu => 'processor time'], [$wsgi, rps => 'throughput'];
-    ImxReport::write('bombardier', $text, command => 'make bench',
+    ImxReport::write('load', $text, command => 'make bench',
         readme => "A request for a file of 12 bytes, delivery included: $say[0], "
             . "$say[1]. One for a mod_wsgi application: $say[2], $say[3]. ("
             . ($way eq 'pinned' ? 'Server and load each on a core.'

@@ -25,6 +25,7 @@ my ($rounds, $only) = ($ENV{BENCH_ROUNDS} // 20, '');
 GetOptions('rounds=i' => \$rounds, 'ms=i' => \$ImxVisit::MS,
     'only=s' => \$only)
     or die "usage: $0 [--rounds N] [--ms N] [--only WORD]\n";
+$ENV{BENCH_ROUNDS} = $rounds;    # of a trial nothing is written
 my $PROBES = $rounds < 20 ? 1 : 3;
 my $TELEMETRY = 'mod_wsgi-telemetry==1.1.0';
 my $PHASES = '+server_time +input_time +output_time +ttfb +bytes_received '
