@@ -40,8 +40,8 @@
 #                      bench-peers: beside others that do the same;
 #                      bench-encoder: beside other encoders: see
 #                      docs/performance.md; bench-all: all of these that are
-#                      about time, with -j1; bench-cardinality: a bot that asks
-#                      for 400,000 paths
+#                      about time; bench-cardinality: a bot that asks for
+#                      400,000 paths
 #
 # One test by hand:     make all units && prove -It/lib t/status.t
 #   all units of one:   make units && build/unit/words
@@ -383,8 +383,12 @@ BENCH = BENCH_ROUNDS=$(ROUNDS) GROWTH_REQUESTS=$(GROWTH_REQUESTS) \
     IMX_BUILD=$(BUILD)
 
 # All that are about time, on a machine that does nothing else: half an hour.
-bench-all: bench-encoder bench bench-peers bench-growth bench-hung bench-write \
+TIMED = bench-encoder bench bench-peers bench-growth bench-hung bench-write \
     bench-idle bench-scrape bench-vhosts
+
+bench-all:
+	for name in $(TIMED); do \
+	    $(MAKE) --no-print-directory -j1 $$name || exit 1; done
 
 bench:
 	$(DEPS) build bench
@@ -546,8 +550,6 @@ dist:
 
 clean:
 	rm -rf $(BUILD)
-
-.NOTPARALLEL: bench-all
 
 .PHONY: all needs deps units replays simulate test test-asan test-tsan run-tests \
     soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
