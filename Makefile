@@ -38,9 +38,12 @@
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-idle,
 #                      bench-counted, bench-scrape, bench-write,
-#                      bench-encoder, bench-append, bench-flusher, bench-hung:
-#                      see docs/performance.md; bench-cardinality: a bot that
-#                      asks for 400,000 paths
+#                      bench-flusher, bench-hung, bench-append, bench-growth;
+#                      bench-peers: beside others that do the same;
+#                      bench-encoder: beside other encoders: see
+#                      docs/performance.md; bench-all: all of these that are
+#                      about time; bench-cardinality: a bot that asks for
+#                      400,000 paths
 #
 # One test by hand:     make all units && prove -It/lib t/status.t
 #   all units of one:   make units && build/unit/words
@@ -52,7 +55,10 @@
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
 # of a sanitizer), LTO, DESTDIR, PREFIX (/usr/local); FUZZ_SECONDS (60), SOAK_SECONDS (600),
-# STORM_SECONDS (1800), and those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build by IMX_BUILD;
+# STORM_SECONDS (1800), ROUNDS (20) and GROWTH_REQUESTS (1000000) of benchmarks,
+# NGINX_MODULES and QUESTDB_C (checkouts of their peers that no registry has), and
+# those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build
+# by IMX_BUILD;
 # IMX_KEEP=1 keeps their directories.
 
 BUILD ?= build
@@ -390,16 +396,25 @@ pictures:
 	@$(MAKE) --no-print-directory all
 	IMX_BUILD=$(BUILD) perl -It/lib tools/pictures.pl
 
+# Rounds of a benchmark that compares: ROUNDS=3 to try it.
+ROUNDS ?= 20
+# Of its long run; of 10 million it takes seven minutes.
+GROWTH_REQUESTS ?= 1000000
+BENCH = BENCH_ROUNDS=$(ROUNDS) GROWTH_REQUESTS=$(GROWTH_REQUESTS) \
+    IMX_BUILD=$(BUILD)
+
+# All that are about time, on a machine that does nothing else: half an hour.
+TIMED = bench-encoder bench bench-peers bench-growth bench-hung bench-write \
+    bench-idle bench-scrape bench-vhosts
+
+bench-all:
+	for name in $(TIMED); do \
+	    $(MAKE) --no-print-directory -j1 $$name || exit 1; done
+
 bench:
 	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
-	perl -It/lib bench/bench.pl
-
-# Interleaved with a healthy one: see bench/hung.pl.
-bench-hung:
-	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
-	perl bench/section.pl hung perl -It/lib bench/hung.pl
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	$(BENCH) perl -It/lib bench/bench.pl
 
 bench-instructions:
 	$(DEPS) build bench
@@ -416,21 +431,37 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-bench-vhosts bench-idle bench-counted bench-scrape bench-write:
+bench-vhosts bench-idle bench-counted bench-scrape bench-write bench-hung \
+    bench-growth:
 	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
-	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	$(BENCH) perl bench/section.pl $(@:bench-%=%) perl -It/lib \
+	    bench/$(@:bench-%=%).pl
 
-BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append)
+# NGINX_MODULES="DIR...": checkouts of nginx-module-vts, nginx-influxdb-module.
+bench-peers:
+	$(DEPS) build bench peers
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	$(BENCH) NGINX_MODULES="$(NGINX_MODULES)" perl -It/lib bench/peers.pl
+
+BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append load)
 
 $(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
-bench-encoder bench-flusher bench-append: bench-%:
+bench-flusher bench-append: bench-%:
 	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
+
+# QUESTDB_C=DIR: a checkout of c-questdb-client.  The other peers are built from
+# registries, those that can be.
+bench-encoder:
+	$(DEPS) build
+	@$(MAKE) --no-print-directory $(BUILD)/bench-encoder
+	$(BENCH) QUESTDB_C="$(QUESTDB_C)" perl bench/section.pl encoder perl \
+	    -It/lib bench/encoders.pl
 
 # ---- simulation: delivery in a world of its own (t/sim) ----
 
@@ -545,6 +576,6 @@ clean:
     test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
     bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
-    bench-cardinality bench-append record-cost \
+    bench-cardinality bench-append bench-growth bench-peers bench-all record-cost \
     install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -1,7 +1,8 @@
 # ImxReport.pm: owns docs/performance.md: one section a benchmark, each between
 # <!-- begin NAME --> and <!-- end NAME -->; a benchmark replaces only its own.
 #
-#   ImxReport::write('encoder', $markdown, command => 'make bench-encoder');
+#   ImxReport::write('encoder', $markdown, command => 'make bench-encoder',
+#       readme => 'A sentence');    # between <!-- begin encoder --> in README.md
 package ImxReport;
 
 use strict;
@@ -9,12 +10,16 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use POSIX qw(strftime);
+use Text::Wrap qw(wrap);
 
 my $TOP = abs_path(dirname(__FILE__) . '/..');
 our $FILE = "$TOP/docs/performance.md";
+our $README = "$TOP/README.md";
 
 my @SECTIONS = (
-    [bombardier   => 'Under load, with and without'],
+    [load         => 'Under load, with and without'],
+    [peers        => 'Beside others that do the same'],
+    [growth       => 'What it grows with'],
     [instructions => 'Instructions a request'],
     [append       => 'Appending to the batch'],
     [fields       => 'What each tag and field costs'],
@@ -26,6 +31,54 @@ my @SECTIONS = (
     [counted      => 'What is counted'],
     [idle         => 'Children that do nothing'],
     [scrape       => 'What Prometheus\' asking costs'],
+);
+
+# A number and its sign of percent stay together.
+sub fill {
+    my ($first, $next, $text) = @_;
+    local $Text::Wrap::columns = 81;
+    local $Text::Wrap::huge = 'overflow';
+    $text =~ s/\s+/ /g;
+    $text =~ s/(\d) %/$1\001%/g;
+    return wrap($first, $next, $text) =~ tr/\001/ /r;
+}
+
+sub wrapped { return fill('', '', $_[0]) . "\n" }
+
+# What is said above each table of ratios.
+sub PAIRS {
+    return "Each run is paired with one of the first line's right beside it; a "
+        . "ratio is the median of the pairs', with quartiles, in percent more or "
+        . "less. The second line is the first once more: what its ratio spreads "
+        . "is the machine. A ratio that is no larger than that is \"not "
+        . "distinguishable\".";
+}
+
+# What README.md says of benchmarks that print a table only.
+my %SAYS = (
+    instructions => sub {
+        my ($text) = @_;
+        my %row = map { /^\| ([^|]+) \| \d+ \| \+(\d+) \| [^|]+ \| (\d+)?.* \| (\S+) \|$/
+            ? ($1 => { added => $2, own => $3, clocks => $4 }) : () }
+            split /\n/, $text;
+        my ($alone) = $text =~ /^\| httpd alone \| (\d+)/m;
+        my ($on, $log) = @row{'InfluxMetrics On', 'CustomLog instead'};
+        my ($other) = map { $row{$_} } grep { /^mod_asis/ } sort keys %row;
+        return if grep { !$_ } $alone, $on, $log, $other, $on->{own};
+        return sprintf '%d instructions and %s clock reads a request, %.1f %% more '
+            . 'than the %d for a file of 12 bytes. %d of them are the module\'s '
+            . 'own; any module more, even one that does nothing, adds some %d. A '
+            . 'CustomLog adds %d. No system call, lock or wait.', $on->{added},
+            $on->{clocks}, 100 * $on->{added} / $alone, $alone, $on->{own},
+            $other->{added}, $log->{added};
+    },
+    flusher => sub {
+        my ($text) = @_;
+        my ($sent, $dropped, $rate) = $text =~
+            /^\| \d+ \| (\d+) \| \d+ \| (\d+) \| (\d+) \|/m or return;
+        return "$rate points a second were delivered by the one thread, "
+            . ($dropped || 'none') . ' dropped.';
+    },
 );
 
 sub skeleton {
@@ -63,8 +116,11 @@ sub version {
     return $line;
 }
 
+# A trial of a few rounds leaves the files as they are.
 sub write {
     my ($name, $markdown, %opt) = @_;
+    return print "a trial: not written\n"
+        if $ENV{BENCH_QUICK} || ($ENV{BENCH_ROUNDS} // 20) < 20;
     my $text = slurp($FILE) // skeleton();
     my $section = join "\n", "<!-- begin $name -->", $markdown =~ s/\s+\z//r, '',
         "Machine: " . machine() . '.',
@@ -80,6 +136,21 @@ sub write {
     print $fh $text;
     close $fh or die "$FILE: $!\n";
     print "written to docs/performance.md, section $name\n";
+    my $says = $opt{readme} // ($SAYS{$name} // sub { return })->($markdown);
+    readme($name, $says) if defined $says;
+}
+
+# An item of a list.
+sub readme {
+    my ($name, $says) = @_;
+    my $text = slurp($README) // return;
+    my $item = fill('- ', '  ', $says);
+    $text =~ s/(<!-- begin \Q$name\E -->\n).*?(<!-- end \Q$name\E -->)/$1$item\n$2/s
+        or return;
+    open my $fh, '>', $README or die "$README: $!\n";
+    print $fh $text;
+    close $fh or die "$README: $!\n";
+    print "written to README.md\n";
 }
 
 1;

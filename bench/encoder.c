@@ -8,6 +8,8 @@
  * rounds.  All three have to produce the same bytes, or the program fails.
  *
  *     encoder [--check]
+ *     encoder --requests         (what bench/encoders.pl gives to the peers)
+ *     encoder --serve WAY        (0, 1 or 2: one of the peers itself)
  *
  * --check: exit 1 unless tag by tag takes at most 1/4 of snprintf's time and
  * with the prefix copied at most 1/8.
@@ -24,6 +26,7 @@
 
 #define ROUNDS 501
 #define LINES 1024 /* different requests in a round */
+#define PASSES 20  /* over them in a run that is served */
 #define LINE_MAX 512
 #define STR(s) \
     { \
@@ -56,7 +59,8 @@ static const text_t server = STR("www.example.org");
 static char head[LINE_MAX], middle[LINE_MAX];
 static size_t head_len, middle_len;
 static request_t requests[LINES];
-static uint64_t written; /* read by main: keeps the work alive */
+static char text[LINES * LINE_MAX]; /* the lines of a pass */
+static uint64_t written;            /* read by main: keeps the work alive */
 
 static size_t write_snprintf(char *buf, size_t size, const request_t *r)
 {
@@ -153,23 +157,31 @@ static void encode_constants(void)
     memcpy(middle, line + from, middle_len);
 }
 
-/* Whole microseconds, so that rounding (snprintf) and cutting (lineproto)
- * agree; magnitudes spread as those of real requests are. */
+/* Whole microseconds with a last digit, so that rounding (snprintf), cutting
+ * (lineproto) and the shortest form (the peers) agree, from 0.1 ms on, below
+ * which some write an exponent; magnitudes spread as those of real requests
+ * are. */
+static int64_t microseconds(unsigned at_random)
+{
+    return (int64_t)(at_random / 10 * 10 + 1 + at_random % 9);
+}
+
 static void make_requests(void)
 {
     static const text_t methods[] = { STR("GET"), STR("POST"), STR("HEAD") };
     static const int statuses[] = { 200, 200, 200, 304, 404, 500 };
-    unsigned seed = 1;
+    unsigned seed = 1, us;
     size_t i;
 
     for (i = 0; i < LINES; i++) {
         request_t *r = &requests[i];
 
         seed = seed * 1103515245u + 12345u;
+        us = 200 + (seed >> 4) % (100u << (i % 15));
         r->method = methods[(seed >> 8) % 3];
         r->status = statuses[(seed >> 12) % 6];
-        r->request_ns = (int64_t)((seed >> 4) % (100u << (i % 15))) * 1000;
-        r->application_ns = r->request_ns / 5000 * 4000;
+        r->request_ns = microseconds(us) * 1000;
+        r->application_ns = microseconds(us / 5 * 4) * 1000;
         r->bytes = (int64_t)((seed >> 3) % (10u << (i % 22)));
         r->end = INT64_C(1763961600123456789) + (int64_t)i * 16667;
     }
@@ -204,16 +216,22 @@ static double now_ns(void)
     return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
+/* One line behind the other; returns their length. */
+static size_t write_all(const way_t *way)
+{
+    size_t at = 0, i;
+
+    for (i = 0; i < LINES; i++)
+        at += way->write(text + at, LINE_MAX, &requests[i]);
+    written += at + (unsigned char)text[at / 2];
+    return at;
+}
+
 static double run(const way_t *way)
 {
-    char buf[LINE_MAX];
     double start = now_ns();
-    size_t i;
 
-    for (i = 0; i < LINES; i++) {
-        written += way->write(buf, sizeof(buf), &requests[i]);
-        written += (unsigned char)buf[i % 64];
-    }
+    write_all(way);
     return (now_ns() - start) / LINES;
 }
 
@@ -243,6 +261,44 @@ static double median_ratio(const way_t *way, const way_t *base)
     return median(ratios);
 }
 
+static void print_requests(void)
+{
+    size_t i;
+
+    for (i = 0; i < LINES; i++) {
+        const request_t *r = &requests[i];
+
+        printf("%s %d %.6f %.6f %" PRId64 " %" PRId64 "\n", r->method.s,
+               r->status, (double)r->request_ns / 1e9,
+               (double)r->application_ns / 1e9, r->bytes, r->end);
+    }
+}
+
+/* Commands of bench/encoders.pl: "bytes" and "run". */
+static int serve(const way_t *way)
+{
+    char command[16];
+    int i;
+
+    while (fgets(command, sizeof(command), stdin) != NULL) {
+        size_t len = write_all(way);
+
+        if (strcmp(command, "bytes\n") == 0) {
+            printf("%zu\n", len);
+            fwrite(text, 1, len, stdout);
+        }
+        else {
+            double start = now_ns();
+
+            for (i = 0; i < PASSES; i++)
+                write_all(way);
+            printf("%.2f\n", (now_ns() - start) / PASSES / LINES);
+        }
+        fflush(stdout);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     int check = argc > 1 && strcmp(argv[1], "--check") == 0;
@@ -251,6 +307,12 @@ int main(int argc, char **argv)
 
     encode_constants();
     make_requests();
+    if (argc == 2 && strcmp(argv[1], "--requests") == 0) {
+        print_requests();
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[1], "--serve") == 0)
+        return serve(&ways[(size_t)atoi(argv[2]) % WAYS]);
     if (!same_bytes())
         return 1;
     for (w = 0; w < WAYS; w++)

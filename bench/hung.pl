@@ -1,10 +1,9 @@
 #!/usr/bin/perl
-# hung.pl [--rounds N] [--seconds S] [--connections C]: the same static file
-# from two servers with the module, one whose InfluxDB is well and one whose
-# InfluxDB was stopped in the middle of a delivery (SIGSTOP: it takes
-# connections and bytes, and never answers).  Round by round, the load goes to
-# one and then the other, so that whatever else the machine does falls on both.
-# BENCH_QUICK=1: half a minute.  Prints Markdown; fails when points are lost.
+# hung.pl [--rounds N] [--ms N]: the same static file from servers with the
+# module whose InfluxDB is well, and from one whose InfluxDB was stopped in the
+# middle of a delivery (SIGSTOP: it takes connections and bytes, and never
+# answers).  ImxRounds.pm says what is compared with what.  Prints Markdown;
+# fails when points are lost.
 use strict;
 use warnings;
 use FindBin;
@@ -12,68 +11,55 @@ use Getopt::Long qw(GetOptions);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
 use ImxBare;
-use ImxLoad;
+use ImxReport;
+use ImxRounds;
+use ImxVisit;
 
-my ($rounds, $seconds, $connections) = $ENV{BENCH_QUICK} ? (10, 1, 5)
-    : (40, 1, 5);       # short and many, for a machine that does other things
-GetOptions('rounds=i' => \$rounds, 'seconds=i' => \$seconds,
-    'connections=i' => \$connections)
-    or die "usage: $0 [--rounds N] [--seconds S] [--connections C]\n";
+my $rounds = $ENV{BENCH_ROUNDS} // 20;
+GetOptions('rounds=i' => \$rounds, 'ms=i' => \$ImxVisit::MS)
+    or die "usage: $0 [--rounds N] [--ms N]\n";
 
-my $tool = ImxLoad::tool();
-my (%db, %server, %runs);
-for my $name (qw(healthy hung)) {
-    $db{$name} = influxd();
-    $server{$name} = ImxBare->new(module => 1, influx => $db{$name},
-        figures => 1,
+my @subjects = map { subject($_) } 'healthy', 'healthy, once more: the control',
+    'hung';
+my $hung = $subjects[2];
+ImxVisit::visit($_) for @subjects;
+wait_until(30, sub { status($hung->{server})->{points_pending} == 0 })
+    or die "no point arrives\n";
+$hung->{db}->pause;
+my %group;
+for my $way (ImxVisit::ways()) {
+    ImxVisit::pin($way, [map { $_->{db}->pid } @subjects], \@subjects);
+    my $run = ImxRounds->new(rounds => $rounds, measure => \&ImxVisit::visit);
+    $group{$way} = $run->group(@subjects);
+    $run->run;
+}
+my $end = status($hung->{server});
+die "points were lost while InfluxDB hung\n" if $end->{points_dropped};
+report();
+
+sub subject {
+    my ($name) = @_;
+    my $db = influxd();
+    my $server = ImxBare->new(module => 1, influx => $db, figures => 1,
         conf => sub { "InfluxMetricsBufferSize 512M\n"
             . 'InfluxMetricsSpool ' . $_[0]->dir . "/spool\n" });
-    load_once($name, 1);
-}
-wait_until(30, sub { status($server{hung})->{points_pending} == 0 })
-    or die "no point arrives\n";
-$db{hung}->pause;
-for my $round (1 .. $rounds) {
-    print STDERR "# round $round of $rounds\n";
-    for my $name ($round % 2 ? qw(healthy hung) : qw(hung healthy)) {
-        push @{ $runs{$name} }, load_once($name, $seconds);
-    }
-}
-my $s = status($server{hung});
-die "points were lost while InfluxDB hung\n" if $s->{points_dropped};
-report($s);
-
-sub load_once {
-    my ($name, $duration) = @_;
-    my $run = ImxLoad::run($tool, $server{$name}->url('/index.html'),
-        connections => $connections, seconds => $duration);
-    die "$name: $run->{errors} requests failed\n" if $run->{errors};
-    return $run;
-}
-
-sub median {
-    my @v = sort { $a <=> $b } @_;
-    return ($v[$#v / 2] + $v[@v / 2]) / 2;
+    return { name => $name, server => $server, db => $db, path => '/index.html',
+        port => $server->port, pids => ImxVisit::httpd_pids($server),
+        warm => 500, sent => 0 };
 }
 
 sub report {
-    my ($end) = @_;
-    printf "%s, %d connections, %d rounds of %d s, 12-byte file, event MPM.\n"
-        . "Ratios are medians of the rounds' own ratios to the healthy server "
-        . "of the same round.\n%d points waited in the end, %d of them in the "
-        . "spool, none was lost.\n\n| InfluxDB | req/s | ratio | p99 ms | "
-        . "ratio |\n|---|---|---|---|---|\n",
-        $tool->{name}, $connections, $rounds, $seconds,
-        $end->{points_pending} + $end->{points_spooled}, $end->{points_spooled};
-    for my $name (qw(healthy hung)) {
-        my @cells = map {
-            my $what = $_;
-            my @ratios = map { $runs{$name}[$_]{$what}
-                / $runs{healthy}[$_]{$what} } 0 .. $rounds - 1;
-            sprintf(($what eq 'rps' ? '%.0f' : '%.2f'),
-                median(map { $_->{$what} } @{ $runs{$name} })),
-                $name eq 'healthy' ? '-' : sprintf '%.3f', median(@ratios);
-        } qw(rps p99);
-        print '| ', join(' | ', $name, @cells), " |\n";
-    }
+    print ImxReport::wrapped(sprintf '%d connections, %d rounds of %.1f s, '
+        . '12-byte file, event MPM. %s %d points waited in the end, %d of them '
+        . 'in the spool, none was lost.', $ImxVisit::CONNECTIONS, $rounds,
+        $ImxVisit::MS / 1000, ImxReport::PAIRS(),
+        $end->{points_pending} + $end->{points_spooled},
+        $end->{points_spooled}), "\n";
+    print join "\n", map { $group{$_}->table("InfluxDB, $_",
+        [rps => 'requests a second', '%.0f'], [p99 => 'p99, ms', '%.2f']) }
+        ImxVisit::ways();
+    my ($way) = ImxVisit::ways();
+    printf "README: While InfluxDB hangs: %s, %s.\n", map {
+        ImxRounds::sentence($group{$way}->compare($hung, $_->[0]), $_->[1])
+    } [rps => 'throughput'], [p99 => 'p99'];
 }

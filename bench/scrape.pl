@@ -5,13 +5,13 @@
 use strict;
 use warnings;
 use FindBin;
-use lib "$FindBin::Bin/../t/lib";
+use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
+use ImxRounds;
+use ImxVisit;
 use IO::Socket::INET;
-use POSIX ();
 
-my $scrapes = $ENV{IMX_SCRAPES} // 1000;
-my $hz = POSIX::sysconf(POSIX::_SC_CLK_TCK());
+my ($rounds, $scrapes) = ($ENV{BENCH_ROUNDS} // 20, 50);
 my $open = "Accept: application/openmetrics-text\r\n";
 
 sub server {
@@ -32,12 +32,7 @@ CONF
     return $h;
 }
 
-# Seconds of processor time, and KB of its own memory, of the one child.
-sub cpu {
-    my @stat = split ' ', slurp("/proc/$_[0]/stat") =~ s/.*\) //sr;
-    return ($stat[11] + $stat[12]) / $hz;
-}
-
+# KB of its own memory, of the one child.
 sub own { return slurp("/proc/$_[0]/status") =~ /^RssAnon:\s+(\d+)/m ? $1 : 0 }
 
 # On one connection, as Prometheus does it.
@@ -58,22 +53,38 @@ sub scrape {
     return $bytes;
 }
 
+# The first form comes once more, as a control.
+my @FORMS = (['OpenMetrics', 'openmetrics', $open],
+    ['OpenMetrics, once more: the control', 'openmetrics', $open],
+    ['text 0.0.4', 'openmetrics', ''],
+    ['text, &buckets=8', 'openmetrics&buckets=8', ''],
+    ['&compat=apache_exporter', 'openmetrics&compat=apache_exporter', '']);
+
+sub milliseconds {
+    my ($h, $child, $form) = @_;
+    my $before = ImxVisit::cpu_ns($child);
+    my $bytes = scrape($h, $form->[1], $scrapes, $form->[2]);
+    return ((ImxVisit::cpu_ns($child) - $before) / 1e6 / $scrapes, $bytes);
+}
+
 print "| virtual hosts | form | size, KB | ms of processor time a scrape |\n"
     . "|---|---|---|---|\n";
 my $grown;
 for my $hosts (1, 10, 100) {
     my $h = server($hosts);
     my ($child) = $h->children;
-    for my $form (['OpenMetrics', 'openmetrics', $open],
-        ['text 0.0.4', 'openmetrics', ''],
-        ['text, &buckets=8', 'openmetrics&buckets=8', ''],
-        ['&compat=apache_exporter', 'openmetrics&compat=apache_exporter', '']) {
-        my ($name, @how) = @$form;
-        scrape($h, $how[0], 20, $how[1]);
-        my $before = cpu($child);
-        my $bytes = scrape($h, $how[0], $scrapes, $how[1]);
-        printf "| %d | %s | %.1f | %.2f |\n", $hosts, $name, $bytes / 1024,
-            1000 * (cpu($child) - $before) / $scrapes;
+    my (%ms, %bytes);
+    for my $round (0 .. $rounds) {      # the first warms
+        for my $form ($round % 2 ? @FORMS : reverse @FORMS) {
+            my ($ms, $bytes) = milliseconds($h, $child, $form);
+            push @{ $ms{ $form->[0] } }, $ms if $round;
+            $bytes{ $form->[0] } = $bytes;
+        }
+    }
+    for my $name (map { $_->[0] } @FORMS) {
+        my ($q1, $median, $q3) = ImxRounds::quartiles(@{ $ms{$name} });
+        printf "| %d | %s | %.1f | %.3f (%.3f .. %.3f) |\n", $hosts, $name,
+            $bytes{$name} / 1024, $median, $q1, $q3;
     }
     if ($hosts == 10) {
         my $before = own($child);
@@ -82,5 +93,6 @@ for my $hosts (1, 10, 100) {
     }
     $h->stop;
 }
-printf "\nTen thousand scrapes of 10 hosts: memory of the child grew by %d KB.\n",
+print "\nMedian (quartiles) of $rounds interleaved rounds of $scrapes scrapes.\n";
+printf "Ten thousand scrapes of 10 hosts: memory of the child grew by %d KB.\n",
     $grown;

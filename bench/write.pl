@@ -1,11 +1,9 @@
 #!/usr/bin/perl
 # write.pl [--bodies N] [--rounds N] [--rate POINTS]: how many points of
 # applications one worker takes over one connection, in bodies of 5,000; and
-# what the requests beside it feel of 100,000 points a second.  The server in
-# the place of InfluxDB reads, answers 204 and keeps nothing.
-# Round by round, with and without the points, so that whatever else the machine
-# does falls on both.  BENCH_QUICK=1: half a minute.  Prints Markdown; fails
-# when a point is lost.
+# what the requests beside it feel of 100,000 points a second (ImxRounds.pm says
+# what is compared with what).  The server in the place of InfluxDB reads,
+# answers 204 and keeps nothing.  Prints Markdown; fails when a point is lost.
 use strict;
 use warnings;
 use FindBin;
@@ -16,11 +14,12 @@ use Time::HiRes qw(time sleep);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
 use ImxBare;
-use ImxLoad;
+use ImxReport;
+use ImxRounds;
+use ImxVisit;
 
-my ($bodies, $rounds, $points) = $ENV{BENCH_QUICK} ? (40, 10, 100_000)
-    : (200, 40, 100_000);
-my ($lines, $seconds, $requests) = (5000, 1, 2000);
+my ($bodies, $rounds, $points) = (200, $ENV{BENCH_ROUNDS} // 20, 100_000);
+my ($lines, $requests) = (5000, 2000);
 GetOptions('bodies=i' => \$bodies, 'rounds=i' => \$rounds,
     'rate=i' => \$points)
     or die "usage: $0 [--bodies N] [--rounds N] [--rate POINTS]\n";
@@ -142,11 +141,6 @@ sub taken {
 
 # ---- what requests feel ----
 
-sub median {
-    my @v = sort { $a <=> $b } @_;
-    return ($v[$#v / 2] + $v[@v / 2]) / 2;
-}
-
 # Writes bodies at the rate, until it is killed.
 sub write_steadily {
     my ($h) = @_;
@@ -160,46 +154,42 @@ sub write_steadily {
 }
 
 my ($rate, $of_cpu) = taken();
-my $tool = ImxLoad::tool();
 my $h = server();
-my %runs;
-for my $round (1 .. $rounds) {
-    print STDERR "# round $round of $rounds\n";
-    for my $how ($round % 2 ? qw(without with) : qw(with without)) {
-        my $pid = $how eq 'with' ? fork_off(sub { write_steadily($h) }) : 0;
-        my $before = figures($h)->{points_taken};
-        my $begin = time;
-        my $run = ImxLoad::run($tool, $h->url('/index.html'), connections => 5,
-            seconds => $seconds, rate => $requests);
-        die "$run->{errors} requests failed\n" if $run->{errors};
-        $run->{points} = (figures($h)->{points_taken} - $before)
-            / (time - $begin);
-        push @{ $runs{$how} }, $run;
-        end($pid) if $pid;
-    }
+my $sink_pid = $children[0];
+my ($without, $control, $with) = map { { name => $_, path => '/index.html',
+    port => $h->port, pids => ImxVisit::httpd_pids($h), sent => 0,
+    rate => $requests } } 'without', 'without, once more: the control', 'with';
+my %group;
+for my $way (ImxVisit::ways()) {
+    ImxVisit::pin($way, [$sink_pid], [$without]);
+    my $run = ImxRounds->new(rounds => $rounds, measure => \&measure);
+    $group{$way} = $run->group($without, $control, $with);
+    $run->run;
 }
 die "points were lost\n" if figures($h)->{points_dropped};
+report();
 
-printf "Bodies of %d points (%d bytes) over one connection that is kept: "
-    . "**%s points a second** taken by one worker (%d bodies), %s a second of "
-    . "the child's processor time, its sending of them included.\n\n",
-    $lines, length $body, int $rate, $bodies, int $of_cpu;
-printf "Beside %d requests a second (%s, 5 connections, %d rounds of %d s, "
-    . "12-byte file); ratios are medians of the rounds' own:\n\n"
-    . "| points of applications | points/s | req/s | p50 ms | ratio | p99 ms "
-    . "| ratio |\n|---|---|---|---|---|---|---|\n",
-    $requests, $tool->{name}, $rounds, $seconds;
-for my $how (qw(without with)) {
-    my @cells = map {
-        my $what = $_;
-        my @ratios = map { $runs{$how}[$_]{$what} / $runs{without}[$_]{$what} }
-            0 .. $rounds - 1;
-        sprintf('%.2f', median(map { $_->{$what} } @{ $runs{$how} })),
-            $how eq 'without' ? '-' : sprintf '%.3f', median(@ratios);
-    } qw(p50 p99);
-    printf "| %s | %d | %d | %s |\n", $how,
-        median(map { $_->{points} } @{ $runs{$how} }),
-        median(map { $_->{rps} } @{ $runs{$how} }), join ' | ', @cells;
+sub measure {
+    my ($s) = @_;
+    my $pid = $s == $with ? fork_off(sub { write_steadily($h) }) : 0;
+    my ($before, $begin) = (figures($h)->{points_taken}, time);
+    my $got = ImxVisit::visit($s);
+    $got->{points} = (figures($h)->{points_taken} - $before) / (time - $begin);
+    end($pid) if $pid;
+    return $got;
 }
-my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;
-print "\nThe load of the machine was $load in the end.\n";
+
+sub report {
+    printf "Bodies of %d points (%d bytes) over one connection that is kept: "
+        . "**%s points a second** taken by one worker (%d bodies), %s a second "
+        . "of the child's processor time, its sending of them included.\n\n",
+        $lines, length $body, int $rate, $bodies, int $of_cpu;
+    print ImxReport::wrapped(sprintf 'Beside %d requests a second (5 '
+        . 'connections, %d rounds of %.1f s, 12-byte file), %d points a second. %s',
+        $requests, $rounds, $ImxVisit::MS / 1000,
+        $group{ (ImxVisit::ways())[0] }->value($with, 'points'),
+        ImxReport::PAIRS()), "\n";
+    print join "\n", map { $group{$_}->table("points of applications, $_",
+        [p50 => 'p50, ms', '%.3f'], [p99 => 'p99, ms', '%.2f']) }
+        ImxVisit::ways();
+}

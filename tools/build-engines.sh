@@ -83,6 +83,7 @@ build() {
         tags=custom,inputs.influxdb_v2_listener,inputs.kafka_consumer
         tags=$tags,outputs.file,outputs.kafka,serializers.influx,parsers.influx
         tags=$tags,outputs.influxdb,outputs.influxdb_v2
+        tags=$tags,inputs.tail,parsers.grok
         go_build $T v1.37.2 cmd/telegraf telegraf -tags "$tags" \
             -ldflags "-X $T/internal.Version=1.37.2" ;;
     influxd1)
@@ -106,7 +107,7 @@ build() {
 case $name in
 victoria-metrics | vmagent | influxd1) made=$cache/$name/$name ;;
 # With other plug-ins it is another program.
-telegraf) made=$cache/telegraf-2/telegraf ;;
+telegraf) made=$cache/telegraf-3/telegraf ;;
 questdb | kafka) made=$cache/$name/jars ;;
 *) die "no engine '$name'" ;;
 esac

@@ -8,6 +8,7 @@
 #   demo    make demo                      bench   make bench
 #   pictures make pictures
 #   check   make check       clang   make fuzz: clang with its sanitizers
+#   peers   make bench-peers, beside bench
 #   suite   make httpd-suite   package make test-package
 #
 # Debian and Ubuntu only, as root or with sudo.  Elsewhere it names the commands
@@ -34,7 +35,7 @@ want_clang=
 check=
 [ "${1:-}" != --check ] || { check=1; shift; }
 [ $# -gt 0 ] || die "usage: install-deps.sh [--check]" \
-    "build|test|check|demo|bench|pictures|package|clang|suite..."
+    "build|test|check|demo|bench|peers|pictures|package|clang|suite..."
 for group; do
     case $group in
     build)
@@ -66,6 +67,12 @@ for group; do
         commands="$commands gcc make apxs curl-config perl ab influxd wrk
             valgrind python3"
         want_go=1 ;;
+    peers)
+        # nginx is unpacked, not installed: tools/build-nginx.sh.
+        packages="$packages prometheus-apache-exporter libpcre2-dev libssl-dev
+            zlib1g-dev"
+        commands="$commands prometheus-apache-exporter"
+        want_go=1 ;;
     package)
         packages="$packages $build lintian blhc devscripts fakeroot"
         commands="$commands lintian blhc hardening-check fakeroot" ;;
@@ -84,7 +91,7 @@ for group; do
         commands="$commands clang"
         want_clang=1 ;;
     *)
-        die "no group '$group': build, test, check, demo, bench, pictures," \
+        die "no group '$group': build, test, check, demo, bench, peers, pictures," \
             "package, clang or suite" ;;
     esac
 done

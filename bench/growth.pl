@@ -1,0 +1,315 @@
+#!/usr/bin/perl
+# growth.pl [--requests N] [--rounds N] [--only WORD]: what the module costs by
+# what a server has much of: tags, threads, virtual hosts, buffer, children,
+# requests.  Instructions are callgrind's (ImxCount.pm), of one run each;
+# processor time is compared as ImxRounds.pm says.  Prints Markdown with a
+# paragraph for each, and makes docs/growth.svg.  GROWTH_REQUESTS=N: of the long
+# run.
+use strict;
+use warnings;
+use FindBin;
+use Getopt::Long qw(GetOptions);
+use Time::HiRes qw(time);
+use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
+use ImxTest;
+use ImxBare;
+use ImxCount;
+use ImxPlot;
+use ImxReport;
+use ImxRounds;
+use ImxSink;
+use ImxVisit;
+
+my ($rounds, $requests, $only) = ($ENV{BENCH_ROUNDS} // 20,
+    $ENV{GROWTH_REQUESTS} // 1_000_000, '');
+GetOptions('rounds=i' => \$rounds, 'requests=i' => \$requests,
+    'only=s' => \$only)
+    or die "usage: $0 [--rounds N] [--requests N] [--only WORD]\n";
+which_one('valgrind') or die "valgrind is not installed\n";
+# Rounding, and where httpd's strings lie: two runs of one configuration.
+my $NOISE = 50;
+
+my $all_points = ImxSink->new;
+my @panels;
+my @parts = ([tags => \&tags], [threads => \&threads], [vhosts => \&vhosts],
+    [buffer => \&buffer], [children => \&children], [start => \&start_up],
+    [long => \&long_run]);
+for my $part (@parts) {
+    my ($name, $measure) = @$part;
+    next if index($name, $only) < 0;
+    print STDERR "# $name\n";
+    print $measure->(), "\n";
+}
+print "![Costs by tags, virtual hosts, children, buffer and requests]"
+    . "(growth.svg)\n";
+ImxPlot::write(($rounds < 20 || $only ? build() : "$FindBin::Bin/../docs")
+    . '/growth.svg', @panels);
+
+sub prose { return "\n" . ImxReport::wrapped("@_") }
+
+# ---- in instructions ----
+
+# Of the threads that serve; Off or On, and more of httpd's directives.
+sub count {
+    my ($on, $conf) = @_;
+    return ImxCount::request(db => $all_points, module => 1,
+        conf => "InfluxMetrics $on\n$conf$ImxCount::ON");
+}
+
+# What On adds to Off.
+sub added {
+    my ($conf) = @_;
+    my ($off, $on) = map { count($_, $conf)->{request} } qw(Off On);
+    return sprintf '%.0f', $on - $off;
+}
+
+sub tags {
+    my @numbers = (0, 5, 10, 20);
+    my %how = (
+        constant => sub { qq{InfluxMetricsTag t$_[0] value$_[0]\n} },
+        'by expression' =>
+            sub { qq{InfluxMetricsTag t$_[0] "%{REQUEST_METHOD}"\n} },
+    );
+    my $none = count('On', '')->{request};
+    my (%added, %line);
+    for my $how (sort keys %how) {
+        $added{$how}{0} = 0;
+        $added{$how}{$_} = sprintf '%.0f', count('On',
+            join '', map { $how{$how}->($_) } 1 .. $_)->{request} - $none
+            for @numbers[1 .. $#numbers];
+        $line{$how} = [map { [$_, $added{$how}{$_}] } @numbers];
+    }
+    push @panels, { title => 'Own tags', x => 'tags', lines => \%line,
+        y => 'instructions' };
+    my $each = $added{'by expression'}{20} / 20;
+    my $constant = $added{constant}{20} / 20;
+    return "| own tags | constant: instructions more | by expression |\n"
+        . "|---|---|---|\n" . join('', map { "| $_ | $added{constant}{$_} | "
+            . "$added{'by expression'}{$_} |\n" } @numbers)
+        . prose(sprintf 'A constant tag is encoded once, when the configuration '
+            . 'is read; a request copies its bytes with the others: %.0f '
+            . "instructions a tag (two runs differ by some $NOISE). One by "
+            . 'expression is evaluated by httpd, looked up in the values that it '
+            . 'may have (InfluxMetricsTagLimit), and written: %.0f instructions '
+            . 'each. What limits their number is the length of a line, and the '
+            . 'series in the database.', $constant, $each)
+        . "README: One more constant tag costs "
+        . ($constant < $NOISE / 20 ? 'nothing that can be counted'
+            : sprintf '%.0f instructions', $constant)
+        . sprintf(", one by expression %.0f. What each field costs, and how "
+            . "cost grows with children, threads, virtual hosts and buffers, is "
+            . "there, too.\n", $each);
+}
+
+sub threads {
+    my %added = map { $_ => added("ThreadLimit $_\nThreadsPerChild $_\n"
+        . "MaxRequestWorkers $_\nMinSpareThreads $_\nMaxSpareThreads $_\n") }
+        4, 64, 256;
+    return table('threads a child (event)', 'instructions a request',
+        map { [$_, $added{$_}] } sort { $a <=> $b } keys %added)
+        . prose('A thread writes into a segment and into counters that it finds '
+            . 'by itself, whatever the number of the others. Threads at work at '
+            . 'the same time share a segment: what that costs is in the section '
+            . 'on the flusher and its appends.');
+}
+
+sub hosts {
+    my ($n) = @_;
+    # The one that is asked for stands in the middle.
+    return "<VirtualHost *>\nServerName v0.example\n</VirtualHost>\n" . join '',
+        map { "<VirtualHost *>\nServerName "
+            . ($_ == int($n / 2) + 1 ? 'imx.test' : "v$_.example")
+            . "\n</VirtualHost>\n" } 1 .. $n;
+}
+
+sub vhosts {
+    my %added = map { $_ => added($_ == 1 ? '' : hosts($_)) } 1, 1000;
+    return table('virtual hosts', 'instructions a request',
+        map { [$_, $added{$_}] } 1, 1000)
+        . prose('A virtual host has its own plan of a line and its own place '
+            . 'among the series, both found through a pointer; httpd\'s own '
+            . 'search for the host is in both figures. What limits their number '
+            . 'is memory (see the section on virtual hosts), and how many series '
+            . 'are counted.');
+}
+
+# ---- in processor time of servers that do nothing ----
+
+# Percent of a core, and its quartiles, of servers that are there at once.
+sub idle {
+    my (@servers) = @_;
+    nap(5);                     # what a child does at its start is over
+    my (@last, @percent);
+    for my $window (0 .. $rounds) {
+        for my $i (0 .. $#servers) {
+            my ($cpu, $now) = (ImxVisit::cpu_ns(
+                ImxVisit::httpd_pids($servers[$i])->()), time);
+            push @{ $percent[$i] }, ($cpu - $last[$i][0]) / 1e7
+                / ($now - $last[$i][1]) if $window;
+            $last[$i] = [$cpu, $now];
+        }
+        nap(1) if $window < $rounds;
+    }
+    return map { [ImxRounds::quartiles(@$_)] } @percent;
+}
+
+sub range { return sprintf '%.2f (%.2f .. %.2f)', @{ $_[0] }[1, 0, 2] }
+
+sub server {
+    my ($on, %o) = @_;
+    my $conf = $o{conf} // '';
+    $o{conf} = sub {
+        return "InfluxMetrics $on\n" . (ref $conf ? $conf->(@_) : $conf) };
+    return ImxBare->new(module => 1, $on eq 'On'
+        ? (influx => $o{sink}->url, report => 'requests=10s') : (), %o);
+}
+
+sub buffer {
+    my @sizes = (32, 1024, 16384);
+    my $sink = ImxSink->new;
+    my %added = map { $_ => added("InfluxMetricsBufferSize ${_}M\n") } @sizes;
+    my @servers = (server('Off'), map { server('On', sink => $sink,
+        conf => "InfluxMetricsBufferSize ${_}M\n") } @sizes);
+    my ($off, @idle) = idle(@servers);
+    $_->stop for @servers;
+    push @panels, { title => 'Idle, by size of the buffer', log => 1,
+        x => 'MB', y => '% of a core', lines => { 'with the module' =>
+            [map { [$sizes[$_], $idle[$_][1]] } 0 .. $#sizes] } };
+    return "| buffer, MB | instructions a request | idle, % of a core |\n"
+        . "|---|---|---|\n| Off: the control | - | " . range($off) . " |\n"
+        . join('', map { "| $sizes[$_] | $added{ $sizes[$_] } | "
+            . range($idle[$_]) . " |\n" } 0 .. $#sizes)
+        . prose('A request appends to a segment that it knows, whatever their '
+            . 'number. The child that delivers looks at segments many times a '
+            . 'second; a larger buffer has more of them. Median (quartiles) of '
+            . "$rounds windows of a second, all at the same time.");
+}
+
+# ---- by children ----
+
+sub children {
+    my @numbers = (2, 16, 256);
+    local $ImxVisit::MS = 300;
+    my @sinks = map { ImxSink->new } @numbers;
+    my @servers = map { my $i = $_; [map { server($_, sink => $sinks[$i],
+        mpm => 'prefork', children => $numbers[$i]) } qw(Off Off On)] }
+        0 .. $#numbers;
+    for my $i (0 .. $#numbers) {
+        wait_until(120, sub { (my @c = $_->children) >= $numbers[$i] })
+            or die "children are missing\n" for @{ $servers[$i] };
+    }
+    my @idle = idle(map { $_->[2] } @servers);
+    my @subjects = map { group_of($sinks[$_], @{ $servers[$_] }) }
+        0 .. $#numbers;
+    ImxVisit::pin((ImxVisit::ways())[0], [map { $_->pid } @sinks],
+        [map { @$_ } @subjects]);
+    my $run = ImxRounds->new(rounds => $rounds, measure => \&ImxVisit::visit);
+    my @groups = map { $run->group(@$_) } @subjects;
+    $run->run;
+    my $text = "| prefork children | us of processor time a request, Off | "
+        . "the same, Off once more: the control | On | idle, % of a core | MiB "
+        . "in all, Off | On |\n" . '|---' x 7 . "|\n";
+    for my $i (0 .. $#numbers) {
+        my ($off, $control, $on) = @{ $subjects[$i] };
+        my $ratio = $groups[$i]->compare($on, 'cpu');
+        $text .= '| ' . join(' | ', $numbers[$i],
+            sprintf('%.1f', $groups[$i]->value($off, 'cpu')),
+            ImxRounds::words($ratio->{control}),
+            ImxRounds::cell($ratio, $ratio->{control}), range($idle[$i]),
+            map { sprintf '%.1f', ImxVisit::memory($_->{pids}->()) } $off, $on)
+            . " |\n";
+    }
+    $_->stop for map { @$_ } @servers;
+    push @panels, { title => 'Idle, by children', log => 1, x => 'children',
+        y => '% of a core', lines => { 'with the module' =>
+            [map { [$numbers[$_], $idle[$_][1]] } 0 .. $#numbers] } };
+    return $text . prose('A request does not know of other children. Each child '
+        . 'has a thread that wakes up for its own figures, and the one that '
+        . 'delivers looks at all of httpd\'s workers and at all children: that '
+        . 'is what grows, with requests or without. Memory is what is the '
+        . "child's own, and its part of what is shared. Pairs of $rounds rounds "
+        . 'of 0.3 s, servers on one core.');
+}
+
+sub group_of {
+    my ($sink, $off, $control, $on) = @_;
+    return [map {
+        my ($name, $server) = @$_;
+        { name => $name, port => $server->port, path => '/index.html',
+            pids => ImxVisit::httpd_pids($server), sent => 0,
+            # Lines of intervals come beside those of requests.
+            $name eq 'on' ? (warm => 500, per => 1,
+                points => sub { $sink->lines }) : () };
+    } [off => $off], [control => $control], [on => $on]];
+}
+
+# ---- the start ----
+
+# Seconds from fork to the line in the log that says that httpd works.
+sub start_seconds {
+    my ($h) = @_;
+    my $begin = time;
+    $h->start;
+    my ($line) = grep { /resuming normal operations/ } reverse $h->error_log;
+    my ($h1, $m, $s) = $line =~ /(\d+):(\d+):(\d+\.\d+)/
+        or die "no time in $line\n";
+    $h->stop;
+    my @then = localtime $begin;
+    my $day = $begin - int($begin) + $then[2] * 3600 + $then[1] * 60 + $then[0];
+    my $took = $h1 * 3600 + $m * 60 + $s - $day;
+    return { seconds => $took < 0 ? $took + 86400 : $took };
+}
+
+sub start_up {
+    my $sink = ImxSink->new;
+    my ($off, $control, $on) = map { my ($name, $state) = @$_;
+        { name => $name, server => server($state, sink => $sink, start => 0,
+            conf => hosts(1000)) } } ['Off', 'Off'],
+        ['Off, once more: the control', 'Off'], ['On', 'On'];
+    my $run = ImxRounds->new(rounds => $rounds,
+        measure => sub { start_seconds($_[0]{server}) });
+    my $group = $run->group($off, $control, $on);
+    $run->run;
+    return $group->table('start with 1,000 virtual hosts',
+        [seconds => 'seconds', '%.3f'])
+        . prose('A start makes a plan of the line for each virtual host and '
+            . 'directory, once in each of the two times that httpd reads its '
+            . 'configuration, and the shared memory, of which nothing is '
+            . 'touched.');
+}
+
+# ---- the long run ----
+
+sub long_run {
+    my $sink = ImxSink->new;
+    my $h = server('On', sink => $sink);
+    my $s = { name => 'long run', port => $h->port, path => '/index.html',
+        pids => ImxVisit::httpd_pids($h), sent => 0 };
+    ImxVisit::pin((ImxVisit::ways())[0], [$sink->pid], [$s]);
+    my (@memory, @us);
+    my $step = int $requests / 10;
+    for my $tenth (1 .. 10) {
+        my $cpu = ImxVisit::cpu_ns($s->{pids}->());
+        ImxVisit::ask($s, '-n', $step);
+        push @us, (ImxVisit::cpu_ns($s->{pids}->()) - $cpu) / 1000 / $step;
+        push @memory, ImxVisit::memory($s->{pids}->());
+    }
+    wait_until(30, sub { $sink->lines >= $step * 10 })
+        or die "points are missing after the long run\n";
+    $h->stop;
+    push @panels, { title => 'Memory of all processes, by requests',
+        x => 'thousand requests', y => 'MiB', lines => { 'with the module' =>
+            [map { [$step * ($_ + 1) / 1000, $memory[$_]] } 0 .. 9] } };
+    return "| requests | us of processor time each | MiB of all processes |\n"
+        . "|---|---|---|\n" . join('', map { sprintf "| %d | %.1f | %.1f |\n",
+            $step * ($_ + 1), $us[$_], $memory[$_] } 0 .. 9)
+        . prose('Nothing is kept of a request: its line goes into a buffer of a '
+            . 'constant size, its counts into tables of a constant size. The '
+            . 'buffer\'s memory is taken when it is used first.');
+}
+
+sub table {
+    my ($what, $cost, @rows) = @_;
+    return "| $what | $cost |\n|---|---|\n"
+        . join '', map { "| $_->[0] | $_->[1] |\n" } @rows;
+}

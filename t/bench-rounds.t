@@ -1,0 +1,76 @@
+# The arithmetic of the benchmarks (bench/ImxRounds.pm): quartiles, ratios of
+# pairs, and that nothing is said of what the control reaches by itself.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../bench";
+use Test::More;
+use ImxRounds;
+
+is_deeply([ImxRounds::quartiles(5, 1, 4, 2, 3)], [2, 3, 4],
+    'quartiles of values in any order');
+is_deeply([ImxRounds::quartiles(1, 2, 3, 4)], [1.75, 2.5, 3.25],
+    'between two values, in proportion');
+is_deeply([ImxRounds::quartiles(7)], [7, 7, 7], 'of one');
+ok(!eval { ImxRounds::quartiles(); 1 }, 'of none there are none');
+
+sub ratio {
+    my %r;
+    @r{qw(q1 median q3)} = @_;
+    return \%r;
+}
+
+is(ImxRounds::words(ratio(1.012, 1.019, 1.026)), '+1.9 % (+1.2 .. +2.6)',
+    'more, in words');
+is(ImxRounds::words(ratio(0.15, 0.152, 0.2)), '-85 % (-85 .. -80)',
+    'less, in words');
+
+my $narrow = ratio(0.998, 1.001, 1.004);
+my $wide = ratio(0.98, 1.0, 1.02);
+my $biased = ratio(1.02, 1.021, 1.022);
+cmp_ok(abs(ImxRounds::spread($narrow) - 0.006), '<', 1e-9,
+    'how far the quartiles are from each other');
+cmp_ok(abs(ImxRounds::spread($biased) - 0.022), '<', 1e-9,
+    '... or from equality');
+my $effect = ratio(1.012, 1.019, 1.026);
+is(ImxRounds::cell($effect, $narrow), '+1.9 % (+1.2 .. +2.6)',
+    'an effect beyond the control is told');
+is(ImxRounds::cell($effect, $wide), 'not distinguishable',
+    'one within a wide control is not');
+is(ImxRounds::cell($effect, $biased), 'not distinguishable',
+    'nor within one that is wrong to one side');
+is(ImxRounds::cell(ratio(0.95, 0.96, 0.97), $wide), 'not distinguishable',
+    'as wide as the effect is too wide');
+is(ImxRounds::cell(ratio(0.99, 1.019, 1.026), $narrow), 'not distinguishable',
+    'one that is less in some pairs and more in others is none');
+
+# A machine that gets slower all the time: pairs do not see it.
+my ($time, @order) = (0);
+my $rounds = ImxRounds->new(rounds => 8, say => 0, measure => sub {
+    my ($s) = @_;
+    push @order, $s->{name};
+    my $slower = 1 + 0.0001 * $time++;
+    return { rps => $s->{rps} / $slower, none => undef };
+});
+my ($base, $control, $half, $equal) = map { { name => $_->[0], rps => $_->[1] } }
+    ['base', 1000], ['control', 1000], ['half', 500], ['equal', 1000];
+my $group = $rounds->group($base, $control, $half, $equal);
+$rounds->run;
+is_deeply([@order[0 .. 9]], [qw(control base half equal base half base control
+    base equal)], 'each beside the base, on one side and on the other');
+my $table = $group->table('file', [rps => 'requests a second', '%.0f'],
+    [none => 'nothing', '%d']);
+like($table, qr/^\| half \| \d+ \| -50 % \(-50 \.\. -50\) \| - \| - \|$/m,
+    'the ratio of pairs');
+like($table, qr/^\| equal \| \d+ \| not distinguishable \|/m, 'an equal one');
+like($table, qr/^\| control \| \d+ \| [-+]0\.0 % \(/m,
+    'the control has its figures in the table');
+like($table, qr/^\| base \| \d+ \|  \| - \|  \|$/m, 'the base has none');
+is($group->compare($half, 'none'), undef, 'nothing was measured');
+is(ImxRounds::sentence($group->compare($half, 'rps'), 'throughput'),
+    '-50 % throughput', 'in a sentence');
+like(ImxRounds::sentence($group->compare($equal, 'rps'), 'throughput'),
+    qr/^throughput not distinguishable \(equal servers differ by /,
+    'what a sentence says of an equal one');
+
+done_testing();
