@@ -395,7 +395,7 @@ bench-fields:
 	@$(MAKE) --no-print-directory all
 	perl -It/lib bench/fields.pl
 
-bench-vhosts bench-idle bench-counted bench-scrape bench-write:
+bench-vhosts bench-idle bench-counted bench-scrape bench-write bench-bytes:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
@@ -523,7 +523,7 @@ clean:
     soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
     test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
-    bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
+    bench-counted bench-scrape bench-write bench-bytes bench-encoder bench-flusher bench-hung \
     bench-cardinality \
     install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
