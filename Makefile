@@ -432,7 +432,7 @@ bench-fields:
 	perl -It/lib bench/fields.pl
 
 bench-vhosts bench-idle bench-counted bench-scrape bench-write bench-hung \
-    bench-growth:
+    bench-growth bench-bytes:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
 	$(BENCH) perl bench/section.pl $(@:bench-%=%) perl -It/lib \
@@ -575,7 +575,8 @@ clean:
     soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
     test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
-    bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
-    bench-cardinality bench-append bench-growth bench-peers bench-all record-cost \
+    bench-counted bench-scrape bench-write bench-bytes bench-encoder bench-flusher \
+    bench-hung bench-cardinality bench-append bench-growth bench-peers bench-all \
+    record-cost \
     install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

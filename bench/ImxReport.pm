@@ -27,6 +27,7 @@ my @SECTIONS = (
     [flusher      => 'The flusher'],
     [hung         => 'While InfluxDB hangs'],
     [write        => 'Points of applications'],
+    [bytes        => 'Bytes a point'],
     [vhosts       => 'Virtual hosts'],
     [counted      => 'What is counted'],
     [idle         => 'Children that do nothing'],

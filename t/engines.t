@@ -33,6 +33,20 @@ sub part {
     };
 }
 
+# The blocks of code of a section of docs/scaling.md, with these addresses in the
+# place of those of the page.  So what the page says is what is run.
+sub page {
+    my ($section, %address) = @_;
+    my ($text) = slurp(top() . '/docs/scaling.md')
+        =~ /^###? \Q$section\E\n(.*?)(?=^##|\z)/ms or die "no $section";
+    my @blocks = map { s/^ {4}//mgr } $text =~ /((?:^ {4}.*\n|^\n(?= {4}))+)/mg;
+    for my $name (keys %address) {
+        my $n = grep { s/(?<![\w.])\Q$name\E(?!\w)/$address{$name}/g } @blocks;
+        die "$name is not in $section" if !$n;
+    }
+    return @blocks;
+}
+
 my @mounts;
 END { system "umount -l $_ 2>/dev/null" for @mounts }
 
@@ -103,7 +117,9 @@ part('QuestDB', ['questdb'] => sub {
 
 part('VictoriaMetrics' => ['victoria-metrics'], sub {
     my $v = victoria_new();
-    my $h = numbered($v);
+    my ($conf) = page('VictoriaMetrics',
+        'http://victoria.example.org:8428' => $v->url);
+    my $h = numbered($v, $conf);
     requests($h, 1, 2000);
     my @n;
     wait_until(30, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
@@ -121,7 +137,10 @@ part('VictoriaMetrics' => ['victoria-metrics'], sub {
 
 part('vmagent before VictoriaMetrics', ['victoria-metrics', 'vmagent'] => sub {
     my $v = victoria_new();
-    my $h = numbered(vmagent(to => $v->url));
+    my $agent = vmagent(to => $v->url);
+    my ($conf) = page('A queue before it: vmagent',
+        'http://vmagent.example.org:8429' => $agent->url);
+    my $h = numbered($agent, $conf);
     requests($h, 1, 2000);
     my @n;
     wait_until(60, sub { (@n = $v->samples('raw-requests_n')) >= 2000 });
@@ -131,9 +150,11 @@ part('vmagent before VictoriaMetrics', ['victoria-metrics', 'vmagent'] => sub {
 # A cluster's vminsert has its tenants in the path; vmagent understands the same.
 part('the path of a cluster, by vmagent', ['victoria-metrics', 'vmagent'] => sub {
     my $v = victoria_new();
-    my $to = vmagent(to => $v->url, flags => ['-enableMultitenantHandlers'])
-        ->url('/insert/7/influx');
-    my $h = numbered($to);
+    my $agent = vmagent(to => $v->url, flags => ['-enableMultitenantHandlers']);
+    my $to = $agent->url('/insert/7/influx');
+    my ($conf) = page('A cluster of VictoriaMetrics',
+        'http://vminsert.example.org:8480' => $agent->url);
+    my $h = numbered($to, $conf);
     requests($h, 1, 1000);
     figures_are($h, { points_sent => 1000 }, 'API v1: all are taken');
     $h->stop;
@@ -204,32 +225,23 @@ CONF
     numbers_are(\@n, $repeated, 'answers lost');
 });
 
-part('Kafka between two Telegrafs', ['kafka', 'telegraf'] => sub {
-    my $k = kafka();
-    my $file = work_dir() . '/kafka.out';
-    my $in = telegraf(conf => <<"CONF");
-[[outputs.kafka]]
-brokers = ["@{[$k->broker]}"]
-topic = "httpd"
-version = "2.8.0"
-data_format = "influx"
-CONF
-    my $out = telegraf(listens => 0, conf => <<"CONF");
-[[inputs.kafka_consumer]]
-brokers = ["@{[$k->broker]}"]
-topics = ["httpd"]
-version = "2.8.0"
-offset = "oldest"
-data_format = "influx"
-[[outputs.file]]
-files = ["$file"]
-data_format = "influx"
-CONF
-    my $h = numbered($in, $v2);
+part('Kafka between two Telegrafs, as docs/scaling.md has them',
+    ['kafka', 'telegraf'] => sub {
+    my $section = 'Telegraf, Kafka and InfluxDB';
+    my ($k, $db) = (kafka(), influxd());
+    $db->query('CREATE DATABASE httpd');
+    my %there = ('kafka.example.org:9092' => $k->broker,
+        'http://influx.example.org:8086' => $db->url);
+    my $in = telegraf(file => sub { (page($section, %there,
+        ':8186' => '127.0.0.1:' . $_[0]->port))[1] });
+    my $out = telegraf(listens => 0, file => sub { (page($section, %there))[2] });
+    my ($conf) = page($section, 'http://telegraf.example.org:8186' => $in->url);
+    my $h = numbered($in, $conf);
     requests($h, 1, 2000);
     my @n;
-    wait_until(90, sub { (@n = file_numbers($file)) >= 2000 })
-        or diag slurp($in->log), slurp($out->log);
+    wait_until(90, sub {
+        (@n = map { $_->{n} } $db->query('SELECT n FROM "raw-requests"')) >= 2000
+    }) or diag slurp($in->log), slurp($out->log);
     numbers_are(\@n, 0, 'values');
 });
 
@@ -286,8 +298,9 @@ part('InfluxDB 1 with a full disk', [] => sub {
     system "dd if=/dev/zero of=$wal/filler bs=64k 2>/dev/null";
     requests($h, 501, 2000);
     ok(wait_until(20, sub {
-        grep { /IMX0020: .*no space left on device/ } $h->error_log
-    }), 'the log says why it takes none');
+        grep { /IMX0020: .*no space left on device.*; see the disk of InfluxDB/ }
+            $h->error_log
+    }), 'the log says why it takes none, and what to do');
     unlink "$wal/filler";
     nap(5);         # the module asks every few seconds
     figures_are($h, { points_pending => 1500, points_dropped => 0,

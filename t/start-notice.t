@@ -49,6 +49,7 @@ for my $case (@cases) {
 $h->reconf(influx => undef, conf => 'InfluxMetrics Off');
 $h->graceful;
 is(scalar said($h, 'IMX0017'), $n, 'none when it is Off');
+is(scalar said($h, 'IMX0098'), 1, 'but one that nothing is recorded');
 is_deeply([said($h, 'IMX0018')], [], 'no warning so far');
 
 # This very server.

@@ -184,19 +184,32 @@ typedef struct {
 #define AT_SERVER "InfluxMetricsServer and InfluxMetricsAPI"
 #define AT_DATABASE "InfluxMetricsDatabase"
 #define AT_BUCKET "InfluxMetricsBucket"
+#define AT_FULL \
+    "that limit of InfluxDB, InfluxMetricsTags and " \
+    "InfluxMetricsProcessTag"
+#define AT_OLD "how long InfluxDB keeps points, and this host's clock"
 
 /*
  * The phrase that comes first in an answer counts, and of two at one place the
  * first one here: what clients sent comes behind what the engine says of it.
  */
 static const phrase_t phrases[] = {
-    /* the good lines are in */
+    /* the good lines are in; InfluxDB 1's limits, and too old points */
+    { "partial write: max-series-per-database", ANY_ERROR, IMX_INFLUX_PARTIAL,
+      AT_FULL },
+    { "partial write: max-values-per-tag", ANY_ERROR, IMX_INFLUX_PARTIAL,
+      AT_FULL },
+    { "partial write: points beyond retention policy", ANY_ERROR,
+      IMX_INFLUX_PARTIAL, AT_OLD },
+    { "partial write: dropped", ANY_ERROR, IMX_INFLUX_PARTIAL, AT_OLD },
+    { "beyond retention policy", ANY_ERROR, IMX_INFLUX_PARTIAL, AT_OLD },
+    { "outside retention", ANY_ERROR, IMX_INFLUX_PARTIAL, AT_OLD },
     { "partial write", ANY_ERROR, IMX_INFLUX_PARTIAL, NULL },
     { "field type conflict", ANY_ERROR, IMX_INFLUX_PARTIAL, NULL },
-    { "beyond retention policy", ANY_ERROR, IMX_INFLUX_PARTIAL, NULL },
-    { "outside retention", ANY_ERROR, IMX_INFLUX_PARTIAL, NULL },
     /* InfluxDB Enterprise: another node has them, and passes them on later */
     { "hinted handoff queue not empty", BROKEN, IMX_INFLUX_SENT, NULL },
+    { "no space left on device", BROKEN, IMX_INFLUX_RETRY,
+      "the disk of InfluxDB; version 1 must be restarted when it has room" },
     /* InfluxDB 3 up to 3.9, Telegraf with gzip, VictoriaMetrics */
     { "max request size (", ANY_ERROR, IMX_INFLUX_TOO_LARGE, NULL },
     { "request body too large", ANY_ERROR, IMX_INFLUX_TOO_LARGE, NULL },
@@ -338,7 +351,8 @@ static imx_influx_answer_e sort_status(const heard_t *h)
 static const char *missing_advice(const heard_t *h)
 {
     if (imx_span_has(words_of(h), "retention policy not found")) {
-        return "the retention policy of " AT_DATABASE;
+        return "the retention policy of " AT_DATABASE
+               ", which InfluxDB does not have: create it, or leave it out";
     }
     return h->api == IMX_INFLUX_V1 ? AT_DATABASE
                " and InfluxMetricsCreateDatabase"
@@ -351,12 +365,6 @@ static const char *status_advice(const heard_t *h)
 {
     long status = h->status;
 
-    if (status == 401 || status == 403) {
-        return h->api == IMX_INFLUX_V1
-                   ? "InfluxMetricsUser and InfluxMetricsPasswordFile, or "
-                     "InfluxMetricsTokenFile"
-                   : "InfluxMetricsTokenFile";
-    }
     if (status == 404 && h->api == IMX_INFLUX_V2) {
         return AT_SERVER ": InfluxDB 1 has no " AT_BUCKET;
     }
@@ -389,8 +397,7 @@ static void sort(const heard_t *h, imx_influx_result_t *r)
     }
     else {
         r->answer = sort_status(h);
-        if (r->answer == IMX_INFLUX_RETRY
-            || r->answer == IMX_INFLUX_UNAUTHORIZED) {
+        if (r->answer == IMX_INFLUX_RETRY) {
             r->advice = status_advice(h);
         }
     }

@@ -42,6 +42,8 @@ typedef struct {
     int curl_code;          /* CURLcode of the transfer */
     int too_slow;           /* 1: connected, but no answer in time */
     int64_t retry_after_ms; /* what the server asked for, -1: nothing */
+    int64_t clock_ahead_s;  /* of this host's clock before the server's; 0:
+                               not known */
     int64_t dropped;        /* lines refused in a PARTIAL, named in a
                                MALFORMED; -1: not said */
     int more;               /* 1: at least so many, as the answer was cut */
@@ -57,7 +59,8 @@ typedef struct {
     uint64_t in_doubt;      /* lines that went out and may be stored, though
                                the answer does not say so: whoever sends them
                                again repeats them */
-    const char *advice;     /* the directives to look at; NULL: none */
+    const char *advice;     /* the directives to look at; NULL: none, or, when
+                               UNAUTHORIZED, those of the secret */
     char reason[IMX_INFLUX_REASON_MAX]; /* InfluxDB's words or curl's: for the
                                            log.  May quote a line, and what
                                            clients sent in it. */

@@ -76,3 +76,18 @@ const char *imx_headers_credential(const struct curl_slist *list)
                ? strchr(space + 1, ' ') + 1
                : NULL;
 }
+
+/* A secret of a file is read again by itself. */
+const char *imx_headers_advice(const imx_influx_options_t *o)
+{
+    return o->token ? "InfluxMetricsTokenEnv: a new token takes a stop and a "
+                      "start"
+           : o->token_file ? "InfluxMetricsTokenFile"
+           : o->password ? "InfluxMetricsUser and InfluxMetricsPasswordEnv: a "
+                           "new password takes a stop and a start"
+           : o->user     ? "InfluxMetricsUser and InfluxMetricsPasswordFile"
+           : o->api == IMX_INFLUX_V1
+               ? "InfluxMetricsUser and InfluxMetricsPasswordFile, or for "
+                 "InfluxDB 2 InfluxMetricsBucket and InfluxMetricsTokenFile"
+               : "InfluxMetricsTokenFile, of which there is none";
+}

@@ -20,4 +20,7 @@ const char *imx_headers_credential(const struct curl_slist *list);
 
 void imx_headers_wipe(struct curl_slist *list);
 
+/* The directives to look at when InfluxDB refuses the secret. */
+const char *imx_headers_advice(const imx_influx_options_t *o);
+
 #endif

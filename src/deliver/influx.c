@@ -638,12 +638,20 @@ static void finish_reasons(const imx_influx_t *in, imx_influx_result_t *r)
 {
     char *reasons[] = { r->reason, r->public_reason };
 
+    if (r->answer == IMX_INFLUX_UNAUTHORIZED && !r->advice) {
+        r->advice = imx_headers_advice(in->o);
+    }
     for (int i = 0; i < 2; i++) {
         imx_secret_hide_in(reasons[i], in->files ? in->files->word : NULL);
         imx_secret_hide_in(reasons[i], in->credential);
         if (r->advice) {
             imx_reason_advise(reasons[i], r->advice);
         }
+    }
+    if (!r->advice && r->curl_code == CURLE_COULDNT_CONNECT) {
+        /* the page asks that itself */
+        imx_reason_advise(r->reason,
+                          "InfluxMetricsServer: does InfluxDB run there?");
     }
 }
 
@@ -658,6 +666,7 @@ static void judge(imx_influx_t *in, CURLcode code, imx_influx_result_t *r)
     r->status = status;
     r->curl_code = (int)code;
     r->retry_after_ms = in->reply.retry_after_ms;
+    r->clock_ahead_s = status ? in->reply.clock_ahead_s : 0;
     r->repeated = in->repeated;
     if (code == CURLE_OK) {
         sort(in, status, r);

@@ -6,6 +6,7 @@
 #include "deliver/news.h"
 
 #include "base/clock.h"
+#include "base/words.h"
 #include "deliver/pace.h"
 #include "deliver/reason.h"
 #include "shared/snapshot.h"
@@ -19,6 +20,7 @@
 #define QUIET (60000 * MS)          /* between two lines of one kind */
 #define REMINDER (3600 * 1000 * MS) /* between two lines on one outage */
 #define SILENT_S 10    /* a holder that does no step for so long */
+#define CLOCK_OFF_S 60 /* between this host's clock and InfluxDB's */
 #define HANGS_MS 10000 /* a disk that takes longer hangs */
 #define TEXT_MAX 1024
 
@@ -103,8 +105,33 @@ static int64_t real_time(void)
     return t.tv_sec * 1000 * MS + t.tv_nsec;
 }
 
+/* As it changes: the log hears of it once an hour, however often it is right in
+ * between (several InfluxDBs at one address). */
+static void watch_clock(imx_news_t *n, int64_t ahead_s)
+{
+    imx_board_t *d = &n->board;
+    int64_t now = imx_news_now(n), off = ahead_s < 0 ? -ahead_s : ahead_s;
+    char words[IMX_WORDS_SHORT];
+
+    d->clock_ahead = off >= CLOCK_OFF_S ? ahead_s : 0;
+    if (d->clock_ahead == 0
+        || (now < d->clock_again && d->clock_again <= now + REMINDER)) {
+        return;
+    }
+    d->clock_again = now + REMINDER;
+    imx_words_duration(words, sizeof words, off);
+    imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(83) "this host's clock is %s "
+        "%s that of InfluxDB at %s: points have its time, so a query "
+        "of the last minutes finds none or others; set the clock that is "
+        "wrong (timedatectl)", words, ahead_s > 0 ? "ahead of" : "behind",
+        n->where);
+}
+
 void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines)
 {
+    if (r->status != 0) {
+        watch_clock(n, r->clock_ahead_s);
+    }
     n->board.last_status = r->status;
     if (lines
         && (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_PARTIAL)) {
@@ -230,7 +257,8 @@ void imx_news_gave_up(imx_news_t *n, uint64_t count)
 
     if (told > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(27) "the buffer is full: gave "
-            "up the oldest %llu points", (unsigned long long)told);
+            "up the oldest %llu points; see InfluxMetricsBufferSize and "
+            "InfluxMetricsSpool", (unsigned long long)told);
     }
 }
 
@@ -245,7 +273,8 @@ static void watch_no_room(imx_news_t *n, const imx_batch_totals_t *t)
                           n->board.no_room_seen - before);
     if (lost > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(28) "%llu points were lost "
-            "because the buffer was full", (unsigned long long)lost);
+            "because the buffer was full; see InfluxMetricsBufferSize and "
+            "InfluxMetricsSpool", (unsigned long long)lost);
     }
 }
 
@@ -317,7 +346,8 @@ void imx_news_no_secret(imx_news_t *n, const char *reason)
     set_error(n, reason);
     if (imx_news_count(n, IMX_BOARD_NO_SECRET, 1) > 0) {
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(26) "the secret that InfluxDB "
-            "refused cannot be read again: %s", reason);
+            "refused cannot be read again by the user that the children run "
+            "as: %s", reason);
     }
     imx_news_publish(n);
 }

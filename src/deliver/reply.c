@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "deliver/http_date.h"
 #include "deliver/retry_after.h"
 
 #define ANSWER_MAX (1024 * 1024) /* bytes of an answer, before it is cut */
@@ -19,6 +20,7 @@ void imx_reply_clear(imx_reply_t *r)
     r->received = r->kept = 0;
     r->flooded = 0;
     r->retry_after_ms = -1;
+    r->clock_ahead_s = 0;
     r->location[0] = '\0';
 }
 
@@ -33,6 +35,15 @@ static const char *header_value(const char *line, size_t bytes,
     }
     *len = bytes - n;
     return line + n;
+}
+
+/* The header Date is written when the answer begins, so a server that thinks
+ * for long before that makes no difference. */
+static int64_t clock_ahead_s(const char *value, size_t len)
+{
+    int64_t theirs = imx_http_date_read(value, len);
+
+    return theirs > 0 ? (int64_t)time(NULL) - theirs : 0;
 }
 
 /* An answer without end: curl ends the transfer when less is taken. */
@@ -57,6 +68,10 @@ size_t imx_reply_header(char *data, size_t size, size_t n, void *reply)
     value = header_value(data, bytes, "Retry-After:", &len);
     if (value) {
         r->retry_after_ms = imx_retry_after_ms(value, len, time(NULL));
+    }
+    value = header_value(data, bytes, "Date:", &len);
+    if (value) {
+        r->clock_ahead_s = clock_ahead_s(value, len);
     }
     value = header_value(data, bytes, "Location:", &len);
     if (value) {

@@ -96,6 +96,15 @@ static void say_what_runs(apr_pool_t *p, server_rec *s)
     }
 }
 
+static void say_nothing_is_on(server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, IMX_LOGNO(98)
+                 "mod_influx_metrics %s: InfluxMetrics is On nowhere, so no "
+                 "request is recorded and nothing is sent; write InfluxMetrics "
+                 "On into httpd's configuration, outside of any section or in "
+                 "a <VirtualHost>", IMX_VERSION);
+}
+
 static void name_series(apr_pool_t *pconf, server_rec *s)
 {
     const imx_series_t *series = &imx_runtime_arena()->series;
@@ -119,6 +128,9 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK; /* httpd reads its files twice at start */
+    }
+    if (!imx_schema_is_used()) {
+        say_nothing_is_on(s);
     }
     /* Switched off by a graceful restart: what is in the arena is still to be
      * delivered. */

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_BOARD_VERSION 2 /* another one with each change of imx_board_t */
+#define IMX_BOARD_VERSION 3 /* another one with each change of imx_board_t */
 #define IMX_BOARD_ERROR_MAX 256
 #define IMX_BOARD_REFUSED_MAX 408
 
@@ -125,7 +125,10 @@ typedef struct {
     uint64_t down_lost;       /* lines lost before that */
     uint64_t down_said;       /* 1: the log tells of it, */
     int64_t down_again;       /* and does again at that time, ns, monotonic */
-    uint64_t no_room_seen;    /* no_room, as far as trouble[] has it */
+    int64_t clock_ahead;   /* s: this host's clock before InfluxDB's; 0: they
+                                 agree, or InfluxDB does not tell */
+    int64_t clock_again;   /* no word of it before, ns, monotonic */
+    uint64_t no_room_seen; /* no_room, as far as trouble[] has it */
     imx_board_trouble_t trouble[IMX_BOARD_TROUBLES];
     imx_board_spell_t spells[IMX_BOARD_SPELLS];
     uint64_t buffer_seen, spool_seen; /* losses, as far as spells[] has them */

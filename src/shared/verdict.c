@@ -292,6 +292,29 @@ static void say_spool_hangs(imx_verdict_t *v, const imx_snapshot_t *s)
     }
 }
 
+static void say_clock(imx_verdict_t *v, const imx_snapshot_t *s)
+{
+    int64_t ahead = s->told.clock_ahead;
+    char off[IMX_WORDS_SHORT];
+    imx_verdict_word_t *word;
+
+    if (ahead == 0) {
+        return;
+    }
+    word = add(v, IMX_VERDICT_WARNING, "IMX0083");
+    imx_words_duration(off, sizeof off,
+                       ahead > 0            ? ahead
+                       : ahead < -INT64_MAX ? INT64_MAX
+                                            : -ahead);
+    put(word,
+        "This host's clock is %s %s InfluxDB's: points have its time, so a "
+        "query of the last minutes finds none or others.",
+        off, ahead > 0 ? "ahead of" : "behind");
+    advise(word,
+           "Set the clock that is wrong (timedatectl says whether it is "
+           "synchronized).");
+}
+
 /* ---- the server ---- */
 
 static void say_busiest(imx_verdict_word_t *word, const imx_verdict_facts_t *f)
@@ -438,6 +461,7 @@ void imx_verdict_of(imx_verdict_t *v, const imx_snapshot_t *s,
         say_trouble(v, s);
     }
     say_spool_hangs(v, s);
+    say_clock(v, s);
     say_stuck(v, f);
     say_machine(v, f);
     say_clients(v, f);

@@ -11,6 +11,8 @@ package ImxEngines;
 #   my $t = telegraf(conf => "[[outputs.file]] ...", limit => N);
 #                            # takes /api/v2/write; limit: undelivered metrics,
 #                            # listener => "more lines"
+#   telegraf(file => sub ($t) { "..." });    # the whole file; it listens at
+#                            # $t->port, unless listens => 0
 #   my $k = kafka();         # ->broker
 #
 use strict;
@@ -146,7 +148,8 @@ sub new {
 service_address = "127.0.0.1:$self->{port}"
 $more
 CONF
-    ImxTest::spew("$self->{dir}/telegraf.conf", <<"CONF");
+    ImxTest::spew("$self->{dir}/telegraf.conf", $o{file} ? $o{file}->($self)
+        : <<"CONF");
 [agent]
 flush_interval = "200ms"
 metric_buffer_limit = 1000000

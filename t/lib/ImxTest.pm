@@ -13,6 +13,7 @@ package ImxTest;
 #                                        # socket => 1: also on $db->socket
 #                                        # max_body => bytes of a write
 #                                        # max_values => of a tag
+#                                        # max_series => of a database
 #   $db->url; $db->port;                 # http://127.0.0.1:PORT
 #   $db->query('SELECT ...', 'httpd');   # rows as hashes, tags merged in,
 #                                        # time in ns; dies on an error

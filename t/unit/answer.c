@@ -315,9 +315,21 @@ static void test_advice(void **state)
         { V1, 404, "404 page not found", "InfluxMetricsServer" },
         { V1, 404, "{\"message\":\"no dbrp mapping found\"}",
           "InfluxMetricsBucket, which InfluxDB 2" },
-        { V1, 401, "unauthorized access", "InfluxMetricsPasswordFile" },
-        { V2, 401, "unauthorized access", "InfluxMetricsTokenFile" },
-        { V3, 403, "", "InfluxMetricsTokenFile" },
+        { V1, 401, "unauthorized access", NULL }, /* influx.c knows which */
+        { V1, 500, "write /wal/1.wal: no space left on device",
+          "the disk of InfluxDB" },
+        { V1, 400,
+          "{\"error\":\"partial write: max-series-per-database limit "
+          "exceeded: (10) dropped=1\"}",
+          "InfluxMetricsTags" },
+        { V1, 400,
+          "{\"error\":\"partial write: points beyond retention policy "
+          "dropped=1\"}",
+          "clock" },
+        { V2, 422,
+          "{\"message\":\"partial write: dropped 2 points outside retention "
+          "policy of duration 1h\"}",
+          "clock" },
         { V1, 404, "database not found: \"x\"",
           "InfluxMetricsCreateDatabase" },
         { V2, 404, "bucket \"x\" not found", "InfluxMetricsBucket" },

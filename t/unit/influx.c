@@ -781,6 +781,62 @@ static void test_refused_after_answer(void **state)
     free(text);
 }
 
+/* The server's clock, by its header Date. */
+static void test_clock(void **state)
+{
+    static const int ahead[] = { 0, 3600, -7200 };
+    fixture_t *f = *state;
+
+    for (size_t i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
+        time_t theirs = time(NULL) - ahead[i];
+        char header[128], date[64], *text;
+        struct tm tm;
+
+        strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT",
+                 gmtime_r(&theirs, &tm));
+        snprintf(header, sizeof(header), "Date: %s\r\n", date);
+        text = http(204, header, "");
+        assert_int_equal(answer_to(f, STANDIN_ANSWER, text), IMX_INFLUX_SENT);
+        assert_in_range(f->r.clock_ahead_s + 86400, 86400 + ahead[i],
+                        86400 + ahead[i] + 30);
+        free(text);
+    }
+    assert_int_equal(answer_to(f, STANDIN_ANSWER, OK_204), IMX_INFLUX_SENT);
+    assert_int_equal(f->r.clock_ahead_s, 0);
+}
+
+/* What is to be looked at depends on where the secret comes from. */
+static void test_advice_on_secret(void **state)
+{
+    static const struct {
+        imx_influx_api_e api;
+        const char *token, *user, *password, *advice;
+    } rows[] = {
+        { IMX_INFLUX_V2, "secret", NULL, NULL,
+          "InfluxMetricsTokenEnv: a new" },
+        { IMX_INFLUX_V1, NULL, "u", "secret", "InfluxMetricsPasswordEnv: a" },
+        { IMX_INFLUX_V1, NULL, NULL, NULL, "InfluxMetricsBucket and" },
+        { IMX_INFLUX_V2, NULL, NULL, NULL, "of which there is none" },
+    };
+    fixture_t *f = *state;
+    char *text;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        f->o.api = rows[i].api;
+        f->o.org = f->o.bucket = "b";
+        f->o.token = rows[i].token;
+        f->o.user = rows[i].user;
+        f->o.password = rows[i].password;
+        open_handle(f);
+        text = http(401, "", "no");
+        assert_int_equal(answer_to(f, STANDIN_ANSWER, text),
+                         IMX_INFLUX_UNAUTHORIZED);
+        free(text);
+        assert_non_null(strstr(f->r.reason, rows[i].advice));
+        assert_non_null(strstr(f->r.public_reason, rows[i].advice));
+    }
+}
+
 /* A listener with a full queue: the kernel leaves the connection half open. */
 static void test_connect_timeout(void **state)
 {
@@ -1641,6 +1697,8 @@ int main(void)
         TEST(test_in_doubt),
         TEST(test_refused),
         TEST(test_refused_after_answer),
+        TEST(test_clock),
+        TEST(test_advice_on_secret),
         TEST(test_connect_timeout),
         TEST(test_lost),
         TEST(test_refusal_cut),

@@ -292,18 +292,52 @@ static void test_spool_hangs(void **state)
     assert_int_equal(imx_board_told(&f->arena.board).spool_hangs, 0);
 }
 
+/* A clock that is off is said once an hour, and is on the board until it is
+ * right. */
+static void test_clock(void **state)
+{
+    fixture_t *f = *state;
+    imx_news_t n = { .arena = &f->arena,
+                     .where = "x",
+                     .log = f->o.log,
+                     .log_context = f,
+                     .now = f->o.now,
+                     .now_context = f };
+    imx_influx_result_t r = {
+        .answer = IMX_INFLUX_SENT, .status = 204, .clock_ahead_s = 59
+    };
+    int i;
+
+    imx_news_answer(&n, &r, 1);
+    assert_int_equal(logged(f, "IMX0083"), 0);
+    assert_int_equal(imx_board_told(&f->arena.board).clock_ahead, 0);
+    for (i = 0; i < 100; i++) { /* two servers at one address */
+        r.clock_ahead_s = i % 2 ? 0 : -3600;
+        imx_news_answer(&n, &r, 1);
+        later(f, 60000);
+    }
+    assert_int_equal(logged(f, "IMX0083"), 2);
+    assert_says(f, "IMX0083", IMX_LOG_WARNING, "is 1 hour behind that of");
+    assert_int_equal(imx_board_told(&f->arena.board).clock_ahead, 0);
+    r.clock_ahead_s = 3600;
+    later(f, 3600000);
+    imx_news_answer(&n, &r, 1);
+    assert_says(f, "IMX0083", IMX_LOG_WARNING, "is 1 hour ahead of that of");
+    assert_int_equal(imx_board_told(&f->arena.board).clock_ahead, 3600);
+    r.status = 0; /* no answer says nothing of it */
+    r.clock_ahead_s = 0;
+    imx_news_answer(&n, &r, 1);
+    assert_int_equal(imx_board_told(&f->arena.board).clock_ahead, 3600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_silent_holder),
-        TEST(test_spool_hangs),
-        TEST(test_log_outage),
-        TEST(test_log_hours),
-        TEST(test_log_quiet_for_all),
-        TEST(test_log_flapping),
-        TEST(test_log_rejected),
-        TEST_SMALL(test_log_lost),
-        TEST_SMALL(test_log_lost_between),
+        TEST(test_silent_holder),  TEST(test_spool_hangs),
+        TEST(test_clock),          TEST(test_log_outage),
+        TEST(test_log_hours),      TEST(test_log_quiet_for_all),
+        TEST(test_log_flapping),   TEST(test_log_rejected),
+        TEST_SMALL(test_log_lost), TEST_SMALL(test_log_lost_between),
     };
 
     return run_delivery_tests("news", tests, sizeof tests / sizeof tests[0],

@@ -326,6 +326,21 @@ static void spool_hangs(void **state)
          "to InfluxDB, and are not moved to the spool.");
 }
 
+static void clock_off(void **state)
+{
+    (void)state;
+    s.told.last_flush = s.now;
+    s.told.clock_ahead = 3600;
+    judge();
+    says(0, WARNING, "IMX0083",
+         "This host's clock is 1 hour ahead of InfluxDB's: points have its "
+         "time, so a query of the last minutes finds none or others.");
+    todo_has(0, "timedatectl");
+    s.told.clock_ahead = INT64_MIN; /* another child wrote it */
+    judge();
+    assert_non_null(strstr(v.words[0].what, "behind InfluxDB's"));
+}
+
 /* ---- the server ---- */
 
 static void workers(void **state)
@@ -475,11 +490,12 @@ static void hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(levels),  TEST(at_first),    TEST(well),       TEST(trouble),
-        TEST(outage),  TEST(when_full),   TEST(advice),     TEST(next_try),
-        TEST(nobody),  TEST(silent),      TEST(refused),    TEST(lost),
-        TEST(spells),  TEST(spool_hangs), TEST(workers),    TEST(stuck),
-        TEST(machine), TEST(clients),     TEST(everything), TEST(hostile),
+        TEST(levels),  TEST(at_first),    TEST(well),      TEST(trouble),
+        TEST(outage),  TEST(when_full),   TEST(advice),    TEST(next_try),
+        TEST(nobody),  TEST(silent),      TEST(refused),   TEST(lost),
+        TEST(spells),  TEST(spool_hangs), TEST(clock_off), TEST(workers),
+        TEST(stuck),   TEST(machine),     TEST(clients),   TEST(everything),
+        TEST(hostile),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -19,7 +19,7 @@ sub new {
     my $auth = $o{auth} ? 'true' : 'false';
     my $socket = $o{socket} ? 'true' : 'false';
     my $body = $o{max_body} // 25_000_000;
-    my $values = $o{max_values} // 0;
+    my ($values, $series) = ($o{max_values} // 0, $o{max_series} // 0);
     spew("$dir/influxd.conf", <<"TOML");
 reporting-disabled = true
 bind-address = "127.0.0.1:$rpc"
@@ -30,7 +30,7 @@ bind-address = "127.0.0.1:$rpc"
   dir = "$dir/data"
   wal-dir = "$dir/wal"
   query-log-enabled = false
-  max-series-per-database = 0
+  max-series-per-database = $series
   max-values-per-tag = $values
 [monitor]
   store-enabled = false
