@@ -49,7 +49,7 @@ C
 # The rows of the manual's table that begins so.
 sub manual {
     my ($head) = @_;
-    my ($table) = slurp('docs/directives.md')
+    my ($table) = slurp('docs/points.md')
         =~ /^\Q$head\E\n\|[-|]+\n((?:\|.*\n)+)/m or return;
     return map { [map { s/^\s+|\s+$//gr } (split /(?<!\\)\|/)[1 .. ($head =~ tr/|//) - 1]] }
         split /\n/, $table;

@@ -26,11 +26,11 @@ is(scalar keys %table, scalar(() = $rows =~ /^\s+ROW\(/mg),
     'each row was understood');
 is_deeply(\@bad, [], 'each row has what a reader needs');
 
-my ($section) = slurp('docs/directives.md')
-    =~ /^# The status page\n(.*?)^# /ms;
+my ($section) = slurp('docs/status-page.md')
+    =~ /^## Figures\n(.*?)^## /ms;
 my %manual = map { $_ => 1 } map { /`(\w+)`/g }
     ($section // '') =~ /^\| (`[^|]*`) \|/mg;
 is_deeply([sort keys %manual], [sort keys %table],
-    'docs/directives.md, "The status page", names each of them, and no other');
+    'docs/status-page.md, "Figures", names each of them, and no other');
 
 finish();

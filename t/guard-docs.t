@@ -1,0 +1,80 @@
+# A reader finds a way through the manual: a page of several parts begins with a
+# table of contents that names all of them, in order; every link leads to a page,
+# a part or a file that is there; and docs/README.md names every page.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxTest;
+use Test::More;
+
+chdir top() or die top() . ": $!";
+
+# Headings, by the names that links have for them: letters, digits, hyphens.
+sub anchor { return lc($_[0]) =~ s/[^\w\- ]//gr =~ s/ /-/gr }
+
+# What is shown as it is written has neither headings nor links.
+sub text_of {
+    my ($page) = @_;
+    my $text = slurp($page);
+    $text =~ s/^```.*?^```$//gms;
+    $text =~ s/^    .*$//gm;
+    return $text;
+}
+
+my @pages = ('README.md', 'dashboards/README.md', sort glob 'docs/*.md');
+my (%parts, %links, %begin);
+for my $page (@pages) {
+    my $text = text_of($page);
+    my %seen;
+    for my $heading ($text =~ /^(#+ .*)$/mg) {
+        my ($level, $title) = $heading =~ /^(#+) (.*)$/;
+        my $name = anchor($title =~ s/`//gr);
+        $name .= "-$seen{$name}" if $seen{$name}++;
+        push @{ $parts{$page} }, [length $level, $name];
+    }
+    # A link may go over the end of a line.
+    my $plain = $text =~ s/`[^`\n]*`/code/gr;
+    $links{$page} = [$plain =~ /\]\(([^)\s]+)\)/g];
+    ($begin{$page}) = $plain =~ /\A(.*?)(?:^## |\z)/ms;
+}
+cmp_ok(scalar @pages, '>=', 15, 'there are pages');
+cmp_ok(scalar(map { @$_ } values %links), '>=', 150, '... with links');
+
+my %is_part = map { my $page = $_;
+    map { ("$page#$_->[1]" => 1) } @{ $parts{$page} } } @pages;
+
+sub leads_nowhere {
+    my ($page, $link) = @_;
+    return 0 if $link =~ m{^https?://};
+    my ($path, $part) = $link =~ /^([^#]*)(?:#(.*))?$/;
+    my $to = $path eq '' ? $page : ($page =~ s{[^/]*$}{}r) . $path;
+    1 while $to =~ s{[^/]+/\.\./}{};
+    return 1 if !-e $to;
+    return defined $part && !$is_part{"$to#$part"};
+}
+
+for my $page (@pages) {
+    is_deeply([grep { leads_nowhere($page, $_) } @{ $links{$page} }], [],
+        "$page: its links lead somewhere");
+    next if $page eq 'README.md';   # an entrance, and short
+    my @wanted = map { $_->[1] } grep { $_->[0] == 2 } @{ $parts{$page} };
+    next if @wanted < 4;
+    is_deeply([$begin{$page} =~ /\]\(#([^)]+)\)/g], \@wanted,
+        "$page: it begins with its contents")
+        or diag join "\n", map { "- [](#$_)" } @wanted;
+}
+
+# The list of pages, one line a page.
+my %listed = map { $_ => 1 } map { s/#.*//r } grep { !/:/ }
+    @{ $links{'docs/README.md'} };
+is_deeply([grep { !$listed{ s{docs/}{}r } } grep { m{^docs/(?!README)} } @pages],
+    [], 'docs/README.md names each page');
+
+# Tests that a page names.
+for my $page (@pages) {
+    is_deeply([grep { !-e } slurp($page) =~ m{\b(t/[\w-]+\.t)\b}g], [],
+        "$page: tests that it names are there");
+}
+
+finish();
