@@ -71,6 +71,14 @@ my %listed = map { $_ => 1 } map { s/#.*//r } grep { !/:/ }
 is_deeply([grep { !$listed{ s{docs/}{}r } } grep { m{^docs/(?!README)} } @pages],
     [], 'docs/README.md names each page');
 
+# Messages of the log that a page names are explained.
+my %explained = map { $_ => 1 } slurp('docs/messages.md') =~ /^### (IMX\d{4})$/mg;
+cmp_ok(scalar keys %explained, '>=', 50, 'messages are explained');
+for my $page (@pages) {
+    is_deeply([grep { !$explained{$_} } slurp($page) =~ /\b(IMX\d{4})\b/g], [],
+        "$page: each message that it names is explained");
+}
+
 # Tests that a page names.
 for my $page (@pages) {
     is_deeply([grep { !-e } slurp($page) =~ m{\b(t/[\w-]+\.t)\b}g], [],
