@@ -90,6 +90,16 @@ sub skeleton {
     return $text;
 }
 
+# The list of its sections, above the first one.
+sub with_contents {
+    my ($text) = @_;
+    my $list = join '', map {
+        my $anchor = lc s/[^\w\- ]//gr =~ s/ /-/gr;
+        "- [$_](#$anchor)\n"
+    } $text =~ /^## (.*)$/mg;
+    return $text =~ s/(?:^- \[.*\n)*\n?(?=^## )/$list\n/mr;
+}
+
 sub slurp {
     my ($path) = @_;
     open my $fh, '<', $path or return;
@@ -134,7 +144,7 @@ sub write {
         or $text .= "\n## $title\n\n$section\n";
     mkdir "$TOP/docs";
     open my $fh, '>', $FILE or die "$FILE: $!\n";
-    print $fh $text;
+    print $fh with_contents($text);
     close $fh or die "$FILE: $!\n";
     print "written to docs/performance.md, section $name\n";
     my $says = $opt{readme} // ($SAYS{$name} // sub { return })->($markdown);
