@@ -21,6 +21,7 @@ my ($missing) = grep { !which_one($_) } qw(dh dh_apache2 dpkg-buildpackage),
     $whole ? qw(lintian blhc hardening-check) : ();
 my $why = $missing ? "$missing is not installed" : ImxTree::missing();
 plan(skip_all => $why) if $why;
+plan skip_all => 'a sanitizer is preloaded' if $ENV{IMX_PRELOAD};
 
 # The sources once more, and another version of them.
 sub sources {
