@@ -228,7 +228,8 @@ sub children {
         . 'delivers looks at all of httpd\'s workers and at all children: that '
         . 'is what grows, with requests or without. Memory is what is the '
         . "child's own, and its part of what is shared. Pairs of $rounds rounds "
-        . 'of 0.3 s, servers on one core.');
+        . 'of 0.3 s, servers on one core; the second until the last points have '
+        . 'been delivered is in the processor time.');
 }
 
 sub group_of {
