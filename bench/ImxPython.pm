@@ -50,8 +50,8 @@ sub stage {
         conf => '', modules => ['wsgi'] };
 }
 
-# True if it is there.  Debian's Python, not one that happens to be first in PATH: mod_wsgi links
-# its shared library.
+# True if it is there.  With Debian's Python, not one that happens to be first in
+# PATH: mod_wsgi links its shared library.
 sub install {
     my ($package) = @_;
     my $venv = venv();
