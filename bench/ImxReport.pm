@@ -57,16 +57,18 @@ sub PAIRS {
 my %SAYS = (
     instructions => sub {
         my ($text) = @_;
-        my %added = map { /^\| ([^|]+) \| \d+ \| \+(\d+) \| [^|]+ \| (\S+)/
-            ? ($1 => [$2, $3]) : () } split /\n/, $text;
-        my ($alone) = $text =~ /^\| httpd alone \| (\d+)/m;
-        my ($on, $log) = @added{'InfluxMetrics On', 'CustomLog instead'};
-        my ($other) = map { $added{$_} } grep { /^mod_asis/ } sort keys %added;
-        return if grep { !$_ } $alone, $on, $log, $other;
-        return "$on->[0] instructions and $on->[1] clock reads a request, added "
-            . "to $alone for a file of 12 bytes; $other->[0] of them come with "
-            . "any further module, even one that does nothing. A CustomLog adds "
-            . "$log->[0]. No system call, lock or wait.";
+        my %row = map { my ($name, @cells) = split /\s*\|\s*/, s/^\|\s*//r;
+            ($name => \@cells) } grep { /^\|.*\| \+\d+ \|/ } split /\n/, $text;
+        my ($on, $log) = @row{'InfluxMetrics On', 'CustomLog instead'};
+        my ($other) = map { $row{$_} } grep { /^mod_asis/ } sort keys %row;
+        return if grep { !$_ } $row{'httpd alone'}, $on, $log, $other;
+        my ($own) = map { /^(\d+): / } @$on;
+        return sprintf '%d instructions and %s clock reads a request, added to '
+            . '%d for a file of 12 bytes; %sany further module, even one that does '
+            . 'nothing, adds %d. A CustomLog adds %d. No system call, lock or '
+            . 'wait.', $on->[1], $on->[-1], $row{'httpd alone'}[0],
+            $own ? "$own are the module's own share; " : '', $other->[1],
+            $log->[1];
     },
     flusher => sub {
         my ($text) = @_;

@@ -47,10 +47,9 @@ sub prose { return "\n" . ImxReport::wrapped("@_") }
 
 # ---- in instructions ----
 
-# Of the threads that serve: own, the module's with what libc copies for it and
-# for httpd, which is the same in each; total, with httpd's, which differs by
-# some hundred with where its strings lie. What is as by default is counted
-# once, and once more as a control.
+# Of the threads that serve: own, the module's with what libc copies for it;
+# total, with httpd's, which differs by some hundred with where its strings lie.
+# What is as by default is counted once, and once more as a control.
 my %counted;
 
 sub count {
@@ -58,10 +57,12 @@ sub count {
     return $counted{ $conf . ($again // '') } //= do {
         my $cost = ImxCount::request(db => $all_points, module => 1,
             conf => "InfluxMetrics On\n$conf$ImxCount::ON");
+        # Without an account of the calls: what libc copies for httpd is the
+        # same in each.
         my $own = 0;
         $own += $cost->{$_} for grep { /^mod_influx_metrics|^libc.*:\w*memcpy/
             || /^libc.*:\w*memmove/ } keys %$cost;
-        { own => $own, total => $cost->{request} };
+        { own => $cost->{own} // $own, total => $cost->{request} };
     };
 }
 
@@ -101,7 +102,7 @@ sub tags {
             'by expression' => [[0, 0], map { [$_, $with{expression}{$_}{total}
                 - $none->{total}] } @numbers] } };
     return ImxReport::wrapped('Instructions are those of the module, by '
-        . "callgrind, and of what libc copies in a request. httpd's own, which "
+        . "callgrind, with what libc copies. httpd's own, which "
         . 'tags by expression need, differ by some hundred from run to run, with '
         . 'where its strings lie: so much is the control of their column.')
         . "\n| own tags | $OWN, constant tags | more | by expression, more, with "
