@@ -50,13 +50,13 @@ sub stage {
         conf => '', modules => ['wsgi'] };
 }
 
-# Debian's Python, not one that happens to be first in PATH: mod_wsgi links
-# its shared library.
+# True if it is there.  With Debian's Python, not one that happens to be first in
+# PATH: mod_wsgi links its shared library.
 sub install {
     my ($package) = @_;
     my $venv = venv();
     my $done = "$venv/" . $package =~ s/==/-/r . '.installed';
-    return if -e $done;
+    return 1 if -e $done;
     print STDERR "# installing $package from PyPI\n";
     my $python3 = which_one('/usr/bin/python3', 'python3')
         // die "no python3\n";

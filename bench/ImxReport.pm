@@ -75,8 +75,12 @@ my %SAYS = (
     },
     flusher => sub {
         my ($text) = @_;
-        my ($sent, $dropped, $rate) = $text =~
-            /^\| \d+ \| (\d+) \| \d+ \| (\d+) \| (\d+) \|/m or return;
+        my ($head, undef, $first) = map { [split /\s*\|\s*/, s/^\|\s*//r] }
+            grep { /^\|/ } split /\n/, $text;
+        my %of;
+        @of{@$head} = @$first if $first;
+        my ($dropped, $rate) = @of{'dropped', 'lines/s'};
+        return if !defined $rate;
         return "$rate points a second were delivered by the one thread, "
             . ($dropped || 'none') . ' dropped.';
     },

@@ -11,6 +11,7 @@ use Getopt::Long qw(GetOptions);
 use IPC::Open2 qw(open2);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
+use ImxReport;
 use ImxRounds;
 use ImxVisit;
 
@@ -103,16 +104,16 @@ sub report {
         @others;
     my $r = $group->compare($fastest, 'ns');
     my $p = $group->value($fastest, 'ns') / $group->value($parts, 'ns');
-    printf "\nMedians (quartiles) of the pairs of %d interleaved rounds, 20 "
-        . "times 1024 lines each, each encoder a\nprocess, all on one core. All "
-        . "wrote the same bytes.\nThe fastest of the others, %s, takes %.2f "
-        . "times as long as what the module does\n(the goal is %.1f: %s), and "
-        . "%.2f times as long as tag by tag.\n", $rounds, $fastest->{name},
-        $r->{median}, $GOAL, $r->{median} >= $GOAL ? 'reached' : 'not reached',
-        $p;
+    print "\n", ImxReport::wrapped(sprintf 'Medians (quartiles) of the pairs of '
+        . '%d interleaved rounds, 20 times 1024 lines each, each encoder a '
+        . 'process, all on one core. All wrote the same bytes. The fastest of '
+        . 'the others, %s, takes %.2f times as long as what the module does '
+        . '(the goal is %.1f: %s), and %.2f times as long as tag by tag.',
+        $rounds, $fastest->{name}, $r->{median}, $GOAL,
+        $r->{median} >= $GOAL ? 'reached' : 'not reached', $p);
     print map { "\nNot compared: " . s/^build-encoders.sh: //r . ".\n" } @missing;
     return if @missing > 1;
     printf "README: The fastest other encoder of line protocol that was tried "
-        . "(%s) takes %.1f times as long a line.\n", $fastest->{name},
+        . "(%s) takes %.1f times as long for a line.\n", $fastest->{name},
         $r->{median};
 }

@@ -4,12 +4,12 @@
  *
  *     load [-c CONNECTIONS] [-w MS] [-d MS | -n REQUESTS] [-r RATE] PORT PATH
  *
- * to 127.0.0.1.  Requests of the first -w MS are counted apart and not timed.
- * Without -r each connection asks again as soon as it has an answer.  With
- * -r a request is due at its time, whether or not a connection is free, and its
- * time counts from then: a server that stalls is not asked less.  When the time
- * is over the answers under way are waited for, so that the counts are the
- * server's.  Prints one JSON object, times in ms.
+ * to 127.0.0.1, for answers of less than 64 KB.  Requests of the first -w MS
+ * are counted and not timed.  Without -r each connection asks again as soon as
+ * it has an answer.  With -r a request is due at its time, whether or not a
+ * connection is free, and its time counts from then: a server that stalls is
+ * not asked less.  When the time is over the answers under way are waited for,
+ * so that the counts are the server's.  Prints one JSON object, times in ms.
  */
 #define _GNU_SOURCE
 
