@@ -43,8 +43,8 @@ __attribute__((noinline, cold)) static int serve_if_ours(request_rec *r)
     return is_page ? imx_status_serve(r) : imx_write_serve(r);
 }
 
-/* Where one of our handlers is configured, every request comes by here, once for
- * both: most need no call to know that they are of neither. */
+/* Where one of our handlers is configured, every request comes by here, once
+ * for both: most need no call to know that they are of neither. */
 static int handle(request_rec *r)
 {
     return r->handler != NULL && r->handler[0] == IMX_HANDLER_PAGE[0]

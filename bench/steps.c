@@ -19,7 +19,7 @@
 #define LINE_ROOM 512
 #define TIME INT64_C(1763961600123456789)
 
-#define STEP __attribute__((noinline, noclone)) void
+#define STEP __attribute__((noinline)) void
 
 static void die(const char *what)
 {

@@ -13,8 +13,8 @@
 #define IMX_HANDLER_PAGE "influx-metrics"
 #define IMX_HANDLER_WRITE "influx-metrics-write"
 
-/* The parent, when hooks are registered: the hook that answers for our handlers.
- * It becomes one when the configuration first names one of them. */
+/* The parent, when hooks are registered: what answers for our handlers.  It
+ * becomes a hook when the configuration first names one of them. */
 void imx_handler_offer(ap_HOOK_handler_t *handler);
 
 /* Setter of SetHandler, which the core carries out: notes in dir, a directory's

@@ -204,9 +204,8 @@ void imx_counted_add_more(imx_stats_cell_t *cell, const imx_facts_t *f,
         imx_stats_count_application(cell, (apr_uint64_t)f->application_time);
     }
     if (has_objective(dir)) {
-        imx_stats_count_objective(cell,
-                                  f->request_time <= dir->objective.ns
-                                      && f->last->status < 500);
+        imx_stats_count_objective(cell, f->request_time <= dir->objective.ns
+                                            && f->last->status < 500);
     }
     if (known != 0) {
         add_times(cell, f, known);

@@ -210,7 +210,6 @@ __attribute__((noinline)) static char *put_usual_tags(
     return put(p, imx_getters_status[status], 3);
 }
 
-
 /* ",application_time=..,bytes_sent=..", behind request_time. */
 static inline __attribute__((always_inline)) char *put_usual_fields(
     char *p, const imx_facts_t *f)
@@ -495,9 +494,9 @@ int imx_line_is_short(imx_line_short_t *line, const imx_facts_t *f)
                >= IMX_SECOND) {
         return 0;
     }
-    line->sent_len = (apr_size_t)(imx_lineproto_write_int(line->sent,
-                                                          f->bytes_sent)
-                                  - line->sent);
+    line->sent_len =
+        (apr_size_t)(imx_lineproto_write_int(line->sent, f->bytes_sent)
+                     - line->sent);
     return line->sent_len <= BLOCK;
 }
 

@@ -56,9 +56,9 @@ typedef struct imx_plan {
     apr_size_t lead_tags;    /* bytes of lead before its fields */
     apr_size_t constant_len; /* bytes of all that is constant */
     int has_usual_tags, has_usual_fields;
-    int is_usual;          /* both, and for every request */
-    int is_ours;           /* here a handler of this module answers */
-    int counts_more;       /* imx_counted_has_more() */
+    int is_usual;    /* both, and for every request */
+    int is_ours;     /* here a handler of this module answers */
+    int counts_more; /* imx_counted_has_more() */
     /* A plain plan: usual, and nothing more is in a line or to be done.  Where
      * its requests are counted; NULL: it is not plain. */
     imx_stats_cell_t *cell;

@@ -1,7 +1,7 @@
 /*
  * batch.c owns the segments of finished lines until they are claimed.
  * Entered by request threads (append, unique times), by the monitor that holds
- * the lease (reap, seal, level), and by httpd's parent (format, resize).
+ * the lease (seal, level), and by httpd's parent (format, resize).
  * All of it survives any process; see batch.h for why.
  */
 #include "shared/batch.h"
@@ -21,11 +21,6 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 /* imx_batch_child_t.current: tenure and index of a segment, or NONE. */
 #define INDEX_BITS 24
 #define NONE UINT64_MAX
-
-/* While a segment is sealed, at most LINES_MAX appends can make the
- * compare-and-swap fail.  When it fails more often than this, somebody writes
- * nonsense into the word. */
-#define TRIES_MAX (4 * LINES_MAX)
 
 static segment_t *segment(const imx_batch_t *b, uint32_t i)
 {
@@ -647,50 +642,6 @@ imx_batch_many_e imx_batch_append_many(imx_batch_child_t *c, const char *text,
 }
 
 /* ---- the holder's work ---- */
-
-/* The segments of a dead child become nobody's. */
-static void salvage(const imx_batch_t *b, uint32_t slot)
-{
-    uint32_t n = begun(b), i, tries = 0;
-
-    for (i = 0; i < n; i++) {
-        _Atomic uint64_t *p = &segment(b, i)->word;
-        uint64_t word = load(p), next;
-
-        do {
-            if (owner_of(word) != slot
-                || (state_of(word) != FILLING && state_of(word) != SEALED)) {
-                break;
-            }
-            next = with_owner(with_state(word, SEALED), IMX_BATCH_NOBODY);
-            if (lines_of(word) == 0) {
-                next = freed_unused(word);
-            }
-        } while (!swap(p, &word, next) && ++tries < TRIES_MAX);
-        if (state_of(load(p)) == FREE) {
-            let_go(b->part, i);
-        }
-    }
-}
-
-unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them)
-{
-    unsigned found = 0;
-    uint32_t i;
-
-    for (i = 0; i < b->geometry.children; i++) {
-        imx_children_who_t who = imx_children_dead(b->children, i,
-                                                   look_for_them);
-
-        if (who != 0) {
-            salvage(b, i);
-            FAULT("salvaged");
-            imx_children_remove(b->children, i, who);
-            found++;
-        }
-    }
-    return found;
-}
 
 void imx_batch_seal_all(const imx_batch_t *b)
 {

@@ -23,10 +23,10 @@
  * while the segment is FILLING in the generation that the child took; then the
  * line is written there; then one release store of the extent {generation,
  * offset, length} makes it a line.  A line is whole if and only if its extent
- * carries the segment's generation.  So nothing has to be zeroed, and a torn line is
- * never guessed at: a sealed segment's word says how many lines were begun, its
- * extents how many were finished.  The generation has 17 bits; when it wraps,
- * the extents are cleared, so that none looks fresher than it is.
+ * carries the segment's generation.  So nothing has to be zeroed, and a torn
+ * line is never guessed at: a sealed segment's word says how many lines were
+ * begun, its extents how many were finished.  The generation has 17 bits; when
+ * it wraps, the extents are cleared, so that none looks fresher than it is.
  *
  * Why this is right:
  *   - Two writers never share bytes: the compare-and-swap on the word puts

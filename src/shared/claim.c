@@ -1,7 +1,7 @@
 /*
- * claim.c owns what the holder takes of sealed segments, until they are free
- * again, and the counts of what became of their lines: the second half of
- * batch.h.
+ * claim.c owns what the holder takes of sealed segments and of dead children,
+ * until it is free again, and the counts of what became of their lines: the
+ * second half of batch.h.
  * Entered by the monitor that holds the lease, and by anybody for the totals.
  * All of it survives any process; see batch.h for why.
  */
@@ -110,6 +110,52 @@ void imx_batch_recover(const imx_batch_t *b)
             swap(&segment(b, i)->word, &word, with_state(word, SEALED));
         }
     }
+}
+
+/* ---- what the dead leave ---- */
+
+/* The segments of a dead child become nobody's. */
+static void salvage(const imx_batch_t *b, uint32_t slot)
+{
+    uint32_t n = begun(b), i, tries = 0;
+
+    for (i = 0; i < n; i++) {
+        _Atomic uint64_t *p = &segment(b, i)->word;
+        uint64_t word = load(p), next;
+
+        do {
+            if (owner_of(word) != slot
+                || (state_of(word) != FILLING && state_of(word) != SEALED)) {
+                break;
+            }
+            next = with_owner(with_state(word, SEALED), IMX_BATCH_NOBODY);
+            if (lines_of(word) == 0) {
+                next = freed_unused(word);
+            }
+        } while (!swap(p, &word, next) && ++tries < TRIES_MAX);
+        if (state_of(load(p)) == FREE) {
+            let_go(b->part, i);
+        }
+    }
+}
+
+unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them)
+{
+    unsigned found = 0;
+    uint32_t i;
+
+    for (i = 0; i < b->geometry.children; i++) {
+        imx_children_who_t who = imx_children_dead(b->children, i,
+                                                   look_for_them);
+
+        if (who != 0) {
+            salvage(b, i);
+            FAULT("salvaged");
+            imx_children_remove(b->children, i, who);
+            found++;
+        }
+    }
+    return found;
 }
 
 /* ---- claims ---- */

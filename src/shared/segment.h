@@ -46,6 +46,11 @@
 #define LINES_MAX ((1u << LINES_BITS) - 1)
 #define GENERATION_MASK ((1u << GENERATION_BITS) - 1)
 
+/* While a segment is sealed, at most LINES_MAX appends can make the
+ * compare-and-swap fail.  When it fails more often than this, somebody writes
+ * nonsense into the word. */
+#define TRIES_MAX (4 * LINES_MAX)
+
 enum { FREE = 0, FILLING, SEALED, SENDING };
 
 /* Whose it is, in which state and generation: all but lines and bytes. */
