@@ -64,6 +64,10 @@ sub begin {
 package Container;
 our @ISA = ('ImxTest::Process');
 
+# Before the working directory is removed; httpd has its own view of them.
+my @mounts;
+END { system 'umount', '-l', @mounts if @mounts }
+
 # The paths of the image are below a directory; nothing else is changed.
 sub new {
     my ($class, %o) = @_;
@@ -89,6 +93,8 @@ sub new {
         . " && mount -t tmpfs -o mode=755 none $root/run/secrets"
         . " && cd $root/var/spool && mount --bind influx-metrics influx-metrics")
         == 0 or die 'tmpfs, or the volume';
+    push @mounts, map { "$root$_" } qw(/run/httpd /run/secrets
+        /var/spool/influx-metrics);
     return $self;
 }
 
