@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "shared/fault.h"
+#include "shared/group.h"
 #include "shared/segment.h"
 
 _Static_assert(SEGMENT_FATES == IMX_BATCH_FATES, "counts for each fate");
@@ -53,7 +54,9 @@ static uint32_t least_segments(uint32_t children)
 size_t imx_batch_size(const imx_batch_geometry_t *g)
 {
     return sizeof(struct imx_batch_part) + g->room * sizeof(segment_t)
-           + g->children * sizeof(refused_t);
+           + g->children * sizeof(refused_t)
+           + mark_words(g->room > g->segments ? g->room : g->segments)
+                 * sizeof(uint64_t);
 }
 
 size_t imx_batch_data_size(const imx_batch_geometry_t *g)
@@ -136,6 +139,7 @@ void imx_batch_format(imx_batch_t *b, void *words, void *data,
     }
     b->segments = (segment_t *)(b->part + 1);
     b->refused = (refused_t *)(b->segments + b->geometry.room);
+    b->marks = (_Atomic uint64_t *)(b->refused + b->geometry.children);
     b->data = data;
     b->children = children;
     atomic_store(&b->part->any_free, 1);
@@ -177,6 +181,8 @@ static uint64_t look_for_free(imx_batch_child_t *c)
         mine = make_word(FILLING, c->self.slot, generation_of(word));
         if (state_of(word) == FREE && swap(&s->word, &word, mine)) {
             SEGMENT_IS_READ(s);
+            FAULT("not marked");
+            mark_segment(b, i);
             FAULT("taken");
             atomic_store(&s->ticket, atomic_fetch_add(&b->part->tickets, 1));
             /* Not when a lower one became free meanwhile. */
@@ -636,6 +642,9 @@ static void salvage(const imx_batch_t *b, uint32_t slot)
         if (state_of(load(p)) == FREE) {
             let_go(b->part, i);
         }
+        else {
+            mark_segment(b, i);
+        }
     }
 }
 
@@ -658,11 +667,11 @@ unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them)
     return found;
 }
 
-void imx_batch_seal_all(const imx_batch_t *b)
+static void seal_group(const imx_batch_t *b, uint32_t group)
 {
-    uint32_t n = begun(b), i;
+    uint32_t i, end = end_of_group(b, group);
 
-    for (i = 0; i < n; i++) {
+    for (i = group * GROUP; i < end; i++) {
         uint64_t word = load(&segment(b, i)->word);
 
         if (state_of(word) == FILLING && lines_of(word) > 0) {
@@ -671,25 +680,69 @@ void imx_batch_seal_all(const imx_batch_t *b)
     }
 }
 
+void imx_batch_seal_all(const imx_batch_t *b)
+{
+    uint32_t g;
+
+    for (g = next_group(b, 0); g != NO_GROUP; g = next_group(b, g + 1)) {
+        seal_group(b, g);
+    }
+}
+
+static void add_sealed(imx_batch_level_t *sum, const segment_t *s,
+                       uint64_t word)
+{
+    uint32_t lines = lines_of(word);
+    uint32_t left = lines - progress_in(s, word).cursor;
+
+    sum->sealed_segments++;
+    sum->sealed_lines += left;
+    sum->sealed_bytes += lines == 0 ? 0
+                                    : (uint64_t)bytes_of(word) * left / lines;
+}
+
+/* Returns how many segments of the group are not free. */
+static uint32_t add_group(const imx_batch_t *b, imx_batch_level_t *sum,
+                          uint32_t group)
+{
+    uint32_t i, end = end_of_group(b, group), taken = 0;
+
+    for (i = group * GROUP; i < end; i++) {
+        uint64_t word = load(&segment(b, i)->word);
+
+        if (state_of(word) == SEALED) {
+            add_sealed(sum, segment(b, i), word);
+        }
+        if (state_of(word) != FREE) {
+            taken++;
+            sum->free_segments -= i < sum->segments;
+        }
+    }
+    return taken;
+}
+
+/* One group more, in turn, whatever its mark says. */
+static void look_in_turn(const imx_batch_t *b)
+{
+    uint32_t group = atomic_fetch_add(&b->part->in_turn, 1) % groups_of(b);
+    uint32_t i = taken_in_group(b, group);
+
+    if (i != NO_GROUP) {
+        mark_segment(b, i);
+    }
+}
+
 imx_batch_level_t imx_batch_level(const imx_batch_t *b)
 {
     imx_batch_level_t sum = { imx_batch_segments(b), 0, 0, 0, 0 };
-    uint32_t n = begun(b), i;
+    uint32_t g;
 
-    for (i = 0; i < n; i++) {
-        uint64_t word = load(&segment(b, i)->word);
-        uint32_t lines = lines_of(word);
-
-        if (state_of(word) == SEALED) {
-            uint32_t left = lines - progress_in(segment(b, i), word).cursor;
-
-            sum.sealed_segments++;
-            sum.sealed_lines += left;
-            sum.sealed_bytes += lines == 0
-                                    ? 0
-                                    : (uint64_t)bytes_of(word) * left / lines;
+    look_in_turn(b);
+    sum.free_segments = sum.segments;
+    for (g = next_group(b, 0); g != NO_GROUP; g = next_group(b, g + 1)) {
+        if (add_group(b, &sum, g) == 0) {
+            clear_group(b, g);
         }
-        sum.free_segments += state_of(word) == FREE && i < sum.segments;
     }
     if (sum.free_segments > 0) {
         atomic_store(&b->part->any_free, 1);

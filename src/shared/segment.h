@@ -185,6 +185,8 @@ struct imx_batch_part {
     _Atomic uint32_t any_free;  /* 0: do not even look */
     _Atomic uint32_t in_use;    /* segments that children may take */
     _Atomic uint32_t begun;     /* segments that were ever in use */
+    _Atomic uint32_t touched;   /* below this: those that were ever taken */
+    _Atomic uint32_t in_turn;   /* a group that is looked at anyway */
     _Atomic uint64_t homeless;  /* lines refused to processes without a row */
 };
 
