@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "base/clock.h"
 #include "deliver/address.h"
 #include "deliver/body.h"
+#include "deliver/flow.h"
 #include "deliver/headers.h"
 #include "deliver/reply.h"
 #include "deliver/secret.h"
@@ -59,6 +61,7 @@ struct imx_influx {
     int64_t began; /* ns */
     const char *url;
     imx_body_t body;
+    imx_flow_t flow;   /* of the body */
     size_t out;        /* lines that were given to a connection that died */
     uint64_t repeated; /* lines that went out twice */
     imx_reply_t reply;
@@ -426,6 +429,7 @@ static void begin(imx_influx_t *in, const char *url,
     in->error[0] = '\0';
     imx_reply_clear(&in->reply);
     in->began = imx_clock_now();
+    imx_flow_begin(&in->flow, in->began);
     look_for_files(in);
 }
 
@@ -453,6 +457,93 @@ void imx_influx_abort(imx_influx_t *in)
     in->body.count = in->body.at = 0;
 }
 
+/* ---- pieces of the body ---- */
+
+/* What goes out as fast as it can does so to its end. */
+void imx_influx_flow(imx_influx_t *in, uint64_t piece)
+{
+    if (in->flow.piece != IMX_FLOW_ANY || in->body.taken == 0) {
+        imx_flow_limit(&in->flow, piece, imx_clock_now());
+    }
+}
+
+/* For how many ms nothing may go out; 0: something may, or the body is out. */
+static int held_ms(const imx_influx_t *in)
+{
+    int64_t now = imx_clock_now();
+    int64_t next = imx_flow_next(&in->flow, in->body.taken, now);
+
+    return in->busy && in->stage == MOVING && !imx_body_is_out(&in->body)
+                   && next > now
+               ? (int)((next - now) / IMX_CLOCK_MS) + 1
+               : 0;
+}
+
+/* Before libcurl moves: what it may read. */
+static void allow_piece(imx_influx_t *in)
+{
+    int64_t now = imx_clock_now();
+    uint64_t bytes = imx_flow_allow(&in->flow, now);
+
+    imx_body_allow(&in->body, bytes,
+                   bytes == IMX_FLOW_ANY ? 0 : now + IMX_FLOW_AT_ONCE);
+    if (in->body.waits) {
+        in->body.waits = 0;
+        curl_easy_pause(in->easy, CURLPAUSE_CONT);
+    }
+}
+
+static CURLMcode perform(imx_influx_t *in, int *running)
+{
+    uint64_t before = in->body.taken;
+    CURLMcode code;
+
+    allow_piece(in);
+    code = curl_multi_perform(in->multi, running);
+    if (in->body.until != 0 && imx_clock_now() >= in->body.until) {
+        imx_flow_rest(&in->flow, in->body.taken - before, imx_clock_now());
+    }
+    return code;
+}
+
+/* Returns 1 when a descriptor is readable. */
+static int wait_held(const int *fds, int ms)
+{
+    struct pollfd wait[4];
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        wait[i] = (struct pollfd){ fds[i], POLLIN, 0 };
+    }
+    return poll(wait, 4, ms) != 0;
+}
+
+/*
+ * Sends pieces until no more is held, or for ms milliseconds: so a piece costs
+ * no more than itself, and not a step of all the holder's duties.  The
+ * connection is not watched meanwhile: it could be written to all the time.  An
+ * answer that comes before the body is out is seen with the next piece.
+ * Returns for how many milliseconds there is to be waited still.
+ */
+static int send_pieces(imx_influx_t *in, const int *fds, int ms)
+{
+    int64_t end = imx_clock_now() + ms * IMX_CLOCK_MS;
+    int held, running = 1;
+
+    while ((held = held_ms(in)) > 0) {
+        if (wait_held(fds, held < ms ? held : ms)) {
+            return 0;
+        }
+        ms = (int)((end - imx_clock_now()) / IMX_CLOCK_MS);
+        if (ms <= 0
+            || (held_ms(in) == 0
+                && (perform(in, &running) != CURLM_OK || running == 0))) {
+            return 0;
+        }
+    }
+    return ms;
+}
+
 void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms)
 {
     int preparing = in->busy && in->stage == PREPARING;
@@ -460,7 +551,8 @@ void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms)
                   preparing ? imx_secret_fd(in->reader) : -1,
                   preparing ? imx_address_fd(in->address) : -1 };
 
-    if (!in->busy || in->stage != FAILED) {
+    ms = send_pieces(in, fds, ms);
+    if (ms > 0 && (!in->busy || in->stage != FAILED)) {
         imx_wire_wait(in->multi, fds, 4, ms);
     }
 }
@@ -486,12 +578,11 @@ static int move(imx_influx_t *in, CURLcode *code)
     if (in->stage == PREPARING) {
         prepare(in);
     }
-    if (in->stage == PREPARING) {
+    if (in->stage == PREPARING || held_ms(in) > 0) {
         return 0;
     }
     *code = in->stage == FAILED ? in->code : CURLE_OUT_OF_MEMORY;
-    if (in->stage == FAILED
-        || curl_multi_perform(in->multi, &unused) != CURLM_OK) {
+    if (in->stage == FAILED || perform(in, &unused) != CURLM_OK) {
         return 1;
     }
     while ((message = curl_multi_info_read(in->multi, &unused))) {
