@@ -36,8 +36,8 @@
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-idle,
 #                      bench-counted, bench-scrape, bench-write,
-#                      bench-encoder, bench-flusher, bench-hung:
-#                      see docs/performance.md; bench-cardinality: a bot that
+#                      bench-encoder, bench-flusher, bench-buffer, bench-hung,
+#                      bench-beat: see docs/performance.md; bench-cardinality: a bot that
 #                      asks for 400,000 paths
 #
 # One test by hand:     make all units && prove -It/lib t/status.t
@@ -400,13 +400,20 @@ bench-vhosts bench-idle bench-counted bench-scrape bench-write:
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
 
-BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher
+# Two cores of its own, and eleven minutes.
+bench-beat:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
+	perl bench/section.pl beat perl -It/lib bench/beat.pl
+
+BENCH_PROGRAMS = $(BUILD)/bench-encoder $(BUILD)/bench-flusher \
+    $(BUILD)/bench-buffer
 
 $(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
-bench-encoder bench-flusher: bench-%:
+bench-encoder bench-flusher bench-buffer: bench-%:
 	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
@@ -523,7 +530,7 @@ clean:
     soak storms storms-asan storms-tsan test-restarts test-holders test-ticks \
     test-engines httpd-suite fuzz demo demo-stop pictures pictures-dashboards \
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
-    bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-hung \
+    bench-counted bench-scrape bench-write bench-encoder bench-flusher bench-buffer bench-hung bench-beat \
     bench-cardinality \
     install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean
