@@ -49,8 +49,8 @@ uint64_t imx_flow_allow(imx_flow_t *f, int64_t now);
  * were done: the next ones wait as long as these would. */
 void imx_flow_rest(imx_flow_t *f, uint64_t done, int64_t now);
 
-/* When more may go out of a body of which so many bytes are out; now or earlier:
- * at once. */
+/* When more may go out of a body of which so many bytes are out; at once, when
+ * that is not later than now. */
 int64_t imx_flow_next(const imx_flow_t *f, uint64_t out, int64_t now);
 
 #endif

@@ -20,6 +20,11 @@ static segment_t *segment(const imx_batch_t *b, uint32_t i)
     return b->segments + i;
 }
 
+static groups_t groups(const imx_batch_t *b)
+{
+    return (groups_t){ b->part, b->segments, b->marks, b->geometry.room };
+}
+
 static char *data_of(const imx_batch_t *b, uint32_t i)
 {
     return b->data + (size_t)i * b->geometry.segment_size;
@@ -111,7 +116,7 @@ void imx_batch_recover(const imx_batch_t *b)
             swap(&segment(b, i)->word, &word, with_state(word, SEALED));
         }
         if (state_of(load(&segment(b, i)->word)) != FREE) {
-            mark_segment(b, i);
+            mark_segment(groups(b), i);
         }
     }
 }
@@ -207,7 +212,7 @@ static uint64_t bytes_left(const imx_batch_claim_t *claim)
 static size_t queue_group(const imx_batch_t *b, queued_t *queue,
                           uint32_t group)
 {
-    uint32_t i, end = end_of_group(b, group);
+    uint32_t i, end = end_of_group(groups(b), group);
     size_t queued = 0;
 
     for (i = group * GROUP; i < end; i++) {
@@ -227,13 +232,15 @@ static queued_t *make_queue(const imx_batch_t *b, size_t *queued)
     queued_t *queue;
     uint32_t g;
 
-    for (g = next_group(b, 0); g != NO_GROUP; g = next_group(b, g + 1)) {
+    for (g = next_group(groups(b), 0); g != NO_GROUP;
+         g = next_group(groups(b), g + 1)) {
         room += GROUP;
     }
     queue = malloc(room * sizeof *queue);
     *queued = 0;
-    for (g = queue ? next_group(b, 0) : NO_GROUP;
-         g != NO_GROUP && *queued + GROUP < room; g = next_group(b, g + 1)) {
+    for (g = queue ? next_group(groups(b), 0) : NO_GROUP;
+         g != NO_GROUP && *queued + GROUP < room;
+         g = next_group(groups(b), g + 1)) {
         *queued += queue_group(b, queue + *queued, g);
     }
     if (queue != NULL) {
@@ -373,7 +380,7 @@ static int add_segment(imx_batch_totals_t *t, const segment_t *s)
 imx_batch_totals_t imx_batch_totals(const imx_batch_t *b)
 {
     imx_batch_totals_t t = { 0 };
-    uint32_t n = touched(b), i;
+    uint32_t n = touched(groups(b)), i;
 
     t.segments = t.segments_free = imx_batch_segments(b);
     for (i = 0; i < n; i++) {
@@ -429,7 +436,8 @@ const char *imx_batch_validate(const imx_batch_t *b)
             return "a free segment has lines";
         }
         if (lines_of(word) > 0
-            && (i >= touched(b) || next_group(b, i / GROUP) != i / GROUP)) {
+            && (i >= touched(groups(b))
+                || next_group(groups(b), i / GROUP) != i / GROUP)) {
             return "a segment with lines is not marked";
         }
         if (!is_sane(b, word)) {

@@ -43,6 +43,8 @@
 #define OWNER_SHIFT (GENERATION_SHIFT + GENERATION_BITS)
 #define STATE_SHIFT (OWNER_SHIFT + OWNER_BITS)
 
+#define INDEX_BITS 24 /* of a segment's number */
+
 #define LINES_MAX ((1u << LINES_BITS) - 1)
 #define GENERATION_MASK ((1u << GENERATION_BITS) - 1)
 

@@ -1025,6 +1025,11 @@ static void test_generations_wrap(void **state)
     assert_books(2);
 }
 
+static groups_t groups(const imx_batch_t *b)
+{
+    return (groups_t){ b->part, b->segments, b->marks, b->geometry.room };
+}
+
 /* The same in a segment that is no longer in use, and whose memory the system
  * does not take back, as a page is larger than it. */
 static void test_a_generation_wraps_behind_the_end(void **state)
@@ -1039,7 +1044,7 @@ static void test_a_generation_wraps_behind_the_end(void **state)
     atomic_store(&batch.segments[1].word,
                  make_word(SEALED, IMX_BATCH_NOBODY, GENERATION_MASK)
                      | 1u << LINES_SHIFT | 2);
-    mark_segment(&batch, 1);
+    mark_segment(groups(&batch), 1);
     atomic_store(&batch.part->in_use, 1);
     assert_int_equal(claim_all(&claim, 1), 1);
     settle_as(&claim, IMX_BATCH_SENT, 0);
@@ -2498,8 +2503,8 @@ static unsigned groups_looked_at(void)
     unsigned n = 0;
     uint32_t g;
 
-    for (g = next_group(&batch, 0); g != NO_GROUP;
-         g = next_group(&batch, g + 1)) {
+    for (g = next_group(groups(&batch), 0); g != NO_GROUP;
+         g = next_group(groups(&batch), g + 1)) {
         n++;
     }
     return n;
