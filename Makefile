@@ -400,7 +400,7 @@ bench-vhosts bench-idle bench-counted bench-scrape bench-write:
 	@$(MAKE) --no-print-directory all
 	perl bench/section.pl $(@:bench-%=%) perl -It/lib bench/$(@:bench-%=%).pl
 
-# Two cores of its own, and eleven minutes.
+# Two cores of its own, and some twenty minutes.
 bench-beat:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher

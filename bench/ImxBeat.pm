@@ -23,16 +23,18 @@ sub percentile {
     return $v[int($percent / 100 * $#v + 0.5)];
 }
 
-# count: of all points; those before begin (seconds since 1970) are not looked
-# at further.
+# count: of all points, each once (their times are unique); those before begin
+# (seconds since 1970) are not looked at further.
 sub read_points {
     my ($file, $begin) = @_;
     my %points = (count => 0, slots => [map { [] } 1 .. $SLOTS], all => []);
+    my %seen;
     open my $in, '<', $file or die "$file: $!\n";
     while (my $line = <$in>) {
         my ($took, $s, $ns) =
             $line =~ /[ ,]request_time=([\d.e-]+).* (\d+)(\d{9})$/
             or die "$file: no point: $line";
+        next if $seen{"$s$ns"}++;
         $points{count}++;
         next if $s < $begin;
         push @{ $points{slots}[int $ns / (1e9 / $SLOTS)] }, $took * 1e6;

@@ -33,7 +33,10 @@ typedef struct {
     uint64_t left;       /* bytes of the body or of the chunk */
     int packed, is_last; /* gzip; the chunk was the last one */
     z_stream z;
-    int64_t due; /* ms: its answer; 0: there is none to be given */
+    int64_t due;    /* ms: its answer; 0: there is none to be given */
+    uint64_t lines; /* of the body, so far; one that is cut does not count */
+    char *text;     /* ... its text, where that is recorded */
+    size_t text_len, text_room;
 } connection_t;
 
 static const sink_options_t *o;
@@ -80,6 +83,14 @@ static int is_whole(connection_t *c, int fd)
     int64_t now = ms_of_day();
 
     c->part = HEAD;
+    atomic_fetch_add(o->lines, c->lines);
+    if (o->record_fd >= 0
+        && write(o->record_fd, c->text, c->text_len) != (ssize_t)c->text_len) {
+        perror("record");
+        exit(1);
+    }
+    c->text_len = 0;
+    c->lines = 0;
     if (o->bodies != NULL)
         atomic_fetch_add(o->bodies, 1);
     if (o->at_seconds)
@@ -126,20 +137,28 @@ static void answer_due(const struct pollfd *fds, connection_t *connections)
 
 /* ---- what comes ---- */
 
-static void count(const char *p, size_t len)
+static void keep(connection_t *c, const char *p, size_t len)
+{
+    if (c->text_len + len > c->text_room) {
+        c->text_room = 2 * (c->text_len + len);
+        c->text = realloc(c->text, c->text_room);
+        if (c->text == NULL)
+            exit(1);
+    }
+    memcpy(c->text + c->text_len, p, len);
+    c->text_len += len;
+}
+
+static void count(connection_t *c, const char *p, size_t len)
 {
     const char *end = p + len;
-    uint64_t found = 0;
 
-    if (o->record_fd >= 0 && write(o->record_fd, p, len) != (ssize_t)len) {
-        perror("record");
-        exit(1);
-    }
+    if (o->record_fd >= 0)
+        keep(c, p, len);
     while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-        found++;
+        c->lines++;
         p++;
     }
-    atomic_fetch_add(o->lines, found);
 }
 
 /* Returns 0 when this is no gzip. */
@@ -154,7 +173,7 @@ static int unpack(connection_t *c, const char *p, size_t len)
         c->z.next_out = (Bytef *)text;
         c->z.avail_out = sizeof(text);
         rv = inflate(&c->z, Z_NO_FLUSH);
-        count(text, sizeof(text) - c->z.avail_out);
+        count(c, text, sizeof(text) - c->z.avail_out);
     }
     return rv == Z_OK || rv == Z_STREAM_END || rv == Z_BUF_ERROR;
 }
@@ -164,7 +183,7 @@ static int take_bytes(connection_t *c, const char *p, size_t len)
     c->left -= len;
     if (c->packed)
         return unpack(c, p, len);
-    count(p, len);
+    count(c, p, len);
     return 1;
 }
 
@@ -280,10 +299,10 @@ static void read_one(struct pollfd *fds, connection_t *c)
     if (n <= 0 || !take(c, fds->fd, buf, (size_t)n)) {
         close(fds->fd);
         fds->fd = -1;
-        c->due = 0;
         if (c->packed)
             inflateEnd(&c->z);
-        c->packed = 0;
+        free(c->text);
+        memset(c, 0, sizeof(*c));
     }
 }
 

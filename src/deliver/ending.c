@@ -11,8 +11,9 @@
 #include <stdlib.h>
 
 #define MS IMX_CLOCK_MS
-#define LEAVE_MS 120 /* for an answer, where it is not known to take longer */
-#define OUT_MS 50    /* for the rest of a body */
+#define LEAVE_MS \
+    120 /* for the rest of a body; and for an answer, where it is
+                        not known to take longer */
 #define LOOK_MS 10
 #define RELIEF_MS 1000 /* in which the first new child has come */
 
@@ -59,7 +60,7 @@ static int answer_ms(imx_holder_t *h)
 static void take_answers(imx_holder_t *h)
 {
     int64_t now = imx_clock_now(), deadline = now + answer_ms(h) * MS;
-    int64_t cut = now + OUT_MS * MS;
+    int64_t cut = now + LEAVE_MS * MS;
 
     imx_holder_hurry(h);
     while (imx_holder_advance(h)

@@ -206,6 +206,16 @@ static void test_pieces_are_no_answer(void **state)
     assert_false(imx_pace_wants_two(&p));
     imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, 0);
     assert_int_equal(p.answer_ms, 520);
+    imx_pace_taken(&p, &limits, NOW + 950 * MS, NOW, NOW + 500 * MS);
+    assert_int_equal(p.answer_ms, 950); /* at the whole second, it seems */
+    p.answer_ms = 520;
+    /* A long one is remembered, and not for ever. */
+    imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
+    assert_int_equal(p.answer_ms, 390);
+    for (i = 0; i < 20; i++) {
+        imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
+    }
+    assert_int_equal(p.answer_ms, 20);
 }
 
 static void test_two(void **state)
