@@ -1,6 +1,6 @@
 /*
- * post.h: what a handle of influx.h consists of, and the post that is under way.
- * For influx.c, and for outcome.c, which judges what came of it.
+ * post.h: what a handle of influx.h consists of, and the post that is under
+ * way.  For influx.c, and for outcome.c, which judges what came of it.
  * Entered only by the thread that opened the handle.  Nothing survives a crash.
  */
 #ifndef IMX_POST_H
