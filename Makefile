@@ -38,7 +38,8 @@
 #   make bench         throughput with and without; bench-instructions,
 #                      bench-fields, bench-vhosts, bench-idle,
 #                      bench-counted, bench-scrape, bench-write,
-#                      bench-flusher, bench-hung, bench-append, bench-growth;
+#                      bench-flusher, bench-buffer, bench-hung, bench-append,
+#                      bench-growth, bench-beat, bench-bytes;
 #                      bench-peers: beside others that do the same;
 #                      bench-encoder: beside other encoders: see
 #                      docs/performance.md; bench-all: all of these that are
@@ -444,13 +445,20 @@ bench-peers:
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
 	$(BENCH) NGINX_MODULES="$(NGINX_MODULES)" perl -It/lib bench/peers.pl
 
-BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append load)
+# Two cores of its own, and some twenty minutes.
+bench-beat:
+	$(DEPS) build bench
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
+	perl bench/section.pl beat perl -It/lib bench/beat.pl
+
+BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append load \
+    buffer)
 
 $(BUILD)/bench-flusher: bench/sink.c
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
 
-bench-flusher bench-append: bench-%:
+bench-flusher bench-append bench-buffer: bench-%:
 	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
@@ -577,6 +585,6 @@ clean:
     dashboards bench bench-instructions bench-fields bench-vhosts bench-idle \
     bench-counted bench-scrape bench-write bench-bytes bench-encoder bench-flusher \
     bench-hung bench-cardinality bench-append bench-growth bench-peers bench-all \
-    record-cost \
+    bench-buffer bench-beat record-cost \
     install uninstall dist compat test-package check check-sources check-style check-gcc check-clang \
     check-cppcheck format clean

@@ -1,17 +1,27 @@
 /*
- * flusher.c: does the monitor keep up?  Children with several threads append
- * lines through batch.c at a given rate; one child's monitor brings them to the
- * sink.  Nothing may be dropped, and the sink has to have every line.
+ * flusher.c: what delivery costs, and how much of it a core can do.
+ *
+ * A steady load: children with several threads append lines through batch.c at
+ * a given rate, and one child's monitor brings them to the sink.  A burst: a
+ * million lines lie in the buffer when the monitor begins.  Nothing may be
+ * dropped, and the sink has to have every line.
  * Process per child, as in httpd; all of them end with this program.
  *
- *     flusher [--rate LINES] [--seconds S]     (66000 lines a second, 5 s)
- *     flusher --v3 [--lines MOST] ...          (answers come once a second, as
- *                                               InfluxDB 3's; MOST in a body)
- *     flusher --sink-only                      (prints its port, and serves)
+ *     flusher                                  (the table of all cases)
+ *     flusher --rate LINES --seconds S         (one steady load)
+ *     flusher --burst LINES                    (one burst)
+ *         --v3 [--lines MOST]  answers come once a second, as InfluxDB 3's;
+ *                              MOST lines in a body
+ *         --gzip
+ *         --delay MS           the way there and back takes so long
+ *     flusher --sink-only [--record FILE]      (prints its port, and serves)
  */
 #define _GNU_SOURCE
 
 #include <curl/curl.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +29,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +42,7 @@
 #define THREADS 4          /* in each child */
 #define LINE 200           /* bytes, LF included */
 #define BUFFER (32u << 20) /* InfluxMetricsBufferSize's default */
+#define LARGE (512u << 20) /* of a burst: less than half is taken */
 #define SECOND INT64_C(1000000000)
 #define MILLISECOND INT64_C(1000000)
 
@@ -42,16 +54,86 @@ typedef struct {
     _Atomic int64_t append_ns; /* CPU time of these threads */
 } work_t;
 
+/* What is measured. */
+typedef struct {
+    const char *name;
+    int64_t rate, seconds; /* lines a second, for so long; or */
+    int64_t burst;         /* so many lines at once */
+    int is_v3, gzip, delay_ms;
+    uint64_t most_lines; /* of a body; 0: the module's default */
+} case_t;
+
 /* What all processes share, beside the batch. */
 typedef struct {
     _Atomic uint64_t arrived;   /* lines in the sink */
-    _Atomic uint64_t bodies;    /* most that waited for an answer */
+    _Atomic uint64_t bodies;    /* in the sink */
+    _Atomic uint64_t most;      /* bodies that waited for an answer */
     _Atomic int64_t monitor_ns; /* CPU time of the monitors */
+    _Atomic int64_t took_ns;    /* to send a burst */
+    _Atomic uint64_t calls;     /* of the system, by the monitors */
+    _Atomic uint64_t sent;      /* bytes given to the system */
 } shared_t;
 
 static shared_t *shared;
-static int is_v3;
-static uint64_t most_lines; /* of a body; 0: the module's default */
+static const case_t *now_run;
+
+/*
+ * The system calls of libcurl and of the monitor, counted on their way: the
+ * linker finds these before libc's.  Futexes are not among them, nor clocks,
+ * which are no system calls.
+ */
+static _Thread_local int is_appending; /* a thread that is not counted */
+
+#define COUNTED __attribute__((visibility("default"))) /* libcurl sees it */
+
+static void count_call(ssize_t sent)
+{
+    if (shared != NULL && !is_appending) {
+        atomic_fetch_add(&shared->calls, 1);
+        if (sent > 0)
+            atomic_fetch_add(&shared->sent, (uint64_t)sent);
+    }
+}
+
+#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+COUNTED ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+    static __typeof__(&send) next;
+    ssize_t n;
+
+    next = next ? next : NEXT(send);
+    n = next(fd, data, len, flags);
+    count_call(n);
+    return n;
+}
+
+COUNTED ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+    static __typeof__(&recv) next;
+
+    next = next ? next : NEXT(recv);
+    count_call(0);
+    return next(fd, data, len, flags);
+}
+
+COUNTED ssize_t read(int fd, void *data, size_t len)
+{
+    static __typeof__(&read) next;
+
+    next = next ? next : NEXT(read);
+    count_call(0);
+    return next(fd, data, len);
+}
+
+COUNTED int poll(struct pollfd *fds, nfds_t n, int ms)
+{
+    static __typeof__(&poll) next;
+
+    next = next ? next : NEXT(poll);
+    count_call(0);
+    return next(fds, n, ms);
+}
 
 static void die(const char *what)
 {
@@ -107,6 +189,7 @@ static void *append_lines(void *data)
     int64_t start = now_ns(CLOCK_MONOTONIC), ms, done = 0;
     char line[LINE];
 
+    is_appending = 1;
     for (ms = 1; ms <= w->seconds * 1000; ms++) {
         int64_t at = start + ms * MILLISECOND;
         struct timespec ts = { at / SECOND, at % SECOND };
@@ -129,6 +212,13 @@ static void log_to_stderr(void *context, imx_log_level_e level,
         fprintf(stderr, "%s\n", text);
 }
 
+static uint64_t lines_of_body(void)
+{
+    return now_run->most_lines ? now_run->most_lines
+           : now_run->is_v3    ? 50000
+                               : 10000;
+}
+
 static imx_monitor_t *start_monitor(const imx_arena_t *a, work_t *w,
                                     const char *url)
 {
@@ -137,15 +227,18 @@ static imx_monitor_t *start_monitor(const imx_arena_t *a, work_t *w,
 
     o.arena = a;
     o.child = &w->child;
-    o.influx.api = is_v3 ? IMX_INFLUX_V3 : IMX_INFLUX_V1;
+    o.influx.api = now_run->is_v3 ? IMX_INFLUX_V3 : IMX_INFLUX_V1;
     o.influx.url = url;
     o.influx.database = "httpd";
     o.influx.connect_timeout_ms = 2000;
     o.influx.total_timeout_ms = 10000;
     o.interval_ms = 1000;
-    o.shutdown_ms = is_v3 ? 5000 : 2000; /* answers take a second */
-    o.max_bytes = is_v3 ? 8u << 20 : 4u << 20;
-    o.max_lines = most_lines ? most_lines : is_v3 ? 50000 : 10000;
+    o.shutdown_ms = now_run->is_v3 ? 5000 : 2000; /* answers take a second */
+    o.max_bytes = now_run->is_v3        ? 8u << 20
+                  : now_run->most_lines ? 16u << 20
+                                        : 4u << 20;
+    o.max_lines = lines_of_body();
+    o.influx.gzip = now_run->gzip;
     o.log = log_to_stderr;
     m = imx_monitor_create(&o);
     if (m == NULL || imx_monitor_start(m) != 0)
@@ -153,22 +246,27 @@ static imx_monitor_t *start_monitor(const imx_arena_t *a, work_t *w,
     return m;
 }
 
-static void run_child(const imx_arena_t *a, const char *url, int64_t rate,
-                      int64_t seconds)
+static void join_children(const imx_arena_t *a, work_t *w)
 {
-    static work_t w;
-    pthread_t threads[THREADS];
     imx_children_self_t self;
-    imx_monitor_t *m;
-    int i;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     if (imx_children_join(&a->children, &self, getpid()) != 0)
         die("join");
-    imx_batch_open(&w.child, &a->batch, &self);
-    w.rate = rate / (CHILDREN * THREADS);
-    w.seconds = seconds;
+    imx_batch_open(&w->child, &a->batch, &self);
+}
+
+static void run_child(const imx_arena_t *a, const char *url)
+{
+    static work_t w;
+    pthread_t threads[THREADS];
+    imx_monitor_t *m;
+    int i;
+
+    join_children(a, &w);
+    w.rate = now_run->rate / (CHILDREN * THREADS);
+    w.seconds = now_run->seconds;
     m = start_monitor(a, &w, url);
     for (i = 0; i < THREADS; i++) {
         if (pthread_create(&threads[i], NULL, append_lines, &w) != 0)
@@ -183,13 +281,48 @@ static void run_child(const imx_arena_t *a, const char *url, int64_t rate,
     _exit(0);
 }
 
+/* CPU time of all threads but this one. */
+static int64_t others_cpu(void)
+{
+    return now_ns(CLOCK_PROCESS_CPUTIME_ID) - now_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* A child whose monitor finds so many lines when it begins. */
+static void run_burst(const imx_arena_t *a, const char *url)
+{
+    static work_t w;
+    const struct timespec pause = { 0, MILLISECOND };
+    int64_t start, cpu, i;
+    char line[LINE];
+    imx_monitor_t *m;
+
+    join_children(a, &w);
+    for (i = 0; i < now_run->burst; i++) {
+        make_line(line,
+                  imx_batch_unique_time(&a->batch, now_ns(CLOCK_REALTIME)));
+        imx_batch_append(&w.child, line, sizeof(line));
+    }
+    is_appending = 1;
+    start = now_ns(CLOCK_MONOTONIC);
+    cpu = others_cpu();
+    m = start_monitor(a, &w, url);
+    while (imx_batch_totals(&a->batch).pending > 0)
+        nanosleep(&pause, NULL);
+    atomic_store(&shared->took_ns, now_ns(CLOCK_MONOTONIC) - start);
+    atomic_store(&shared->monitor_ns, others_cpu() - cpu);
+    if (!imx_monitor_stop(m))
+        fprintf(stderr, "a monitor did not end in time\n");
+    _exit(0);
+}
+
 static const imx_arena_t *make_arena(void)
 {
     static imx_arena_t arena;
     imx_arena_spec_t spec = { 0 };
     int raised;
 
-    imx_batch_plan(BUFFER, CHILDREN, 0, &spec.batch, &raised);
+    imx_batch_plan(now_run->burst ? LARGE : BUFFER, CHILDREN, 0, &spec.batch,
+                   &raised);
     if (imx_arena_map(&arena, &spec, 0) != 0)
         die("arena");
     return &arena;
@@ -202,18 +335,26 @@ static pid_t fork_sink(unsigned *port)
 
     if (pid < 0)
         die("sink");
-    if (pid == 0)
-        sink_serve(listener, &shared->arrived, is_v3 ? &shared->bodies : NULL);
+    if (pid == 0) {
+        sink_options_t o = { .lines = &shared->arrived,
+                             .bodies = &shared->bodies,
+                             .most = &shared->most,
+                             .at_seconds = now_run->is_v3,
+                             .delay_ms = now_run->delay_ms,
+                             .record_fd = -1 };
+
+        is_appending = 1;
+        sink_serve(listener, &o);
+    }
     close(listener);
     return pid;
 }
 
 /* Until all children have ended: the most bytes the buffer ever held. */
-static uint64_t watch(const imx_arena_t *a, pid_t sink)
+static uint64_t watch(const imx_arena_t *a, int running, pid_t sink)
 {
     const struct timespec pause = { 0, 20 * MILLISECOND };
     uint64_t highest = 0;
-    int running = CHILDREN;
 
     while (running > 0) {
         imx_batch_totals_t t = imx_batch_totals(&a->batch);
@@ -234,104 +375,208 @@ static uint64_t watch(const imx_arena_t *a, pid_t sink)
     return highest;
 }
 
+/* What the answers allow: a body for each of them, two where they come once a
+ * second. */
+static void print_bound(double lines_of_body)
+{
+    if (now_run->is_v3)
+        printf("| %.0f ", 2 * lines_of_body);
+    else if (now_run->delay_ms > 0)
+        printf("| %.0f ", lines_of_body * 1000 / now_run->delay_ms);
+    else
+        printf("| - ");
+}
+
+static void print_head(void)
+{
+    printf(
+        "| recorded | sent | in the sink | dropped | what | lines/s | answers "
+        "allow | lines/s a core | CPU ns a line | bytes copied a line | system "
+        "calls a line | lines a body | most in the buffer, MB |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+}
+
 /* Prints the figures; 1 if every line arrived. */
 static int report(const imx_batch_t *b, int64_t ns, uint64_t highest)
 {
     imx_batch_totals_t t = imx_batch_totals(b);
     uint64_t arrived = atomic_load(&shared->arrived);
     uint64_t dropped = t.fate[IMX_BATCH_DROPPED] + t.no_room;
-    double seconds = (double)ns / 1e9;
+    double lines = (double)t.recorded, cpu = (double)shared->monitor_ns;
 
-    printf(
-        "| recorded | sent | in the sink | dropped | lines/s | most in the "
-        "buffer | monitor, CPU ns a line |\n|---|---|---|---|---|---|---|\n"
-        "| %llu | %llu | %llu | %llu | %.0f | %.1f of %u MB | %.0f |\n",
-        (unsigned long long)t.recorded,
-        (unsigned long long)t.fate[IMX_BATCH_SENT],
-        (unsigned long long)arrived, (unsigned long long)dropped,
-        (double)t.recorded / seconds, (double)highest / (1 << 20),
-        BUFFER >> 20,
-        (double)atomic_load(&shared->monitor_ns) / (double)t.recorded);
-    printf(
-        "\n%d processes of %d threads append lines of %d bytes through "
-        "batch.c for %.0f s;\na monitor sends them to a sink on this "
-        "machine.\n",
-        CHILDREN, THREADS, LINE, seconds);
-    if (is_v3)
-        printf("It answers at whole seconds. Bodies under way at once: %llu.\n",
-               (unsigned long long)atomic_load(&shared->bodies));
+    printf("| %llu | %llu | %llu | %llu | %s | %.0f ",
+           (unsigned long long)t.recorded,
+           (unsigned long long)t.fate[IMX_BATCH_SENT],
+           (unsigned long long)arrived, (unsigned long long)dropped,
+           now_run->name, lines * 1e9 / (double)ns);
+    print_bound(lines / (double)shared->bodies);
+    /* Into libcurl's buffer, and from there into the system's. */
+    printf("| %.0f | %.0f | %.0f | %.4f | %.0f | %.1f |\n", lines * 1e9 / cpu,
+           cpu / lines, 2 * (double)shared->sent / lines,
+           (double)shared->calls / lines, lines / (double)shared->bodies,
+           (double)highest / (1 << 20));
+    fflush(stdout);
     return t.recorded > 0 && t.fate[IMX_BATCH_SENT] == t.recorded
            && arrived == t.recorded;
 }
 
-static int stress(int64_t rate, int64_t seconds)
+static void fork_children(const imx_arena_t *a, unsigned port, int n)
 {
-    const imx_arena_t *a = make_arena();
     char url[64];
-    unsigned port;
-    pid_t sink = fork_sink(&port);
-    int64_t start;
-    uint64_t highest;
-    int i, good;
 
     snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
-    fflush(NULL);
-    start = now_ns(CLOCK_MONOTONIC);
-    for (i = 0; i < CHILDREN; i++) {
+    for (; n > 0; n--) {
         pid_t pid = fork();
 
         if (pid < 0)
             die("fork");
+        if (pid == 0 && now_run->burst)
+            run_burst(a, url);
         if (pid == 0)
-            run_child(a, url, rate, seconds);
+            run_child(a, url);
     }
-    highest = watch(a, sink);
-    good = report(&a->batch, now_ns(CLOCK_MONOTONIC) - start, highest);
+}
+
+static int run_case(const case_t *c)
+{
+    const imx_arena_t *a;
+    int children = c->burst ? 1 : CHILDREN, good;
+    uint64_t highest;
+    unsigned port;
+    int64_t start;
+    pid_t sink;
+
+    now_run = c;
+    shared = share(sizeof(*shared));
+    a = make_arena();
+    sink = fork_sink(&port);
+    fflush(NULL);
+    start = now_ns(CLOCK_MONOTONIC);
+    fork_children(a, port, children);
+    highest = watch(a, children, sink);
+    good = report(&a->batch,
+                  c->burst ? shared->took_ns : now_ns(CLOCK_MONOTONIC) - start,
+                  highest);
     kill(sink, SIGKILL);
     waitpid(sink, NULL, 0);
+    if (c->is_v3)
+        printf(
+            "\nIt answers at whole seconds. Bodies under way at once: "
+            "%llu.\n",
+            (unsigned long long)atomic_load(&shared->most));
     if (!good)
         fprintf(stderr, "not every line arrived\n");
     return good ? 0 : 1;
 }
 
-static int sink_only(void)
+/* ---- all cases ---- */
+
+#define MILLION INT64_C(1000000)
+
+static const case_t cases[] = {
+    { .name = "steadily, 66,000 a second", .rate = 66000, .seconds = 5 },
+    { .name = "a burst", .burst = MILLION },
+    { .name = "a burst, gzip", .burst = MILLION, .gzip = 1 },
+    { .name = "a burst, 50 ms there and back",
+      .burst = MILLION,
+      .delay_ms = 50 },
+    { .name = "the same, 50,000 lines a body",
+      .burst = MILLION,
+      .delay_ms = 50,
+      .most_lines = 50000 },
+    { .name = "a burst, gzip, 50 ms there and back",
+      .burst = MILLION,
+      .gzip = 1,
+      .delay_ms = 50 },
+    { .name = "a burst, answers at whole seconds (API v3)",
+      .burst = MILLION,
+      .is_v3 = 1 },
+};
+
+static int run_all(void)
 {
+    size_t i;
+    int bad = 0;
+
+    print_head();
+    for (i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        bad |= run_case(&cases[i]);
+    printf(
+        "\nLines of %d bytes; a burst is a million of them that lie in the "
+        "buffer when delivery\nbegins. CPU, copies and calls are the "
+        "monitor's; the sink is another process. The\nsteady load is what its "
+        "producers append (%d processes of %d threads): the limit of\ndelivery "
+        "is in the bursts. Copied: into libcurl's buffer, and from there into "
+        "the\nsystem's.\n",
+        LINE, CHILDREN, THREADS);
+    return bad;
+}
+
+static int sink_only(const char *record)
+{
+    sink_options_t o = { .record_fd = -1 };
     unsigned port;
     int listener = sink_listen(&port);
 
     if (listener < 0)
         die("sink");
+    shared = share(sizeof(*shared));
+    is_appending = 1;
+    o.lines = &shared->arrived;
+    if (record != NULL)
+        o.record_fd = open(record, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (record != NULL && o.record_fd < 0)
+        die(record);
     printf("%u\n", port);
     fflush(stdout);
-    sink_serve(listener, &shared->arrived, NULL);
+    sink_serve(listener, &o);
     return 1;
+}
+
+static int usage(const char *name)
+{
+    fprintf(stderr,
+            "usage: %s [--rate LINES --seconds S | --burst LINES] [--v3] "
+            "[--lines MOST] [--gzip] [--delay MS] | --sink-only [--record "
+            "FILE]\n",
+            name);
+    return 2;
 }
 
 int main(int argc, char **argv)
 {
-    /* The figure includes the way to the first and after the last line. */
-    int64_t rate = 66000, seconds = 5;
-    int i;
+    case_t c = { .name = "as asked for", .rate = 66000, .seconds = 5 };
+    const char *record = NULL;
+    int i, is_sink = 0;
 
-    shared = share(sizeof(*shared));
     for (i = 1; i < argc; i++) {
+        int has_value = i + 1 < argc;
+
         if (strcmp(argv[i], "--sink-only") == 0)
-            return sink_only();
-        if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)
-            rate = atoll(argv[++i]);
-        else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
-            seconds = atoll(argv[++i]);
-        else if (strcmp(argv[i], "--lines") == 0 && i + 1 < argc)
-            most_lines = strtoull(argv[++i], NULL, 10);
+            is_sink = 1;
         else if (strcmp(argv[i], "--v3") == 0)
-            is_v3 = 1;
-        else {
-            fprintf(stderr,
-                    "usage: %s [--rate LINES] [--seconds S] [--v3] "
-                    "[--lines MOST] | --sink-only\n",
-                    argv[0]);
-            return 2;
-        }
+            c.is_v3 = 1;
+        else if (strcmp(argv[i], "--gzip") == 0)
+            c.gzip = 1;
+        else if (strcmp(argv[i], "--rate") == 0 && has_value)
+            c.rate = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--seconds") == 0 && has_value)
+            c.seconds = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--burst") == 0 && has_value)
+            c.burst = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--lines") == 0 && has_value)
+            c.most_lines = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--delay") == 0 && has_value)
+            c.delay_ms = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--record") == 0 && has_value)
+            record = argv[++i];
+        else
+            return usage(argv[0]);
     }
-    return stress(rate, seconds);
+    if (is_sink)
+        return sink_only(record);
+    if (argc == 1)
+        return run_all();
+    print_head();
+    return run_case(&c);
 }

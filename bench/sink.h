@@ -9,15 +9,23 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* Borrowed as long as the sink serves. */
+typedef struct {
+    _Atomic uint64_t *lines;  /* the LFs of all bodies are added */
+    _Atomic uint64_t *bodies; /* or NULL: their number */
+    _Atomic uint64_t *most;   /* or NULL: most that waited for an answer */
+    int at_seconds;           /* 1: answers come at the next whole second, as
+                                 InfluxDB 3's */
+    int delay_ms;             /* answers come so much later: the way there and
+                                 back */
+    int record_fd;            /* what arrives is written there; -1: nowhere */
+} sink_options_t;
+
 /* A listening socket on 127.0.0.1; *port: where.  Returns -1 with errno set. */
 int sink_listen(unsigned *port);
 
-/*
- * Adds the LFs of every request's body to *lines and answers 204, with the sum
- * so far in X-Lines.  most: NULL, or it answers as InfluxDB 3 does, at the next
- * whole second, and notes there how many bodies waited at once.  Does not
- * return.
- */
-void sink_serve(int listener, _Atomic uint64_t *lines, _Atomic uint64_t *most);
+/* Answers every body with 204, and the sum of lines so far in X-Lines.  Takes
+ * Content-Length and chunks, and unpacks gzip.  Does not return. */
+void sink_serve(int listener, const sink_options_t *options);
 
 #endif

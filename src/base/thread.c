@@ -12,14 +12,17 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define LOOK_MS 2 /* between two looks whether the thread has ended */
+#define SLICE UINT64_C(10000000) /* ns; what others have is 3 ms or less */
 
 int imx_thread_init(imx_thread_t *t)
 {
@@ -88,6 +91,35 @@ void imx_thread_wait(imx_thread_t *t, int ms)
 
     if (poll(&wake, 1, ms) > 0) {
         imx_thread_woken(t);
+    }
+}
+
+/* The kernel's, which libc may not have. */
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/*
+ * SCHED_BATCH does not preempt others when it wakes up.  And since Linux 6.12 a
+ * thread with a longer slice is preempted by those with a shorter one as soon
+ * as these wake up, where it would otherwise go on for some milliseconds.
+ * A lower priority would do less for that, and on a busy server take away what
+ * delivery needs; nor can an ordinary user take it back.  SCHED_IDLE would keep
+ * the thread off a busy processor for seconds.
+ */
+void imx_thread_give_way(void)
+{
+    struct attributes a = { .size = sizeof a,
+                            .policy = SCHED_BATCH,
+                            .nice = getpriority(PRIO_PROCESS, 0),
+                            .runtime = SLICE };
+
+    if (sched_getscheduler(0) == SCHED_OTHER) {
+        syscall(SYS_sched_setattr, 0, &a, 0);
     }
 }
 

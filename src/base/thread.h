@@ -53,6 +53,14 @@ int imx_thread_is_to_leave(const imx_thread_t *t);
 /* Any thread or signal handler: tells it to end, and does not wait. */
 void imx_thread_tell_to_stop(imx_thread_t *t);
 
+/*
+ * The thread, once: gives way to others at once that have something to do, and
+ * does not push them aside when it wakes up; its share of the processor stays
+ * the same, so it is not starved.  Threads that it starts do the same.  Where
+ * the kernel does not do that, or does not allow it, nothing changes.
+ */
+void imx_thread_give_way(void);
+
 /* The thread: has it been told to end? */
 int imx_thread_is_to_stop(const imx_thread_t *t);
 

@@ -618,7 +618,7 @@ imx_backlog_t *imx_backlog_create(const imx_backlog_options_t *options)
     if (b == NULL) {
         return NULL;
     }
-    b->source = (imx_source_t){ next, done, put_back, 0 };
+    b->source = (imx_source_t){ next, done, put_back, 0, 0 };
     b->o = *options;
     b->account.news = b->o.news;
     b->account.batch = b->o.batch;

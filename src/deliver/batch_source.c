@@ -154,7 +154,7 @@ imx_batch_source_t *imx_batch_source_create(const imx_batch_t *batch)
     imx_batch_source_t *b = calloc(1, sizeof *b);
 
     if (b != NULL) {
-        b->source = (imx_source_t){ next, done, put_back, 1 };
+        b->source = (imx_source_t){ next, done, put_back, 1, 1 };
         b->batch = batch;
     }
     return b;

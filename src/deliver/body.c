@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 /*
  * Access lines of 198 bytes with 4 servers and 16 processes, zlib 1.2.13:
  *   level       1      2      3      4      5      6
@@ -18,11 +20,17 @@
 #define GZIP_WINDOW (15 + 16) /* 32 KB, and gzip's head and tail */
 #define GZIP_MEMORY 8         /* zlib's default: 256 KB in all */
 
+static size_t least(size_t a, uint64_t b)
+{
+    return a < b ? a : (size_t)b;
+}
+
 /* Fills libcurl's buffer with as many lines as fit, cut wherever it ends. */
 static size_t read_lines(char *to, size_t room, imx_body_t *b)
 {
     size_t done = 0;
 
+    room = least(room, b->may_take - b->taken);
     while (done < room && b->at < b->count) {
         const imx_influx_line_t *line = &b->lines[b->at];
         size_t len = line->len - b->off;
@@ -36,10 +44,18 @@ static size_t read_lines(char *to, size_t room, imx_body_t *b)
             b->off = 0;
         }
     }
+    b->taken += done;
     return done;
 }
 
-/* The same, compressed: zlib reads the lines where they lie. */
+static int may_take_more(const imx_body_t *b)
+{
+    return b->taken < b->may_take
+           && (b->until == 0 || imx_clock_now() < b->until);
+}
+
+/* The same, compressed: zlib reads the lines where they lie.  Compressing takes
+ * time, so the clock says how many lines it is at once. */
 static size_t read_gzip(char *to, size_t room, imx_body_t *b)
 {
     z_stream *z = &b->z;
@@ -49,8 +65,12 @@ static size_t read_gzip(char *to, size_t room, imx_body_t *b)
     z->avail_out = (uInt)room;
     while (z->avail_out > 0 && !b->ended && rv == Z_OK) {
         if (z->avail_in == 0 && b->at < b->count) {
+            if (!may_take_more(b)) {
+                break;
+            }
             z->next_in = (z_const Bytef *)(uintptr_t)b->lines[b->at].data;
             z->avail_in = b->lines[b->at++].len;
+            b->taken += z->avail_in;
         }
         rv = deflate(z, b->at < b->count ? Z_NO_FLUSH : Z_FINISH);
         b->ended = rv == Z_STREAM_END;
@@ -61,9 +81,17 @@ static size_t read_gzip(char *to, size_t room, imx_body_t *b)
 size_t imx_body_read(char *to, size_t size, size_t n, void *body)
 {
     imx_body_t *b = body;
+    size_t done = b->packed ? read_gzip(to, size * n, b)
+                            : read_lines(to, size * n, b);
 
-    return b->packed ? read_gzip(to, size * n, b)
-                     : read_lines(to, size * n, b);
+    b->waits = done == 0 && !imx_body_is_out(b);
+    return b->waits ? CURL_READFUNC_PAUSE : done;
+}
+
+void imx_body_allow(imx_body_t *b, uint64_t bytes, int64_t until)
+{
+    b->may_take = bytes;
+    b->until = until;
 }
 
 int imx_body_open_gzip(imx_body_t *b)
@@ -85,7 +113,8 @@ void imx_body_close(imx_body_t *b)
 void imx_body_rewind(imx_body_t *b)
 {
     b->at = b->off = 0;
-    b->ended = 0;
+    b->taken = 0;
+    b->waits = b->ended = 0;
     if (b->packed) {
         deflateReset(&b->z);
         b->z.avail_in = 0;
@@ -98,6 +127,7 @@ void imx_body_set(imx_body_t *b, const imx_influx_line_t *lines, size_t count,
     b->lines = lines;
     b->count = count;
     b->packed = packed;
+    imx_body_allow(b, UINT64_MAX, 0);
     imx_body_rewind(b);
 }
 

@@ -23,6 +23,10 @@ typedef struct {
     size_t count;
     size_t at, off;    /* the position: a line, and bytes of it */
     int packed, ended; /* gzip, and its last byte is out */
+    uint64_t taken;    /* bytes of lines so far */
+    uint64_t may_take; /* of them; see flow.h */
+    int64_t until; /* ns: then a read ends, a line done; 0: when it is full */
+    int waits;     /* 1: libcurl was told to wait */
     int has_z;
     z_stream z;
 } imx_body_t;
@@ -39,6 +43,10 @@ void imx_body_rewind(imx_body_t *b);
 
 /* Its bytes; -1 when they are known only at its end. */
 curl_off_t imx_body_bytes(const imx_body_t *b);
+
+/* How many bytes of lines may be read by now, and until when, as long as this
+ * is not said again.  What sets it must wake libcurl when it waits. */
+void imx_body_allow(imx_body_t *b, uint64_t bytes, int64_t until);
 
 /* 1: libcurl has read every byte. */
 int imx_body_is_out(const imx_body_t *b);

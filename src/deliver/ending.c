@@ -11,7 +11,9 @@
 #include <stdlib.h>
 
 #define MS IMX_CLOCK_MS
-#define LEAVE_MS 120 /* for an answer, where it is not known to take longer */
+#define LEAVE_MS \
+    120 /* for the rest of a body; and for an answer, where it is
+                        not known to take longer */
 #define LOOK_MS 10
 #define RELIEF_MS 1000 /* in which the first new child has come */
 
@@ -53,12 +55,16 @@ static int answer_ms(imx_holder_t *h)
     return usual < IMX_ENDING_ANSWER_MS ? (int)usual : IMX_ENDING_ANSWER_MS;
 }
 
-/* A body that is not yet out can be cut short: InfluxDB stores none of it. */
+/* A body that is not yet out, as it goes out in pieces, has a moment for the
+ * rest; then it is cut short: InfluxDB stores none of it. */
 static void take_answers(imx_holder_t *h)
 {
-    int64_t deadline = imx_clock_now() + answer_ms(h) * MS;
+    int64_t now = imx_clock_now(), deadline = now + answer_ms(h) * MS;
+    int64_t cut = now + LEAVE_MS * MS;
 
-    while (imx_holder_advance(h) && imx_holder_is_out(h)
+    imx_holder_hurry(h);
+    while (imx_holder_advance(h)
+           && (imx_holder_is_out(h) || imx_clock_now() < cut)
            && imx_clock_now() < deadline) {
         imx_holder_wait(h, -1, LOOK_MS);
     }
@@ -95,6 +101,7 @@ static int send_all(ending_t *e)
     const imx_news_t *news = imx_holder_news(e->h);
     int64_t failed_at = news->board.pace.failed_at;
 
+    imx_holder_hurry(e->h);
     imx_holder_seal(e->h);
     for (;;) {
         while (imx_holder_advance(e->h)) {

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "deliver/backlog.h"
 #include "deliver/batch_source.h"
+#include "deliver/flow.h"
 #include "deliver/pace.h"
 #include "deliver/sender.h"
 
@@ -310,6 +311,41 @@ static int is_due(imx_holder_t *h, const imx_batch_level_t *level)
            || level->free_segments < level->segments / 2;
 }
 
+/* ... in pieces, so that requests notice nothing of it; but as fast as it can
+ * when room is needed, or when InfluxDB is not well. */
+static uint64_t piece_of(const imx_holder_t *h, const imx_batch_level_t *level,
+                         uint64_t under_way)
+{
+    return level->free_segments < level->segments / 2
+                   || imx_news_is_down(&h->news)
+               ? IMX_FLOW_ANY
+               : imx_flow_piece(level->sealed_bytes + under_way,
+                                h->o.interval_ms,
+                                h->o.influx.total_timeout_ms);
+}
+
+/* Before a body is posted: its load is not sealed any more. */
+static void set_flow(imx_holder_t *h, imx_sender_t *s)
+{
+    imx_batch_level_t level = imx_batch_level(&h->o.arena->batch);
+
+    imx_sender_flow(s, piece_of(h, &level, imx_sender_left_bytes(s)));
+}
+
+static void set_flows(imx_holder_t *h, uint64_t piece)
+{
+    int i;
+
+    for (i = 0; i < SENDERS; i++) {
+        imx_sender_flow(h->senders[i], piece);
+    }
+}
+
+void imx_holder_hurry(imx_holder_t *h)
+{
+    set_flows(h, IMX_FLOW_ANY);
+}
+
 /* Live lines first, then those of the spool. */
 static int take_next(imx_holder_t *h)
 {
@@ -330,6 +366,7 @@ static int send_first(imx_holder_t *h, const imx_batch_level_t *level)
     if (!imx_sender_has_work(s) && !(is_due(h, level) && take_next(h))) {
         return 0;
     }
+    set_flow(h, s);
     return imx_sender_post(s);
 }
 
@@ -351,6 +388,7 @@ static int send_second(imx_holder_t *h)
             return 0;
         }
     }
+    set_flow(h, s);
     return imx_sender_post(s);
 }
 
@@ -425,6 +463,8 @@ int imx_holder_step(imx_holder_t *h)
     salvage(h);
     level = imx_batch_level(&h->o.arena->batch);
     make_room(h, &level);
+    set_flows(h, imx_holder_is_superseded(h) ? IMX_FLOW_ANY
+                                             : piece_of(h, &level, 0));
     was_busy = imx_holder_advance(h);
     if (imx_holder_is_superseded(h)) {
         if (!was_busy) {

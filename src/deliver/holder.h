@@ -67,6 +67,10 @@ uint32_t imx_holder_random_below(imx_holder_t *h, uint32_t bound);
 /* Moves what is under way.  Returns 1 while something is. */
 int imx_holder_advance(imx_holder_t *h);
 
+/* What is under way, and what is sent from here on, goes out as fast as it
+ * can. */
+void imx_holder_hurry(imx_holder_t *h);
+
 /* Is there a body of which only the answer is missing? */
 int imx_holder_is_out(const imx_holder_t *h);
 

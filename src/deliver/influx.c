@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,10 @@
 #include "base/clock.h"
 #include "deliver/address.h"
 #include "deliver/body.h"
+#include "deliver/flow.h"
 #include "deliver/headers.h"
+#include "deliver/outcome.h"
+#include "deliver/post.h"
 #include "deliver/reply.h"
 #include "deliver/secret.h"
 #include "deliver/target.h"
@@ -30,40 +34,6 @@
 
 #define LOOK_MS 50        /* the wait for a new look at the files of TLS */
 #define READ_AGAIN_MS 200 /* the wait for a new secret */
-
-typedef enum {
-    PREPARING, /* files and addresses are not there yet */
-    MOVING,    /* libcurl has the request */
-    FAILED     /* it never got it: code and error tell why */
-} stage_e;
-
-struct imx_influx {
-    const imx_influx_options_t *o;
-    CURLM *multi;
-    CURL *easy;
-    char *write_url, *create_url;
-    imx_secret_reader_t *reader;
-    imx_secret_t *files; /* NULL until they were read */
-    imx_secret_t *lent;  /* those whose bytes libcurl has */
-    imx_address_t *address;
-    struct curl_slist *headers[2]; /* [1]: of a compressed body */
-    const char *credential;        /* in headers, what follows Basic, Token */
-    int sleep_fd;                  /* never readable: for a wait of nothing */
-    int stale;                     /* the next post makes a new connection */
-    int plain;                     /* somebody on the way refused gzip */
-
-    /* of the post that is under way */
-    int busy, creating;
-    stage_e stage;
-    CURLcode code; /* when FAILED */
-    int64_t began; /* ns */
-    const char *url;
-    imx_body_t body;
-    size_t out;        /* lines that were given to a connection that died */
-    uint64_t repeated; /* lines that went out twice */
-    imx_reply_t reply;
-    char error[CURL_ERROR_SIZE + IMX_INFLUX_REASON_MAX];
-};
 
 /* --- The files --- */
 
@@ -426,6 +396,7 @@ static void begin(imx_influx_t *in, const char *url,
     in->error[0] = '\0';
     imx_reply_clear(&in->reply);
     in->began = imx_clock_now();
+    imx_flow_begin(&in->flow, in->began);
     look_for_files(in);
 }
 
@@ -453,6 +424,93 @@ void imx_influx_abort(imx_influx_t *in)
     in->body.count = in->body.at = 0;
 }
 
+/* ---- pieces of the body ---- */
+
+/* What goes out as fast as it can does so to its end. */
+void imx_influx_flow(imx_influx_t *in, uint64_t piece)
+{
+    if (in->flow.piece != IMX_FLOW_ANY || in->body.taken == 0) {
+        imx_flow_limit(&in->flow, piece, imx_clock_now());
+    }
+}
+
+/* For how many ms nothing may go out; 0: something may, or the body is out. */
+static int held_ms(const imx_influx_t *in)
+{
+    int64_t now = imx_clock_now();
+    int64_t next = imx_flow_next(&in->flow, in->body.taken, now);
+
+    return in->busy && in->stage == MOVING && !imx_body_is_out(&in->body)
+                   && next > now
+               ? (int)((next - now) / IMX_CLOCK_MS) + 1
+               : 0;
+}
+
+/* Before libcurl moves: what it may read. */
+static void allow_piece(imx_influx_t *in)
+{
+    int64_t now = imx_clock_now();
+    uint64_t bytes = imx_flow_allow(&in->flow, now);
+
+    imx_body_allow(&in->body, bytes,
+                   bytes == IMX_FLOW_ANY ? 0 : now + IMX_FLOW_AT_ONCE);
+    if (in->body.waits) {
+        in->body.waits = 0;
+        curl_easy_pause(in->easy, CURLPAUSE_CONT);
+    }
+}
+
+static CURLMcode perform(imx_influx_t *in, int *running)
+{
+    uint64_t before = in->body.taken;
+    CURLMcode code;
+
+    allow_piece(in);
+    code = curl_multi_perform(in->multi, running);
+    if (in->body.until != 0 && imx_clock_now() >= in->body.until) {
+        imx_flow_rest(&in->flow, in->body.taken - before, imx_clock_now());
+    }
+    return code;
+}
+
+/* Returns 1 when a descriptor is readable. */
+static int wait_held(const int *fds, int ms)
+{
+    struct pollfd wait[4];
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        wait[i] = (struct pollfd){ fds[i], POLLIN, 0 };
+    }
+    return poll(wait, 4, ms) != 0;
+}
+
+/*
+ * Sends pieces until no more is held, or for ms milliseconds: so a piece costs
+ * no more than itself, and not a step of all the holder's duties.  The
+ * connection is not watched meanwhile: it could be written to all the time.  An
+ * answer that comes before the body is out is seen with the next piece.
+ * Returns for how many milliseconds there is to be waited still.
+ */
+static int send_pieces(imx_influx_t *in, const int *fds, int ms)
+{
+    int64_t end = imx_clock_now() + ms * IMX_CLOCK_MS;
+    int held, running = 1;
+
+    while ((held = held_ms(in)) > 0) {
+        if (wait_held(fds, held < ms ? held : ms)) {
+            return 0;
+        }
+        ms = (int)((end - imx_clock_now()) / IMX_CLOCK_MS);
+        if (ms <= 0
+            || (held_ms(in) == 0
+                && (perform(in, &running) != CURLM_OK || running == 0))) {
+            return 0;
+        }
+    }
+    return ms;
+}
+
 void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms)
 {
     int preparing = in->busy && in->stage == PREPARING;
@@ -460,7 +518,8 @@ void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms)
                   preparing ? imx_secret_fd(in->reader) : -1,
                   preparing ? imx_address_fd(in->address) : -1 };
 
-    if (!in->busy || in->stage != FAILED) {
+    ms = send_pieces(in, fds, ms);
+    if (ms > 0 && (!in->busy || in->stage != FAILED)) {
         imx_wire_wait(in->multi, fds, 4, ms);
     }
 }
@@ -486,12 +545,11 @@ static int move(imx_influx_t *in, CURLcode *code)
     if (in->stage == PREPARING) {
         prepare(in);
     }
-    if (in->stage == PREPARING) {
+    if (in->stage == PREPARING || held_ms(in) > 0) {
         return 0;
     }
     *code = in->stage == FAILED ? in->code : CURLE_OUT_OF_MEMORY;
-    if (in->stage == FAILED
-        || curl_multi_perform(in->multi, &unused) != CURLM_OK) {
+    if (in->stage == FAILED || perform(in, &unused) != CURLM_OK) {
         return 1;
     }
     while ((message = curl_multi_info_read(in->multi, &unused))) {
@@ -503,127 +561,6 @@ static int move(imx_influx_t *in, CURLcode *code)
     return 0;
 }
 
-/* --- Judging --- */
-
-/* A sentence that quotes no line. */
-static void explain(imx_influx_result_t *r, const char *why)
-{
-    imx_reason_explain(r->reason, why);
-    imx_reason_explain(r->public_reason, why);
-}
-
-static void sort(imx_influx_t *in, long status, imx_influx_result_t *r)
-{
-    if (in->creating) {
-        imx_answer_sort_created(status, in->reply.said, in->reply.kept, r);
-    }
-    else {
-        imx_answer_sort(in->o->api, status, in->reply.said, in->reply.kept, r);
-        r->more |= in->reply.kept == IMX_REPLY_KEPT
-                   && r->answer == IMX_INFLUX_PARTIAL;
-        imx_answer_count(in->o->api, in->body.count, r);
-    }
-}
-
-/* Which file, or which server, has somebody to look at? */
-static void explain_failure(imx_influx_t *in, CURLcode code,
-                            imx_influx_result_t *r)
-{
-    const imx_influx_options_t *o = in->o;
-    const char *said = in->reply.flooded ? "the answer has no end"
-                       : in->error[0]    ? in->error
-                                         : curl_easy_strerror(code);
-    const char *file = code == CURLE_SSL_CACERT_BADFILE ? o->ca_file
-                       : code == CURLE_SSL_CERTPROBLEM  ? o->certificate_file
-                                                        : NULL;
-    char why[CURL_ERROR_SIZE + 3 * IMX_INFLUX_REASON_MAX];
-
-    snprintf(why, sizeof(why), "%.255s%s%s", file ? file : "",
-             file ? ": " : "", said);
-    explain(r, why);
-    r->advice = code == CURLE_PEER_FAILED_VERIFICATION
-                    ? "InfluxMetricsTLSCAFile and InfluxMetricsServer"
-                : code == CURLE_COULDNT_RESOLVE_HOST ? "InfluxMetricsServer"
-                                                     : NULL;
-}
-
-/*
- * A transfer that did not end well.  A refusal counts though its text is cut:
- * 413 is often followed by a reset.  But only the end of the text could tell
- * REFUSED from MALFORMED, so that becomes UNKNOWN, unless the server would
- * talk for ever.
- */
-static void judge_failure(imx_influx_t *in, CURLcode code, long status,
-                          imx_influx_result_t *r)
-{
-    long request = 0;
-
-    if (status >= 300) {
-        sort(in, status, r);
-        r->more |= r->answer == IMX_INFLUX_PARTIAL;
-        if (in->reply.flooded
-            || (r->answer != IMX_INFLUX_REJECTED
-                && r->answer != IMX_INFLUX_REFUSED)) {
-            return;
-        }
-    }
-    if (in->stage == MOVING) { /* else it tells of the one before */
-        curl_easy_getinfo(in->easy, CURLINFO_REQUEST_SIZE, &request);
-    }
-    r->answer = request > 0 ? IMX_INFLUX_UNKNOWN : IMX_INFLUX_RETRY;
-    r->too_slow = request > 0 && code == CURLE_OPERATION_TIMEDOUT;
-    r->dropped = -1;
-    explain_failure(in, code, r);
-    if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT) {
-        imx_address_forget(in->address);
-    }
-}
-
-/*
- * InfluxDB takes gzip in chunks, but what stands before it may want to know
- * the length (411), not know chunks (501, HTTP/1.0) or gzip (415).  Nothing of
- * that is said of the lines: they go out again as they are.
- */
-static void judge_gzip(imx_influx_t *in, imx_influx_result_t *r)
-{
-    static const char text[] =
-        "it is sent without gzip from now on, "
-        "which was refused: ";
-    char why[sizeof(text) + IMX_INFLUX_REASON_MAX];
-    long version = 0;
-
-    if (!in->body.packed || r->status < 400) {
-        return;
-    }
-    curl_easy_getinfo(in->easy, CURLINFO_HTTP_VERSION, &version);
-    if (r->status == 411 || r->status == 415 || r->status == 501
-        || version == CURL_HTTP_VERSION_1_0) {
-        in->plain = 1;
-        snprintf(why, sizeof(why), "%s%s", text, r->reason);
-        imx_reason_explain(r->reason, why);
-        snprintf(why, sizeof(why), "%s%s", text, r->public_reason);
-        imx_reason_explain(r->public_reason, why);
-        r->advice = NULL;
-        r->answer = IMX_INFLUX_RETRY;
-        r->retry_after_ms = 0;
-        r->dropped = -1;
-    }
-}
-
-/* The lines stay here, and so does the secret; but whoever has to mend the
- * address wants to know where to. */
-static void judge_redirect(imx_influx_t *in, imx_influx_result_t *r)
-{
-    char why[128 + IMX_INFLUX_REASON_MAX];
-
-    if (r->status >= 300 && r->status < 400 && in->reply.location[0]) {
-        snprintf(why, sizeof(why),
-                 "HTTP status %ld, a redirect, which is not followed, to %s",
-                 r->status, in->reply.location);
-        explain(r, why);
-    }
-}
-
 /* Also when nothing that the server said rules it out. */
 static uint64_t doubtful(const imx_influx_t *in, const imx_influx_result_t *r)
 {
@@ -632,52 +569,6 @@ static uint64_t doubtful(const imx_influx_t *in, const imx_influx_result_t *r)
                       && r->status != 503);
 
     return unclear ? imx_influx_in_doubt(in) : 0;
-}
-
-static void finish_reasons(const imx_influx_t *in, imx_influx_result_t *r)
-{
-    char *reasons[] = { r->reason, r->public_reason };
-
-    if (r->answer == IMX_INFLUX_UNAUTHORIZED && !r->advice) {
-        r->advice = imx_headers_advice(in->o);
-    }
-    for (int i = 0; i < 2; i++) {
-        imx_secret_hide_in(reasons[i], in->files ? in->files->word : NULL);
-        imx_secret_hide_in(reasons[i], in->credential);
-        if (r->advice) {
-            imx_reason_advise(reasons[i], r->advice);
-        }
-    }
-    if (!r->advice && r->curl_code == CURLE_COULDNT_CONNECT) {
-        /* the page asks that itself */
-        imx_reason_advise(r->reason,
-                          "InfluxMetricsServer: does InfluxDB run there?");
-    }
-}
-
-static void judge(imx_influx_t *in, CURLcode code, imx_influx_result_t *r)
-{
-    long status = 0;
-
-    memset(r, 0, sizeof(*r));
-    if (in->stage == MOVING) {
-        curl_easy_getinfo(in->easy, CURLINFO_RESPONSE_CODE, &status);
-    }
-    r->status = status;
-    r->curl_code = (int)code;
-    r->retry_after_ms = in->reply.retry_after_ms;
-    r->clock_ahead_s = status ? in->reply.clock_ahead_s : 0;
-    r->repeated = in->repeated;
-    if (code == CURLE_OK) {
-        sort(in, status, r);
-    }
-    else {
-        judge_failure(in, code, status, r);
-    }
-    judge_gzip(in, r);
-    judge_redirect(in, r);
-    r->in_doubt = doubtful(in, r);
-    finish_reasons(in, r);
 }
 
 imx_influx_answer_e imx_influx_step(imx_influx_t *in,
@@ -691,7 +582,8 @@ imx_influx_answer_e imx_influx_step(imx_influx_t *in,
     if (!move(in, &code)) {
         return IMX_INFLUX_BUSY;
     }
-    judge(in, code, result);
+    imx_outcome_judge(in, code, result);
+    result->in_doubt = doubtful(in, result);
     imx_influx_abort(in); /* lets go of the lines; keeps the connection */
     return result->answer;
 }

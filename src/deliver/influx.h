@@ -63,6 +63,10 @@ imx_influx_answer_e imx_influx_step(imx_influx_t *in,
  */
 void imx_influx_wait(imx_influx_t *in, int wake_fd, int ms);
 
+/* The post that was begun last goes out in pieces of so many bytes (flow.h),
+ * from now on; IMX_FLOW_ANY: as fast as it can. */
+void imx_influx_flow(imx_influx_t *in, uint64_t piece);
+
 /* Ends what is under way at once, without an answer (milliseconds). */
 void imx_influx_abort(imx_influx_t *in);
 

@@ -136,6 +136,7 @@ static void run(void *data)
 {
     imx_monitor_t *m = data;
 
+    imx_thread_give_way();
     while (!imx_thread_is_to_stop(&m->thread)) {
         int ms = imx_monitor_step(m);
 

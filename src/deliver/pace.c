@@ -19,6 +19,11 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int is_within(int64_t value, int64_t low, int64_t high)
 {
     return value >= low && value <= high;
@@ -122,15 +127,23 @@ static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
  * Bodies that pass quickly may grow again, up to what is allowed.  A body that
  * was on its way already when another one failed does not say that the failure
  * is over.
+ * Bodies go out in pieces, within half an interval at most: so that is no
+ * answer that takes long, and not slow either.  But where answers come at whole
+ * seconds, one is short because its body was late, and would take longer for a
+ * body that is early: so the whole time counts there, and longer ones before it
+ * are remembered for a while.
  */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
-                   int64_t now, int64_t began)
+                   int64_t now, int64_t began, int64_t out)
 {
     int64_t took_ms = (now - began) / MS;
+    int64_t from = out > began && !is_slow(took_ms, limits) ? out : began;
+    int64_t answer_ms = (now - from) / MS;
     int is_over = began >= p->failed_at;
 
     p->created = 0;
-    p->answer_ms = took_ms > 0 ? (uint64_t)took_ms : 0;
+    p->answer_ms = most((uint64_t)(answer_ms > 0 ? answer_ms : 0),
+                        p->answer_ms / 4 * 3);
     p->slow = is_slow(took_ms, limits) ? least(p->slow, SLOW_ROW) + 1 : 0;
     if (took_ms < limits->timeout_ms / 4) {
         p->passes = doubled(p->passes, limits);

@@ -45,10 +45,11 @@ void imx_pace_try_now(imx_board_pace_t *p);
 void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
                        int64_t asked_ms, uint32_t random);
 
-/* InfluxDB took a body, which was begun at that time.  Returns 1 when that was
- * after the last failure. */
+/* InfluxDB took a body, which was begun at that time.  out: when its last byte
+ * went out, 0: nobody saw that.  Returns 1 when it was begun after the last
+ * failure. */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
-                   int64_t now, int64_t began);
+                   int64_t now, int64_t began, int64_t out);
 
 /* How many bytes a body may have, as far as is known. */
 uint64_t imx_pace_size(const imx_board_pace_t *p,

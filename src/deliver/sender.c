@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "deliver/conflict.h"
+#include "deliver/flow.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -49,6 +50,8 @@ struct imx_sender {
     int is_posting;     /* something is under way */
     int is_creating;    /* ... which is CREATE DATABASE, or that is next */
     int64_t began;      /* when it was begun */
+    int64_t out_at;     /* when all of it was out, 0: not yet */
+    uint64_t piece;     /* bytes: see imx_sender_flow() */
     uint64_t under_way; /* lines of it, as the board has them */
     uint64_t done;      /* lines since imx_sender_done() */
     unsigned guesses;   /* refusals in unknown words, since lines were taken */
@@ -120,6 +123,14 @@ static uint64_t bytes_of(const imx_influx_line_t *lines, size_t count)
         bytes += lines[i].len;
     }
     return bytes;
+}
+
+uint64_t imx_sender_left_bytes(const imx_sender_t *s)
+{
+    const load_t *l = &s->load;
+
+    return l->source != NULL ? bytes_of(l->lines + l->pos, l->count - l->pos)
+                             : 0;
 }
 
 static uint64_t window_bytes(const imx_sender_t *s)
@@ -195,6 +206,7 @@ static void post_window(imx_sender_t *s)
     }
     set_under_way(s, l->window);
     imx_influx_post(s->influx, l->lines + l->pos, l->window);
+    imx_influx_flow(s->influx, l->source->is_live ? s->piece : IMX_FLOW_ANY);
 }
 
 static void post_half(imx_sender_t *s)
@@ -221,9 +233,19 @@ static int open_influx(imx_sender_t *s)
     return s->influx != NULL;
 }
 
+void imx_sender_flow(imx_sender_t *s, uint64_t piece)
+{
+    s->piece = piece;
+    if (s->is_posting && !s->is_creating && s->search.count == 0
+        && s->load.source->is_live) {
+        imx_influx_flow(s->influx, piece);
+    }
+}
+
 int imx_sender_post(imx_sender_t *s)
 {
     s->began = now_of(s);
+    s->out_at = 0;
     if (!open_influx(s)) {
         put_back(s);
         return 0;
@@ -368,7 +390,8 @@ static void taken(imx_sender_t *s)
     s->guesses = 0;
     s->taken_at = now_of(s);
     imx_news_body_fits(s->o.news);
-    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began)) {
+    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
+                       s->out_at)) {
         imx_news_up(s->o.news);
     }
 }
@@ -513,6 +536,9 @@ int imx_sender_step(imx_sender_t *s)
         return 0;
     }
     if (imx_influx_step(s->influx, &r) == IMX_INFLUX_BUSY) {
+        if (s->out_at == 0 && imx_influx_is_out(s->influx)) {
+            s->out_at = now_of(s);
+        }
         return 1;
     }
     s->is_posting = 0;
@@ -580,6 +606,7 @@ imx_sender_t *imx_sender_create(const imx_sender_options_t *options)
         return NULL;
     }
     s->o = *options;
+    s->piece = IMX_FLOW_ANY;
     s->load.lines = malloc(s->o.room * sizeof *s->load.lines);
     if (s->load.lines == NULL) {
         free(s);

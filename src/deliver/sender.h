@@ -55,6 +55,14 @@ uint64_t imx_sender_done(imx_sender_t *s);
  * Returns 0 when InfluxDB's handle could not be made. */
 int imx_sender_post(imx_sender_t *s);
 
+/* Bodies of the batch go out in pieces of so many bytes (flow.h): from the next
+ * one on, or if they are larger, from now on.  IMX_FLOW_ANY, as in the
+ * beginning: as fast as they can, from now on. */
+void imx_sender_flow(imx_sender_t *s, uint64_t piece);
+
+/* Bytes of the load that are not accounted for. */
+uint64_t imx_sender_left_bytes(const imx_sender_t *s);
+
 /* Is a body under way?  With all its bytes out, so that the answer is what is
  * missing? */
 int imx_sender_is_posting(const imx_sender_t *s);

@@ -38,6 +38,10 @@ struct imx_source {
     /* 1: a rest that makes no full body is put back, as next returns it
      * together with what came since. */
     int rejoins;
+
+    /* 1: lines come in steadily, and go out so (flow.h); 0: as fast as they
+     * can. */
+    int is_live;
 };
 
 #endif

@@ -7,9 +7,9 @@
 #include "shared/batch.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "shared/fault.h"
+#include "shared/group.h"
 #include "shared/segment.h"
 
 _Static_assert(SEGMENT_FATES == IMX_BATCH_FATES, "counts for each fate");
@@ -18,8 +18,8 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 
 #define SECOND UINT64_C(1000000000)
 
-/* imx_batch_child_t.current: tenure and index of a segment, or NONE. */
-#define INDEX_BITS 24
+/* imx_batch_child_t.current: tenure and index of a segment (INDEX_BITS), or
+ * NONE. */
 #define NONE UINT64_MAX
 
 static segment_t *segment(const imx_batch_t *b, uint32_t i)
@@ -27,131 +27,14 @@ static segment_t *segment(const imx_batch_t *b, uint32_t i)
     return b->segments + i;
 }
 
+static groups_t groups(const imx_batch_t *b)
+{
+    return (groups_t){ b->part, b->segments, b->marks, b->geometry.room };
+}
+
 uint32_t imx_batch_segments(const imx_batch_t *b)
 {
     return at_most_room(&b->part->in_use, b->geometry.room);
-}
-
-static uint32_t begun(const imx_batch_t *b)
-{
-    return at_most_room(&b->part->begun, b->geometry.room);
-}
-
-/* ---- making the parts ---- */
-
-/* What many children need: three segments each. */
-static uint32_t least_segments(uint32_t children)
-{
-    return 3 * children + 16;
-}
-
-size_t imx_batch_size(const imx_batch_geometry_t *g)
-{
-    return sizeof(struct imx_batch_part) + g->room * sizeof(segment_t)
-           + g->children * sizeof(refused_t);
-}
-
-size_t imx_batch_data_size(const imx_batch_geometry_t *g)
-{
-    return (size_t)g->room * g->segment_size;
-}
-
-static uint32_t page_size(uint32_t wanted)
-{
-    long page = sysconf(_SC_PAGESIZE);
-
-    return wanted != 0 ? wanted : page > 0 ? (uint32_t)page : 4096;
-}
-
-void imx_batch_plan(size_t size, uint32_t children, uint32_t page,
-                    imx_batch_geometry_t *geometry, int *raised)
-{
-    size_t segment_size = IMX_BATCH_SEGMENT_MAX;
-    size_t segments, least;
-
-    if (children > (IMX_CHILDREN_MAX - 16) / 2) {
-        children = (IMX_CHILDREN_MAX - 16) / 2;
-    }
-    page = page_size(page);
-    least = least_segments(children);
-    while (segment_size > IMX_BATCH_SEGMENT_MIN && segment_size / 2 >= page
-           && size / segment_size < 4 * least) {
-        segment_size /= 2;
-    }
-    segments = size / segment_size;
-    if (segments >= 1u << INDEX_BITS) {
-        segments = (1u << INDEX_BITS) - 1;
-    }
-    *raised = segments < least;
-    geometry->segments = (uint32_t)(*raised ? least : segments);
-    geometry->segment_size = (uint32_t)segment_size;
-    geometry->room = geometry->segments;
-    geometry->page = page;
-    /* While children of two generations overlap, and until the dead are
-     * salvaged, there are more rows than children. */
-    geometry->children = 2 * children + 16;
-}
-
-void imx_batch_reserve(size_t size, imx_batch_geometry_t *geometry)
-{
-    size_t room = size / geometry->segment_size;
-
-    if (room >= 1u << INDEX_BITS) {
-        room = (1u << INDEX_BITS) - 1;
-    }
-    if (room > geometry->room) {
-        geometry->room = (uint32_t)room;
-    }
-}
-
-/* Only the parent gets here, so nobody else makes them meanwhile. */
-static void begin_segments(const imx_batch_t *b, uint32_t n)
-{
-    uint32_t i;
-
-    for (i = atomic_load(&b->part->begun); i < n; i++) {
-        /* Generation 1: the zeroed extents are of generation 0. */
-        atomic_store(&segment(b, i)->word,
-                     make_word(FREE, IMX_BATCH_NOBODY, 1));
-    }
-    if (i > atomic_load(&b->part->begun)) {
-        atomic_store(&b->part->begun, i);
-    }
-}
-
-void imx_batch_format(imx_batch_t *b, void *words, void *data,
-                      const imx_batch_geometry_t *geometry,
-                      const imx_children_t *children)
-{
-    b->part = words;
-    b->geometry = *geometry;
-    b->geometry.page = page_size(geometry->page);
-    if (b->geometry.room < geometry->segments) {
-        b->geometry.room = geometry->segments;
-    }
-    b->segments = (segment_t *)(b->part + 1);
-    b->refused = (refused_t *)(b->segments + b->geometry.room);
-    b->data = data;
-    b->children = children;
-    atomic_store(&b->part->any_free, 1);
-    begin_segments(b, geometry->segments);
-    atomic_store(&b->part->in_use, geometry->segments);
-}
-
-size_t imx_batch_resize(const imx_batch_t *b, size_t size, int *raised)
-{
-    const imx_batch_geometry_t *g = &b->geometry;
-    size_t least = least_segments(
-        g->children > 16 ? (g->children - 16) / 2 : 0);
-    size_t n = size / g->segment_size;
-
-    *raised = n < least;
-    n = *raised ? least : n;
-    n = n < g->room ? n : g->room;
-    begin_segments(b, (uint32_t)n);
-    atomic_store(&b->part->in_use, (uint32_t)n);
-    atomic_store(&b->part->any_free, 1);
-    return n * g->segment_size;
 }
 
 /* ---- free segments ---- */
@@ -172,6 +55,8 @@ static uint64_t look_for_free(imx_batch_child_t *c)
         mine = make_word(FILLING, c->self.slot, generation_of(word));
         if (state_of(word) == FREE && swap(&s->word, &word, mine)) {
             SEGMENT_IS_READ(s);
+            FAULT("not marked");
+            mark_segment(groups(b), i);
             FAULT("taken");
             atomic_store(&s->ticket, atomic_fetch_add(&b->part->tickets, 1));
             /* Not when a lower one became free meanwhile. */
@@ -643,11 +528,11 @@ imx_batch_many_e imx_batch_append_many(imx_batch_child_t *c, const char *text,
 
 /* ---- the holder's work ---- */
 
-void imx_batch_seal_all(const imx_batch_t *b)
+static void seal_group(const imx_batch_t *b, uint32_t group)
 {
-    uint32_t n = begun(b), i;
+    uint32_t i, end = end_of_group(groups(b), group);
 
-    for (i = 0; i < n; i++) {
+    for (i = group * GROUP; i < end; i++) {
         uint64_t word = load(&segment(b, i)->word);
 
         if (state_of(word) == FILLING && lines_of(word) > 0) {
@@ -656,25 +541,72 @@ void imx_batch_seal_all(const imx_batch_t *b)
     }
 }
 
+void imx_batch_seal_all(const imx_batch_t *b)
+{
+    uint32_t g;
+
+    for (g = next_group(groups(b), 0); g != NO_GROUP;
+         g = next_group(groups(b), g + 1)) {
+        seal_group(b, g);
+    }
+}
+
+static void add_sealed(imx_batch_level_t *sum, const segment_t *s,
+                       uint64_t word)
+{
+    uint32_t lines = lines_of(word);
+    uint32_t left = lines - progress_in(s, word).cursor;
+
+    sum->sealed_segments++;
+    sum->sealed_lines += left;
+    sum->sealed_bytes += lines == 0 ? 0
+                                    : (uint64_t)bytes_of(word) * left / lines;
+}
+
+/* Returns how many segments of the group are not free. */
+static uint32_t add_group(const imx_batch_t *b, imx_batch_level_t *sum,
+                          uint32_t group)
+{
+    uint32_t i, end = end_of_group(groups(b), group), taken = 0;
+
+    for (i = group * GROUP; i < end; i++) {
+        uint64_t word = load(&segment(b, i)->word);
+
+        if (state_of(word) == SEALED) {
+            add_sealed(sum, segment(b, i), word);
+        }
+        if (state_of(word) != FREE) {
+            taken++;
+            sum->free_segments -= i < sum->segments;
+        }
+    }
+    return taken;
+}
+
+/* One group more, in turn, whatever its mark says. */
+static void look_in_turn(const imx_batch_t *b)
+{
+    uint32_t group = atomic_fetch_add(&b->part->in_turn, 1)
+                     % groups_of(groups(b));
+    uint32_t i = taken_in_group(groups(b), group);
+
+    if (i != NO_GROUP) {
+        mark_segment(groups(b), i);
+    }
+}
+
 imx_batch_level_t imx_batch_level(const imx_batch_t *b)
 {
     imx_batch_level_t sum = { imx_batch_segments(b), 0, 0, 0, 0 };
-    uint32_t n = begun(b), i;
+    uint32_t g;
 
-    for (i = 0; i < n; i++) {
-        uint64_t word = load(&segment(b, i)->word);
-        uint32_t lines = lines_of(word);
-
-        if (state_of(word) == SEALED) {
-            uint32_t left = lines - progress_in(segment(b, i), word).cursor;
-
-            sum.sealed_segments++;
-            sum.sealed_lines += left;
-            sum.sealed_bytes += lines == 0
-                                    ? 0
-                                    : (uint64_t)bytes_of(word) * left / lines;
+    look_in_turn(b);
+    sum.free_segments = sum.segments;
+    for (g = next_group(groups(b), 0); g != NO_GROUP;
+         g = next_group(groups(b), g + 1)) {
+        if (add_group(b, &sum, g) == 0) {
+            clear_group(groups(b), g);
         }
-        sum.free_segments += state_of(word) == FREE && i < sum.segments;
     }
     if (sum.free_segments > 0) {
         atomic_store(&b->part->any_free, 1);

@@ -6,7 +6,9 @@
  * one with the data, segment by segment.  There is room for more segments than
  * are used: another size after a graceful restart means another number of
  * segments in use, in the same memory (see imx_batch_resize()).  Pages that
- * were never written take no memory.
+ * were never written take no memory.  The holder looks at the batch many times
+ * a second: that costs what is in it, and does not grow with its size
+ * (group.h).
  *
  *   data of a segment:  line line line -> free <- extent 2, extent 1, extent 0
  *
@@ -101,6 +103,7 @@ typedef struct {
     struct imx_batch_part *part;
     struct imx_batch_segment *segments;
     struct imx_batch_refused *refused; /* one for each child */
+    _Atomic uint64_t *marks;           /* of groups of segments: group.h */
     char *data;
     const imx_children_t *children; /* of the same arena */
     imx_batch_geometry_t geometry;

@@ -12,11 +12,17 @@
 #include <sys/mman.h>
 
 #include "shared/fault.h"
+#include "shared/group.h"
 #include "shared/segment.h"
 
 static segment_t *segment(const imx_batch_t *b, uint32_t i)
 {
     return b->segments + i;
+}
+
+static groups_t groups(const imx_batch_t *b)
+{
+    return (groups_t){ b->part, b->segments, b->marks, b->geometry.room };
 }
 
 static char *data_of(const imx_batch_t *b, uint32_t i)
@@ -109,6 +115,9 @@ void imx_batch_recover(const imx_batch_t *b)
         else if (state_of(word) == SENDING) {
             swap(&segment(b, i)->word, &word, with_state(word, SEALED));
         }
+        if (state_of(load(&segment(b, i)->word)) != FREE) {
+            mark_segment(groups(b), i);
+        }
     }
 }
 
@@ -135,6 +144,9 @@ static void salvage(const imx_batch_t *b, uint32_t slot)
         } while (!swap(p, &word, next) && ++tries < TRIES_MAX);
         if (state_of(load(p)) == FREE) {
             let_go(b->part, i);
+        }
+        else {
+            mark_segment(groups(b), i);
         }
     }
 }
@@ -245,24 +257,57 @@ static uint64_t bytes_left(const imx_batch_claim_t *claim)
                      : (uint64_t)bytes_of(claim->word) * left / claim->lines;
 }
 
-size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
-                       size_t max, uint64_t max_lines, uint64_t max_bytes)
+/* The sealed segments of a group; returns how many. */
+static size_t queue_group(const imx_batch_t *b, queued_t *queue,
+                          uint32_t group)
 {
-    uint32_t n = begun(b), i;
-    queued_t *queue = malloc(n * sizeof *queue);
-    uint64_t lines = 0, bytes = 0;
-    size_t queued = 0, claimed = 0, next;
+    uint32_t i, end = end_of_group(groups(b), group);
+    size_t queued = 0;
 
-    if (queue == NULL) {
-        return 0;
-    }
-    for (i = 0; i < n; i++) {
+    for (i = group * GROUP; i < end; i++) {
         if (state_of(load(&segment(b, i)->word)) == SEALED) {
             queue[queued].segment = i;
             queue[queued++].ticket = load(&segment(b, i)->ticket);
         }
     }
-    qsort(queue, queued, sizeof *queue, by_ticket);
+    return queued;
+}
+
+/* The sealed segments, oldest first.  Returns NULL when there is no memory;
+ * the caller frees it. */
+static queued_t *make_queue(const imx_batch_t *b, size_t *queued)
+{
+    size_t room = 1;
+    queued_t *queue;
+    uint32_t g;
+
+    for (g = next_group(groups(b), 0); g != NO_GROUP;
+         g = next_group(groups(b), g + 1)) {
+        room += GROUP;
+    }
+    queue = malloc(room * sizeof *queue);
+    *queued = 0;
+    for (g = queue ? next_group(groups(b), 0) : NO_GROUP;
+         g != NO_GROUP && *queued + GROUP < room;
+         g = next_group(groups(b), g + 1)) {
+        *queued += queue_group(b, queue + *queued, g);
+    }
+    if (queue != NULL) {
+        qsort(queue, *queued, sizeof *queue, by_ticket);
+    }
+    return queue;
+}
+
+size_t imx_batch_claim(const imx_batch_t *b, imx_batch_claim_t *claims,
+                       size_t max, uint64_t max_lines, uint64_t max_bytes)
+{
+    uint64_t lines = 0, bytes = 0;
+    size_t queued, claimed = 0, next;
+    queued_t *queue = make_queue(b, &queued);
+
+    if (queue == NULL) {
+        return 0;
+    }
     for (next = 0; next < queued && claimed < max && lines < max_lines
                    && bytes < max_bytes;
          next++) {
@@ -384,11 +429,11 @@ static int add_segment(imx_batch_totals_t *t, const segment_t *s)
 imx_batch_totals_t imx_batch_totals(const imx_batch_t *b)
 {
     imx_batch_totals_t t = { 0 };
-    uint32_t n = begun(b), i;
+    uint32_t n = touched(groups(b)), i;
 
-    t.segments = imx_batch_segments(b);
+    t.segments = t.segments_free = imx_batch_segments(b);
     for (i = 0; i < n; i++) {
-        t.segments_free += add_segment(&t, segment(b, i)) && i < t.segments;
+        t.segments_free -= !add_segment(&t, segment(b, i)) && i < t.segments;
     }
     t.no_room = load(&b->part->homeless);
     for (i = 0; i < b->geometry.children; i++) {
@@ -439,6 +484,11 @@ const char *imx_batch_validate(const imx_batch_t *b)
 
         if (state_of(word) == FREE && (lines_of(word) || bytes_of(word))) {
             return "a free segment has lines";
+        }
+        if (lines_of(word) > 0
+            && (i >= touched(groups(b))
+                || next_group(groups(b), i / GROUP) != i / GROUP)) {
+            return "a segment with lines is not marked";
         }
         if (!is_sane(b, word)) {
             return "lines and extents of a segment overlap";

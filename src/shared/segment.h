@@ -43,6 +43,8 @@
 #define OWNER_SHIFT (GENERATION_SHIFT + GENERATION_BITS)
 #define STATE_SHIFT (OWNER_SHIFT + OWNER_BITS)
 
+#define INDEX_BITS 24 /* of a segment's number */
+
 #define LINES_MAX ((1u << LINES_BITS) - 1)
 #define GENERATION_MASK ((1u << GENERATION_BITS) - 1)
 
@@ -197,6 +199,8 @@ struct imx_batch_part {
     _Atomic uint32_t any_free;  /* 0: do not even look */
     _Atomic uint32_t in_use;    /* segments that children may take */
     _Atomic uint32_t begun;     /* segments that were ever in use */
+    _Atomic uint32_t touched;   /* below this: those that were ever taken */
+    _Atomic uint32_t in_turn;   /* a group that is looked at anyway */
     _Atomic uint64_t homeless;  /* lines refused to processes without a row */
 };
 

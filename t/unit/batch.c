@@ -16,6 +16,7 @@
 
 #include "shared/arena.h"
 #include "shared/fault.h"
+#include "shared/group.h"
 #include "shared/segment.h"
 
 #include <linux/sched.h>
@@ -1051,6 +1052,11 @@ static void test_generations_wrap(void **state)
     assert_books(2);
 }
 
+static groups_t groups(const imx_batch_t *b)
+{
+    return (groups_t){ b->part, b->segments, b->marks, b->geometry.room };
+}
+
 /* The same in a segment that is no longer in use, and whose memory the system
  * does not take back, as a page is larger than it. */
 static void test_a_generation_wraps_behind_the_end(void **state)
@@ -1065,6 +1071,7 @@ static void test_a_generation_wraps_behind_the_end(void **state)
     atomic_store(&batch.segments[1].word,
                  make_word(SEALED, IMX_BATCH_NOBODY, GENERATION_MASK)
                      | 1u << LINES_SHIFT | 2);
+    mark_segment(groups(&batch), 1);
     atomic_store(&batch.part->in_use, 1);
     assert_int_equal(claim_all(&claim, 1), 1);
     settle_as(&claim, IMX_BATCH_SENT, 0);
@@ -2513,6 +2520,137 @@ static void test_garbage_meanwhile(void **state)
     assert_int_equal(outside, 0);
 }
 
+/* ---- a look costs what is in the batch ---- */
+
+#define MANY (100 * GROUP)
+
+/* Groups of segments that a look goes into. */
+static unsigned groups_looked_at(void)
+{
+    unsigned n = 0;
+    uint32_t g;
+
+    for (g = next_group(groups(&batch), 0); g != NO_GROUP;
+         g = next_group(groups(&batch), g + 1)) {
+        n++;
+    }
+    return n;
+}
+
+static void test_a_look_costs_what_is_in_it(void **state)
+{
+    uint32_t n = 0;
+
+    (void)state;
+    make_area(MANY, 512, 2);
+    join_here(&child);
+    assert_int_equal(imx_batch_level(&batch).free_segments, MANY);
+    assert_int_equal(groups_looked_at(), 0);
+    append_lines(&child, 1, 0, 3);
+    assert_int_equal(groups_looked_at(), 1);
+    imx_batch_seal_all(&batch);
+    assert_state(3, 1, MANY - 1);
+    deliver();
+    assert_state(0, 0, MANY);
+    assert_int_equal(groups_looked_at(), 0);
+    /* Filled once, as in an outage, it costs no more when it is empty again. */
+    while (imx_batch_append(&child, "x\n", 2)) {
+        n++;
+    }
+    assert_int_equal(groups_looked_at(), MANY / GROUP);
+    imx_batch_seal_all(&batch);
+    assert_int_equal(imx_batch_level(&batch).sealed_lines, n);
+    assert_int_equal(imx_batch_level(&batch).free_segments, 0);
+    while (n > 0) {
+        imx_batch_claim_t claim;
+
+        assert_int_equal(imx_batch_claim(&batch, &claim, 1, 1, 1), 1);
+        n -= claim.lines;
+        settle_as(&claim, IMX_BATCH_REJECTED, claim.lines);
+    }
+    assert_int_equal(imx_batch_level(&batch).free_segments, MANY);
+    assert_int_equal(groups_looked_at(), 0);
+    imx_batch_append(&child, "x\n", 2);
+    assert_int_equal(groups_looked_at(), 1);
+    assert_valid();
+}
+
+static void append_then(const char *point)
+{
+    if (strcmp(point, fault_point) == 0) {
+        imx_fault = NULL;
+        imx_batch_append(&child, "x\n", 2);
+    }
+}
+
+/* A segment is taken in the moment in which its group is found to be free. */
+static void take_when_it_is_cleared(const char *point)
+{
+    imx_batch_append(&child, "x\n", 2);
+    imx_batch_seal_all(&batch);
+    deliver();
+    fault_point = point;
+    imx_fault = append_then;
+    imx_batch_level(&batch);
+    assert_null(imx_fault);
+    assert_valid();
+    assert_int_equal(groups_looked_at(), 1);
+    imx_batch_seal_all(&batch);
+    deliver();
+}
+
+static void test_a_mark_is_cleared_and_set(void **state)
+{
+    (void)state;
+    make_area(MANY, 512, 2);
+    join_here(&child);
+    take_when_it_is_cleared("all are free");
+    take_when_it_is_cleared("no mark");
+    assert_int_equal(imx_batch_totals(&batch).fate[IMX_BATCH_SENT], 4);
+}
+
+/* Killed before it sets the mark: there is no line then. */
+static void test_no_mark_no_line(void **state)
+{
+    (void)state;
+    make_area(MANY, 512, 2);
+    join_here(&child);
+    append_and_break(&child, 1, 0, "not marked");
+    assert_int_equal(groups_looked_at(), 0);
+    assert_valid();
+    reap_here();
+    assert_state(0, 0, MANY);
+}
+
+/* Somebody wrote nonsense, or a holder was killed between clearing a mark and
+ * its second look. */
+static void test_a_lost_mark_comes_back(void **state)
+{
+    unsigned looks = 0;
+
+    (void)state;
+    make_area(MANY, 512, 2);
+    join_here(&child);
+    append_lines(&child, 1, 0, 3);
+    imx_batch_seal_all(&batch);
+    atomic_store(&batch.marks[0], 0);
+    while (imx_batch_level(&batch).sealed_lines == 0) {
+        assert_true(++looks <= MANY / GROUP);
+    }
+    atomic_store(&batch.marks[0], 0);
+    atomic_store(&batch.part->touched, 0);
+    imx_batch_recover(&batch);
+    assert_state(3, 1, MANY - 1);
+    deliver();
+    assert_int_equal(imx_batch_totals(&batch).fate[IMX_BATCH_SENT], 3);
+    atomic_store(&batch.marks[0], UINT64_MAX);
+    atomic_store(&batch.marks[1], UINT64_MAX);
+    atomic_store(&batch.part->touched, UINT32_MAX);
+    atomic_store(&batch.part->in_turn, UINT32_MAX);
+    assert_state(0, 0, MANY);
+    assert_int_equal(groups_looked_at(), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -2524,6 +2662,10 @@ int main(void)
         TEST(test_life_of_a_segment),
         TEST(test_what_is_empty_is_not_sealed),
         TEST(test_late_calls_change_nothing),
+        TEST(test_a_look_costs_what_is_in_it),
+        TEST(test_a_mark_is_cleared_and_set),
+        TEST(test_no_mark_no_line),
+        TEST(test_a_lost_mark_comes_back),
         TEST(test_a_late_seal_changes_nothing),
         TEST(test_two_threads_take_a_segment),
         TEST(test_fates_are_counted),

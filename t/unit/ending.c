@@ -103,6 +103,29 @@ static void test_finish_not_last(void **state)
     assert_int_equal(stored_again(f), 0);
 }
 
+/* A body that goes out in pieces goes out at once when its child leaves, and
+ * nothing goes twice. */
+static void test_finish_in_pieces(void **state)
+{
+    fixture_t *f = *state;
+    int i, whole = 0;
+
+    second_child(f);
+    for (i = 1; i <= 20 && !whole; i++) { /* the machine may be busy */
+        append(f, 4000);
+        begin(f);
+        tick(f);
+        UNTIL(is_sending(f));
+        assert_true(pending(f) > 0);
+        finish_ms(f);
+        whole = pending(f) == 0;
+        end_monitor(f);
+        f->clock_runs = 0;
+    }
+    assert_true(whole);
+    assert_int_equal(stored_again(f), 0);
+}
+
 /* The last one, but others will come: it does not even try. */
 static void test_finish_leaving(void **state)
 {
@@ -402,6 +425,7 @@ int main(void)
         TEST(test_asked_for_patience),
         TEST(test_end_leaves_files),
         TEST(test_finish_not_last),
+        TEST_LARGE(test_finish_in_pieces),
         TEST(test_finish_leaving),
         TEST(test_finish_last),
         TEST(test_finish_down),

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "delivery.h"
 
+#include "deliver/flow.h"
 #include "shared/fault.h"
 
 #include <fcntl.h>
@@ -78,6 +79,27 @@ static void test_order(void **state)
     assert_int_equal(stored(f), 2860);
     assert_int_equal(stored_again(f), 0);
     assert_false(f->store.unordered);
+}
+
+/* A tick's lines go out in one body, and over a while. */
+static void test_pieces(void **state)
+{
+    fixture_t *f = *state;
+    const int lines = 8000;
+    uint64_t bytes = (uint64_t)lines * LINE_BYTES;
+    uint64_t piece = imx_flow_piece(bytes, f->o.interval_ms,
+                                    f->o.influx.total_timeout_ms);
+    int64_t since;
+
+    begin(f);
+    append(f, lines);
+    since = real_ms();
+    deliver(f);
+    assert_int_equal(writes(f), 1);
+    assert_true(bytes / piece > 10);
+    assert_true(real_ms() - since
+                >= (int64_t)(bytes / piece - 2) * IMX_FLOW_STEP / MS);
+    assert_int_equal(stored(f), lines);
 }
 
 static void test_limits(void **state)
@@ -644,6 +666,7 @@ int main(void)
         TEST(test_tick),
         TEST(test_phase),
         TEST(test_order),
+        TEST_LARGE(test_pieces),
         TEST(test_limits),
         TEST(test_early),
         TEST(test_no_starving),

@@ -35,6 +35,7 @@
 #include <zlib.h>
 
 #include "base/version.h"
+#include "deliver/flow.h"
 #include "deliver/influx.h"
 #include "answers.h"
 #include "standin.h"
@@ -92,6 +93,8 @@ typedef struct {
     imx_influx_options_t o;
     imx_influx_result_t r;
     int64_t took_ms; /* post to answer, of post_many() */
+    uint64_t piece;  /* bytes, of post_many(); 0: no pieces */
+    int hurries;     /* ... and all that is left, after the first one */
     char url[64], dir[32], path[64], pem[64];
 } fixture_t;
 
@@ -1189,6 +1192,19 @@ static void test_wake(void **state)
 /* --- Bodies --- */
 
 /* Lines that lie apart, each in its own block, freed with the answer. */
+/* The first piece is out; from here on the rest goes at once, whatever is said
+ * of pieces after that. */
+static void hurry(fixture_t *f)
+{
+    imx_influx_result_t r;
+
+    while (imx_influx_in_doubt(f->in) == 0) {
+        assert_int_equal(imx_influx_step(f->in, &r), IMX_INFLUX_BUSY);
+    }
+    imx_influx_flow(f->in, IMX_FLOW_ANY);
+    imx_influx_flow(f->in, 1);
+}
+
 static imx_influx_answer_e post_many(fixture_t *f, size_t count, uint32_t len)
 {
     imx_influx_line_t *lines = calloc(count, sizeof(*lines));
@@ -1205,6 +1221,12 @@ static imx_influx_answer_e post_many(fixture_t *f, size_t count, uint32_t len)
     }
     f->took_ms = -now_ms();
     imx_influx_post(f->in, lines, count);
+    if (f->piece > 0) {
+        imx_influx_flow(f->in, f->piece);
+    }
+    if (f->hurries) {
+        hurry(f);
+    }
     a = finish(f);
     f->took_ms += now_ms();
     for (size_t i = 0; i < count; i++) {
@@ -1260,6 +1282,88 @@ static void test_rewind_large(void **state)
     assert_int_equal(standin_accepts(f->server), 2);
     assert_int_equal(strtoul(standin_body(f->server, &len), NULL, 10), 0);
     assert_int_equal(len, 20000 * 200);
+}
+
+/* --- Pieces --- */
+
+#define PIECES 16
+#define PIECES_MS ((PIECES - 2) * (int)(IMX_FLOW_STEP / 1000000))
+
+/* A million bytes in 16 pieces. */
+static void post_pieces(fixture_t *f, imx_influx_answer_e wanted)
+{
+    size_t len;
+
+    f->piece = 1000000 / PIECES + 1;
+    assert_int_equal(post_many(f, 5000, 200), wanted);
+    assert_int_equal(strtoul(standin_body(f->server, &len), NULL, 10), 0);
+    assert_true(f->o.gzip || len == 1000000);
+}
+
+static void test_pieces(void **state)
+{
+    fixture_t *f = *state;
+
+    post_pieces(f, IMX_INFLUX_SENT);
+    assert_true(f->took_ms >= PIECES_MS);
+    f->piece = 0; /* the next one is free again */
+    assert_int_equal(post_many(f, 5000, 200), IMX_INFLUX_SENT);
+}
+
+/* A line each 20 ms: that would take a hundred seconds. */
+static void test_pieces_no_more(void **state)
+{
+    fixture_t *f = *state;
+
+    f->piece = 200;
+    f->hurries = 1;
+    assert_int_equal(post_many(f, 5000, 200), IMX_INFLUX_SENT);
+    assert_true(f->took_ms < 5000);
+}
+
+static void test_pieces_early_answer(void **state)
+{
+    fixture_t *f = *state;
+    char *text = http(413, "", "<html><title>Too large</title></html>");
+
+    standin_say(f->server, STANDIN_EARLY, text);
+    f->piece = 20000;
+    assert_int_equal(post_many(f, 5000, 200), IMX_INFLUX_TOO_LARGE);
+    free(text);
+}
+
+/* The kept connection is dead: what was sent of it goes again. */
+static void test_pieces_rewind(void **state)
+{
+    fixture_t *f = *state;
+
+    standin_say(f->server, STANDIN_ANSWER, OK_204);
+    standin_then(f->server, STANDIN_CLOSE, "");
+    standin_then(f->server, STANDIN_ANSWER, OK_204);
+    assert_int_equal(post_two(f), IMX_INFLUX_SENT);
+    post_pieces(f, IMX_INFLUX_SENT);
+    assert_int_equal(standin_accepts(f->server), 2);
+    assert_true(f->r.repeated > 0);
+}
+
+/* Nothing of it is left in what comes next. */
+static void test_pieces_abort(void **state)
+{
+    fixture_t *f = *state;
+    static char text[200];
+    const imx_influx_line_t line = { text, sizeof(text) };
+
+    memset(text, 'x', sizeof(text));
+    open_handle(f);
+    imx_influx_post(f->in, &line, 1);
+    imx_influx_flow(f->in, 1);
+    while (standin_requests(f->server) == 0) {
+        assert_int_equal(imx_influx_step(f->in, &f->r), IMX_INFLUX_BUSY);
+        imx_influx_wait(f->in, -1, 1);
+    }
+    assert_false(imx_influx_is_out(f->in));
+    imx_influx_abort(f->in);
+    assert_int_equal(post_many(f, 3, 200), IMX_INFLUX_SENT);
 }
 
 /* --- gzip --- */
@@ -1400,6 +1504,20 @@ static void test_gzip_large(void **state)
     assert_true(len < 60000 * 200 / 50); /* nearly all of it is zeros */
     assert_int_equal(post_many(f, 1, 4 << 20), IMX_INFLUX_SENT);
     assert_numbers(f, 1, 4 << 20);
+}
+
+static void test_gzip_pieces(void **state)
+{
+    fixture_t *f = *state;
+
+    f->o.gzip = 1;
+    post_pieces(f, IMX_INFLUX_SENT);
+    assert_numbers(f, 5000, 200);
+    assert_true(f->took_ms >= PIECES_MS);
+    f->piece = 1;
+    f->hurries = 1;
+    assert_int_equal(post_many(f, 5000, 200), IMX_INFLUX_SENT);
+    assert_numbers(f, 5000, 200);
 }
 
 /* What does not get smaller: its bytes come in many pieces. */
@@ -1717,10 +1835,16 @@ int main(void)
         TEST(test_large_body),
         TEST(test_early_answer),
         TEST(test_rewind_large),
+        TEST(test_pieces),
+        TEST(test_pieces_no_more),
+        TEST(test_pieces_early_answer),
+        TEST(test_pieces_rewind),
+        TEST(test_pieces_abort),
         TEST(test_gzip),
         TEST(test_gzip_create),
         TEST(test_gzip_reload),
         TEST(test_gzip_large),
+        TEST(test_gzip_pieces),
         TEST(test_gzip_random),
         TEST(test_gzip_rewind),
         TEST(test_gzip_abort),

@@ -68,7 +68,7 @@ static void test_back_off(void **state)
     }
     assert_in_range(least - now, 1000 * MS, 1500 * MS);
     assert_in_range(longest - now, 29500 * MS, 30000 * MS);
-    assert_true(imx_pace_taken(&p, &limits, longest, longest));
+    assert_true(imx_pace_taken(&p, &limits, longest, longest, 0));
     imx_pace_back_off(&p, longest, longest, -1, 0xFFFFFFFFu);
     assert_in_range(p.not_before - longest, 1000 * MS, 2000 * MS);
 }
@@ -131,7 +131,7 @@ static void test_nonsense(void **state)
         imx_pace_back_off(&p, NOW + HOUR, NOW + HOUR, -1, 12345);
         assert_in_range(p.not_before - NOW - HOUR, 1000 * MS, 30000 * MS);
         assert_true(
-            imx_pace_taken(&p, &limits, NOW + 3 * HOUR, NOW + 3 * HOUR));
+            imx_pace_taken(&p, &limits, NOW + 3 * HOUR, NOW + 3 * HOUR, 0));
     }
     memset(&p, 0, sizeof p);
     p.target = 1;
@@ -139,7 +139,7 @@ static void test_nonsense(void **state)
     p.failed_at = NOW + 1;
     imx_pace_take_over(&p, &limits, 1, NOW);
     assert_true(imx_pace_is_due(&p, NOW));
-    assert_true(imx_pace_taken(&p, &limits, NOW, NOW));
+    assert_true(imx_pace_taken(&p, &limits, NOW, NOW, 0));
 }
 
 /* A limit that stays is tried less and less often; one that goes is gone. */
@@ -182,15 +182,42 @@ static void test_too_slow(void **state)
         imx_pace_too_slow(&p, bytes);
     }
     assert_int_equal(size(&p), IMX_PACE_LEAST);
-    imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW);
+    imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW, 0);
     assert_int_equal(size(&p), IMX_PACE_LEAST);
     for (i = 0; i < 7; i++) {
-        imx_pace_taken(&p, &limits, NOW + 2499 * MS, NOW);
+        imx_pace_taken(&p, &limits, NOW + 2499 * MS, NOW, 0);
     }
     assert_int_equal(size(&p), limits.max_bytes);
 }
 
 /* One answer that is late does not make InfluxDB slow. */
+/* A body goes out in pieces: the time for that is no slow answer, and nobody
+ * waits for it at a stop. */
+static void test_pieces_are_no_answer(void **state)
+{
+    imx_board_pace_t p = fresh();
+    int i;
+
+    (void)state;
+    for (i = 0; i < 5; i++) {
+        imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
+    }
+    assert_int_equal(p.answer_ms, 20);
+    assert_false(imx_pace_wants_two(&p));
+    imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, 0);
+    assert_int_equal(p.answer_ms, 520);
+    imx_pace_taken(&p, &limits, NOW + 950 * MS, NOW, NOW + 500 * MS);
+    assert_int_equal(p.answer_ms, 950); /* at the whole second, it seems */
+    p.answer_ms = 520;
+    /* A long one is remembered, and not for ever. */
+    imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
+    assert_int_equal(p.answer_ms, 390);
+    for (i = 0; i < 20; i++) {
+        imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
+    }
+    assert_int_equal(p.answer_ms, 20);
+}
+
 static void test_two(void **state)
 {
     imx_board_pace_t p = fresh();
@@ -198,14 +225,14 @@ static void test_two(void **state)
 
     (void)state;
     for (i = 0; i < 20; i++) {
-        imx_pace_taken(&p, &limits, NOW + (i % 3 ? 990 : 100) * MS, NOW);
+        imx_pace_taken(&p, &limits, NOW + (i % 3 ? 990 : 100) * MS, NOW, 0);
         assert_false(imx_pace_wants_two(&p));
     }
     for (i = 0; i < 4; i++) {
-        imx_pace_taken(&p, &limits, NOW + 990 * MS, NOW);
+        imx_pace_taken(&p, &limits, NOW + 990 * MS, NOW, 0);
     }
     assert_true(imx_pace_wants_two(&p));
-    imx_pace_taken(&p, &limits, NOW + 100 * MS, NOW);
+    imx_pace_taken(&p, &limits, NOW + 100 * MS, NOW, 0);
     assert_false(imx_pace_wants_two(&p));
 }
 
@@ -222,7 +249,7 @@ static void test_at_once(void **state)
     imx_pace_back_off(&p, NOW + 20, NOW + 1, -1, 7);
     assert_int_equal(p.not_before, before);
     assert_int_equal(p.backoff_ms, 2000);
-    assert_false(imx_pace_taken(&p, &limits, NOW + 30, NOW + 2));
+    assert_false(imx_pace_taken(&p, &limits, NOW + 30, NOW + 2, 0));
     assert_int_equal(p.backoff_ms, 2000);
     assert_false(imx_pace_is_due(&p, NOW + 40));
     imx_pace_back_off(&p, NOW + 40, NOW + 3, 60000, 7); /* it was asked */
@@ -232,11 +259,16 @@ static void test_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fresh),    cmocka_unit_test(test_back_off),
-        cmocka_unit_test(test_asked),    cmocka_unit_test(test_take_over),
-        cmocka_unit_test(test_nonsense), cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_too_slow), cmocka_unit_test(test_two),
+        cmocka_unit_test(test_fresh),
+        cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_asked),
+        cmocka_unit_test(test_take_over),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_too_slow),
+        cmocka_unit_test(test_two),
         cmocka_unit_test(test_at_once),
+        cmocka_unit_test(test_pieces_are_no_answer),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -2,6 +2,7 @@
  * t/unit/thread.c: the life of a background thread: start, wake, wait, stop
  * from another thread and from a signal handler.
  */
+#define _GNU_SOURCE /* SCHED_BATCH */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "base/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -182,6 +184,30 @@ static void it_can_be_stopped_in_a_signal_handler(void **state)
     signal(SIGUSR1, SIG_DFL);
 }
 
+static _Atomic int policy;
+
+static void give_way(void *data)
+{
+    (void)data;
+    imx_thread_give_way();
+    atomic_store(&policy, sched_getscheduler(0));
+}
+
+/* It alone, and not the threads that serve requests. */
+static void it_gives_way_to_others(void **state)
+{
+    int before = sched_getscheduler(0);
+
+    (void)state;
+    if (before != SCHED_OTHER) {
+        skip();
+    }
+    assert_int_equal(imx_thread_start(&thread, give_way, NULL), 0);
+    assert_int_equal(imx_thread_stop(&thread, LIMIT_MS), 1);
+    assert_int_equal(atomic_load(&policy), SCHED_BATCH);
+    assert_int_equal(sched_getscheduler(0), before);
+}
+
 static void no_descriptor_no_thread(void **state)
 {
     struct rlimit was, none;
@@ -215,6 +241,7 @@ int main(void)
             it_has_ended_only_when_it_runs_nothing_any_more, make, unmake),
         cmocka_unit_test_setup_teardown(it_can_be_stopped_in_a_signal_handler,
                                         make, unmake),
+        cmocka_unit_test_setup_teardown(it_gives_way_to_others, make, unmake),
         cmocka_unit_test_setup_teardown(no_descriptor_no_thread, make, unmake),
     };
 

@@ -1,0 +1,133 @@
+# ImxBeat.pm: owns what the module's points say of a beat: the time of requests
+# by the slot of the second in which they ended, and a picture of it.
+# Nothing is kept.
+#
+#   my $points = ImxBeat::read_points($file, $begin);   # lines, as delivered
+#   my $j = ImxBeat::judge($points);
+#   # { slots => [p99 of each, us], middle, worst, ratio, p999 }
+package ImxBeat;
+
+use strict;
+use warnings;
+
+our $SLOTS = 50;
+
+sub median {
+    my @v = sort { $a <=> $b } @_;
+    return ($v[$#v / 2] + $v[@v / 2]) / 2;
+}
+
+sub percentile {
+    my ($percent, $values) = @_;
+    my @v = sort { $a <=> $b } @$values;
+    return $v[int($percent / 100 * $#v + 0.5)];
+}
+
+# count: of all points, each once (their times are unique); those before begin
+# (seconds since 1970) are not looked at further.
+sub read_points {
+    my ($file, $begin) = @_;
+    my %points = (count => 0, slots => [map { [] } 1 .. $SLOTS], all => []);
+    my %seen;
+    open my $in, '<', $file or die "$file: $!\n";
+    while (my $line = <$in>) {
+        my ($took, $s, $ns) =
+            $line =~ /[ ,]request_time=([\d.e-]+).* (\d+)(\d{9})$/
+            or die "$file: no point: $line";
+        next if $seen{"$s$ns"}++;
+        $points{count}++;
+        next if $s < $begin;
+        push @{ $points{slots}[int $ns / (1e9 / $SLOTS)] }, $took * 1e6;
+        push @{ $points{all} }, $took * 1e6;
+    }
+    close $in;
+    return \%points;
+}
+
+sub judge {
+    my ($points) = @_;
+    my @slots = map { @$_ ? percentile(99, $_) : die "a slot is empty\n" }
+        @{ $points->{slots} };
+    my ($worst) = sort { $b <=> $a } @slots;
+    my $middle = median(@slots);
+    return { slots => \@slots, middle => $middle, worst => $worst,
+        ratio => $worst / $middle, p999 => percentile(99.9, $points->{all}) };
+}
+
+# The slots of the run whose ratio is the middle one.
+sub middle_run {
+    my ($runs, $how) = @_;
+    my @sorted = sort { $a->{ratio} <=> $b->{ratio} } map { $_->{$how} } @$runs;
+    return $sorted[$#sorted / 2]{slots};
+}
+
+# ---- the picture ----
+
+my ($WIDTH, $HEIGHT, $LEFT, $TOP, $GAP) = (560, 170, 60, 44, 70);
+my @COLORS = ('#c2410c', '#2563eb');
+
+# A round number of us at the top of the axis.
+sub top_of {
+    my ($most) = @_;
+    my $unit = 10 ** int(log($most) / log(10));
+    for my $times (1, 2, 3, 5, 10) {
+        return $unit * $times if $unit * $times >= $most;
+    }
+    return 20 * $unit;
+}
+
+sub panel {
+    my ($panel, $y) = @_;
+    my ($most) = sort { $b <=> $a } map { @{ $_->{slots} } }
+        @{ $panel->{lines} };
+    my $top = top_of($most);
+    my $text = sprintf qq{<text x="%d" y="%d" font-weight="bold">%s</text>\n},
+        $LEFT, $y - 12, $panel->{title};
+    for my $part (0, 0.5, 1) {
+        my $at = $y + $HEIGHT * (1 - $part);
+        $text .= sprintf qq{<path d="M%d %.1fh%d" stroke="#999" }
+            . qq{stroke-width="0.5"/><text x="%d" y="%.1f" }
+            . qq{text-anchor="end">%g us</text>\n},
+            $LEFT, $at, $WIDTH, $LEFT - 6, $at + 4, $top * $part;
+    }
+    for my $ms (0, 200, 400, 600, 800, 1000) {
+        $text .= sprintf qq{<text x="%.1f" y="%d" text-anchor="middle">%d}
+            . qq{</text>\n}, $LEFT + $WIDTH * $ms / 1000, $y + $HEIGHT + 16,
+            $ms;
+    }
+    for my $i (0 .. $#{ $panel->{lines} }) {
+        my $slots = $panel->{lines}[$i]{slots};
+        $text .= sprintf qq{<path d="M%s" fill="none" stroke="%s" }
+            . qq{stroke-width="1.5"/>\n}, join('L', map {
+                sprintf '%.1f %.1f', $LEFT + $WIDTH * ($_ + 0.5) / @$slots,
+                    $y + $HEIGHT * (1 - $slots->[$_] / $top)
+            } 0 .. $#$slots), $COLORS[$i];
+    }
+    return $text;
+}
+
+sub plot {
+    my ($file, $panels) = @_;
+    my $height = $TOP + @$panels * ($HEIGHT + $GAP);
+    my $text = sprintf qq{<svg xmlns="http://www.w3.org/2000/svg" }
+        . qq{width="%d" height="%d" viewBox="0 0 %d %d" }
+        . qq{font-family="sans-serif" font-size="12">\n}
+        . qq{<rect width="100%%" height="100%%" fill="#fff"/>\n},
+        ($LEFT + $WIDTH + 20, $height) x 2;
+    my $x = $LEFT;
+    for my $i (0 .. $#{ $panels->[0]{lines} }) {
+        my $name = $panels->[0]{lines}[$i]{name};
+        $text .= sprintf qq{<text x="%d" y="16" fill="%s">p99, %s</text>\n},
+            $x, $COLORS[$i], $name;
+        $x += 260;
+    }
+    $text .= panel($panels->[$_], $TOP + 16 + $_ * ($HEIGHT + $GAP))
+        for 0 .. $#$panels;
+    $text .= sprintf qq{<text x="%d" y="%d" text-anchor="middle">ms of the }
+        . qq{second</text>\n</svg>\n}, $LEFT + $WIDTH / 2, $height - 14;
+    open my $out, '>', $file or die "$file: $!\n";
+    print $out $text;
+    close $out or die "$file: $!\n";
+}
+
+1;

@@ -1,0 +1,159 @@
+#!/usr/bin/perl
+# beat.pl [--runs N] [--seconds S] [--rates R,R] [--connections C]
+#         [--module FILE]: does delivery have a beat that requests feel?
+#
+# httpd has one core for itself, the load tool and the server in the place of
+# InfluxDB another one.  The times of requests are the module's own points: each
+# has its moment (the time stamp) and request_time.  They are sorted by the slot
+# of 20 ms of the second in which the request ended; where delivery falls at the
+# same moment of each second, one slot is slower than the others.
+#
+# The control is the module without delivery: its points stay in the buffer
+# until httpd stops.  Both servers run at once, and the load goes to one after
+# the other, in turns of three seconds, so that whatever else the machine does
+# falls on both.  Prints Markdown, writes docs/pictures/beat.svg; fails when a
+# point is lost.  BENCH_QUICK=1: half a minute.
+use strict;
+use warnings;
+use FindBin;
+use Getopt::Long qw(GetOptions);
+use List::Util qw(max min sum0);
+use Time::HiRes qw(time sleep);
+use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
+use ImxTest;
+use ImxBare;
+use ImxBeat;
+use ImxLoad;
+
+my ($runs, $seconds) = $ENV{BENCH_QUICK} ? (1, 6) : (5, 30);
+my ($rates, $connections, $module) = ('4000,10000', 8, 1);
+GetOptions('runs=i' => \$runs, 'seconds=i' => \$seconds, 'rates=s' => \$rates,
+    'connections=i' => \$connections, 'module=s' => \$module)
+    or die "usage: $0 [--runs N] [--seconds S] [--rates R,R] "
+    . "[--connections C] [--module FILE]\n";
+my ($TURN, $OF_HTTPD, $OF_OTHERS) = (3, 0, 1);
+my @VARIANTS = qw(delivers control);
+my %NAME = (delivers => 'as it is by default',
+    control => 'control: without delivery');
+
+# Nothing is sent before the stop: no tick, no full body, no full buffer.
+my %CONF = (delivers => '', control => <<'CONF');
+InfluxMetricsInterval 1h
+InfluxMetricsMaxBody 256M 1000000
+InfluxMetricsBufferSize 512M
+InfluxMetricsTimeout 2s 60s
+InfluxMetricsShutdownTimeout 8s
+CONF
+
+my @sinks;
+END { kill TERM => map { $_->{pid} } @sinks }
+
+my $tool = ImxLoad::tool();
+die "bombardier is missing: nothing else keeps to a rate\n"
+    if $tool->{name} ne 'bombardier';
+# Whatever is started from here on, but for httpd.
+system("taskset -a -p -c $OF_OTHERS $$ >/dev/null") == 0
+    or die "taskset: two cores are needed\n";
+
+# Keeps what it is sent in a file.
+sub start_sink {
+    my $program = build() . '/bench-flusher';
+    die "$program is not there: run make bench-flusher\n" if !-x $program;
+    my $file = work_dir() . '/points-' . scalar @sinks;
+    my $pid = open my $out, '-|', $program, '--sink-only', '--record', $file
+        or die "$program: $!\n";
+    my $port = <$out> // die "$program: no port\n";
+    chomp $port;
+    push @sinks, { pid => $pid, out => $out, file => $file,
+        url => "http://127.0.0.1:$port" };
+    return $sinks[-1];
+}
+
+sub start_server {
+    my ($how) = @_;
+    my $sink = start_sink();
+    my $httpd = ImxBare->new(module => $module, influx => $sink->{url},
+        through => ['taskset', '-c', $OF_HTTPD], conf => $CONF{$how});
+    return { how => $how, sink => $sink, httpd => $httpd, sent => 0 };
+}
+
+sub drive {
+    my ($v, $rate, $duration) = @_;
+    my $run = ImxLoad::run($tool, $v->{httpd}->url('/index.html'),
+        connections => $connections, seconds => $duration, rate => $rate);
+    die "$run->{errors} requests failed\n" if $run->{errors};
+    $v->{sent} += $run->{requests};
+    return $run->{rps};
+}
+
+# A server of each kind, fresh; what their points say.
+sub run_once {
+    my ($rate, $number) = @_;
+    my @servers = map { start_server($_) } @VARIANTS;
+    my %got;
+    drive($_, $rate, 1) for @servers;            # warm
+    sleep 1.2;
+    my $begin = time;
+    my %rps;
+    for my $turn (1 .. max(1, int($seconds / $TURN + 0.5))) {
+        push @{ $rps{ $_->{how} } }, drive($_, $rate, $TURN)
+            for ($turn + $number) % 2 ? @servers : reverse @servers;
+    }
+    for my $v (@servers) {
+        $v->{httpd}->stop or die "httpd did not stop\n";
+        my $points = ImxBeat::read_points($v->{sink}{file}, $begin);
+        die "$v->{how}: $v->{sent} requests, $points->{count} points\n"
+            if $points->{count} != $v->{sent};
+        $got{ $v->{how} } = ImxBeat::judge($points);
+        $got{ $v->{how} }{rps} = ImxBeat::median(@{ $rps{ $v->{how} } });
+        unlink $v->{sink}{file};
+    }
+    return \%got;
+}
+
+my %all;        # rate => [ run ]
+for my $number (1 .. $runs) {
+    for my $rate (split /,/, $rates) {
+        print STDERR "# run $number of $runs, $rate requests a second\n";
+        push @{ $all{$rate} }, run_once($rate, $number);
+    }
+}
+
+sub range {
+    my ($format, @v) = @_;
+    return sprintf "$format | $format .. $format", ImxBeat::median(@v),
+        min(@v), max(@v);
+}
+
+print "A 12-byte file, event MPM with 2 children on one core; bombardier "
+    . "($connections connections)\nand a server in the place of InfluxDB on "
+    . "another one. $runs run(s) of $seconds s for each line, in turns of "
+    . "$TURN s\nwith the other one of its rate; medians and ranges of the "
+    . "runs. p99 in us, by 20 ms of the second.\n\n"
+    . "| requests a second | module | kept to | p99, median slot | worst slot "
+    . "| worst of median | range | p99.9 us | of the control's | range |\n"
+    . '|---|---|---|---|---|---|---|---|---|---|' . "\n";
+for my $rate (split /,/, $rates) {
+    for my $how (@VARIANTS) {
+        my @of = map { $_->{$how} } @{ $all{$rate} };
+        my @p999 = map { $_->{$how}{p999} / $_->{control}{p999} }
+            @{ $all{$rate} };
+        printf "| %d | %s | %.0f | %.0f | %.0f | %s | %.0f | %s |\n", $rate,
+            $NAME{$how}, ImxBeat::median(map { $_->{rps} } @of),
+            ImxBeat::median(map { $_->{middle} } @of),
+            ImxBeat::median(map { $_->{worst} } @of),
+            range('%.2f', map { $_->{ratio} } @of),
+            ImxBeat::median(map { $_->{p999} } @of),
+            $how eq 'control' ? '- | -' : range('%.2f', @p999);
+    }
+}
+my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;
+print "\nThe load of the machine was $load in the end.\n";
+print "\n![p99 by 20 ms of the second](pictures/beat.svg)\n";
+ImxBeat::plot("$FindBin::Bin/../docs/pictures/beat.svg", [
+    map {
+        my $rate = $_;
+        { title => "$rate requests a second", lines => [map {
+            { name => $NAME{$_}, slots => ImxBeat::middle_run($all{$rate}, $_) }
+        } @VARIANTS] }
+    } split /,/, $rates ]);

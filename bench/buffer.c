@@ -1,0 +1,177 @@
+/*
+ * buffer.c: what a holder costs that has nothing to do, by the size of the
+ * buffer, and by what is in it.  A monitor runs through its duties for some
+ * seconds, in a process of its own; nothing is appended.  The memory is only
+ * touched where it is used.
+ *
+ *     buffer [--seconds S]          (5)
+ */
+#define _GNU_SOURCE
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared/arena.h"
+#include "deliver/monitor.h"
+
+#define CHILDREN 2
+#define MILLISECOND INT64_C(1000000)
+#define MB (UINT64_C(1) << 20)
+
+static int64_t now_ns(clockid_t clock)
+{
+    struct timespec ts;
+
+    clock_gettime(clock, &ts);
+    return (int64_t)ts.tv_sec * 1000 * MILLISECOND + ts.tv_nsec;
+}
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* Every segment was taken once, as in a long outage. */
+static void fill_and_empty(const imx_arena_t *a, imx_batch_child_t *child)
+{
+    static const uint64_t none[IMX_BATCH_FATES];
+    imx_batch_claim_t claims[64];
+    static char line[IMX_BATCH_LINE_MAX];
+    size_t n;
+
+    memset(line, 'x', sizeof(line));
+    while (imx_batch_append(child, line, sizeof(line))) {
+    }
+    imx_batch_seal_all(&a->batch);
+    while ((n = imx_batch_claim(&a->batch, claims, 64, UINT64_MAX, UINT64_MAX))
+           > 0) {
+        while (n > 0)
+            imx_batch_settle(&a->batch, &claims[--n], none);
+    }
+}
+
+static void say_nothing(void *context, imx_log_level_e level, const char *text)
+{
+    (void)context;
+    (void)level;
+    (void)text;
+}
+
+static imx_monitor_t *make_monitor(const imx_arena_t *a,
+                                   imx_batch_child_t *child)
+{
+    imx_monitor_options_t o = {
+        .arena = a,
+        .child = child,
+        .interval_ms = 1000,
+        .shutdown_ms = 1000,
+        .max_bytes = 4 * MB,
+        .max_lines = 10000,
+        .log = say_nothing
+    };
+    imx_monitor_t *m;
+
+    o.influx.api = IMX_INFLUX_V1;
+    o.influx.url = "http://127.0.0.1:9";
+    o.influx.database = "httpd";
+    o.influx.connect_timeout_ms = o.influx.total_timeout_ms = 1000;
+    m = imx_monitor_create(&o);
+    if (m == NULL)
+        die("monitor");
+    return m;
+}
+
+/* As the thread of the monitor does; its counts are read once a second, as
+ * httpd's holder does.  Returns ns of processor time. */
+static int64_t run(const imx_arena_t *a, imx_monitor_t *m, int64_t seconds,
+                   int64_t *look_ns)
+{
+    int64_t end = now_ns(CLOCK_MONOTONIC) + seconds * 1000 * MILLISECOND;
+    int64_t begun = now_ns(CLOCK_THREAD_CPUTIME_ID), before;
+    int64_t second = 0;
+
+    for (*look_ns = 0; now_ns(CLOCK_MONOTONIC) < end;) {
+        int ms = imx_monitor_step(m);
+
+        if (second++ % 10 == 0)
+            imx_batch_totals(&a->batch);
+        before = now_ns(CLOCK_THREAD_CPUTIME_ID);
+        imx_batch_level(&a->batch);
+        *look_ns += now_ns(CLOCK_THREAD_CPUTIME_ID) - before;
+        imx_monitor_wait(m, ms);
+    }
+    *look_ns /= second > 0 ? second : 1;
+    return now_ns(CLOCK_THREAD_CPUTIME_ID) - begun;
+}
+
+static void measure(uint64_t size, int used, int64_t seconds)
+{
+    static imx_arena_t arena;
+    static imx_batch_child_t child;
+    imx_arena_spec_t spec = { 0 };
+    imx_children_self_t self;
+    int64_t ns, look_ns;
+    imx_monitor_t *m;
+    int raised;
+
+    imx_batch_plan(size, CHILDREN, 0, &spec.batch, &raised);
+    if (imx_arena_map(&arena, &spec, 0) != 0)
+        die("the buffer");
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (imx_children_join(&arena.children, &self, getpid()) != 0)
+        die("join");
+    imx_batch_open(&child, &arena.batch, &self);
+    if (used)
+        fill_and_empty(&arena, &child);
+    m = make_monitor(&arena, &child);
+    imx_monitor_step(m); /* it has the lease, and has seen all once */
+    ns = run(&arena, m, seconds, &look_ns);
+    printf("| %llu MB%s | %u | %.2f | %.2f |\n",
+           (unsigned long long)(size / MB), used ? ", was full once" : "",
+           (unsigned)spec.batch.segments,
+           (double)ns / MILLISECOND / (double)seconds, (double)look_ns / 1000);
+    fflush(stdout);
+    _exit(0);
+}
+
+/* In a process of its own, with memory of its own. */
+static int measure_apart(uint64_t size, int used, int64_t seconds)
+{
+    int status = 1;
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid < 0)
+        die("fork");
+    if (pid == 0)
+        measure(size, used, seconds);
+    waitpid(pid, &status, 0);
+    return status != 0;
+}
+
+int main(int argc, char **argv)
+{
+    int64_t seconds = argc > 2 && strcmp(argv[1], "--seconds") == 0
+                          ? atoll(argv[2])
+                          : 5;
+    int bad = 0;
+
+    printf(
+        "| buffer | segments | holder that has nothing to do, ms of CPU a "
+        "second | a look at the batch, us |\n|---|---|---|---|\n");
+    bad |= measure_apart(64 * MB, 0, seconds);
+    bad |= measure_apart(1024 * MB, 0, seconds);
+    bad |= measure_apart(16384 * MB, 0, seconds);
+    bad |= measure_apart(1024 * MB, 1, seconds);
+    printf(
+        "\nOf these, the counts once a second are summed over all segments "
+        "that were ever taken.\n");
+    return bad;
+}

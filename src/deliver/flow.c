@@ -1,0 +1,70 @@
+/*
+ * flow.c owns how much of a body may have gone out by now (see flow.h).
+ * Pure arithmetic, for the thread that holds the lease.
+ * Nothing survives a crash.
+ */
+#include "deliver/flow.h"
+
+#define STEP_MS (IMX_FLOW_STEP / 1000000)
+#define LATE 4 /* pieces that are made up for, when steps come late */
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t imx_flow_piece(uint64_t waiting, int interval_ms, int timeout_ms)
+{
+    int64_t steps = least(interval_ms / 2, timeout_ms / 8) / STEP_MS;
+    uint64_t piece = waiting / (uint64_t)(steps > 0 ? steps : 1) + 1;
+
+    return piece > IMX_FLOW_LEAST ? piece : IMX_FLOW_LEAST;
+}
+
+void imx_flow_begin(imx_flow_t *f, int64_t now)
+{
+    f->piece = f->allowed = IMX_FLOW_ANY;
+    f->at = now;
+    f->rest = 0;
+}
+
+void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now)
+{
+    if (piece == IMX_FLOW_ANY) {
+        imx_flow_begin(f, now);
+    }
+    else if (f->piece == IMX_FLOW_ANY) {
+        f->piece = f->allowed = piece;
+        f->at = now;
+    }
+    else if (piece > f->piece) {
+        f->piece = piece;
+    }
+}
+
+uint64_t imx_flow_allow(imx_flow_t *f, int64_t now)
+{
+    int64_t steps = (now - f->at) / IMX_FLOW_STEP;
+
+    if (f->piece != IMX_FLOW_ANY && steps > 0) {
+        f->allowed += (uint64_t)least(steps, LATE) * f->piece;
+        f->at = steps > LATE ? now : f->at + steps * IMX_FLOW_STEP;
+    }
+    return f->allowed;
+}
+
+void imx_flow_rest(imx_flow_t *f, uint64_t done, int64_t now)
+{
+    if (f->piece != IMX_FLOW_ANY && done < f->piece) {
+        f->rest = now
+                  + (int64_t)((double)done / (double)f->piece
+                              * (double)IMX_FLOW_STEP);
+    }
+}
+
+int64_t imx_flow_next(const imx_flow_t *f, uint64_t out, int64_t now)
+{
+    int64_t more = out < f->allowed ? now : f->at + IMX_FLOW_STEP;
+
+    return more > f->rest ? more : f->rest;
+}

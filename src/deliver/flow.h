@@ -1,0 +1,56 @@
+/*
+ * flow.h owns how much of a body may have gone out by now.
+ * Pure arithmetic, for the thread that holds the lease.
+ * Nothing survives a crash: the next holder's bodies have a flow of their own.
+ *
+ * A body that goes out as fast as it can keeps a core from the requests for
+ * about a millisecond, at the same moment of each interval.  So the holder's
+ * bodies go out in pieces, one each 10 ms: all that waits is out within half an
+ * interval.  There are not more bodies for that, and a point is there half an
+ * interval later at most.
+ *
+ * Times are ns of the monotonic clock, as the caller reads it.
+ */
+#ifndef IMX_FLOW_H
+#define IMX_FLOW_H
+
+#include <stdint.h>
+
+#define IMX_FLOW_STEP INT64_C(20000000)  /* ns between two pieces */
+#define IMX_FLOW_LEAST (32 * 1024)       /* bytes of a piece */
+#define IMX_FLOW_AT_ONCE INT64_C(100000) /* ns of work, then there is a rest */
+#define IMX_FLOW_ANY UINT64_MAX          /* bytes: no limit */
+
+typedef struct {
+    uint64_t piece;   /* bytes, or IMX_FLOW_ANY */
+    uint64_t allowed; /* bytes of the body that may be out by now */
+    int64_t at;       /* when the last piece was allowed */
+    int64_t rest;     /* nothing goes out before; 0: no rest */
+} imx_flow_t;
+
+/*
+ * How large pieces are, so that what waits is out in time.  waiting: bytes that
+ * are sealed, those of the body among them.  interval_ms: between two ticks.
+ * timeout_ms: for a body and its answer, of which an eighth may go to this.
+ */
+uint64_t imx_flow_piece(uint64_t waiting, int interval_ms, int timeout_ms);
+
+/* A body begins, without limits. */
+void imx_flow_begin(imx_flow_t *f, int64_t now);
+
+/* From now on it goes out in such pieces.  Pieces of a body become larger and
+ * never smaller: what waits grows less only because they go out. */
+void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now);
+
+/* How many bytes of the body may be out now. */
+uint64_t imx_flow_allow(imx_flow_t *f, int64_t now);
+
+/* Work for one piece took so long that it ended when only so many bytes of it
+ * were done: the next ones wait as long as these would. */
+void imx_flow_rest(imx_flow_t *f, uint64_t done, int64_t now);
+
+/* When more may go out of a body of which so many bytes are out; at once, when
+ * that is not later than now. */
+int64_t imx_flow_next(const imx_flow_t *f, uint64_t out, int64_t now);
+
+#endif

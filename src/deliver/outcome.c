@@ -1,0 +1,177 @@
+/*
+ * outcome.c owns what a transfer of libcurl came to (see outcome.h).
+ * Entered only by the thread that posts.
+ * Nothing survives a crash.
+ */
+#include "deliver/outcome.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "deliver/headers.h"
+#include "deliver/reason.h"
+
+/* A sentence that quotes no line. */
+static void explain(imx_influx_result_t *r, const char *why)
+{
+    imx_reason_explain(r->reason, why);
+    imx_reason_explain(r->public_reason, why);
+}
+
+static void sort(struct imx_influx *in, long status, imx_influx_result_t *r)
+{
+    if (in->creating) {
+        imx_answer_sort_created(status, in->reply.said, in->reply.kept, r);
+    }
+    else {
+        imx_answer_sort(in->o->api, status, in->reply.said, in->reply.kept, r);
+        r->more |= in->reply.kept == IMX_REPLY_KEPT
+                   && r->answer == IMX_INFLUX_PARTIAL;
+        imx_answer_count(in->o->api, in->body.count, r);
+    }
+}
+
+/* Which file, or which server, has somebody to look at? */
+static void explain_failure(struct imx_influx *in, CURLcode code,
+                            imx_influx_result_t *r)
+{
+    const imx_influx_options_t *o = in->o;
+    const char *said = in->reply.flooded ? "the answer has no end"
+                       : in->error[0]    ? in->error
+                                         : curl_easy_strerror(code);
+    const char *file = code == CURLE_SSL_CACERT_BADFILE ? o->ca_file
+                       : code == CURLE_SSL_CERTPROBLEM  ? o->certificate_file
+                                                        : NULL;
+    char why[CURL_ERROR_SIZE + 3 * IMX_INFLUX_REASON_MAX];
+
+    snprintf(why, sizeof(why), "%.255s%s%s", file ? file : "",
+             file ? ": " : "", said);
+    explain(r, why);
+    r->advice = code == CURLE_PEER_FAILED_VERIFICATION
+                    ? "InfluxMetricsTLSCAFile and InfluxMetricsServer"
+                : code == CURLE_COULDNT_RESOLVE_HOST ? "InfluxMetricsServer"
+                                                     : NULL;
+}
+
+/*
+ * A transfer that did not end well.  A refusal counts though its text is cut:
+ * 413 is often followed by a reset.  But only the end of the text could tell
+ * REFUSED from MALFORMED, so that becomes UNKNOWN, unless the server would
+ * talk for ever.
+ */
+static void judge_failure(struct imx_influx *in, CURLcode code, long status,
+                          imx_influx_result_t *r)
+{
+    long request = 0;
+
+    if (status >= 300) {
+        sort(in, status, r);
+        r->more |= r->answer == IMX_INFLUX_PARTIAL;
+        if (in->reply.flooded
+            || (r->answer != IMX_INFLUX_REJECTED
+                && r->answer != IMX_INFLUX_REFUSED)) {
+            return;
+        }
+    }
+    if (in->stage == MOVING) { /* else it tells of the one before */
+        curl_easy_getinfo(in->easy, CURLINFO_REQUEST_SIZE, &request);
+    }
+    r->answer = request > 0 ? IMX_INFLUX_UNKNOWN : IMX_INFLUX_RETRY;
+    r->too_slow = request > 0 && code == CURLE_OPERATION_TIMEDOUT;
+    r->dropped = -1;
+    explain_failure(in, code, r);
+    if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT) {
+        imx_address_forget(in->address);
+    }
+}
+
+/*
+ * InfluxDB takes gzip in chunks, but what stands before it may want to know
+ * the length (411), not know chunks (501, HTTP/1.0) or gzip (415).  Nothing of
+ * that is said of the lines: they go out again as they are.
+ */
+static void judge_gzip(struct imx_influx *in, imx_influx_result_t *r)
+{
+    static const char text[] =
+        "it is sent without gzip from now on, "
+        "which was refused: ";
+    char why[sizeof(text) + IMX_INFLUX_REASON_MAX];
+    long version = 0;
+
+    if (!in->body.packed || r->status < 400) {
+        return;
+    }
+    curl_easy_getinfo(in->easy, CURLINFO_HTTP_VERSION, &version);
+    if (r->status == 411 || r->status == 415 || r->status == 501
+        || version == CURL_HTTP_VERSION_1_0) {
+        in->plain = 1;
+        snprintf(why, sizeof(why), "%s%s", text, r->reason);
+        imx_reason_explain(r->reason, why);
+        snprintf(why, sizeof(why), "%s%s", text, r->public_reason);
+        imx_reason_explain(r->public_reason, why);
+        r->advice = NULL;
+        r->answer = IMX_INFLUX_RETRY;
+        r->retry_after_ms = 0;
+        r->dropped = -1;
+    }
+}
+
+/* The lines stay here, and so does the secret; but whoever has to mend the
+ * address wants to know where to. */
+static void judge_redirect(struct imx_influx *in, imx_influx_result_t *r)
+{
+    char why[128 + IMX_INFLUX_REASON_MAX];
+
+    if (r->status >= 300 && r->status < 400 && in->reply.location[0]) {
+        snprintf(why, sizeof(why),
+                 "HTTP status %ld, a redirect, which is not followed, to %s",
+                 r->status, in->reply.location);
+        explain(r, why);
+    }
+}
+
+static void finish_reasons(const struct imx_influx *in, imx_influx_result_t *r)
+{
+    char *reasons[] = { r->reason, r->public_reason };
+
+    if (r->answer == IMX_INFLUX_UNAUTHORIZED && !r->advice) {
+        r->advice = imx_headers_advice(in->o);
+    }
+    for (int i = 0; i < 2; i++) {
+        imx_secret_hide_in(reasons[i], in->files ? in->files->word : NULL);
+        imx_secret_hide_in(reasons[i], in->credential);
+        if (r->advice) {
+            imx_reason_advise(reasons[i], r->advice);
+        }
+    }
+    if (!r->advice && r->curl_code == CURLE_COULDNT_CONNECT) {
+        /* the page asks that itself */
+        imx_reason_advise(r->reason,
+                          "InfluxMetricsServer: does InfluxDB run there?");
+    }
+}
+
+void imx_outcome_judge(struct imx_influx *in, CURLcode code,
+                       imx_influx_result_t *r)
+{
+    long status = 0;
+
+    memset(r, 0, sizeof(*r));
+    if (in->stage == MOVING) {
+        curl_easy_getinfo(in->easy, CURLINFO_RESPONSE_CODE, &status);
+    }
+    r->status = status;
+    r->curl_code = (int)code;
+    r->retry_after_ms = in->reply.retry_after_ms;
+    r->clock_ahead_s = status ? in->reply.clock_ahead_s : 0;
+    r->repeated = in->repeated;
+    if (code == CURLE_OK) {
+        sort(in, status, r);
+    }
+    else {
+        judge_failure(in, code, status, r);
+    }
+    judge_gzip(in, r);
+    judge_redirect(in, r);
+    finish_reasons(in, r);
+}
