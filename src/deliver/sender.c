@@ -52,6 +52,7 @@ struct imx_sender {
     int64_t began;      /* when it was begun */
     int64_t out_at;     /* when all of it was out, 0: not yet */
     uint64_t piece;     /* bytes: see imx_sender_flow() */
+    uint64_t proven;    /* bytes of the largest body that was taken */
     uint64_t under_way; /* lines of it, as the board has them */
     uint64_t done;      /* lines since imx_sender_done() */
     unsigned guesses;   /* refusals in unknown words, since lines were taken */
@@ -191,6 +192,18 @@ static void count_repeated(imx_sender_t *s, uint64_t lines)
     s->o.news->board.repeated += lines;
 }
 
+/*
+ * Only a body that is hardly larger than what was taken before goes out in
+ * pieces.  One that is too large is refused before its end: then a proxy on the
+ * way that still has to pass pieces on answers 502 and not 413, and nothing is
+ * learned.
+ */
+static int goes_in_pieces(const imx_sender_t *s)
+{
+    return s->load.source->is_live
+           && window_bytes(s) <= s->proven + s->proven / 4;
+}
+
 static void post_window(imx_sender_t *s)
 {
     load_t *l = &s->load;
@@ -206,7 +219,7 @@ static void post_window(imx_sender_t *s)
     }
     set_under_way(s, l->window);
     imx_influx_post(s->influx, l->lines + l->pos, l->window);
-    imx_influx_flow(s->influx, l->source->is_live ? s->piece : IMX_FLOW_ANY);
+    imx_influx_flow(s->influx, goes_in_pieces(s) ? s->piece : IMX_FLOW_ANY);
 }
 
 static void post_half(imx_sender_t *s)
@@ -237,7 +250,7 @@ void imx_sender_flow(imx_sender_t *s, uint64_t piece)
 {
     s->piece = piece;
     if (s->is_posting && !s->is_creating && s->search.count == 0
-        && s->load.source->is_live) {
+        && (piece == IMX_FLOW_ANY || goes_in_pieces(s))) {
         imx_influx_flow(s->influx, piece);
     }
 }
@@ -374,6 +387,7 @@ static void refused_somehow(imx_sender_t *s, const imx_influx_result_t *r)
 
 static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 {
+    s->proven = 0;
     if (s->load.window > 1) {
         imx_pace_too_large(pace(s), now_of(s), window_bytes(s));
         imx_news_publish(s->o.news);
@@ -387,8 +401,11 @@ static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 
 static void taken(imx_sender_t *s)
 {
+    uint64_t bytes = window_bytes(s);
+
     s->guesses = 0;
     s->taken_at = now_of(s);
+    s->proven = bytes > s->proven ? bytes : s->proven;
     imx_news_body_fits(s->o.news);
     if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
                        s->out_at)) {

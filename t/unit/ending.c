@@ -112,8 +112,10 @@ static void test_finish_in_pieces(void **state)
 
     second_child(f);
     for (i = 1; i <= 20 && !whole; i++) { /* the machine may be busy */
-        append(f, 4000);
+        append(f, 1000);
         begin(f);
+        deliver(f); /* so large a body is taken */
+        append(f, 1000);
         tick(f);
         UNTIL(is_sending(f));
         assert_true(pending(f) > 0);
