@@ -81,7 +81,10 @@ for my $case (['event', 'cgid'], ['prefork', 'cgi']) {
         like($text, qr/warn.*IMX0019: InfluxMetricsPasswordEnv: the variable IMX_TEST_PASSWORD has no secret/,
             'with a warning');
         my $before = $h->_generations;
-        is(system($h->_command('-k', 'graceful')), 0, 'httpd -k graceful');
+        {
+            local %ENV = (%ENV, %{ $h->_env });
+            is(system($h->_command('-k', 'graceful')), 0, 'httpd -k graceful');
+        }
         ok(wait_until(20, sub { $h->_generations > $before }), 'works');
         load(url => $h->url, n => 20, c => 1);
         count_is($db, $h, 'and the secret is still there', database => $mpm);

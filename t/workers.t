@@ -93,7 +93,7 @@ for my $mpm (qw(event worker prefork)) {
         "$mpm: ... and a stopped child: $p->{capacity_utilization}");
 
     push @held, hang($h, 3);
-    $p = wait_for_point($mpm, 10, sub { $_[0]{busy} == 8 });
+    $p = wait_for_point($mpm, 20, sub { $_[0]{busy} == 8 });
     is($p->{busy}, 8, "$mpm: all are busy");
     my $since = time;
     my @waiting = hang($h, 7);
