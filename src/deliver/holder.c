@@ -123,12 +123,29 @@ static int make_backlog(imx_holder_t *h, int ends_server)
     return h->backlog != NULL;
 }
 
+/* Only the holder needs them: they are large, and most children never are. */
+static int make_sources(imx_holder_t *h)
+{
+    int i, all = 1;
+
+    for (i = 0; i < SENDERS; i++) {
+        if (h->sources[i] == NULL) {
+            h->sources[i] = imx_batch_source_create(&h->o.arena->batch);
+        }
+        all = all && h->sources[i] != NULL;
+    }
+    return all;
+}
+
 int imx_holder_take(imx_holder_t *h, int ends_server)
 {
     int64_t now = now_of(h);
 
-    if (!make_backlog(h, ends_server)
-        || !imx_lease_take(&h->o.arena->lease, &h->o.child->self)) {
+    if (!imx_lease_take(&h->o.arena->lease, &h->o.child->self)) {
+        return 0;
+    }
+    if (!make_backlog(h, ends_server) || !make_sources(h)) {
+        imx_lease_give(&h->o.arena->lease, &h->o.child->self);
         return 0;
     }
     h->is_holder = 1;
@@ -561,8 +578,7 @@ static int make_senders(imx_holder_t *h)
 
     for (i = 0; i < SENDERS; i++) {
         h->senders[i] = imx_sender_create(&o);
-        h->sources[i] = imx_batch_source_create(&h->o.arena->batch);
-        all = all && h->senders[i] != NULL && h->sources[i] != NULL;
+        all = all && h->senders[i] != NULL;
     }
     return all;
 }
