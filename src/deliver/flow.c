@@ -53,6 +53,13 @@ uint64_t imx_flow_allow(imx_flow_t *f, int64_t now)
     return f->allowed;
 }
 
+int64_t imx_flow_until(const imx_flow_t *f, uint64_t out, int64_t now)
+{
+    int is_late = out < f->allowed && f->allowed - out > LATE * f->piece;
+
+    return f->piece == IMX_FLOW_ANY || is_late ? 0 : now + IMX_FLOW_AT_ONCE;
+}
+
 void imx_flow_rest(imx_flow_t *f, uint64_t done, int64_t now)
 {
     if (f->piece != IMX_FLOW_ANY && done < f->piece) {
