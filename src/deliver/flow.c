@@ -42,6 +42,11 @@ void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now)
     }
 }
 
+void imx_flow_wait(imx_flow_t *f, int64_t now)
+{
+    f->at = now;
+}
+
 uint64_t imx_flow_allow(imx_flow_t *f, int64_t now)
 {
     int64_t steps = (now - f->at) / IMX_FLOW_STEP;

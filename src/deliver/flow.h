@@ -42,6 +42,10 @@ void imx_flow_begin(imx_flow_t *f, int64_t now);
  * never smaller: what waits grows less only because they go out. */
 void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now);
 
+/* Nothing of the body can go out yet, as there is no connection: this time does
+ * not count. */
+void imx_flow_wait(imx_flow_t *f, int64_t now);
+
 /* How many bytes of the body may be out now. */
 uint64_t imx_flow_allow(imx_flow_t *f, int64_t now);
 

@@ -452,8 +452,12 @@ static int held_ms(const imx_influx_t *in)
 static void allow_piece(imx_influx_t *in)
 {
     int64_t now = imx_clock_now();
-    uint64_t bytes = imx_flow_allow(&in->flow, now);
+    uint64_t bytes;
 
+    if (in->body.taken == 0) {
+        imx_flow_wait(&in->flow, now);
+    }
+    bytes = imx_flow_allow(&in->flow, now);
     imx_body_allow(&in->body, bytes,
                    imx_flow_until(&in->flow, in->body.taken, now));
     if (in->body.waits) {

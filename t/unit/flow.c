@@ -102,6 +102,24 @@ static void test_faster(void **state)
     assert_int_equal(send_body(&f, 10000000, 0, &most), 0);
 }
 
+/* A connection that took long to make is no reason to send all at once. */
+static void test_wait(void **state)
+{
+    int64_t now;
+    imx_flow_t f;
+
+    (void)state;
+    imx_flow_begin(&f, NOW);
+    imx_flow_limit(&f, 40000, NOW);
+    for (now = NOW; now <= NOW + 500 * MS; now += 50 * MS) {
+        imx_flow_wait(&f, now);
+        assert_int_equal(imx_flow_allow(&f, now), 40000);
+        assert_true(imx_flow_next(&f, 0, now) <= now);
+    }
+    now -= 50 * MS;
+    assert_int_equal(imx_flow_next(&f, 40000, now), now + IMX_FLOW_STEP);
+}
+
 /* Work that took too long for its piece: the rest of the time is for others. */
 static void test_rest(void **state)
 {
@@ -167,7 +185,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_piece),  cmocka_unit_test(test_any),
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_faster),
-        cmocka_unit_test(test_rest),   cmocka_unit_test(test_late),
+        cmocka_unit_test(test_wait),   cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_late),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
