@@ -17,8 +17,10 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LOOK_MS 2 /* between two looks whether the thread has ended */
@@ -111,15 +113,54 @@ struct attributes {
  * delivery needs; nor can an ordinary user take it back.  SCHED_IDLE would keep
  * the thread off a busy processor for seconds.
  */
-void imx_thread_give_way(void)
+static int give_way(void)
 {
     struct attributes a = { .size = sizeof a,
                             .policy = SCHED_BATCH,
                             .nice = getpriority(PRIO_PROCESS, 0),
                             .runtime = SLICE };
 
-    if (sched_getscheduler(0) == SCHED_OTHER) {
-        syscall(SYS_sched_setattr, 0, &a, 0);
+    return sched_getscheduler(0) == SCHED_OTHER
+           && syscall(SYS_sched_setattr, 0, &a, 0) == 0;
+}
+
+/* Tries it in a process of its own, which the filter may kill. */
+static int survives(void)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        give_way();
+        _exit(0);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return pid > 0 && status == 0;
+}
+
+/*
+ * A filter of system calls (SystemCallFilter=~@resources in a unit of systemd)
+ * can kill the whole process for one that is only a favour.  With a filter it
+ * is found out once, before it is asked for here.
+ */
+int imx_thread_may_give_way(void)
+{
+    enum { NOT_KNOWN, NO, YES };
+    static _Atomic int may;
+
+    if (atomic_load(&may) == NOT_KNOWN) {
+        int is_filtered = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) > 0;
+
+        atomic_store(&may, !is_filtered || survives() ? YES : NO);
+    }
+    return atomic_load(&may) == YES;
+}
+
+void imx_thread_give_way(void)
+{
+    if (imx_thread_may_give_way()) {
+        give_way();
     }
 }
 

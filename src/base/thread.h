@@ -61,6 +61,11 @@ void imx_thread_tell_to_stop(imx_thread_t *t);
  */
 void imx_thread_give_way(void);
 
+/* Does the process survive that?  Where system calls are filtered, the first
+ * call forks a process that tries it; the parent makes it before it has
+ * children, which inherit the answer. */
+int imx_thread_may_give_way(void);
+
 /* The thread: has it been told to end? */
 int imx_thread_is_to_stop(const imx_thread_t *t);
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #define MS IMX_CLOCK_MS
-#define LEAVE_MS \
-    120 /* for the rest of a body; and for an answer, where it is
-                        not known to take longer */
+/* For the rest of a body, and for an answer where it is not known to take
+ * longer. */
+#define LEAVE_MS 120
 #define LOOK_MS 10
 #define RELIEF_MS 1000 /* in which the first new child has come */
 

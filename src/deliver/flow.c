@@ -42,6 +42,11 @@ void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now)
     }
 }
 
+void imx_flow_wait(imx_flow_t *f, int64_t now)
+{
+    f->at = now;
+}
+
 uint64_t imx_flow_allow(imx_flow_t *f, int64_t now)
 {
     int64_t steps = (now - f->at) / IMX_FLOW_STEP;
@@ -51,6 +56,13 @@ uint64_t imx_flow_allow(imx_flow_t *f, int64_t now)
         f->at = steps > LATE ? now : f->at + steps * IMX_FLOW_STEP;
     }
     return f->allowed;
+}
+
+int64_t imx_flow_until(const imx_flow_t *f, uint64_t out, int64_t now)
+{
+    int is_late = out < f->allowed && f->allowed - out > LATE * f->piece;
+
+    return f->piece == IMX_FLOW_ANY || is_late ? 0 : now + IMX_FLOW_AT_ONCE;
 }
 
 void imx_flow_rest(imx_flow_t *f, uint64_t done, int64_t now)

@@ -5,7 +5,7 @@
  *
  * A body that goes out as fast as it can keeps a core from the requests for
  * about a millisecond, at the same moment of each interval.  So the holder's
- * bodies go out in pieces, one each 10 ms: all that waits is out within half an
+ * bodies go out in pieces, one each 20 ms: all that waits is out within half an
  * interval.  There are not more bodies for that, and a point is there half an
  * interval later at most.
  *
@@ -42,8 +42,18 @@ void imx_flow_begin(imx_flow_t *f, int64_t now);
  * never smaller: what waits grows less only because they go out. */
 void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now);
 
+/* Nothing of the body can go out yet, as there is no connection: this time does
+ * not count. */
+void imx_flow_wait(imx_flow_t *f, int64_t now);
+
 /* How many bytes of the body may be out now. */
 uint64_t imx_flow_allow(imx_flow_t *f, int64_t now);
+
+/* Until when a step may work at it, when so many bytes of the body are out; 0:
+ * as long as it takes.  So it is where there is no limit; and where steps come
+ * so late, on a processor that has no time, that little work in each of them
+ * would never be enough. */
+int64_t imx_flow_until(const imx_flow_t *f, uint64_t out, int64_t now);
 
 /* Work for one piece took so long that it ended when only so many bytes of it
  * were done: the next ones wait as long as these would. */

@@ -139,6 +139,7 @@ static int seek_lines(void *arg, curl_off_t offset, int origin)
     }
     in->out = in->body.at;
     in->repeated = in->out > 0 ? in->out : 1;
+    in->ended = 0;
     imx_body_rewind(&in->body);
     return CURL_SEEKFUNC_OK;
 }
@@ -396,6 +397,7 @@ static void begin(imx_influx_t *in, const char *url,
     in->error[0] = '\0';
     imx_reply_clear(&in->reply);
     in->began = imx_clock_now();
+    in->ended = 0;
     imx_flow_begin(&in->flow, in->began);
     look_for_files(in);
 }
@@ -450,10 +452,14 @@ static int held_ms(const imx_influx_t *in)
 static void allow_piece(imx_influx_t *in)
 {
     int64_t now = imx_clock_now();
-    uint64_t bytes = imx_flow_allow(&in->flow, now);
+    uint64_t bytes;
 
+    if (in->body.taken == 0) {
+        imx_flow_wait(&in->flow, now);
+    }
+    bytes = imx_flow_allow(&in->flow, now);
     imx_body_allow(&in->body, bytes,
-                   bytes == IMX_FLOW_ANY ? 0 : now + IMX_FLOW_AT_ONCE);
+                   imx_flow_until(&in->flow, in->body.taken, now));
     if (in->body.waits) {
         in->body.waits = 0;
         curl_easy_pause(in->easy, CURLPAUSE_CONT);
@@ -469,6 +475,9 @@ static CURLMcode perform(imx_influx_t *in, int *running)
     code = curl_multi_perform(in->multi, running);
     if (in->body.until != 0 && imx_clock_now() >= in->body.until) {
         imx_flow_rest(&in->flow, in->body.taken - before, imx_clock_now());
+    }
+    if (in->ended == 0 && imx_body_is_out(&in->body)) {
+        in->ended = imx_clock_now();
     }
     return code;
 }
@@ -561,6 +570,12 @@ static int move(imx_influx_t *in, CURLcode *code)
     return 0;
 }
 
+/* At least 1 when it is known. */
+static int64_t answer_ns(const imx_influx_t *in)
+{
+    return in->ended != 0 ? imx_clock_now() - in->ended + 1 : 0;
+}
+
 /* Also when nothing that the server said rules it out. */
 static uint64_t doubtful(const imx_influx_t *in, const imx_influx_result_t *r)
 {
@@ -584,6 +599,7 @@ imx_influx_answer_e imx_influx_step(imx_influx_t *in,
     }
     imx_outcome_judge(in, code, result);
     result->in_doubt = doubtful(in, result);
+    result->answer_ns = answer_ns(in);
     imx_influx_abort(in); /* lets go of the lines; keeps the connection */
     return result->answer;
 }

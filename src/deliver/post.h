@@ -45,6 +45,7 @@ struct imx_influx {
     stage_e stage;
     CURLcode code; /* when FAILED */
     int64_t began; /* ns */
+    int64_t ended; /* ns: the body's last byte went out; 0: not yet */
     const char *url;
     imx_body_t body;
     imx_flow_t flow;   /* of the body */

@@ -50,7 +50,6 @@ struct imx_sender {
     int is_posting;     /* something is under way */
     int is_creating;    /* ... which is CREATE DATABASE, or that is next */
     int64_t began;      /* when it was begun */
-    int64_t out_at;     /* when all of it was out, 0: not yet */
     uint64_t piece;     /* bytes: see imx_sender_flow() */
     uint64_t proven;    /* bytes of the largest body that was taken */
     uint64_t under_way; /* lines of it, as the board has them */
@@ -258,7 +257,6 @@ void imx_sender_flow(imx_sender_t *s, uint64_t piece)
 int imx_sender_post(imx_sender_t *s)
 {
     s->began = now_of(s);
-    s->out_at = 0;
     if (!open_influx(s)) {
         put_back(s);
         return 0;
@@ -399,16 +397,17 @@ static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 
 /* ---- answers ---- */
 
-static void taken(imx_sender_t *s)
+static void taken(imx_sender_t *s, const imx_influx_result_t *r)
 {
     uint64_t bytes = window_bytes(s);
+    int64_t out;
 
     s->guesses = 0;
     s->taken_at = now_of(s);
+    out = r->answer_ns > 0 ? s->taken_at - r->answer_ns : 0;
     s->proven = bytes > s->proven ? bytes : s->proven;
     imx_news_body_fits(s->o.news);
-    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
-                       s->out_at)) {
+    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began, out)) {
         imx_news_up(s->o.news);
     }
 }
@@ -483,14 +482,14 @@ static void act_on_answer(imx_sender_t *s, const imx_influx_result_t *r)
 {
     switch (r->answer) {
     case IMX_INFLUX_SENT:
-        taken(s);
+        taken(s, r);
         if (r->remark) {
             imx_news_remark(s->o.news, r->reason);
         }
         window_done(s, 0);
         break;
     case IMX_INFLUX_PARTIAL:
-        taken(s);
+        taken(s, r);
         refused_in_part(s, r);
         break;
     case IMX_INFLUX_REJECTED:
@@ -553,9 +552,6 @@ int imx_sender_step(imx_sender_t *s)
         return 0;
     }
     if (imx_influx_step(s->influx, &r) == IMX_INFLUX_BUSY) {
-        if (s->out_at == 0 && imx_influx_is_out(s->influx)) {
-            s->out_at = now_of(s);
-        }
         return 1;
     }
     s->is_posting = 0;

@@ -454,7 +454,8 @@ __attribute__((noinline, cold)) static int keep_second(imx_marks_t *m,
 
 int imx_line_has_second(imx_marks_t *m, apr_int64_t ns)
 {
-    return (apr_uint64_t)(ns - m->second) < IMX_SECOND || keep_second(m, ns);
+    return (apr_uint64_t)ns - (apr_uint64_t)m->second < IMX_SECOND
+           || keep_second(m, ns);
 }
 
 static inline char *put_time(char *p, const imx_marks_t *m, apr_int64_t ns)

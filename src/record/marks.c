@@ -188,7 +188,7 @@ __attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
     apr_pool_pre_cleanup_register(p, m, leave);
     m->filter.frec = output_filter;
     m->in_filter.frec = input_filter;
-    m->second = -2 * IMX_SECOND; /* none that comes */
+    m->second = INT64_MIN; /* none that comes */
     m->filter.ctx = m->in_filter.ctx = m;
     m->filter.c = m->in_filter.c = c;
     if (is_kept) {

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/stay.h"
+#include "base/thread.h"
 #include "base/version.h"
 #include "config/check.h"
 #include "config/config.h"
@@ -154,6 +155,7 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     imx_spool_place_prepare(ptemp, s);
     imx_spool_place_remember();
     imx_children_new_epoch(&imx_runtime_arena()->children);
+    (void)imx_thread_may_give_way();
     parent_pid = getpid();
     imx_server_events_began(imx_runtime_arena(), !is_kept);
     /* Before httpd's own, which forgets all hooks: drop_privileges. */

@@ -1,7 +1,7 @@
 /*
  * batch.c owns the segments of finished lines until they are claimed.
- * Entered by request threads (append, unique times), by the monitor that holds
- * the lease (seal, level), and by httpd's parent (format, resize).
+ * Entered by request threads (append, unique times), and by the monitor that
+ * holds the lease (seal, level).
  * All of it survives any process; see batch.h for why.
  */
 #include "shared/batch.h"
@@ -362,7 +362,7 @@ static uint64_t with_group(uint64_t word, const group_t *g)
     return word + ((uint64_t)g->lines << LINES_SHIFT) + g->bytes;
 }
 
-/* As append_to(), for all lines of a group. */
+/* As reserve_in() and what follows it, for all lines of a group. */
 static int append_group_to(const imx_batch_t *b, uint64_t current,
                            const group_t *g)
 {

@@ -1,6 +1,6 @@
 /*
  * segment.h: what a segment looks like in the arena, and how its words are put
- * together and taken apart.  For batch.c and claim.c.
+ * together and taken apart.  For batch.c, claim.c, geometry.c and group.h.
  * batch.h says what all this means.
  */
 #ifndef IMX_SEGMENT_H
@@ -63,8 +63,8 @@ static inline uint64_t load(const _Atomic uint64_t *p)
     return atomic_load_explicit(p, memory_order_acquire);
 }
 
-/* Sequentially consistent: see any_free in batch.c.  On x86 it is the same
- * instruction. */
+/* Sequentially consistent: see let_go(), and the marks of group.h.  On x86 it
+ * is the same instruction. */
 static inline int swap(_Atomic uint64_t *p, uint64_t *expected,
                        uint64_t desired)
 {

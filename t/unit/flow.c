@@ -102,6 +102,24 @@ static void test_faster(void **state)
     assert_int_equal(send_body(&f, 10000000, 0, &most), 0);
 }
 
+/* A connection that took long to make is no reason to send all at once. */
+static void test_wait(void **state)
+{
+    int64_t now;
+    imx_flow_t f;
+
+    (void)state;
+    imx_flow_begin(&f, NOW);
+    imx_flow_limit(&f, 40000, NOW);
+    for (now = NOW; now <= NOW + 500 * MS; now += 50 * MS) {
+        imx_flow_wait(&f, now);
+        assert_int_equal(imx_flow_allow(&f, now), 40000);
+        assert_true(imx_flow_next(&f, 0, now) <= now);
+    }
+    now -= 50 * MS;
+    assert_int_equal(imx_flow_next(&f, 40000, now), now + IMX_FLOW_STEP);
+}
+
 /* Work that took too long for its piece: the rest of the time is for others. */
 static void test_rest(void **state)
 {
@@ -121,12 +139,54 @@ static void test_rest(void **state)
     assert_true(imx_flow_next(&f, 10000, NOW) <= NOW);
 }
 
+#define AT_ONCE 20000 /* bytes that are compressed within IMX_FLOW_AT_ONCE */
+
+/* A body of a million bytes, in 25 pieces, that is compressed by a thread that
+ * wakes up so late; returns how long that takes. */
+static int64_t compress(int64_t late)
+{
+    int64_t now = NOW;
+    uint64_t out = 0;
+    imx_flow_t f;
+
+    imx_flow_begin(&f, now);
+    imx_flow_limit(&f, 40000, now);
+    while (out < 1000000) {
+        int64_t next = imx_flow_next(&f, out, now);
+        uint64_t may;
+
+        now = next > now ? next + late : now;
+        may = imx_flow_allow(&f, now) - out;
+        if (imx_flow_until(&f, out, now) != 0 && may > AT_ONCE) {
+            may = AT_ONCE;
+        }
+        now += (int64_t)may * IMX_FLOW_AT_ONCE / AT_ONCE;
+        if (may == AT_ONCE) {
+            imx_flow_rest(&f, may, now);
+        }
+        out += may;
+    }
+    return now - NOW;
+}
+
+/* A processor that has little time for the thread does not keep a body from
+ * being out in about the time that it has for that. */
+static void test_late(void **state)
+{
+    (void)state;
+    assert_in_range(compress(0), 480 * MS, 510 * MS);
+    assert_in_range(compress(5 * MS), 480 * MS, 600 * MS);
+    assert_in_range(compress(15 * MS), 480 * MS, 700 * MS);
+    assert_in_range(compress(40 * MS), 480 * MS, 700 * MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_piece),  cmocka_unit_test(test_any),
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_faster),
-        cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_wait),   cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_late),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -104,6 +104,35 @@ static void test_pieces(void **state)
     assert_int_equal(stored(f), 2 * lines);
 }
 
+/* How long InfluxDB takes for its answer is told without the time in which the
+ * pieces go out; of some bodies, as this machine may be busy. */
+static void test_pieces_answer(void **state)
+{
+    fixture_t *f = *state;
+    int64_t since, took = 0, limit = real_ms() + LIMIT_MS;
+    uint64_t least = UINT64_MAX, answer_ms;
+    uint64_t lines = 0;
+
+    f->o.now = NULL; /* not a clock that stands still */
+    f->o.interval_ms = 400;
+    begin(f);
+    while (least > 50 && lines < 40000 && real_ms() < limit) {
+        append(f, 8000);
+        lines += 8000;
+        since = real_ms();
+        while (fate(f, IMX_BATCH_SENT) < lines && real_ms() < limit) {
+            int ms = imx_monitor_step(f->m);
+
+            imx_monitor_wait(f->m, ms); /* as the thread does */
+        }
+        took = real_ms() - since;
+        answer_ms = imx_board_told(&f->arena.board).pace.answer_ms;
+        least = lines > 8000 && answer_ms < least ? answer_ms : least;
+    }
+    assert_in_range(least, 0, 50);
+    assert_true(took > 150);
+}
+
 static void test_limits(void **state)
 {
     fixture_t *f = *state;
@@ -669,6 +698,7 @@ int main(void)
         TEST(test_phase),
         TEST(test_order),
         TEST_LARGE(test_pieces),
+        TEST_LARGE(test_pieces_answer),
         TEST(test_limits),
         TEST(test_early),
         TEST(test_no_starving),

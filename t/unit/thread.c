@@ -12,12 +12,18 @@
 #include "base/clock.h"
 #include "base/thread.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LIMIT_MS 20000 /* for what must happen soon, on a busy machine */
@@ -208,6 +214,57 @@ static void it_gives_way_to_others(void **state)
     assert_int_equal(sched_getscheduler(0), before);
 }
 
+/* From here on the process is killed, or gets an error, when it asks for it. */
+static int forbid_to_give_way(uint32_t action)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setattr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, action),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+    };
+    struct sock_fprog filter = { sizeof code / sizeof *code, code };
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+           && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+enum { GAVE_WAY = 10, DID_NOT, NO_FILTER };
+
+static int give_way_with_filter(uint32_t action)
+{
+    const struct rlimit no_core = { 0, 0 };
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &no_core);
+        if (!forbid_to_give_way(action)) {
+            _exit(NO_FILTER);
+        }
+        imx_thread_give_way();
+        _exit(sched_getscheduler(0) == SCHED_BATCH ? GAVE_WAY : DID_NOT);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Before any other that gives way: the answer is kept. */
+static void a_filter_of_system_calls_does_not_kill_for_that(void **state)
+{
+    int killed = give_way_with_filter(SECCOMP_RET_KILL_PROCESS);
+
+    (void)state;
+    if (killed == NO_FILTER) {
+        skip();
+    }
+    assert_int_equal(killed, DID_NOT);
+    assert_int_equal(give_way_with_filter(SECCOMP_RET_ERRNO | EPERM), DID_NOT);
+    assert_int_equal(give_way_with_filter(SECCOMP_RET_ALLOW),
+                     sched_getscheduler(0) == SCHED_OTHER ? GAVE_WAY : DID_NOT);
+}
+
 static void no_descriptor_no_thread(void **state)
 {
     struct rlimit was, none;
@@ -241,6 +298,7 @@ int main(void)
             it_has_ended_only_when_it_runs_nothing_any_more, make, unmake),
         cmocka_unit_test_setup_teardown(it_can_be_stopped_in_a_signal_handler,
                                         make, unmake),
+        cmocka_unit_test(a_filter_of_system_calls_does_not_kill_for_that),
         cmocka_unit_test_setup_teardown(it_gives_way_to_others, make, unmake),
         cmocka_unit_test_setup_teardown(no_descriptor_no_thread, make, unmake),
     };
