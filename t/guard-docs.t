@@ -71,6 +71,12 @@ my %listed = map { $_ => 1 } map { s/#.*//r } grep { !/:/ }
 is_deeply([grep { !$listed{ s{docs/}{}r } } grep { m{^docs/(?!README)} } @pages],
     [], 'docs/README.md names each page');
 
+# What was tried stands in README, too.
+my ($tried, $in_readme) = map { slurp($_) =~ /^(\| system \| httpd .*?)^$/ms }
+    qw(docs/compatibility.md README.md);
+like($tried // '', qr/^\| Debian /m, 'docs/compatibility.md has a table');
+is($in_readme, $tried, '... which is that of README.md');
+
 # Messages of the log that a page names are explained.
 my %explained = map { $_ => 1 } slurp('docs/messages.md') =~ /^### (IMX\d{4})$/mg;
 cmp_ok(scalar keys %explained, '>=', 50, 'messages are explained');

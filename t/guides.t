@@ -25,8 +25,7 @@ subtest 'README' => sub {
     my @conf = @{ $page->{apache} };
     cmp_ok(scalar @conf, '>=', 5, 'configurations to copy');
     my $h = httpd(module => 1, modules => ['authz_host'], start => 0);
-    mkdir $h->dir . '/conf';
-    $h->secret('conf/influx-token', "secret\n");
+    $h->secret('influx-token', "secret\n");
     local @ENV{qw(INFLUX_URL INFLUX_ORG INFLUX_BUCKET INFLUX_TOKEN)}
         = ('http://influxdb:8086', 'my-organization', 'my-bucket', 'secret');
     for my $conf (@conf) {
