@@ -1,12 +1,14 @@
 # What README.md, docs/migrating.md, docs/shared-hosting.md,
-# docs/upgrade-and-removal.md and docs/faq.md advise, with the configurations,
-# commands and queries that stand there.
+# docs/upgrade-and-removal.md, docs/faq.md and docs/sizing.md advise, with the
+# configurations, commands and queries that stand there; and the configurations of
+# every other page are ones that httpd takes.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxPoints;
 use ImxTest;
+use ImxTls;
 use Test::More;
 
 # What stands between fences, by its language.
@@ -54,6 +56,45 @@ subtest 'README' => sub {
     is($line =~ s/^.*(?=IMX0017)//r =~ s/:\d+,/:8086,/r =~ s/readme/httpd/r,
         $first, 'the first message is that of README');
     ok($served->stop, 'stops');
+};
+
+# Configurations of the manual: between fences, or indented.  The forms of the
+# directives, with which each section of docs/directives.md begins, are none.
+sub configurations {
+    my ($page) = @_;
+    my $text = slurp($page) =~ s/^## \w+\n\n(?: {4}.*\n)+//mgr;
+    return grep { /\A\s*(?:InfluxMetrics\w* |<\w+ )/ }
+        $text =~ /^```apache\n(.*?)^```$/gms,
+        $text =~ /(?<=\n\n)((?: {4}.*\n)+)/g;
+}
+
+subtest 'each configuration of the manual' => sub {
+    my $h = httpd(module => 1, start => 0,
+        modules => [qw(authz_host dbd proxy proxy_http)]);
+    my $ca = ImxTls->new;
+    my ($certificate, $key) = map { slurp($_) } $ca->issue('DNS:web1');
+    $h->secret('influx-token', "secret\n");
+    $h->secret('influx-ca.pem', slurp($ca->file));
+    $h->secret('influx-client.pem', $certificate);
+    $h->secret('influx-client.key', $key);
+    my $tried = 0;
+    for my $page (sort glob(top() . '/docs/*.md')) {
+        for my $conf (configurations($page)) {
+            my $dir = $h->dir;
+            my $whole = $conf =~ s{/(?:etc|var/lib)/apache2/}{$dir/}gr;
+            # What the page has in a block before, or says in a sentence.
+            $whole = "DBDriver sqlite3\nDBDPersist Off\n$whole"
+                if $conf =~ /^ *InfluxMetricsQuery/m && $conf !~ /DBDriver/;
+            $whole = "InfluxMetricsServer https://influx.example.org\n$whole"
+                if $conf =~ /TLSCert/ && $conf !~ /https:/;
+            my ($ok, $said) = $h->reconf(conf => $whole)->configtest;
+            ok($ok && $said =~ /\ASyntax OK\s*\z/,
+                ($page =~ s{.*/}{}r) . ': ' . $conf =~ s/\n.*//sr =~ s/^ +//r)
+                or diag $conf, $said;
+            $tried++;
+        }
+    }
+    cmp_ok($tried, '>=', 30, 'pages have some');
 };
 
 subtest 'from log files to points' => sub {
@@ -239,6 +280,33 @@ subtest 'upgrade and removal' => sub {
     ok($h->stop, 'stops');
     $make->('uninstall');
     is(`find $destination ! -type d`, '', 'make uninstall leaves no file');
+};
+
+# The commands of two pages, with the addresses of this test.
+subtest 'are there points, and how much memory do series take' => sub {
+    my ($h, $name) = server($db, children => 2, figures => 1);
+    get($h->url) for 1 .. 3;
+    my $faq = slurp(top() . '/docs/faq.md');
+    my ($page, $query) = $faq =~ /^ {7}(curl .*?)\n\n/gms;
+    ok($query, 'faq.md has its commands');
+    my $figures = 'http://127.0.0.1:' . $h->port('figures');
+    $page =~ s{http://localhost/influx-metrics}{$figures/};
+    ok(wait_until(20, sub { `$page` =~ /^points_sent: 3$/m }),
+        'points that were sent are seen on the page') or diag $page, `$page`;
+    my $url = $db->url('');
+    $query =~ s{http://127\.0\.0\.1:8086}{$url};
+    $query =~ s/db=httpd/db=$name/;
+    like(`$query`, qr/"raw-requests".*,3\]/, '... and in InfluxDB');
+    ok($h->stop, 'stops');
+
+    my ($try) = blocks('sizing')->{sh}[0] =~ /^(seq.*?)^ps /ms;
+    ok($try, 'sizing.md has its command');
+    $try =~ s/seq \d+/seq 1000/;
+    $try =~ s{curl}{curl -s};
+    $try =~ s{http://127\.0\.0\.1:8086}{$url};
+    $db->query('CREATE DATABASE try');
+    is(`$try`, '', 'InfluxDB takes these lines');
+    is(scalar(() = $db->query('SHOW SERIES', 'try')), 1000, '... each a series');
 };
 
 # No database at all: figures on the page, and nothing in the log.
