@@ -56,6 +56,17 @@ subtest 'README' => sub {
     is($line =~ s/^.*(?=IMX0017)//r =~ s/:\d+,/:8086,/r =~ s/readme/httpd/r,
         $first, 'the first message is that of README');
     ok($served->stop, 'stops');
+
+    my ($second) = slurp(top() . '/README.md') =~ /^    (IMX0020: .*)$/m;
+    my $alone = httpd(module => 1, influx => 'http://127.0.0.1:9', children => 1);
+    get($alone->url);
+    my $is = '';
+    ok(wait_until(20, sub {
+        ($is) = map { /(IMX0020: .*)/ } $alone->error_log;
+        return defined $is }), 'where there is no InfluxDB');
+    is($is =~ s/(?<=127\.0\.0\.1:)9\b|(?<=port )9\b/8086/gr =~ s/\d+(?= ms)/0/r,
+        $second, '... the log says what README has');
+    ok($alone->stop, 'stops');
 };
 
 # Configurations of the manual: between fences, or indented.  The forms of the
