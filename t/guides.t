@@ -310,6 +310,27 @@ subtest 'are there points, and how much memory do series take' => sub {
     like(`$query`, qr/"raw-requests".*,3\]/, '... and in InfluxDB');
     ok($h->stop, 'stops');
 
+    # Queries of two other pages, of points that are a sample, and of an interval.
+    my ($sample) = slurp(top() . '/docs/directives.md') =~ /^    (SELECT sum\(weight\).*)$/m;
+    my ($rate) = slurp(top() . '/docs/measurements.md')
+        =~ /^    (SELECT sum\("request_count"\)\*1000.*?)\n\n/ms;
+    ok($sample && $rate, 'directives.md and measurements.md have their queries');
+    $db->query('CREATE DATABASE "sample"');
+    $db->write(<<'LINES', 'sample');
+raw-requests,server=a sample_rate=0.25 1
+raw-requests,server=a sample_rate=1 2
+request-metrics,server=a request_count=30i 1
+LINES
+    my ($row) = $db->query($sample, 'sample');
+    is($row->{sum}, 5, 'points of a sample count as what they stand for');
+    my %of = (timeFilter => 'time < 10s', __interval_ms => 10_000,
+        __interval => '10s');
+    $rate =~ s/\$(\w+)/$of{$1}/g;
+    my ($second) = grep { defined } map { my $r = $_;
+        map { $r->{$_} } grep { !/^(?:_name|time|server)$/ } keys %$r }
+        $db->query("$rate LIMIT 1", 'sample');
+    is($second, 3, 'and a rate is that of a second');
+
     my ($try) = blocks('sizing')->{sh}[0] =~ /^(seq.*?)^ps /ms;
     ok($try, 'sizing.md has its command');
     $try =~ s/seq \d+/seq 1000/;
