@@ -11,6 +11,8 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use POSIX qw(strftime);
 use Text::Wrap qw(wrap);
+use lib dirname(__FILE__);
+use ImxBytes;
 
 my $TOP = abs_path(dirname(__FILE__) . '/..');
 our $FILE = "$TOP/docs/performance.md";
@@ -155,6 +157,7 @@ sub write {
     print "written to docs/performance.md, section $name\n";
     my $says = $opt{readme} // ($SAYS{$name} // sub { return })->($markdown);
     readme($name, $says) if defined $says;
+    ImxBytes::write($markdown) if $name eq 'bytes';
 }
 
 # An item of a list.

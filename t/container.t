@@ -57,7 +57,7 @@ sub begin {
     $self->{port} = $port if $port;
     $self->start;
     $self->query($_) for 'CREATE DATABASE httpd',
-        q{CREATE USER "httpd" WITH PASSWORD 'first'}, 'GRANT ALL ON httpd TO httpd';
+        q{CREATE USER "httpd" WITH PASSWORD 'first'}, 'GRANT WRITE ON httpd TO httpd';
     return $self;
 }
 

@@ -47,10 +47,33 @@ SKIP: {
     is(`cd $to && find . -type f -o -type l`, '', 'it leaves nothing');
 }
 
+# The whole spec file, with the module that is there in the place of a new one.
 SKIP: {
-    skip 'rpmbuild is not installed', 1 if !which_one('rpmbuild');
-    like(run_ok("rpmbuild --define '_topdir $dir/rpm' -ts $dir/$name.tar.gz",
-        'rpmbuild makes a source package'), qr/Wrote: .*\.src\.rpm/, 'of the tarball');
+    skip 'rpmbuild is not installed', 6 if !which_one('rpmbuild');
+    my $so = build() . '/mod_influx_metrics.so';
+    my $apxs = which_one('apxs') || which_one('apxs2');
+    mkdir "$dir/bin";
+    spew("$dir/bin/make", <<"SH", 0755);
+#!/bin/sh
+echo "\$@" >>$dir/made
+mkdir -p build && cp $so build/
+SH
+    run_ok("PATH=$dir/bin:\$PATH rpmbuild --define '_topdir $dir/rpm' --define "
+        . "'_tmppath $dir' --define '_httpd_apxs $apxs' --nodeps -ta $dir/$name.tar.gz",
+        'rpmbuild');
+    is(slurp("$dir/made"), "all APXS=$apxs\n", 'which builds with its apxs');
+    my @source = glob "$dir/rpm/SRPMS/$name-1*.src.rpm";
+    is(scalar @source, 1, 'makes a source package');
+    my ($rpm) = glob "$dir/rpm/RPMS/*/$name-1*.rpm";
+    ok($rpm, 'and one to install') or last SKIP;
+    my %has = map { ($_ => 1) } split /\n/, `rpm -qpl $rpm`;
+    my ($libdir) = map { m{^(.*)/httpd/modules/mod_influx_metrics\.so$} } sort keys %has;
+    is_deeply([grep { !$has{$_} } ($libdir // 'no') . '/httpd/modules/mod_influx_metrics.so',
+        map { "/etc/httpd/$_" } qw(conf.d/influx_metrics.conf
+        conf.modules.d/10-influx_metrics.conf)], [], "... where httpd looks for it");
+    is(`rpm -qpc $rpm`, join('', map { "/etc/httpd/$_\n" }
+        qw(conf.d/influx_metrics.conf conf.modules.d/10-influx_metrics.conf)),
+        '... and whose configuration is kept');
 }
 
 finish();

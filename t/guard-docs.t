@@ -4,7 +4,8 @@
 use strict;
 use warnings;
 use FindBin;
-use lib "$FindBin::Bin/lib";
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../bench";
+use ImxBytes;
 use ImxTest;
 use Test::More;
 
@@ -70,6 +71,24 @@ my %listed = map { $_ => 1 } map { s/#.*//r } grep { !/:/ }
     @{ $links{'docs/README.md'} };
 is_deeply([grep { !$listed{ s{docs/}{}r } } grep { m{^docs/(?!README)} } @pages],
     [], 'docs/README.md names each page');
+
+# What was tried stands in README, too.
+my ($tried, $in_readme) = map { slurp($_) =~ /^(\| system \| httpd .*?)^$/ms }
+    qw(docs/compatibility.md README.md);
+like($tried // '', qr/^\| Debian /m, 'docs/compatibility.md has a table');
+is($in_readme, $tried, '... which is that of README.md');
+
+# What follows from the bytes of a point is of the same run everywhere.
+my ($bytes) = slurp('docs/performance.md')
+    =~ /^<!-- begin bytes -->\n(.*?)^<!-- end bytes -->/ms;
+my $tables = ImxBytes::tables($bytes);
+for my $page (sort keys %$tables) {
+    for my $name (sort keys %{ $tables->{$page} }) {
+        my ($is) = slurp($page)
+            =~ /^<!-- begin $name -->\n(.*?)^<!-- end $name -->/ms;
+        is($is, $tables->{$page}{$name}, "$page: $name, as docs/performance.md has it");
+    }
+}
 
 # Messages of the log that a page names are explained.
 my %explained = map { $_ => 1 } slurp('docs/messages.md') =~ /^### (IMX\d{4})$/mg;

@@ -1,12 +1,14 @@
 # What README.md, docs/migrating.md, docs/shared-hosting.md,
-# docs/upgrade-and-removal.md and docs/faq.md advise, with the configurations,
-# commands and queries that stand there.
+# docs/upgrade-and-removal.md, docs/faq.md and docs/sizing.md advise, with the
+# configurations, commands and queries that stand there; and the configurations of
+# every other page are ones that httpd takes.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxPoints;
 use ImxTest;
+use ImxTls;
 use Test::More;
 
 # What stands between fences, by its language.
@@ -25,8 +27,7 @@ subtest 'README' => sub {
     my @conf = @{ $page->{apache} };
     cmp_ok(scalar @conf, '>=', 5, 'configurations to copy');
     my $h = httpd(module => 1, modules => ['authz_host'], start => 0);
-    mkdir $h->dir . '/conf';
-    $h->secret('conf/influx-token', "secret\n");
+    $h->secret('influx-token', "secret\n");
     local @ENV{qw(INFLUX_URL INFLUX_ORG INFLUX_BUCKET INFLUX_TOKEN)}
         = ('http://influxdb:8086', 'my-organization', 'my-bucket', 'secret');
     for my $conf (@conf) {
@@ -55,6 +56,56 @@ subtest 'README' => sub {
     is($line =~ s/^.*(?=IMX0017)//r =~ s/:\d+,/:8086,/r =~ s/readme/httpd/r,
         $first, 'the first message is that of README');
     ok($served->stop, 'stops');
+
+    my ($second) = slurp(top() . '/README.md') =~ /^    (IMX0020: .*)$/m;
+    my $alone = httpd(module => 1, influx => 'http://127.0.0.1:9', children => 1);
+    get($alone->url);
+    my $is = '';
+    ok(wait_until(20, sub {
+        ($is) = map { /(IMX0020: .*)/ } $alone->error_log;
+        return defined $is }), 'where there is no InfluxDB');
+    is($is =~ s/(?<=127\.0\.0\.1:)9\b|(?<=port )9\b/8086/gr =~ s/\d+(?= ms)/0/r,
+        $second, '... the log says what README has');
+    ok($alone->stop, 'stops');
+};
+
+# Configurations of the manual: between fences, or indented.  The forms of the
+# directives, with which each section of docs/directives.md begins, are none.
+sub configurations {
+    my ($page) = @_;
+    my $text = slurp($page) =~ s/^## \w+\n\n(?: {4}.*\n)+//mgr;
+    return grep { /\A\s*(?:InfluxMetrics\w* |<\w+ )/ }
+        $text =~ /^```apache\n(.*?)^```$/gms,
+        $text =~ /(?<=\n\n)((?: {4}.*\n)+)/g;
+}
+
+subtest 'each configuration of the manual' => sub {
+    my $h = httpd(module => 1, start => 0,
+        modules => [qw(authz_host dbd proxy proxy_http)]);
+    my $ca = ImxTls->new;
+    my ($certificate, $key) = map { slurp($_) } $ca->issue('DNS:web1');
+    $h->secret('influx-token', "secret\n");
+    $h->secret('influx-ca.pem', slurp($ca->file));
+    $h->secret('influx-client.pem', $certificate);
+    $h->secret('influx-client.key', $key);
+    my $tried = 0;
+    for my $page (sort glob(top() . '/docs/*.md')) {
+        for my $conf (configurations($page)) {
+            my $dir = $h->dir;
+            my $whole = $conf =~ s{/(?:etc|var/lib)/apache2/}{$dir/}gr;
+            # What the page has in a block before, or says in a sentence.
+            $whole = "DBDriver sqlite3\nDBDPersist Off\n$whole"
+                if $conf =~ /^ *InfluxMetricsQuery/m && $conf !~ /DBDriver/;
+            $whole = "InfluxMetricsServer https://influx.example.org\n$whole"
+                if $conf =~ /TLSCert/ && $conf !~ /https:/;
+            my ($ok, $said) = $h->reconf(conf => $whole)->configtest;
+            ok($ok && $said =~ /\ASyntax OK\s*\z/,
+                ($page =~ s{.*/}{}r) . ': ' . $conf =~ s/\n.*//sr =~ s/^ +//r)
+                or diag $conf, $said;
+            $tried++;
+        }
+    }
+    cmp_ok($tried, '>=', 30, 'pages have some');
 };
 
 subtest 'from log files to points' => sub {
@@ -240,6 +291,54 @@ subtest 'upgrade and removal' => sub {
     ok($h->stop, 'stops');
     $make->('uninstall');
     is(`find $destination ! -type d`, '', 'make uninstall leaves no file');
+};
+
+# The commands of two pages, with the addresses of this test.
+subtest 'are there points, and how much memory do series take' => sub {
+    my ($h, $name) = server($db, children => 2, figures => 1);
+    get($h->url) for 1 .. 3;
+    my $faq = slurp(top() . '/docs/faq.md');
+    my ($page, $query) = $faq =~ /^ {7}(curl .*?)\n\n/gms;
+    ok($query, 'faq.md has its commands');
+    my $figures = 'http://127.0.0.1:' . $h->port('figures');
+    $page =~ s{http://localhost/influx-metrics}{$figures/};
+    ok(wait_until(20, sub { `$page` =~ /^points_sent: 3$/m }),
+        'points that were sent are seen on the page') or diag $page, `$page`;
+    my $url = $db->url('');
+    $query =~ s{http://127\.0\.0\.1:8086}{$url};
+    $query =~ s/db=httpd/db=$name/;
+    like(`$query`, qr/"raw-requests".*,3\]/, '... and in InfluxDB');
+    ok($h->stop, 'stops');
+
+    # Queries of two other pages, of points that are a sample, and of an interval.
+    my ($sample) = slurp(top() . '/docs/directives.md') =~ /^    (SELECT sum\(weight\).*)$/m;
+    my ($rate) = slurp(top() . '/docs/measurements.md')
+        =~ /^    (SELECT sum\("request_count"\)\*1000.*?)\n\n/ms;
+    ok($sample && $rate, 'directives.md and measurements.md have their queries');
+    $db->query('CREATE DATABASE "sample"');
+    $db->write(<<'LINES', 'sample');
+raw-requests,server=a sample_rate=0.25 1
+raw-requests,server=a sample_rate=1 2
+request-metrics,server=a request_count=30i 1
+LINES
+    my ($row) = $db->query($sample, 'sample');
+    is($row->{sum}, 5, 'points of a sample count as what they stand for');
+    my %of = (timeFilter => 'time < 10s', __interval_ms => 10_000,
+        __interval => '10s');
+    $rate =~ s/\$(\w+)/$of{$1}/g;
+    my ($second) = grep { defined } map { my $r = $_;
+        map { $r->{$_} } grep { !/^(?:_name|time|server)$/ } keys %$r }
+        $db->query("$rate LIMIT 1", 'sample');
+    is($second, 3, 'and a rate is that of a second');
+
+    my ($try) = blocks('sizing')->{sh}[0] =~ /^(seq.*?)^ps /ms;
+    ok($try, 'sizing.md has its command');
+    $try =~ s/seq \d+/seq 1000/;
+    $try =~ s{curl}{curl -s};
+    $try =~ s{http://127\.0\.0\.1:8086}{$url};
+    $db->query('CREATE DATABASE try');
+    is(`$try`, '', 'InfluxDB takes these lines');
+    is(scalar(() = $db->query('SHOW SERIES', 'try')), 1000, '... each a series');
 };
 
 # No database at all: figures on the page, and nothing in the log.

@@ -88,6 +88,20 @@ else {
 }
 ok($old && $new, 'the packages of two versions') or BAIL_OUT('no package');
 
+# A reader of the manual finds what it leads to, but for licences, which Debian has
+# in a place of its own, and for sources.
+system("dpkg-deb -x $old $dir/unpacked") == 0 or die 'dpkg-deb';
+my $manual = "$dir/unpacked/usr/share/doc/$name";
+my @pages = ("$manual/README.md", glob "$manual/{docs,dashboards}/*.md");
+cmp_ok(scalar @pages, '>=', 20, 'the manual is in it');
+my @dead;
+for my $page (@pages) {
+    my ($in) = $page =~ m{^(.*)/};
+    push @dead, map { "$page: $_" } grep { !-e "$in/$_" } grep {
+        !/^https?:|LICENSE$|^\.\.\/tools\// } slurp($page) =~ /\]\(([^)#\s]+)/g;
+}
+is_deeply(\@dead, [], '... and its links lead somewhere');
+
 my $db = influxd();
 $db->query('CREATE DATABASE httpd');
 my $tree = ImxTree->new;

@@ -1,5 +1,6 @@
 # What the log says at a start: the version, where points go, by which API; and
-# a warning when they go to this very server.
+# a warning when they go to this very server.  The page and its data have the
+# version, too.
 use strict;
 use warnings;
 use FindBin;
@@ -32,7 +33,7 @@ my @cases = (
         . '(API v1), every 1 s'],
 );
 my $h = httpd(module => 1, influx => 'http://127.0.0.1:9', start => 0,
-    mpm => 'prefork', children => 1);
+    mpm => 'prefork', children => 1, figures => 1);
 my $n = 0;
 for my $case (@cases) {
     my ($conf, $where) = @$case;
@@ -45,6 +46,11 @@ for my $case (@cases) {
         . 'start');
     like($lines[-1] // '', qr/:notice\].*IMX0017:\ mod_influx_metrics\ \Q$version\E
         \ sends\ to\ \Q$where\E$/x, $where);
+}
+for my $form (['', qr/>\s*(?:version )?\Q$version\E\s*</],
+    ['?json', qr/^ *"version": *"\Q$version\E"/m], ['?text', qr/^version: \Q$version\E$/m]) {
+    like(get($h->url("/$form->[0]", 'figures'))->{content}, $form->[1],
+        "the version is in /$form->[0]");
 }
 $h->reconf(influx => undef, conf => 'InfluxMetrics Off');
 $h->graceful;

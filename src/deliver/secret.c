@@ -5,7 +5,7 @@
  * Nothing survives a crash.  What was secret is wiped before it is freed.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* asprintf, explicit_bzero, the strerror_r with text */
+#define _GNU_SOURCE /* asprintf, explicit_bzero */
 #endif
 
 #include "deliver/secret.h"
@@ -103,15 +103,22 @@ static int read_file(const char *path, size_t most, char **data, size_t *len)
     return rv;
 }
 
+/* %m and not strerror_r(), which is another function in musl. */
 static void why(char *reason, const char *path, int error, const char *wrong)
 {
-    char text[128];
-
+    if (!path) {
+        path = "a file";
+    }
     if (!wrong && error == EBADF) {
         wrong = "it is no regular file";
     }
-    snprintf(reason, IMX_INFLUX_REASON_MAX, "%s: %s", path ? path : "a file",
-             wrong ? wrong : strerror_r(error, text, sizeof(text)));
+    if (wrong) {
+        snprintf(reason, IMX_INFLUX_REASON_MAX, "%s: %s", path, wrong);
+    }
+    else {
+        errno = error;
+        snprintf(reason, IMX_INFLUX_REASON_MAX, "%s: %m", path);
+    }
 }
 
 void imx_secret_wipe(char *s)

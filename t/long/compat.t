@@ -1,7 +1,7 @@
 # The module in one httpd, in short: with each MPM that it has, every request is
 # a point, over a graceful restart, with HTTP/1 and HTTP/2; the phases are there.
 # `make compat' runs it with each apxs that it is given, and it then leaves a row for
-# docs/compatibility.md in the build directory then.
+# docs/compatibility.md in the build directory.
 use strict;
 use warnings;
 use FindBin;
