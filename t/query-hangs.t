@@ -107,8 +107,9 @@ my %seen;
 $seen{$_}++ for times_of('quick');
 is_deeply([grep { $_ % 1_000_000_000 } keys %seen], [], 'as all others');
 ok($h->stop, 'it stops');
-is_deeply([$h->complaints], [], 'the error log is clean')
-    if !grep { /exit signal Killed/ } $h->complaints;
+# What is asked once more can still run when its next time comes.
+is_deeply([grep { !/IMX0063: the query for "again"/ } $h->complaints], [],
+    'the error log is clean') if !grep { /exit signal Killed/ } $h->complaints;
 
 # httpd -X is parent and child in one process.
 $h = httpd(module => 1, influx => $db, modules => ['dbd'], start => 0,

@@ -264,6 +264,48 @@ long sim_syscall(long number, ...)
     }
 }
 
+/* A thread asks to give way to others: here nothing is faster for it, and no
+ * filter of system calls is to be tried out. */
+int sim_prctl(int option, ...)
+{
+    (void)option;
+    return 0;
+}
+
+int sim_getpriority(int which, id_t who)
+{
+    (void)which;
+    (void)who;
+    return 0;
+}
+
+int sim_sched_getscheduler(pid_t pid)
+{
+    (void)pid;
+    return 0;
+}
+
+pid_t sim_fork(void)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+pid_t sim_waitpid(pid_t pid, int *status, int options)
+{
+    (void)pid;
+    (void)status;
+    (void)options;
+    errno = ECHILD;
+    return -1;
+}
+
+void sim__exit(int status)
+{
+    (void)status;
+    abort();
+}
+
 long sim_sysconf(int name)
 {
     return name == _SC_PAGESIZE ? 4096 : -1;

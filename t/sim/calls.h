@@ -55,6 +55,12 @@ int sim_getentropy(void *to, size_t size);
 int sim_getrusage(int who, struct rusage *r);
 int sim_kill(pid_t pid, int signal);
 long sim_syscall(long number, ...);
+int sim_prctl(int option, ...);
+int sim_getpriority(int which, id_t who);
+int sim_sched_getscheduler(pid_t pid);
+pid_t sim_fork(void);
+pid_t sim_waitpid(pid_t pid, int *status, int options);
+void sim__exit(int status);
 long sim_sysconf(int name);
 void *sim_mmap(void *at, size_t size, int access, int flags, int fd,
                off_t from);
