@@ -118,6 +118,7 @@ is_told($full, 'database full', 'IMX0022',
 SKIP: {
     skip 'a sanitizer is preloaded', 1 if $ENV{IMX_PRELOAD};
     my $file = work_dir() . '/clock';
+    die "clock.so is not there: run make units\n" if !-e build() . '/unit/clock.so';
     local %ENV = (%ENV, IMX_PRELOAD => build() . '/unit/clock.so',
         IMX_CLOCK => $file);
     for my $hours (1, -2) {
