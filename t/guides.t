@@ -69,6 +69,27 @@ subtest 'README' => sub {
     ok($alone->stop, 'stops');
 };
 
+subtest 'docs/own-numbers.md' => sub {
+    my ($conf) = slurp(top() . '/docs/own-numbers.md')
+        =~ /^( {4}<Location \/influx>\n.*? {4}<\/Location>\n)/ms;
+    my ($commands) = slurp(top() . '/docs/own-numbers.md')
+        =~ /^With curl:\n\n(.*?)^\S/ms;
+    my $h = httpd(module => 1, influx => $db, modules => ['authz_host'],
+        conf => "$conf\nInfluxMetricsDatabase own\n");
+    $commands =~ s/^ {4}//mg;
+    my $url = $h->url('');
+    is($commands =~ s{http://localhost}{$url}g, 2, 'two commands');
+    is(`(\n$commands\n) 2>/dev/null`, '', 'curl: they are taken');
+    my %stored;
+    ok(wait_until(20, sub {
+        # The database is created with the first body.
+        $stored{$_} = [eval { $db->query("SELECT * FROM $_", 'own') }]
+            for qw(logins models);
+        return @{ $stored{logins} } == 1 && @{ $stored{models} } == 2;
+    }), 'one point, and two') or diag explain \%stored;
+    ok($h->stop, 'stops');
+};
+
 # Configurations of the manual: between fences, or indented.  The forms of the
 # directives, with which each section of docs/directives.md begins, are none.
 sub configurations {
