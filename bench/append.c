@@ -14,11 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "shared/batch.h"
 #include "shared/stats.h"
 
@@ -61,28 +61,12 @@ static signals_t *signals;
 static int gate[2]; /* a pipe; all begin when it is closed */
 static area_t areas[PROCESSES_MAX];
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static int64_t now(void)
 {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * SECOND + t.tv_nsec;
-}
-
-static void *share(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED)
-        die("mmap");
-    return p;
 }
 
 static void make_area(area_t *a, size_t size)

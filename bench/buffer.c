@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "shared/arena.h"
 #include "deliver/monitor.h"
 
@@ -29,12 +30,6 @@ static int64_t now_ns(clockid_t clock)
 
     clock_gettime(clock, &ts);
     return (int64_t)ts.tv_sec * 1000 * MILLISECOND + ts.tv_nsec;
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
 }
 
 /* Every segment was taken once, as in a long outage. */

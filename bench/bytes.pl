@@ -17,6 +17,7 @@ use POSIX ();
 use Time::HiRes qw(time);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
+use ImxChild;
 
 my $points = $ENV{BENCH_QUICK} ? 10_000 : 60_000;
 GetOptions('points=i' => \$points) or die "usage: $0 [--points N]\n";
@@ -53,9 +54,6 @@ LUA
 
 my $sink = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16,
     ReuseAddr => 1) or die "listen: $!\n";
-my @children;
-my $parent = $$;
-END { kill KILL => @children if $$ == $parent }
 
 # The body of a request, taken out of its pieces.
 sub body_of {
@@ -83,9 +81,7 @@ sub body_of {
 # A process that keeps bodies in files of a directory, by time.
 sub keep_bodies {
     my ($dir) = @_;
-    my $pid = fork // die "fork: $!\n";
-    if ($pid == 0) {
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM);
+    return fork_off(sub {
         $SIG{CHLD} = 'IGNORE';
         while (my $s = $sink->accept) {
             next if fork;
@@ -96,16 +92,7 @@ sub keep_bodies {
             }
             POSIX::_exit(0);
         }
-    }
-    push @children, $pid;
-    return $pid;
-}
-
-sub end {
-    my ($pid) = @_;
-    kill KILL => $pid;
-    waitpid $pid, 0;
-    @children = grep { $_ != $pid } @children;
+    });
 }
 
 # Records so many requests of a kind; the bodies as they were on the wire.
@@ -137,7 +124,7 @@ sub record {
     wait_until(60, sub { figures($h)->{points_pending} == 0 })
         or die "not all is delivered\n";
     $h->stop;
-    end($keeper);
+    end_child($keeper);
     return (map { slurp($_) } sort glob "$dir/*");
 }
 

@@ -27,13 +27,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "shared/arena.h"
 #include "deliver/monitor.h"
 #include "sink.h"
@@ -133,22 +133,6 @@ COUNTED int poll(struct pollfd *fds, nfds_t n, int ms)
     next = next ? next : NEXT(poll);
     count_call(0);
     return next(fds, n, ms);
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void *share(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED)
-        die("mmap");
-    return p;
 }
 
 static int64_t now_ns(clockid_t clock)

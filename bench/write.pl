@@ -13,6 +13,7 @@ use POSIX ();
 use Time::HiRes qw(time sleep);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
+use ImxChild;
 use ImxBare;
 use ImxReport;
 use ImxRounds;
@@ -23,30 +24,6 @@ my ($lines, $requests) = (5000, 2000);
 GetOptions('bodies=i' => \$bodies, 'rounds=i' => \$rounds,
     'rate=i' => \$points)
     or die "usage: $0 [--bodies N] [--rounds N] [--rate POINTS]\n";
-
-my @children;
-my $parent = $$;
-END { kill KILL => @children if $$ == $parent }
-
-# A process of its own.
-sub fork_off {
-    my ($work) = @_;
-    my $pid = fork // die "fork: $!\n";
-    if ($pid == 0) {
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM);
-        $work->();
-        POSIX::_exit(0);
-    }
-    push @children, $pid;
-    return $pid;
-}
-
-sub end {
-    my ($pid) = @_;
-    kill KILL => $pid;
-    waitpid $pid, 0;
-    @children = grep { $_ != $pid } @children;
-}
 
 # Reads a head and a body; returns the head, undef at the end.
 sub read_message {
@@ -67,7 +44,7 @@ sub read_message {
 
 my $sink = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16,
     ReuseAddr => 1) or die "listen: $!\n";
-fork_off(sub {
+my $sink_pid = fork_off(sub {
     while (my $s = $sink->accept) {
         fork_off(sub {
             my $got = '';
@@ -155,7 +132,6 @@ sub write_steadily {
 
 my ($rate, $of_cpu) = taken();
 my $h = server();
-my $sink_pid = $children[0];
 my ($without, $control, $with) = map { { name => $_, path => '/index.html',
     port => $h->port, pids => ImxVisit::httpd_pids($h), sent => 0,
     rate => $requests } } 'without', 'without, once more: the control', 'with';
@@ -175,7 +151,7 @@ sub measure {
     my ($before, $begin) = (figures($h)->{points_taken}, time);
     my $got = ImxVisit::visit($s);
     $got->{points} = (figures($h)->{points_taken} - $before) / (time - $begin);
-    end($pid) if $pid;
+    end_child($pid) if $pid;
     return $got;
 }
 

@@ -22,10 +22,7 @@ name=${1:?usage: build-clients.sh [--found] NAME}
 cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-clients
 limit=${IMX_BUILD_LIMIT:-300}
 
-die() {
-    echo "build-clients.sh: $*"
-    exit 1
-}
+. "$(dirname "$0")/build-common.sh"
 
 case $name in
 influx) packages='influxdb==5.3.2 influxdb-client==1.50.0

@@ -19,17 +19,7 @@ cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-encoders
 limit=${IMX_BUILD_LIMIT:-1500}
 sources=$(cd "$(dirname "$0")/../bench/encoders" && pwd)
 
-die() {
-    echo "build-encoders.sh: $*"
-    exit 1
-}
-
-need() {
-    for command; do
-        command -v "$command" >/dev/null ||
-            die "there is no '$command', which $name needs"
-    done
-}
+. "$(dirname "$0")/build-common.sh"
 
 # go_build MODULE VERSION: a module that requires just this one.  Its own go.sum
 # comes from the proxy's checksum database.

@@ -27,17 +27,7 @@ cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-engines
 limit=${IMX_BUILD_LIMIT:-1500}
 top=$(cd "$(dirname "$0")/.." && pwd)
 
-die() {
-    echo "build-engines.sh: $*"
-    exit 1
-}
-
-need() {
-    for command; do
-        command -v "$command" >/dev/null ||
-            die "there is no '$command', which $name needs"
-    done
-}
+. "$(dirname "$0")/build-common.sh"
 
 # go_build MODULE VERSION PACKAGE PROGRAM FLAG...: a module that requires just
 # this one.  Its own go.sum comes from the proxy's checksum database.

@@ -16,10 +16,7 @@ version=v2.7.12
 dir=${1:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/influxd-$version}
 limit=${IMX_BUILD_LIMIT:-720}
 
-die() {
-    echo "build-influxd.sh: $*"
-    exit 1
-}
+. "$(dirname "$0")/build-common.sh"
 
 found() {
     [ -x "$dir/influxd" ] || return 1

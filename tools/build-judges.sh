@@ -15,10 +15,7 @@ source=$top/t/judges/$name
 dir=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-judges
 limit=${IMX_BUILD_LIMIT:-300}
 
-die() {
-    echo "build-judges.sh: $*"
-    exit 1
-}
+. "$(dirname "$0")/build-common.sh"
 
 case $name in
 rust) tool=cargo ;;

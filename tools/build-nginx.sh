@@ -12,10 +12,7 @@ set -eu
 
 cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/imx-nginx
 
-die() {
-    echo "build-nginx.sh: $*"
-    exit 1
-}
+. "$(dirname "$0")/build-common.sh"
 
 for command in apt-get dpkg make cc; do
     command -v "$command" >/dev/null ||

@@ -71,16 +71,9 @@ static int64_t parse(const char *text)
 
 int64_t imx_http_date_read(const char *value, size_t len)
 {
-    imx_span_t s = imx_span_trim((imx_span_t){ value, len, 0 });
     char text[64]; /* a date has at most 33 bytes */
 
-    while (s.len && isspace((unsigned char)s.p[s.len - 1])) {
-        s.len--;
-    }
-    if (s.len >= sizeof(text)) {
-        return -1;
-    }
-    memcpy(text, s.p, s.len);
-    text[s.len] = '\0';
-    return parse(text);
+    return imx_span_copy((imx_span_t){ value, len, 0 }, text, sizeof(text))
+               ? parse(text)
+               : -1;
 }

@@ -25,18 +25,12 @@ static int64_t parse_seconds(const char *text)
 
 int64_t imx_retry_after_ms(const char *value, size_t len, time_t now)
 {
-    imx_span_t s = imx_span_trim((imx_span_t){ value, len, 0 });
     char text[64]; /* a date has at most 33 bytes */
     int64_t seconds;
 
-    while (s.len && isspace((unsigned char)s.p[s.len - 1])) {
-        s.len--;
-    }
-    if (s.len >= sizeof(text)) {
+    if (!imx_span_copy((imx_span_t){ value, len, 0 }, text, sizeof(text))) {
         return -1;
     }
-    memcpy(text, s.p, s.len);
-    text[s.len] = '\0';
     seconds = parse_seconds(text);
     if (seconds < 0) {
         seconds = imx_http_date_read(value, len) - (int64_t)now;

@@ -30,6 +30,22 @@ static inline imx_span_t imx_span_trim(imx_span_t s)
     return s;
 }
 
+/* What s says without the space around it, copied to text and ended by a NUL;
+ * 0 when it needs more than size bytes. */
+static inline int imx_span_copy(imx_span_t s, char *text, size_t size)
+{
+    s = imx_span_trim(s);
+    while (s.len && isspace((unsigned char)s.p[s.len - 1])) {
+        s.len--;
+    }
+    if (s.len >= size) {
+        return 0;
+    }
+    memcpy(text, s.p, s.len);
+    text[s.len] = '\0';
+    return 1;
+}
+
 /* Where phrase is in s, case apart; s.len when it is not there. */
 static inline size_t imx_span_find(imx_span_t s, const char *phrase)
 {

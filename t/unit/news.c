@@ -265,16 +265,21 @@ static void test_silent_holder(void **state)
     imx_monitor_destroy(others[1]);
 }
 
+static imx_news_t news_of(fixture_t *f)
+{
+    return (imx_news_t){ .arena = &f->arena,
+                         .where = "x",
+                         .log = f->o.log,
+                         .log_context = f,
+                         .now = f->o.now,
+                         .now_context = f };
+}
+
 /* A job of the spool that hangs is said once a minute, and is on the board. */
 static void test_spool_hangs(void **state)
 {
     fixture_t *f = *state;
-    imx_news_t n = { .arena = &f->arena,
-                     .where = "x",
-                     .log = f->o.log,
-                     .log_context = f,
-                     .now = f->o.now,
-                     .now_context = f };
+    imx_news_t n = news_of(f);
     int64_t since = f->now;
     int i;
 
@@ -297,12 +302,7 @@ static void test_spool_hangs(void **state)
 static void test_clock(void **state)
 {
     fixture_t *f = *state;
-    imx_news_t n = { .arena = &f->arena,
-                     .where = "x",
-                     .log = f->o.log,
-                     .log_context = f,
-                     .now = f->o.now,
-                     .now_context = f };
+    imx_news_t n = news_of(f);
     imx_influx_result_t r = {
         .answer = IMX_INFLUX_SENT, .status = 204, .clock_ahead_s = 59
     };
