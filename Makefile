@@ -56,7 +56,7 @@
 # Variables: BUILD (build), CC, CPPFLAGS, CFLAGS (-O2 -g),
 # LDFLAGS, APXS, SANITIZE (flags
 # of a sanitizer), LTO, DESTDIR, PREFIX (/usr/local); FUZZ_SECONDS (60), SOAK_SECONDS (600),
-# STORM_SECONDS (1800), ROUNDS (20) and GROWTH_REQUESTS (1000000) of benchmarks,
+# STORM_SECONDS (1800), ROUNDS (20) and GROWTH_REQUESTS (10000000) of benchmarks,
 # NGINX_MODULES and QUESTDB_C (checkouts of their peers that no registry has), and
 # those of tools/soak.pl and tools/storms.pl.  Tests and benchmarks find the build
 # by IMX_BUILD;
@@ -399,8 +399,8 @@ pictures:
 
 # Rounds of a benchmark that compares: ROUNDS=3 to try it.
 ROUNDS ?= 20
-# Of its long run; of 10 million it takes seven minutes.
-GROWTH_REQUESTS ?= 1000000
+# Of its long run, which takes seven minutes.
+GROWTH_REQUESTS ?= 10000000
 BENCH = BENCH_ROUNDS=$(ROUNDS) GROWTH_REQUESTS=$(GROWTH_REQUESTS) \
     IMX_BUILD=$(BUILD)
 

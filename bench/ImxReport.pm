@@ -79,14 +79,14 @@ my %SAYS = (
     },
     flusher => sub {
         my ($text) = @_;
-        my ($head, undef, $first) = map { [split /\s*\|\s*/, s/^\|\s*//r] }
+        my ($head, undef, @rows) = map { [split /\s*\|\s*/, s/^\|\s*//r] }
             grep { /^\|/ } split /\n/, $text;
-        my %of;
-        @of{@$head} = @$first if $first;
-        my ($dropped, $rate) = @of{'dropped', 'lines/s'};
-        return if !defined $rate;
-        return "$rate points a second were delivered by the one thread, "
-            . ($dropped || 'none') . ' dropped.';
+        my ($burst) = grep { $_->{what} eq 'a burst' }
+            map { my %of; @of{@$head} = @$_; \%of } @rows;
+        return if !$burst;
+        return sprintf 'From a full buffer the one thread delivers %d points a '
+            . 'second, %s dropped.', $burst->{'lines/s'},
+            $burst->{dropped} || 'none';
     },
 );
 

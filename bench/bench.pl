@@ -115,15 +115,19 @@ sub report {
     my ($way) = ImxVisit::ways();
     my ($file, $wsgi) = @groups;
     my @say = map {
-        my ($g, $what, $words) = @$_;
-        ImxRounds::sentence($g->{$way}->compare($g->{subjects}[2], $what), $words);
-    } [$file, cpu => 'processor time'], [$file, rps => 'throughput'],
-        [$wsgi, cpu => 'processor time'], [$wsgi, rps => 'throughput'];
+        my ($g, $i, $what, $words) = @$_;
+        ImxRounds::sentence($g->{$way}->compare($g->{subjects}[$i], $what),
+            $words);
+    } [$file, 2, cpu => 'processor time'], [$file, 2, rps => 'throughput'],
+        [$file, 2, p99 => '99th percentile'],
+        [$file, 3, p99 => '99th percentile'],
+        [$wsgi, 2, cpu => 'processor time'], [$wsgi, 2, rps => 'throughput'];
     ImxReport::write('load', $text, command => 'make bench',
         readme => "A request for a file of 12 bytes, delivery included: $say[0], "
-            . "$say[1]. One for a mod_wsgi application: $say[2], $say[3]. ("
-            . ($way eq 'pinned' ? 'Server and load each on a core.'
-                : 'On one core.') . ')',
+            . "$say[1], $say[2]; with an InfluxDB elsewhere: $say[3]. One for a "
+            . "mod_wsgi application: $say[4], $say[5]. ("
+            . ($way eq 'pinned' ? 'Server on one core, load and InfluxDB on '
+                . 'another.' : 'On one core.') . ')',
         versions => join ', ', grep { defined }
             ImxReport::version(ImxTest::Httpd::_place()->{program}, '-v'),
             $python->{name}, ImxReport::version('influxd', 'version'));

@@ -21,7 +21,7 @@ use ImxSink;
 use ImxVisit;
 
 my ($rounds, $requests, $only) = ($ENV{BENCH_ROUNDS} // 20,
-    $ENV{GROWTH_REQUESTS} // 1_000_000, '');
+    $ENV{GROWTH_REQUESTS} // 10_000_000, '');
 GetOptions('rounds=i' => \$rounds, 'requests=i' => \$requests,
     'only=s' => \$only)
     or die "usage: $0 [--rounds N] [--requests N] [--only WORD]\n";
