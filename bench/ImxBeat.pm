@@ -4,7 +4,11 @@
 #
 #   my $points = ImxBeat::read_points($file, $begin);   # lines, as delivered
 #   my $j = ImxBeat::judge($points);
-#   # { slots => [p99 of each, us], middle, worst, ratio, p999 }
+#   # { slots => [p99 of each, us], middle, worst, ratio, p999, again }
+#
+# again: the same ratio of what comes again, for which each slot's p99 is the
+# median of its p99 in the turns.  A beat comes each second, so it is in every
+# turn; a moment in which the machine did something else is in one.
 package ImxBeat;
 
 use strict;
@@ -27,7 +31,8 @@ sub percentile {
 # (seconds since 1970) are not looked at further.
 sub read_points {
     my ($file, $begin) = @_;
-    my %points = (count => 0, slots => [map { [] } 1 .. $SLOTS], all => []);
+    my %points = (count => 0, slots => [map { [] } 1 .. $SLOTS], all => [],
+        seconds => {});
     my %seen;
     open my $in, '<', $file or die "$file: $!\n";
     while (my $line = <$in>) {
@@ -37,21 +42,46 @@ sub read_points {
         next if $seen{"$s$ns"}++;
         $points{count}++;
         next if $s < $begin;
-        push @{ $points{slots}[int $ns / (1e9 / $SLOTS)] }, $took * 1e6;
+        my $slot = int $ns / (1e9 / $SLOTS);
+        push @{ $points{slots}[$slot] }, $took * 1e6;
+        push @{ $points{seconds}{$s}[$slot] }, $took * 1e6;
         push @{ $points{all} }, $took * 1e6;
     }
     close $in;
     return \%points;
 }
 
+# A turn ends where there is a second without requests: [slot => values].
+sub turns {
+    my ($seconds) = @_;
+    my (@turns, $last);
+    for my $s (sort { $a <=> $b } keys %$seconds) {
+        push @turns, [] if !defined $last || $s > $last + 1;
+        push @{ $turns[-1][$_] }, @{ $seconds->{$s}[$_] // [] }
+            for 0 .. $SLOTS - 1;
+        $last = $s;
+    }
+    return @turns;
+}
+
+sub worst_of_median {
+    my ($worst) = sort { $b <=> $a } @_;
+    return $worst / median(@_);
+}
+
 sub judge {
     my ($points) = @_;
     my @slots = map { @$_ ? percentile(99, $_) : die "a slot is empty\n" }
         @{ $points->{slots} };
+    my @turns = turns($points->{seconds});
+    my @again = map {
+        my $slot = $_;
+        median(map { $_->[$slot] ? percentile(99, $_->[$slot]) : () } @turns);
+    } 0 .. $SLOTS - 1;
     my ($worst) = sort { $b <=> $a } @slots;
-    my $middle = median(@slots);
-    return { slots => \@slots, middle => $middle, worst => $worst,
-        ratio => $worst / $middle, p999 => percentile(99.9, $points->{all}) };
+    return { slots => \@slots, middle => median(@slots), worst => $worst,
+        ratio => worst_of_median(@slots), again => worst_of_median(@again),
+        p999 => percentile(99.9, $points->{all}) };
 }
 
 # The slots of the run whose ratio is the middle one.

@@ -1,0 +1,42 @@
+# The arithmetic of bench-beat (bench/ImxBeat.pm): what comes again each second
+# is a beat, what comes once is the machine's.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../bench";
+use Test::More;
+use ImxTest;
+use ImxBeat;
+
+# Three turns of three seconds, 100 requests of 100 us in each slot, but what
+# slow->(second, slot) says; the first line is there twice.
+sub points {
+    my ($slow) = @_;
+    my $file = work_dir() . '/points';
+    open my $out, '>', $file or die "$file: $!\n";
+    for my $second (10 .. 12, 20 .. 22, 30 .. 32) {
+        for my $n (0 .. 100 * $ImxBeat::SLOTS - 1) {
+            my $slot = int $n / 100;
+            my $line = sprintf "raw-requests,status=200 request_time=%g,bytes_sent"
+                . "=1i %d%09d\n", $slow->($second, $slot) ? 0.0009 : 0.0001,
+                $second, $n * 1e9 / (100 * $ImxBeat::SLOTS);
+            print $out $line x ($second == 10 && $n == 0 ? 2 : 1);
+        }
+    }
+    close $out or die "$file: $!\n";
+    return ImxBeat::read_points($file, 10);
+}
+
+sub rounded { return map { sprintf '%.2f', $_ } @{ $_[0] }{qw(ratio again)} }
+
+my $points = points(sub { return 0 });
+is($points->{count}, 9 * 100 * $ImxBeat::SLOTS, 'each point once');
+is(scalar(() = ImxBeat::turns($points->{seconds})), 3, 'three turns');
+is_deeply([rounded(ImxBeat::judge($points))], ['1.00', '1.00'],
+    'all alike: no slot is slower');
+is_deeply([rounded(ImxBeat::judge(points(sub { $_[1] == 7 })))],
+    ['9.00', '9.00'], 'a slot that is slow each second is a beat');
+is_deeply([rounded(ImxBeat::judge(points(sub { $_[1] == 7 && $_[0] == 21 })))],
+    ['9.00', '1.00'], 'one that was slow once is not');
+
+done_testing;
