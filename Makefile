@@ -439,7 +439,8 @@ bench-vhosts bench-idle bench-counted bench-scrape bench-write bench-hung \
 	$(BENCH) perl bench/section.pl $(@:bench-%=%) perl -It/lib \
 	    bench/$(@:bench-%=%).pl
 
-# NGINX_MODULES="DIR...": checkouts of nginx-module-vts, nginx-influxdb-module.
+# NGINX_MODULES="DIR...": checkouts of github.com/vozlt/nginx-module-vts and
+# github.com/influxdata/nginx-influxdb-module, which no registry has.
 bench-peers:
 	$(DEPS) build bench peers
 	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
@@ -463,7 +464,7 @@ bench-flusher bench-append bench-buffer: bench-%:
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
 	perl bench/section.pl $* $(BUILD)/bench-$*
 
-# QUESTDB_C=DIR: a checkout of c-questdb-client.  The other peers are built from
+# QUESTDB_C=DIR: a checkout of github.com/questdb/c-questdb-client.  The other peers are built from
 # registries, those that can be.
 bench-encoder:
 	$(DEPS) build

@@ -36,6 +36,7 @@ sub read_points {
     my %seen;
     open my $in, '<', $file or die "$file: $!\n";
     while (my $line = <$in>) {
+        next if $line !~ /^raw-requests,/;      # of an interval
         my ($took, $s, $ns) =
             $line =~ /[ ,]request_time=([\d.e-]+).* (\d+)(\d{9})$/
             or die "$file: no point: $line";

@@ -84,15 +84,15 @@ my %SAYS = (
         my ($burst) = grep { $_->{what} eq 'a burst' }
             map { my %of; @of{@$head} = @$_; \%of } @rows;
         return if !$burst;
-        return sprintf 'From a full buffer the one thread delivers %d points a '
-            . 'second, %s dropped.', $burst->{'lines/s'},
+        return sprintf 'A million points that wait are delivered by the one '
+            . 'thread at %d a second, %s dropped.', $burst->{'lines/s'},
             $burst->{dropped} || 'none';
     },
 );
 
 sub skeleton {
     my $text = "# Performance\n\nEvery section is written by the command it "
-        . "names; nothing here is typed in by hand.\n";
+        . "names; no figure here is typed in by hand.\n";
     $text .= "\n## $_->[1]\n\n<!-- begin $_->[0] -->\nNot measured yet.\n"
         . "<!-- end $_->[0] -->\n" for @SECTIONS;
     return $text;

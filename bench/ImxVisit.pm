@@ -37,7 +37,7 @@ sub ways { return $cores > 1 ? ('pinned', 'unpinned') : ('unpinned') }
 
 sub describe {
     my ($way) = @_;
-    return $way eq 'pinned' ? 'servers on one core, load and database on another'
+    return $way eq 'pinned' ? 'servers and their helpers on one core, load and database on another'
         : 'the kernel chooses the cores';
 }
 

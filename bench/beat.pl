@@ -75,6 +75,7 @@ sub start_server {
     my ($how) = @_;
     my $sink = start_sink();
     my $httpd = ImxBare->new(module => $module, influx => $sink->{url},
+        report => 'requests=10s',
         through => ['taskset', '-c', $OF_HTTPD], conf => $CONF{$how});
     return { how => $how, sink => $sink, httpd => $httpd, sent => 0 };
 }
@@ -99,7 +100,7 @@ sub run_once {
     my %rps;
     for my $turn (1 .. max(1, int($seconds / $TURN + 0.5))) {
         push @{ $rps{ $_->{how} } }, drive($_, $rate, $TURN)
-            for ($turn + $number) % 2 ? @servers : reverse @servers;
+            for $number % 2 ? @servers : reverse @servers;
     }
     for my $v (@servers) {
         $v->{httpd}->stop or die "httpd did not stop\n";
@@ -153,6 +154,25 @@ for my $rate (split /,/, $rates) {
             $how eq 'control' ? '- | -' : range('%.2f', @p999);
     }
 }
+# The goals, and whether the machine's own spread is wider.
+sub goal {
+    my ($rate) = @_;
+    my @runs = @{ $all{$rate} };
+    my ($worst, $control) = map {
+        my $how = $_;
+        ImxBeat::median(map { $_->{$how}{ratio} } @runs)
+    } @VARIANTS;
+    my $p999 = ImxBeat::median(map {
+        $_->{delivers}{p999} / $_->{control}{p999} } @runs);
+    return sprintf 'At %d a second the worst slot has %.2f of the median one '
+        . '(goal 1.5: %s; %.2f without delivery), and p99.9 is %.2f of that '
+        . 'without delivery (goal 1.05: %s).', $rate, $worst,
+        $worst <= 1.5 ? 'reached' : 'not reached', $control, $p999,
+        $p999 <= 1.05 ? 'reached' : 'not reached';
+}
+print "\n", ImxReport::wrapped(join ' ', (map { goal($_) } split /,/, $rates),
+    'A ratio whose range has that of the control in it, or 1 for p99.9, is not '
+    . 'distinguishable.');
 my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;
 print "\nThe load of the machine was $load in the end.\n";
 print "\n![p99 by 20 ms of the second](pictures/beat.svg)\n";

@@ -165,8 +165,10 @@ int main(int argc, char **argv)
     bad |= measure_apart(1024 * MB, 0, seconds);
     bad |= measure_apart(16384 * MB, 0, seconds);
     bad |= measure_apart(1024 * MB, 1, seconds);
+    bad |= measure_apart(64 * MB, 0, seconds);
     printf(
         "\nOf these, the counts once a second are summed over all segments "
-        "that were ever taken.\n");
+        "that were ever\ntaken. The last line is the first once more: the "
+        "control.\n");
     return bad;
 }

@@ -22,6 +22,7 @@ sub own {
 
 my $usual = own('');
 printf "| more than by default | instructions a request |\n|---|---|\n";
+printf "| nothing: the control | %+.0f |\n", own('') - $usual;
 printf "| %s | %+.0f |\n", $_, own($_) - $usual
     for 'InfluxMetricsBuckets 8 request application',
     'InfluxMetricsObjective 500ms 99.9', 'InfluxMetricsReport phases',

@@ -21,6 +21,7 @@ my $header = "Header set X-Items 17\n";
 
 # Name, directives, and those of what it is compared with, and httpd modules.
 my @VARIANTS = (
+    ['nothing: the control', ''],
     (map { ["field $_", "InfluxMetricsFields +$_\n"] } qw(server_time
         input_time output_time ttfb bytes_received aborted uri query client
         user_agent referer keepalive connection_id trace_id pid thread

@@ -460,6 +460,7 @@ static int run_case(const case_t *c)
 static const case_t cases[] = {
     { .name = "steadily, 66,000 a second", .rate = 66000, .seconds = 5 },
     { .name = "a burst", .burst = MILLION },
+    { .name = "a burst, once more: the control", .burst = MILLION },
     { .name = "a burst, gzip", .burst = MILLION, .gzip = 1 },
     { .name = "a burst, 50 ms there and back",
       .burst = MILLION,
@@ -487,11 +488,15 @@ static int run_all(void)
         bad |= run_case(&cases[i]);
     printf(
         "\nLines of %d bytes; a burst is a million of them that lie in the "
-        "buffer when delivery\nbegins. CPU, copies and calls are the "
-        "monitor's; the sink is another process. The\nsteady load is what its "
-        "producers append (%d processes of %d threads): the limit of\ndelivery "
-        "is in the bursts. Copied: into libcurl's buffer, and from there into "
-        "the\nsystem's.\n",
+        "buffer when delivery\nbegins. CPU and calls (send, recv, read, poll) "
+        "are the monitor's; the sink is another\nprocess. The steady load is "
+        "what its producers append (%d processes of %d threads).\nA burst fills "
+        "less than half of its buffer, so it goes out in pieces with rests:\n"
+        "lines/s is that pace, lines/s a core is what the processor time would "
+        "allow. Copied:\ntwice what is sent, into libcurl's buffer and from "
+        "there into the system's. With\n50 ms there and back a second body "
+        "goes only where an answer takes an interval, so\nthe time of a body "
+        "is that of its pieces and of its answer.\n",
         LINE, CHILDREN, THREADS);
     return bad;
 }

@@ -38,7 +38,7 @@ for my $part (@parts) {
     print STDERR "# $name\n";
     print $measure->(), "\n";
 }
-print "![Costs by tags, virtual hosts, children, buffer and requests]"
+print "![Costs by tags, threads, virtual hosts, buffer, children, requests]"
     . "(growth.svg)\n";
 ImxPlot::write(($rounds < 20 || $only ? build() : "$FindBin::Bin/../docs")
     . '/growth.svg', @panels);
@@ -124,14 +124,24 @@ sub tags {
             $constant, $each;
 }
 
+sub own_panel {
+    my ($x, @at) = @_;
+    push @panels, { title => "Instructions of the module, by $x", log => 1,
+        x => $x, y => 'instructions', lines => { 'with the module' =>
+            [map { [$_->[0], count($_->[1])->{own}] } @at] } };
+}
+
 sub threads {
-    return own_table('threads a child (event)', 4, map {
+    my @numbers = map {
         [$_, "ThreadLimit $_\nThreadsPerChild $_\nMaxRequestWorkers $_\n"
-            . "MinSpareThreads $_\nMaxSpareThreads $_\n"] } 64, 256)
+            . "MinSpareThreads $_\nMaxSpareThreads $_\n"] } 64, 256;
+    own_panel('threads a child', [4, ''], @numbers);
+    return own_table('threads a child (event)', 4, @numbers)
         . prose('A thread writes into a segment and into counters that it finds '
-            . 'by itself, whatever the number of the others. Threads at work at '
-            . 'the same time share a segment: what that costs is in the section '
-            . 'on the flusher and its appends.');
+            . 'by itself, whatever the number of the others. What limits their '
+            . 'number is httpd: threads that are at work at the same time share '
+            . 'a segment, and what that costs is in the section "Appending to '
+            . 'the batch".');
 }
 
 sub hosts {
@@ -144,6 +154,7 @@ sub hosts {
 }
 
 sub vhosts {
+    own_panel('virtual hosts', [1, ''], [1000, hosts(1000)]);
     return own_table('virtual hosts', 1, [1000, hosts(1000)])
         . prose('A virtual host has its own plan of a line and its own place '
             . 'among the series, both found through a pointer. '
@@ -203,9 +214,10 @@ sub buffer {
         . join('', map { "| $sizes[$_] | $own{ $sizes[$_] } | "
             . range($idle[$_]) . " |\n" } 0 .. $#sizes)
         . prose('A request appends to a segment that it knows, whatever their '
-            . 'number. The child that delivers looks at segments many times a '
-            . 'second; a larger buffer has more of them. Median (quartiles) of '
-            . "$rounds windows of a second, all at the same time.");
+            . 'number. The child that delivers looks only at groups of segments of '
+            . 'which one is not free: what limits the size is memory. Median '
+            . "(quartiles) of $rounds windows of a second, all at the same "
+            . 'time.');
 }
 
 # ---- by children ----
@@ -221,7 +233,7 @@ sub children {
         wait_until(120, sub { (my @c = $_->children) >= $numbers[$i] })
             or die "children are missing\n" for @{ $servers[$i] };
     }
-    my @idle = idle(map { $_->[2] } @servers);
+    my @idle = idle(map { @$_[0, 2] } @servers);
     my @subjects = map { group_of($sinks[$_], @{ $servers[$_] }) }
         0 .. $#numbers;
     ImxVisit::pin((ImxVisit::ways())[0], [map { $_->pid } @sinks],
@@ -230,29 +242,30 @@ sub children {
     my @groups = map { $run->group(@$_) } @subjects;
     $run->run;
     my $text = "| prefork children | us of processor time a request, Off | "
-        . "the same, Off once more: the control | On | idle, % of a core | MiB "
-        . "in all, Off | On |\n" . '|---' x 7 . "|\n";
+        . "the same, Off once more: the control | On | idle, % of a core, Off "
+        . "| On | MiB in all, Off | On |\n" . '|---' x 8 . "|\n";
     for my $i (0 .. $#numbers) {
         my ($off, $control, $on) = @{ $subjects[$i] };
         my $ratio = $groups[$i]->compare($on, 'cpu');
         $text .= '| ' . join(' | ', $numbers[$i],
             sprintf('%.1f', $groups[$i]->value($off, 'cpu')),
             ImxRounds::words($ratio->{control}),
-            ImxRounds::cell($ratio, $ratio->{control}), range($idle[$i]),
+            ImxRounds::cell($ratio, $ratio->{control}), map({ range($_) }
+                @idle[2 * $i, 2 * $i + 1]),
             map { sprintf '%.1f', ImxVisit::memory($_->{pids}->()) } $off, $on)
             . " |\n";
     }
     $_->stop for map { @$_ } @servers;
     push @panels, { title => 'Idle, by children', log => 1, x => 'children',
         y => '% of a core', lines => { 'with the module' =>
-            [map { [$numbers[$_], $idle[$_][1]] } 0 .. $#numbers] } };
+            [map { [$numbers[$_], $idle[2 * $_ + 1][1]] } 0 .. $#numbers] } };
     return $text . prose('A request does not know of other children. Each child '
         . 'has a thread that wakes up for its own figures, and the one that '
         . 'delivers looks at all of httpd\'s workers and at all children: that '
         . 'is what grows, with requests or without. Memory is what is the '
         . "child's own, and its part of what is shared. Pairs of $rounds rounds "
-        . 'of 0.3 s, servers on one core; the second until the last points have '
-        . 'been delivered is in the processor time.');
+        . 'of 0.3 s, servers on one core; the second in which most of the '
+        . 'points are delivered is in the processor time.');
 }
 
 sub group_of {
@@ -306,7 +319,7 @@ sub start_up {
 
 sub long_run {
     my $sink = ImxSink->new;
-    my $h = server('On', sink => $sink);
+    my $h = server('On', sink => $sink, figures => 1);
     my $s = { name => 'long run', port => $h->port, path => '/index.html',
         pids => ImxVisit::httpd_pids($h), sent => 0 };
     ImxVisit::pin((ImxVisit::ways())[0], [$sink->pid], [$s]);
@@ -320,6 +333,9 @@ sub long_run {
     }
     wait_until(30, sub { $sink->lines >= $step * 10 })
         or die "points are missing after the long run\n";
+    # Lines of intervals are among them.
+    die "points were given up in the long run\n"
+        if figures($h)->{points_dropped};
     $h->stop;
     push @panels, { title => 'Memory of all processes, by requests',
         x => 'thousand requests', y => 'MiB', lines => { 'with the module' =>

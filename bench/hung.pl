@@ -41,6 +41,7 @@ sub subject {
     my ($name) = @_;
     my $db = influxd();
     my $server = ImxBare->new(module => 1, influx => $db, figures => 1,
+        report => 'requests=10s',
         conf => sub { "InfluxMetricsBufferSize 512M\n"
             . 'InfluxMetricsSpool ' . $_[0]->dir . "/spool\n" });
     return { name => $name, server => $server, db => $db, path => '/index.html',

@@ -358,7 +358,9 @@ sub better {
             my ($what, $sign, $word) = @$_;
             my ($theirs, $ours) = map { $g->{rounds}->compare($_, $what) } $s,
                 $module;
-            $sign * ($theirs->{median} - $ours->{median})
+            # One of the two at least is told from the base.
+            (grep { ImxRounds::distinguishable($_, $_->{control}) } $theirs,
+                $ours) && $sign * ($theirs->{median} - $ours->{median})
                 > ImxRounds::spread($ours->{control}) ? $word : ();
         } [rps => 1, 'throughput'], [cpu => -1, 'processor time'],
             [p50 => -1, 'p50'], [p99 => -1, 'p99'], [p999 => -1, 'p99.9'];
@@ -366,7 +368,7 @@ sub better {
             < 0.9 * sum0(@{ $module->{memory} });
         push @where, 'seconds to the database' if $s->{seconds}
             && $module->{seconds} && ImxRounds::median(@{ $s->{seconds} })
-            < 0.9 * ImxRounds::median(@{ $module->{seconds} });
+            < 0.5 * ImxRounds::median(@{ $module->{seconds} });
         push @text, "$s->{name} (" . join(', ', @where) . ')' if @where;
     }
     return @text;

@@ -25,5 +25,6 @@ while (my $line = <$pipe>) {
 }
 close $pipe;
 exit(($? >> 8) || 1) if $?;
-ImxReport::write($name, $markdown, command => "make bench-$name",
+ImxReport::write($name, $markdown, command => "make bench-$name"
+        . ($name eq 'encoder' && $ENV{QUESTDB_C} ? ' QUESTDB_C=DIR' : ''),
     readme => $readme);
