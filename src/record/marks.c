@@ -256,7 +256,8 @@ imx_rare_t *imx_marks_rare(imx_marks_t *m, const request_rec *r)
     return m->seen.rare;
 }
 
-/* An internal redirect comes here again: its connection's marks are in use. */
+/* An internal redirect is under way with its first request, whose marks need
+ * not be those of its connection: these can be free, or another's. */
 int imx_marks_begin_otherwise(request_rec *r)
 {
     if (r->prev == NULL) {
