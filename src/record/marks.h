@@ -196,8 +196,4 @@ imx_facts_t imx_marks_handled(request_rec *first, request_rec *last,
 imx_facts_t imx_marks_unhandled(request_rec *first, request_rec *last,
                                 imx_marks_t *marks);
 
-/* Headers that were taken from the response are there again, so that an
- * expression finds them. */
-void imx_marks_give_back(const imx_facts_t *f);
-
 #endif

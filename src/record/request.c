@@ -16,6 +16,7 @@
 #include "record/marks.h"
 #include "record/plan.h"
 #include "record/getters.h"
+#include "record/response.h"
 #include "shared/batch.h"
 
 #include <stdatomic.h>
@@ -308,7 +309,7 @@ __attribute__((noinline, flatten)) static void log_other(
     }
     count(plan, &f);
     if (plan->has_expressions) {
-        imx_marks_give_back(&f);
+        imx_response_give_back(&f);
     }
     if (!plan->is_selective || is_chosen(plan, &f, &rate)) {
         append(line, imx_line_put(line, plan, &f, rate), &f);
