@@ -1,7 +1,6 @@
 /*
  * response.c owns the changes to a response's headers.
- * Entered by the thread that has the first output of a request, and by the one
- * that logs it.
+ * Entered by the thread that has the first output of a request.
  * Nothing is kept, so nothing has to survive.
  */
 #include "record/response.h"
@@ -34,16 +33,6 @@ void imx_response_take(request_rec *r, const apr_array_header_t *names,
 
         take(r, r->headers_out, name, taken);
         take(r, r->err_headers_out, name, taken);
-    }
-}
-
-void imx_response_give_back(const imx_facts_t *f)
-{
-    const imx_rare_t *rare = f->marks != NULL ? f->marks->seen.rare : NULL;
-
-    if (rare != NULL && rare->taken != NULL) {
-        apr_table_overlap(f->last->headers_out, rare->taken,
-                          APR_OVERLAP_TABLES_SET);
     }
 }
 

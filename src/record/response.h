@@ -8,15 +8,10 @@
 
 #include "httpd.h"
 
-#include "record/marks.h"
-
 /* Takes headers of the application's away; *taken, made when it is needed and
  * in r->pool, keeps them until the request is logged: they may be fields. */
 void imx_response_take(request_rec *r, const apr_array_header_t *names,
                        apr_table_t **taken);
-
-/* Those that were taken are there again, so that an expression finds them. */
-void imx_response_give_back(const imx_facts_t *f);
 
 /* Adds Server-Timing, behind what the application has there: ns up to the
  * handler, and of the application up to now. */
