@@ -76,8 +76,22 @@ ProxyPass /tunnel/ ws://127.0.0.1:@{[$echo->port]}/ upgrade=echo
 Options +Includes
 SetOutputFilter INCLUDES
 </Directory>
+<Location /cgi/refused>
+Header set X-Y "a\x01b"
+ErrorDocument 500 /cgi/document
+</Location>
 CONF
 };
+
+# A script whose header httpd refuses while its output is passed on, in the
+# middle of it or at its end, and the document for that, with the same words.
+my $refused = <<'CGI';
+#!/usr/bin/perl
+$| = 1;
+print "Content-Type: text/plain\r\n\r\n";
+sleep 60 if $ENV{QUERY_STRING} =~ /hang/;
+CGI
+my $document = ImxApp::cgi() =~ s/\bQUERY_STRING/REDIRECT_QUERY_STRING/r;
 
 sub server {
     my ($mpm) = @_;
@@ -88,8 +102,8 @@ sub server {
     my ($cert, $key) = ImxTls->new->issue('IP:127.0.0.1');
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, start => 0,
         children => $mpm eq 'prefork' ? 8 : 2, conf => $conf,
-        modules => [qw(alias authn_core authz_user deflate filter include lua
-            proxy proxy_fcgi proxy_http proxy_wstunnel ssl wsgi),
+        modules => [qw(alias authn_core authz_user deflate filter headers
+            include lua proxy proxy_fcgi proxy_http proxy_wstunnel ssl wsgi),
             $mpm eq 'prefork' ? 'cgi' : 'cgid',
             $h2 ? 'http2' : ()],
         vhosts => [
@@ -101,6 +115,8 @@ sub server {
     $h->put('check.lua', $lua);
     $h->put('app.wsgi', ImxApp::wsgi());
     $h->put('htdocs/cgi/app', ImxApp::cgi(), 0755);
+    $h->put('htdocs/cgi/refused', $refused, 0755);
+    $h->put('htdocs/cgi/document', $document, 0755);
     $h->put('htdocs/static/app', "app\n");
     # Not to be made smaller.
     $h->put('htdocs/static/big', join '', map { chr rand 256 } 1 .. $big);
@@ -388,6 +404,10 @@ my @edges = (
         "${close}Range: bytes=100-299\r\n")] }, is => [206, 200, 0]],
     ['HEAD', '/static/big', sub { [head('HEAD', $_[0], $close)] },
         is => [200, 0, 0]],
+    ['refused at its end, and a document', '/cgi/refused?app=PAUSE', \&simple,
+        %app, is => [500, 4, 0]],
+    ['refused in pieces, and a document', '/cgi/refused?hang&late=PAUSE',
+        \&simple, %late, is => [500, 4, 0]],
     ['a client that is gone', "/wsgi/app?big=$big", \&no_reader,
         slow => { output_time => 1 }, aborted => 1],
     ['a client that is gone: file', '/static/big', \&no_reader,
@@ -463,6 +483,26 @@ sub edge_is {
     };
 }
 
+# An answer that is refused in pieces, and a large document that its client
+# takes late: what the document waits for is counted once.
+sub refused_late {
+    my ($h) = @_;
+    my ($p, $is_good);
+    for my $seconds (1, 2, 4, 8) {
+        my $id = ++$serial;
+        $wanted{ $h->{mpm} }++;
+        raw($h->port('plain.test'), head('GET', "/cgi/refused?id=$id&hang"
+            . "&big=$big", $close), rcvbuf => 4096, read_pause => $seconds);
+        $p = collect($h->{mpm})->{$id};
+        $is_good = $p->{output_time} >= $seconds / 2
+            && $p->{application_time} >= 0
+            && $p->{application_time} <= $seconds / 2;
+        last if $is_good;
+    }
+    ok($is_good, "$h->{mpm}: refused in pieces, and a document taken late")
+        or diag show($p);
+}
+
 # Bytes of the bodies, as the client has counted them.  HTTP/2 does not take
 # a body that nobody reads: curl may give up then.
 sub bytes_are {
@@ -510,9 +550,11 @@ for my $mpm (qw(event prefork)) {
             [qw(http1 h2)]);
         measure($h, [qw(static wsgi)], [qw(continue tls h2c)]);
         edges($h, @edges);
+        refused_late($h);
     }
     else {
         measure($h, ['cgi'], ['http1']);    # event has mod_cgid
+        refused_late($h);
     }
     my $point = collect($mpm);
     bytes_are($mpm, $point);

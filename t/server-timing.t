@@ -32,6 +32,11 @@ Header always set Server-Timing "db;dur=5"
 </Location>
 ErrorDocument 404 /cgi/app?app=0.05
 ErrorDocument 503 "text
+Alias /refused $dir/htdocs/index.html
+<Location /refused>
+Header set X-Y "a\x01b"
+ErrorDocument 500 /cgi/app?app=0.1
+</Location>
 RewriteEngine On
 RewriteRule ^/redirect\$ /index.html [R=302]
 <Location /off>
@@ -100,6 +105,7 @@ for my $case (
     ['a part of a file', '/index.html', 206, 0, '-r', '0-3'],
     ['an error document', '/no-such', 404, 50],
     ['a script that fails', '/cgi/bad', 500, 0],
+    ['an error document for a file', '/refused', 500, 100],
 ) {
     my ($name, $path, $status, $least, @flags) = @$case;
     my ($got, $timing) = ask($path, @flags);
@@ -175,5 +181,5 @@ SKIP: {
 }
 
 ok($h->stop, 'stops');
-is_deeply([grep { !/bad|cgid:error/ } $h->complaints], [], 'no complaints');
+is_deeply([grep { !/bad|cgid:error|AH02430/ } $h->complaints], [], 'no complaints');
 finish();

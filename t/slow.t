@@ -39,7 +39,7 @@ sub server {
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, figures => 1,
         children => $mpm eq 'prefork' ? 14 : 2, start => 0,
         report => 'none slow=1s workers=1s',
-        modules => [qw(alias authn_core authz_user include lua proxy
+        modules => [qw(alias authn_core authz_user headers include lua proxy
             proxy_http), $mpm eq 'prefork' ? 'cgi' : 'cgid',
             $h2 ? 'http2' : ()],
         conf => sub { my ($dir, $behind) = ($_[0]->dir,
@@ -50,6 +50,10 @@ InfluxMetricsDatabase $mpm
 ScriptAlias /cgi/ $dir/htdocs/cgi/
 ProxyPass /proxy/ http://127.0.0.1:$behind/
 ErrorDocument 404 /cgi/app/not-found?app=$long
+<Location /cgi/app/refused>
+Header set X-Y "a\x01b"
+ErrorDocument 500 /cgi/app/document?app=$long
+</Location>
 <Location /locked>
 AuthType Basic
 AuthName imx
@@ -114,6 +118,7 @@ my @more_kinds = (
     { path => '/cgi/app/late', query => "late=$long", wait => 'application' },
     { path => '/parts/page', query => 'x', wait => 'application' },
     { path => '/no-such-file', query => 'x', wait => 'application' },
+    { path => '/cgi/app/refused', query => 'x', wait => 'application' },
     { path => '/cgi/app/off', query => "app=$long", wait => undef },
 );
 
@@ -319,8 +324,9 @@ for my $mpm (sort keys %h) {
     ok($h{$mpm}->stop, "$mpm: stops");
     # ThreadSanitizer keeps signals back from who waits for prefork's accept
     # mutex, until it has it: then httpd asks some children again.
-    my $odd = $ENV{IMX_PRELOAD} ? qr/exit signal|lua|AH0004[56]/i
-        : qr/exit signal|lua/i;
+    # AH02430 is the header that httpd is to refuse.
+    my $odd = $ENV{IMX_PRELOAD} ? qr/exit signal|lua|AH02430|AH0004[56]/i
+        : qr/exit signal|lua|AH02430/i;
     is_deeply([grep { !/$odd/ } $h{$mpm}->complaints], [],
         "$mpm: no complaints");
 }

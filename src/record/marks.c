@@ -256,7 +256,8 @@ imx_rare_t *imx_marks_rare(imx_marks_t *m, const request_rec *r)
     return m->seen.rare;
 }
 
-/* An internal redirect comes here again: its connection's marks are in use. */
+/* An internal redirect is under way with its first request, whose marks need
+ * not be those of its connection: these can be free, or another's. */
 int imx_marks_begin_otherwise(request_rec *r)
 {
     if (r->prev == NULL) {
@@ -332,7 +333,11 @@ __attribute__((noinline, cold)) static void insert_otherwise(
     m->headers = dir->changes_headers;
     if (m->seen.handler == 0) {
         mark_handler(m, first, r);
+        return;
     }
+    /* Called by ap_die() below our filter: what comes now is the answer. */
+    IMX_MARKS_SET(&m->seen.end, 0);
+    IMX_MARKS_SET(&m->seen.is_writing, 0);
 }
 
 /* Only a first request_rec has marks, so none that is of a redirect or a
@@ -405,10 +410,12 @@ __attribute__((noinline)) static apr_status_t pass_piece(
     }
     IMX_MARKS_SET(&m->seen.is_writing, 1);
     rv = ap_pass_brigade(f->next, bb);
-    IMX_MARKS_SET(&m->seen.is_writing, 0);
     after = read_clock(CLOCK_MONOTONIC);
-    /* When ap_die() made an answer below, that came here and ended. */
-    m->seen.blocked_out += (m->seen.end != 0 ? m->seen.end : after) - before;
+    /* Else ap_die() made an answer below: what that waited for is counted. */
+    if (m->seen.is_writing && m->seen.end == 0) {
+        m->seen.blocked_out += after - before;
+    }
+    IMX_MARKS_SET(&m->seen.is_writing, 0);
     return rv == APR_SUCCESS ? rv : failed(m, rv);
 }
 
@@ -517,7 +524,9 @@ __attribute__((noinline, cold)) static apr_status_t pass_unread(
     imx_marks_t *m = f->ctx;
     apr_status_t rv = read_to_end(f, bb);
 
-    IMX_MARKS_SET(&m->seen.end, read_clock(CLOCK_MONOTONIC));
+    if (m->seen.end == 0) { /* else an answer of ap_die() came and ended */
+        IMX_MARKS_SET(&m->seen.end, read_clock(CLOCK_MONOTONIC));
+    }
     return rv == APR_SUCCESS ? pass(f, bb) : rv;
 }
 
@@ -550,16 +559,6 @@ __attribute__((noinline, cold)) static void change_headers(ap_filter_t *f,
     if (dir->server_timing == 1) {
         imx_response_add_timing(f->r, m->waited,
                                 now - m->seen.handler - m->seen.blocked_in);
-    }
-}
-
-void imx_marks_give_back(const imx_facts_t *f)
-{
-    const imx_rare_t *rare = f->marks != NULL ? f->marks->seen.rare : NULL;
-
-    if (rare != NULL && rare->taken != NULL) {
-        apr_table_overlap(f->last->headers_out, rare->taken,
-                          APR_OVERLAP_TABLES_SET);
     }
 }
 

@@ -166,7 +166,8 @@ static inline void imx_marks_give(imx_marks_t *m, request_rec *first)
     ap_set_module_config(first->request_config, &influx_metrics_module, m);
 }
 
-/* Where its connection has no marks, or they are in use.  DECLINED. */
+/* Where its connection has no marks, or they are in use; or for an internal
+ * redirect, which comes here again.  DECLINED. */
 int imx_marks_begin_otherwise(request_rec *r);
 
 /* Hook post_read_request, for all others: it is under way.  DECLINED. */
@@ -176,7 +177,7 @@ static inline __attribute__((always_inline)) int imx_marks_begin(request_rec *r)
     imx_marks_t *m = ap_get_module_config(r->connection->conn_config,
                                           &influx_metrics_module);
 
-    if (m == NULL || imx_flight_is_on(m->flight)) {
+    if (m == NULL || r->prev != NULL || imx_flight_is_on(m->flight)) {
         return imx_marks_begin_otherwise(r);
     }
     imx_marks_give(m, r);
@@ -194,9 +195,5 @@ imx_facts_t imx_marks_handled(request_rec *first, request_rec *last,
                               imx_marks_t *marks, apr_int64_t now);
 imx_facts_t imx_marks_unhandled(request_rec *first, request_rec *last,
                                 imx_marks_t *marks);
-
-/* Headers that were taken from the response are there again, so that an
- * expression finds them. */
-void imx_marks_give_back(const imx_facts_t *f);
 
 #endif

@@ -291,6 +291,18 @@ static void count(const imx_plan_t *plan, imx_facts_t *f)
     }
 }
 
+/* Headers that were taken from the response are there again, so that an
+ * expression finds them. */
+static void give_back(const imx_facts_t *f)
+{
+    const imx_rare_t *rare = f->marks != NULL ? f->marks->seen.rare : NULL;
+
+    if (rare != NULL && rare->taken != NULL) {
+        apr_table_overlap(f->last->headers_out, rare->taken,
+                          APR_OVERLAP_TABLES_SET);
+    }
+}
+
 /* All others. */
 __attribute__((noinline, flatten)) static void log_other(
     request_rec *first, request_rec *last, imx_marks_t *marks,
@@ -308,7 +320,7 @@ __attribute__((noinline, flatten)) static void log_other(
     }
     count(plan, &f);
     if (plan->has_expressions) {
-        imx_marks_give_back(&f);
+        give_back(&f);
     }
     if (!plan->is_selective || is_chosen(plan, &f, &rate)) {
         append(line, imx_line_put(line, plan, &f, rate), &f);

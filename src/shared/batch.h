@@ -24,11 +24,19 @@
  * Append: a compare-and-swap on the word reserves bytes and an extent, only
  * while the segment is FILLING in the generation that the child took; then the
  * line is written there; then one release store of the extent {generation,
- * offset, length} makes it a line.  A line is whole if and only if its extent
- * carries the segment's generation.  So nothing has to be zeroed, and a torn
- * line is never guessed at: a sealed segment's word says how many lines were
- * begun, its extents how many were finished.  The generation has 17 bits; when
- * it wraps, the extents are cleared, so that none looks fresher than it is.
+ * number of the line, offset, length} makes it a line.  A line is whole if and
+ * only if its extent carries the segment's generation and its own number.  So
+ * nothing has to be zeroed: a sealed segment's word says how many lines were
+ * begun, its extents how many were finished.  Before its extent is written,
+ * there is in its place one of these:
+ *   - zero, or an extent of the same line in another generation.  The
+ *     generation has 17 bits; when it wraps, the extents are cleared, so that
+ *     none looks fresher than it is.
+ *   - 8 bytes of lines of an earlier tenure that had fewer and longer ones.
+ *     These pass only if 29 bits are by chance the generation and the number,
+ *     and what is left of them lies in the segment: about once in 500 million
+ *     lines that are torn, or looked at in the microsecond in which they are
+ *     written.
  *
  * Why this is right:
  *   - Two writers never share bytes: the compare-and-swap on the word puts

@@ -173,14 +173,15 @@ unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them)
 /* ---- claims ---- */
 
 /* The extents are in memory that any child can write: a line outside the data
- * of its segment is no line. */
+ * of its segment is no line.  In the place of one that is not written yet there
+ * may be a line's text of an earlier tenure: see batch.h. */
 size_t imx_batch_line(const imx_batch_t *b, const imx_batch_claim_t *claim,
                       uint32_t i, const char **line)
 {
     uint64_t extent = load(extent_of(b, claim->segment, i));
     size_t len = extent_length(extent), offset = extent_offset(extent);
 
-    if (extent_generation(extent) != generation_of(claim->word)
+    if (!extent_is_of(extent, claim->word, i)
         || offset + len > bytes_of(claim->word)) {
         return 0;
     }
@@ -457,7 +458,7 @@ static const char *validate_lines(const imx_batch_t *b, uint32_t i,
         uint64_t extent = load(extent_of(b, i, line));
 
         if (len == 0 && extent != CLEARED
-            && extent_generation(extent) == generation_of(word)) {
+            && extent_is_of(extent, word, line)) {
             return "an extent points outside its segment";
         }
         if (len == 0) {

@@ -124,9 +124,11 @@ static inline uint64_t make_extent(uint64_t word, size_t len)
     return word << LENGTH_BITS | len;
 }
 
-static inline uint64_t extent_generation(uint64_t extent)
+/* Is it the extent of line i, in the generation of this word? */
+static inline int extent_is_of(uint64_t extent, uint64_t word, uint32_t i)
 {
-    return extent >> (LENGTH_BITS + GENERATION_SHIFT);
+    return extent >> (LENGTH_BITS + LINES_SHIFT)
+           == ((uint64_t)generation_of(word) << LINES_BITS | i);
 }
 
 static inline size_t extent_length(uint64_t extent)

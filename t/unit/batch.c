@@ -908,6 +908,14 @@ static void reap_here(void)
     assert_int_equal(imx_batch_reap(&batch, 0), 1);
 }
 
+static void set_generation(uint32_t i, uint32_t generation)
+{
+    _Atomic uint64_t *word = (_Atomic uint64_t *)((char *)batch.segments
+                                                  + i * 128);
+
+    *word = make_word(FREE, IMX_BATCH_NOBODY, generation);
+}
+
 /* The claim waits for a line that is being copied, until its writer is dead. */
 static void test_a_torn_line(void **state)
 {
@@ -959,6 +967,45 @@ static void test_a_line_in_two_steps(void **state)
     assert_int_equal(deliver(), 1);
     assert_int_equal(lab->seen_line[2][0], 1);
     assert_books(0);
+}
+
+/* Where an extent is not written yet, a line of an earlier tenure may have left
+ * 8 bytes that look like one of this generation. */
+static void test_text_in_the_place_of_an_extent(void **state)
+{
+    static const char text[] = "0 0 0123"; /* 8,240 bytes from 2,060 on */
+    static char long_line[6000];
+    imx_batch_place_t place;
+    imx_batch_claim_t claim;
+    char line[256];
+    size_t len = make_line(line, 1, 0);
+    uint64_t extent;
+    uint32_t i;
+
+    (void)state;
+    memcpy(&extent, text, sizeof extent);
+    memset(long_line, 'x', sizeof long_line);
+    long_line[sizeof long_line - 1] = '\n';
+    make_area(1, 16384, 2);
+    set_generation(0, (uint32_t)(extent >> 47));
+    join_here(&child);
+    for (i = 0; i < 2; i++) {
+        imx_batch_append(&child, long_line, sizeof long_line);
+    }
+    place = imx_batch_reserve_line(&child, len);
+    assert_non_null(place.bytes);
+    *place.extent = extent;
+    assert_int_equal(place.made >> 47, extent >> 47);
+    imx_batch_seal_all(&batch);
+    assert_int_equal(claim_all(&claim, 1), 0); /* its owner may yet write it */
+    assert_valid();
+    reap_here();
+    assert_int_equal(claim_all(&claim, 1), 1);
+    assert_int_equal(claim.lines, 3);
+    imx_batch_advance(&batch, &claim, 3, 0, 0);
+    settle_as(&claim, IMX_BATCH_SENT, 0);
+    assert_int_equal(imx_batch_totals(&batch).fate[IMX_BATCH_SENT], 2);
+    assert_int_equal(imx_batch_totals(&batch).fate[IMX_BATCH_TORN], 1);
 }
 
 /* A child that dies with a segment that it has not used yet takes nothing of
@@ -2089,14 +2136,6 @@ static int settle_until_killed(void *arg)
     return 3;
 }
 
-static void set_generation(uint32_t i, uint32_t generation)
-{
-    _Atomic uint64_t *word = (_Atomic uint64_t *)((char *)batch.segments
-                                                  + i * 128);
-
-    *word = make_word(FREE, IMX_BATCH_NOBODY, generation);
-}
-
 /* Extents of this generation and of the next one, as they were 2^17 generations
  * ago, behind those that are used now; and progress of 2^16 generations ago. */
 static void leave_traces(uint32_t generation)
@@ -2678,6 +2717,7 @@ int main(void)
         TEST(test_the_size_changes),
         TEST(test_a_torn_line),
         TEST(test_a_line_in_two_steps),
+        TEST(test_text_in_the_place_of_an_extent),
         TEST(test_an_unused_segment_keeps_its_counts),
         TEST(test_low_segments_are_used_again),
         TEST(test_generations_wrap),
