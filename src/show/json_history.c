@@ -8,6 +8,7 @@
 
 #include "apr_strings.h"
 
+#include "base/c_locale.h"
 #include "report/server_events.h"
 #include "shared/quantile.h"
 #include "show/columns.h"
@@ -83,8 +84,8 @@ static answer_t *begin(request_rec *r)
     a->pool = r->pool;
     a->last = imx_history_last(&arena->history, IMX_HISTORY_SECOND);
     for (i = 0; i < IMX_STATS_BUCKETS; i++) {
-        snprintf(a->seconds[i], sizeof a->seconds[i], "%.3g",
-                 imx_quantile_seconds(i));
+        imx_c_locale_print(a->seconds[i], sizeof a->seconds[i], "%.3g",
+                           imx_quantile_seconds(i));
     }
     snprintf(a->seconds[i], sizeof a->seconds[i], "null");
     return a;
