@@ -263,9 +263,11 @@ size_t imx_words_bytes(char *to, size_t size, uint64_t bytes)
         n /= 1024;
     }
     /* One digit after the point, but none when it is 0. */
-    return (size_t)imx_c_locale_print(
-        to, size, (uint64_t)(n * 10 + 0.5) % 10 != 0 ? "%.1f %cB" : "%.0f %cB",
-        n, letters[i]);
+    return (size_t)imx_c_locale_print(to, size,
+                                      (uint64_t)(n * 10 + 0.5) % 10 != 0
+                                          ? "%.1f %cB"
+                                          : "%.0f %cB",
+                                      n, letters[i]);
 }
 
 size_t imx_words_time(char *to, size_t size, int64_t seconds)

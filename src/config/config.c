@@ -598,8 +598,8 @@ apr_status_t imx_config_find_host(apr_pool_t *pconf, server_rec *s)
     char *name = apr_palloc(pconf, APRMAXHOSTLEN + 1);
     apr_status_t rv;
 
-    global.hostname = imx_own_host(imx_schema_dir(s->lookup_defaults)
-                                       ->own_tags);
+    global.hostname = imx_own_host(
+        imx_schema_dir(s->lookup_defaults)->own_tags);
     if (global.hostname != NULL) {
         return APR_SUCCESS;
     }

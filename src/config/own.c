@@ -19,7 +19,7 @@
 APLOG_USE_MODULE(influx_metrics);
 
 #define NAME_MAX_BYTES IMX_VALUES_NAME_MAX
-#define HOST_MAX 255 /* bytes of a name of this host */
+#define HOST_MAX 255               /* bytes of a name of this host */
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, for what is no UTF-8 */
 
 /* A field that is there when points are sampled, not by its name. */

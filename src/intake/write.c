@@ -19,8 +19,8 @@
 #include "base/version.h"
 #include "base/words.h"
 #include "config/config.h"
+#include "config/names.h"
 #include "intake/upload.h"
-#include "intake/names.h"
 #include "intake/points.h"
 
 APLOG_USE_MODULE(influx_metrics);
