@@ -384,13 +384,6 @@ static void put_day(answer_t *a)
 
 /* ---- events ---- */
 
-/* The kinds of server-events, in shorter words. */
-static const char *kind_of(const imx_event_t *event)
-{
-    return event->kind == IMX_EVENT_KILLED ? "killed"
-                                           : imx_server_events_kind(event);
-}
-
 /* Those of before `since`, s, are left out. */
 static void put_events(answer_t *a, double since)
 {
@@ -408,7 +401,7 @@ static void put_events(answer_t *a, double since)
             text(a, "{\"time\":");
             imx_compact_float(&a->out, (double)event.time / 1e9, 13);
             text(a, ",\"kind\":");
-            imx_compact_string(&a->out, kind_of(&event));
+            imx_compact_string(&a->out, imx_server_events_kind(&event));
             text(a, ",\"text\":");
             imx_server_events_text(&event, sentence, sizeof sentence);
             imx_compact_string(&a->out, sentence);
