@@ -94,6 +94,9 @@ my @wrong = (
     [InfluxMetricsMeasurement => '""', qr/name|argument/],
     [InfluxMetricsMeasurement => '_internal', qr/_/],
     [InfluxMetricsMeasurement => 'x' x 5000, qr/bytes|long/],
+    map({ [InfluxMetricsMeasurement => $_, qr/another name:.*something else/] }
+        (slurp(top() . '/docs/measurements.md') =~ /^## ([a-z]+-[a-z-]+)$/mg),
+        '"slow\\-requests"'),
     [InfluxMetricsProcessTag => 'name', qr/slot.*pid.*off/],
     [InfluxMetricsTags => '', qr/none.*hostname.*status/],
     [InfluxMetricsTags => 'hostnam', qr/none.*hostname.*status/],

@@ -9,10 +9,10 @@ use Test::More;
 
 chdir top() or die top() . ": $!";
 
-my ($list) = slurp('src/intake/names.c')
+my ($list) = slurp('src/config/names.c')
     =~ /const char \*const ours\[\] = \{(.*?)\}/s;
 my %known = map { $_ => 1 } ($list // '') =~ /"([^"]+)"/g;
-cmp_ok(scalar keys %known, '>=', 8, 'src/intake/names.c has a list');
+cmp_ok(scalar keys %known, '>=', 8, 'src/config/names.c has a list');
 
 my %written = map { $_ => 1 }
     map { slurp($_) =~ /imx_output_begin\(\s*\w+,\s*"([^"]+)"/g }

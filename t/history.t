@@ -167,7 +167,7 @@ for my $mpm (sort keys %server) {
     $kinds{$_->{kind}}++ for @{ $past->{events} };
     is($kinds{start}, 1, "$mpm: marks: the start");
     is($kinds{graceful}, 3, "$mpm: marks: the restarts");
-    is($kinds{killed}, 1, "$mpm: marks: the killed child");
+    is($kinds{child_killed}, 1, "$mpm: marks: the killed child");
     cmp_ok($kinds{holder}, '>=', 4, "$mpm: marks: other holders");
     is($kinds{outage}, 1, "$mpm: marks: InfluxDB is away");
     is_deeply([grep { $_->{time} < $begin - 60 || $_->{time} > time + 1

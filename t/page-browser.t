@@ -16,18 +16,26 @@ plan skip_all => 'there is no Chromium' if !ImxBrowser::program();
 my $db = influxd();
 my $browser = ImxBrowser->new;
 my $h = httpd(module => 1, influx => $db, children => 2, threads => 8,
-    modules => ['rewrite', 'headers'], report => 'requests=1s processes=1s', vhosts => [
+    modules => [qw(rewrite headers auth_basic authn_core authn_file authz_user)], report => 'requests=1s processes=1s', vhosts => [
         'one.example.org' => '',
         'two.example.org' => "RewriteEngine On\nRewriteRule ^/bad - [R=503]",
     ], conf => <<'CONF');
 <Location /status>
 SetHandler influx-metrics
 </Location>
+<Location /for-a-user>
+SetHandler influx-metrics
+AuthType Basic
+AuthName page
+AuthUserFile users
+Require user app
+</Location>
 <Location /strict>
 SetHandler influx-metrics
 Header always set Content-Security-Policy "default-src 'self'"
 </Location>
 CONF
+$h->put('users', "app:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n");    # secret
 
 my $HOSTS = q{[...document.querySelectorAll('#hosts tbody tr')]};
 my $WORDS = q{document.getElementById('words').textContent};
@@ -325,6 +333,29 @@ sub without_javascript {
     $page->close;
 }
 
+# It asks the server that it is from, whatever its address looks like.
+sub odd_addresses {
+    my $named = $h->url('/for-a-user') =~ s{//}{//app:secret\@}r;
+    for my $url ($h->url('//status'), $h->url('//status?html'), $named) {
+        my $name = $url =~ s{:\d+/}{:PORT/}r;
+        my $page = $browser->page(width => 1280);
+        $page->go($url);
+        ok($page->until(20,
+            q{document.getElementById('last-requests').textContent.includes('Last')}),
+            "$name: the script has its answers") or diag $page->eval($WORDS);
+        my $address = $page->eval('document.URL');
+        for my $step (['24h', qr/^#span=24h\z/], ['10m', qr/^\z/]) {
+            $page->eval("document.querySelector('[data-span=\"$step->[0]\"]').click()");
+            like($page->eval('location.hash'), $step->[1], "... $step->[0]: in the URL");
+        }
+        is($page->eval('document.URL'), $address, '... which is the one of before');
+        is_deeply([grep { !m{^(?:data:|http://(?:app:secret\@)?127\.0\.0\.1:@{[$h->port]}/)} }
+            $page->requests], [], '... no request to elsewhere');
+        quiet($page, $name);
+        $page->close;
+    }
+}
+
 # A policy of the whole site, which knows no hash, stops the script.
 sub with_a_policy_of_the_site {
     my $page = $browser->page(width => 390);
@@ -384,5 +415,6 @@ saves($page);
 gone($page);
 without_javascript();
 with_a_policy_of_the_site();
+odd_addresses();
 odd_names();
 finish();

@@ -112,7 +112,7 @@ my @kinds = (
     { path => '/cgi/app/upload', query => 'read', wait => 'client sends',
         upload => 1 },
     { path => '/big', query => 'x', wait => 'client takes', reads_late => 1 },
-    { path => '/locked/file', query => 'x', wait => 'before handler' },
+    { path => '/locked/file', query => 'x', wait => 'before the handler' },
 );
 my @more_kinds = (
     { path => '/cgi/app/late', query => "late=$long", wait => 'application' },

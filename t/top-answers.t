@@ -71,6 +71,8 @@ for my $name (sort keys %case) {
     like($text, $says, '... the sentence');
     ok($text !~ /[^\n\x20-\x7e\x{a6}\x{b5}\x{2026}\x{fffd}]|Traceback/,
         '... and nothing else') or diag substr $text, 0, 300;
+    is((top_runs({}, '--json', '--timeout', 20, $s->url))[0], $wanted,
+        '... and so ends --json') if $wanted < 3;
     next if $wanted < 3;
     like($text, qr/\AUNKNOWN: /, '... behind UNKNOWN');
     is($text =~ tr/\n//, 1, '... in one line');

@@ -42,6 +42,7 @@ if which == 'v1':
     c = influxdb.InfluxDBClient('127.0.0.1', port, 'any', 'any', 'any',
                                 path='influx', gzip=True)
     assert c.ping().startswith('mod_influx_metrics')
+    c.create_database('any')
     for i in range(0, n, piece):
         points = [{'measurement': name, 'tags': {'k': k % 7},
                    'time': start + k, 'fields': {'f': k, 'g': 'a "b"'}}
@@ -129,7 +130,6 @@ sub start_telegraf {
     $t = telegraf(conf => <<"TOML");
 [[outputs.influxdb]]
 urls = ["$url"]
-skip_database_creation = true
 name_prefix = "${prefix}t1_"
 [[outputs.influxdb_v2]]
 urls = ["$url"]

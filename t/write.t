@@ -355,12 +355,51 @@ subtest 'methods, and the other paths' => sub {
     }
     is(http('OPTIONS', $h->url('/influx/write'))->{headers}{allow}, 'POST',
         'OPTIONS');
-    for my $path (qw(/influx /influx/ /influx/query /influx/writes
-        /influx/api/v2/query)) {
+    for my $path (qw(/influx /influx/ /influx/queries /influx/writes
+        /influx/api/v3/query_sql)) {
         my $r = http('POST', $h->url($path), { content => 'm f=1 1' });
         is($r->{status}, 404, "$path: 404");
         like($r->{content}, qr{/api/v2/write}, 'and what there is');
     }
+};
+
+# Clients of InfluxDB 1 do this before they write.
+subtest 'a database is created' => sub {
+    my $form = sub {
+        my ($q, %o) = @_;
+        my $text = 'q=' . $q =~ s/([^\w.-])/sprintf '%%%02X', ord $1/ger =~ s/%20/+/gr;
+        return $o{method} ? http($o{method}, $h->url("/influx/query?db=x&$text"))
+            : post('/influx/query', "a=b&$text", uncounted => 1, headers => {
+                'Content-Type' => 'application/x-www-form-urlencoded' });
+    };
+    for my $q ('CREATE DATABASE "telegraf"', 'create database any',
+        qq{ Create\tDatabase\n "a;\\"b" ; }, 'CREATE DATABASE x WITH DURATION 1d NAME "y"') {
+        for my $method (undef, 'POST', 'GET') {
+            my $r = $form->($q, method => $method);
+            is($r->{status}, 200, ($method // 'form') . ": $q");
+            is_deeply(eval { decode_json($r->{content}) },
+                { results => [{ statement_id => 0 }] }, 'as InfluxDB answers');
+        }
+    }
+    for my $q ('', 'SHOW DATABASES', 'CREATE DATABASE', 'CREATE DATABASE ;',
+        'CREATE DATABASES x', 'CREATE DATABASE x; DROP DATABASE y',
+        'CREATE RETENTION POLICY x ON y DURATION 1d REPLICATION 1',
+        'SELECT * FROM "raw-requests"', 'x' x 100_000) {
+        my $name = substr $q, 0, 40;
+        for my $method (undef, length $q < 1000 ? 'GET' : ()) {
+            my $r = $form->($q, method => $method);
+            is($r->{status}, 400, ($method // 'form') . ": $name");
+            my $json = eval { decode_json($r->{content}) } // {};
+            like($json->{error}, qr/^points are taken here, and no query is answered: ask/,
+                'and why not');
+            is($r->{headers}{'x-influxdb-error'}, $json->{error}, 'as InfluxDB has it');
+        }
+    }
+    is(post('/influx/api/v2/query', 'm f=1 1', uncounted => 1)->{json}{message},
+        $form->('')->{json}{message}, 'nor with Flux');
+    is(http('PUT', $h->url('/influx/query'))->{headers}{allow}, 'GET, HEAD, POST',
+        'what is allowed');
+    is(scalar(new_lines(0)), 0, 'no point is made of it');
 };
 
 subtest 'tags of the host' => sub {

@@ -43,7 +43,7 @@ for group; do
         commands="$commands gcc make perl apxs curl-config" ;;
     test)
         packages="$packages $build $server libcmocka-dev victoria-metrics
-            pkg-config openssl curl nghttp2-client bindfs
+            locales pkg-config openssl curl nghttp2-client bindfs
             libapache2-mod-security2 libapache2-mod-perl2
             prometheus prometheus-apache-exporter python3-venv php-cgi
             libapache2-mod-php python3-pyte fakeroot sqlite3 postgresql

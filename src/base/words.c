@@ -5,6 +5,8 @@
  */
 #include "base/words.h"
 
+#include "base/c_locale.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -199,11 +201,11 @@ size_t imx_words_duration(char *to, size_t size, int64_t seconds)
 /* Three digits: 1.90, 59.8, 467. */
 static size_t three_digits(char *to, size_t size, double n, const char *unit)
 {
-    return (size_t)snprintf(to, size, "%.*f %s",
-                            n < 9.995   ? 2
-                            : n < 99.95 ? 1
-                                        : 0,
-                            n, unit);
+    return (size_t)imx_c_locale_print(to, size, "%.*f %s",
+                                      n < 9.995   ? 2
+                                      : n < 99.95 ? 1
+                                                  : 0,
+                                      n, unit);
 }
 
 static size_t two_units(char *to, size_t size, int64_t seconds)
@@ -261,10 +263,11 @@ size_t imx_words_bytes(char *to, size_t size, uint64_t bytes)
         n /= 1024;
     }
     /* One digit after the point, but none when it is 0. */
-    return (size_t)snprintf(to, size,
-                            (uint64_t)(n * 10 + 0.5) % 10 != 0 ? "%.1f %cB"
-                                                               : "%.0f %cB",
-                            n, letters[i]);
+    return (size_t)imx_c_locale_print(to, size,
+                                      (uint64_t)(n * 10 + 0.5) % 10 != 0
+                                          ? "%.1f %cB"
+                                          : "%.0f %cB",
+                                      n, letters[i]);
 }
 
 size_t imx_words_time(char *to, size_t size, int64_t seconds)

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -161,6 +162,18 @@ static const char *check_combinations(apr_pool_t *p, imx_influx_options_t *o,
 
 /* ---- the files, looked at by one who may read what the children may ---- */
 
+/* The groups are those of a name: as httpd itself does, that of the user is
+ * looked up where the directive is `User #33`. */
+static const char *user_name(void)
+{
+    const char *name = ap_unixd_config.user_name;
+    const struct passwd *user = *name == '#'
+                                    ? getpwuid(ap_unixd_config.user_id)
+                                    : NULL;
+
+    return user != NULL ? user->pw_name : name;
+}
+
 /* In a forked process: who the children will be, and where. */
 static int become_child(void)
 {
@@ -169,7 +182,7 @@ static int become_child(void)
     if (geteuid() != 0) {
         return 0;
     }
-    if (initgroups(ap_unixd_config.user_name, ap_unixd_config.group_id) != 0
+    if (initgroups(user_name(), ap_unixd_config.group_id) != 0
         || setgid(ap_unixd_config.group_id) != 0
         || (root != NULL
             && (chdir(root) != 0 || chroot(root) != 0 || chdir("/") != 0))

@@ -591,11 +591,19 @@ const command_rec imx_config_commands[] = {
     { NULL, { NULL }, NULL, 0, NO_ARGS, NULL }
 };
 
+/* What the main server's tag says stands for the system's name: the points of
+ * requests and the measurements of intervals are of one host. */
 apr_status_t imx_config_find_host(apr_pool_t *pconf, server_rec *s)
 {
     char *name = apr_palloc(pconf, APRMAXHOSTLEN + 1);
-    apr_status_t rv = apr_gethostname(name, APRMAXHOSTLEN + 1, pconf);
+    apr_status_t rv;
 
+    global.hostname = imx_own_host(
+        imx_schema_dir(s->lookup_defaults)->own_tags);
+    if (global.hostname != NULL) {
+        return APR_SUCCESS;
+    }
+    rv = apr_gethostname(name, APRMAXHOSTLEN + 1, pconf);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, IMX_LOGNO(15) "this host's "
                      "name cannot be had");

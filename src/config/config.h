@@ -58,7 +58,7 @@ typedef struct {
     apr_size_t spool_max;               /* 0: no limit */
     apr_size_t write_most, write_lines; /* of a body that is written to us */
     int write_tags;                     /* its points get the host's tags */
-    const char *hostname;               /* this host's name */
+    const char *hostname; /* this host's name, in all measurements */
 } imx_config_t;
 
 extern const command_rec imx_config_commands[];
@@ -66,7 +66,8 @@ extern const command_rec imx_config_commands[];
 /* Hook pre_config: forgets the configuration of the generation before. */
 int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
 
-/* Hook post_config: finds this host's name, for the tags. */
+/* Hook post_config: finds this host's name, for the tags: the main server's
+ * InfluxMetricsTag hostname, or what the system says. */
 apr_status_t imx_config_find_host(apr_pool_t *pconf, server_rec *s);
 
 /* The settings of the whole server. */

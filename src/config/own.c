@@ -19,6 +19,7 @@
 APLOG_USE_MODULE(influx_metrics);
 
 #define NAME_MAX_BYTES IMX_VALUES_NAME_MAX
+#define HOST_MAX 255               /* bytes of a name of this host */
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, for what is no UTF-8 */
 
 /* A field that is there when points are sampled, not by its name. */
@@ -303,4 +304,15 @@ const imx_own_t *imx_own_find(const apr_array_header_t *list, const char *name)
         }
     }
     return NULL;
+}
+
+const char *imx_own_host(const apr_array_header_t *list)
+{
+    const imx_own_t *own =
+        imx_own_find(list, imx_builtin_tags[IMX_TAG_HOSTNAME].name);
+
+    return own != NULL && own->expr == NULL && *own->text != '\0'
+                   && strlen(own->text) <= HOST_MAX
+               ? own->text
+               : NULL;
 }

@@ -50,6 +50,10 @@ apr_array_header_t *imx_own_merge(apr_pool_t *p,
 const imx_own_t *imx_own_find(const apr_array_header_t *list,
                               const char *name);
 
+/* What a constant tag `hostname` in the list says, if it has 255 bytes at most:
+ * the name of this host, in the tag `process` as well.  NULL: there is none. */
+const char *imx_own_host(const apr_array_header_t *list);
+
 /* httpd's parser, with a sentence that names the directive. */
 const char *imx_own_compile(cmd_parms *cmd, const char *text, unsigned flags,
                             const ap_expr_info_t **expr);

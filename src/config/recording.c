@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "config/directive.h"
+#include "config/names.h"
 #include "lineproto.h"
 #include "shared/values.h"
 
@@ -125,6 +126,11 @@ const char *imx_schema_set_measurement(cmd_parms *cmd, void *dir,
 
     if (err == NULL) {
         err = imx_schema_check_measurement(cmd, name);
+    }
+    if (err == NULL && imx_names_is_of_intervals(name)) {
+        err = imx_directive_wrong(cmd, name,
+                                  "another name: this server writes something "
+                                  "else to that measurement");
     }
     if (err == NULL) {
         imx_schema_server(cmd->server)->measurement = name;

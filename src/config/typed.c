@@ -5,23 +5,14 @@
  */
 #include "config/typed.h"
 
+#include "base/c_locale.h"
+
 #include <errno.h>
-#include <locale.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 static const char *const names[] = { "int", "float", "string", "bool", "tag" };
-
-/* In this locale a number has a point, whatever a script sets for others. */
-static locale_t c_locale;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void make_locale(void)
-{
-    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-}
 
 const char *imx_typed_name(imx_type_e type)
 {
@@ -59,8 +50,7 @@ int imx_typed_is_float(const char *text, double *v)
     if (text[strspn(text, "+-.0123456789eE")] != '\0') {
         return 0;
     }
-    pthread_once(&once, make_locale);
-    *v = strtod_l(text, &end, c_locale);
+    *v = imx_c_locale_double(text, &end);
     return end != text && *end == '\0' && *v - *v == 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "deliver/news.h"
 
+#include "base/c_locale.h"
 #include "base/clock.h"
 #include "base/words.h"
 #include "deliver/pace.h"
@@ -57,7 +58,7 @@ void imx_news_say(imx_news_t *n, imx_log_level_e level, const char *format,
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    imx_c_locale_vprint(text, sizeof text, format, args);
     va_end(args);
     n->log(n->log_context, level, text);
 }

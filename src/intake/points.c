@@ -11,8 +11,8 @@
 #include "apr_time.h"
 
 #include "config/config.h"
+#include "config/names.h"
 #include "config/schema.h"
-#include "intake/names.h"
 #include "lineproto.h"
 
 #include <stdlib.h>
@@ -196,7 +196,8 @@ static const char *add_line(work_t *w, const imx_parse_line_t *line)
 
     if (line->measurement.len != w->allowed.len
         || memcmp(line->measurement.bytes, w->allowed.bytes, w->allowed.len)) {
-        if (imx_names_is_ours(line->measurement)) {
+        if (imx_names_is_ours(line->measurement.bytes,
+                              line->measurement.len)) {
             return "the measurement is one that this server writes itself";
         }
         w->allowed = line->measurement;

@@ -38,7 +38,7 @@
 #include "base/log.h"
 #include "base/stay.h"
 #include "config/config.h"
-#include "intake/names.h"
+#include "config/names.h"
 #include "intake/points.h"
 #include "intake/query_run.h"
 #include "lineproto.h"
@@ -78,12 +78,10 @@ static int is_ours(const char *measurement)
 {
     char text[8192];
     imx_lineproto_t lp;
-    imx_parse_text_t name = { text, 0 };
 
     imx_lineproto_init(&lp, text, sizeof text);
     imx_lineproto_begin(&lp, measurement, strlen(measurement));
-    name.len = imx_lineproto_length(&lp);
-    return imx_names_is_ours(name);
+    return imx_names_is_ours(text, imx_lineproto_length(&lp));
 }
 
 /* httpd reads its files twice at a start, and checks them each time. */

@@ -19,8 +19,8 @@
 #include "base/version.h"
 #include "base/words.h"
 #include "config/config.h"
+#include "config/names.h"
 #include "intake/upload.h"
-#include "intake/names.h"
 #include "intake/points.h"
 
 APLOG_USE_MODULE(influx_metrics);
@@ -49,6 +49,7 @@ typedef enum { V1 = 0, V2, V3 } api_e;
 typedef struct {
     const char *path; /* the end of it */
     const char *methods;
+    apr_int64_t allowed; /* the same, as bits; GET also means HEAD */
     api_e api;
     int (*serve)(request_rec *r, api_e api);
 } endpoint_t;
@@ -150,17 +151,19 @@ static int refuse(request_rec *r, api_e api, int status, unsigned line,
 
 /* ---- parameters ---- */
 
-/* The value of a parameter of the query, decoded; "" when it is not there. */
-static const char *parameter(request_rec *r, const char *name)
+/* The value of a parameter in a query or form, which may be NULL, decoded; ""
+ * when it is not there. */
+static const char *parameter_in(apr_pool_t *p, const char *form,
+                                const char *name)
 {
     apr_size_t len = strlen(name);
     char *rest, *word;
 
-    if (r->args == NULL) {
+    if (form == NULL) {
         return "";
     }
-    for (word = apr_strtok(apr_pstrdup(r->pool, r->args), "&", &rest);
-         word != NULL; word = apr_strtok(NULL, "&", &rest)) {
+    for (word = apr_strtok(apr_pstrdup(p, form), "&", &rest); word != NULL;
+         word = apr_strtok(NULL, "&", &rest)) {
         if (strncmp(word, name, len) == 0 && word[len] == '=') {
             return ap_unescape_urlencoded(word + len + 1) == OK
                        ? word + len + 1
@@ -168,6 +171,11 @@ static const char *parameter(request_rec *r, const char *name)
         }
     }
     return "";
+}
+
+static const char *parameter(request_rec *r, const char *name)
+{
+    return parameter_in(r->pool, r->args, name);
 }
 
 /* As each of the APIs has them; all of them, whichever is used. */
@@ -320,6 +328,92 @@ static int serve_write(request_rec *r, api_e api)
     return rv == OK ? take(r, api, &body) : no_body(r, api, rv);
 }
 
+/* ---- a database ---- */
+
+#define FORM_MAX 65536 /* bytes */
+#define BLANKS " \t\r\n"
+
+/* Is it the next word, in letters of either case?  Then *p goes on behind it and
+ * the blanks that follow. */
+static int skip_word(const char **p, const char *word)
+{
+    apr_size_t len = strlen(word), blanks;
+
+    if (ap_cstr_casecmpn(*p, word, len) != 0) {
+        return 0;
+    }
+    blanks = strspn(*p + len, BLANKS);
+    *p += len + blanks;
+    return blanks > 0;
+}
+
+/* Nothing is behind the first semicolon that is not in quotes. */
+static int is_one_statement(const char *q)
+{
+    char quote = '\0';
+
+    for (; *q != '\0' && (quote != '\0' || *q != ';'); q++) {
+        if (quote != '\0' && *q == '\\' && q[1] != '\0') {
+            q++;
+        }
+        else if (*q == quote) {
+            quote = '\0';
+        }
+        else if (quote == '\0' && (*q == '"' || *q == '\'')) {
+            quote = *q;
+        }
+    }
+    return q[strspn(q, ";" BLANKS)] == '\0';
+}
+
+static int creates_database(const char *q)
+{
+    q += strspn(q, BLANKS);
+    return skip_word(&q, "CREATE") && skip_word(&q, "DATABASE") && *q != '\0'
+           && *q != ';' && is_one_statement(q);
+}
+
+/* In the URL or, as Telegraf has it, in a form.  A body that cannot be had has
+ * none; returns what httpd answers where the connection is of no use. */
+static int find_statement(request_rec *r, const char **q)
+{
+    const char *form;
+    apr_size_t len;
+    int rv;
+
+    *q = parameter(r, "q");
+    if (**q != '\0' || r->method_number != M_POST) {
+        return OK;
+    }
+    rv = imx_upload_read(r, FORM_MAX, &form, &len);
+    if (rv == OK) {
+        *q = parameter_in(r->pool, apr_pstrmemdup(r->pool, form, len), "q");
+    }
+    return rv == HTTP_REQUEST_ENTITY_TOO_LARGE
+                   || rv == HTTP_UNSUPPORTED_MEDIA_TYPE
+                   || rv == HTTP_BAD_REQUEST
+               ? OK
+               : rv;
+}
+
+/* Clients create their database before they write to it, and want to hear that
+ * it is there.  Which one it is, the configuration says. */
+static int serve_query(request_rec *r, api_e api)
+{
+    const char *q;
+    int rv = find_statement(r, &q);
+
+    if (rv != OK) {
+        return rv;
+    }
+    if (!creates_database(q)) {
+        return refuse(r, api, HTTP_BAD_REQUEST, 0,
+                      "points are taken here, and no query is answered: ask "
+                      "InfluxDB itself");
+    }
+    return answer_json(r, HTTP_OK, "{\"results\":[{\"statement_id\":0}]}\n");
+}
+
 /* ---- is there anybody? ---- */
 
 static int serve_ping(request_rec *r, api_e api)
@@ -347,13 +441,17 @@ static int serve_health(request_rec *r, api_e api)
 
 /* ---- the handler ---- */
 
+#define GET (AP_METHOD_BIT << M_GET)
+#define POST (AP_METHOD_BIT << M_POST)
+
 /* The longest end of a path first. */
 static const endpoint_t endpoints[] = {
-    { "/api/v3/write_lp", "POST", V3, serve_write },
-    { "/api/v2/write", "POST", V2, serve_write },
-    { "/write", "POST", V1, serve_write },
-    { "/ping", "GET, HEAD", V1, serve_ping },
-    { "/health", "GET, HEAD", V2, serve_health },
+    { "/api/v3/write_lp", "POST", POST, V3, serve_write },
+    { "/api/v2/write", "POST", POST, V2, serve_write },
+    { "/write", "POST", POST, V1, serve_write },
+    { "/query", "GET, HEAD, POST", GET | POST, V1, serve_query },
+    { "/ping", "GET, HEAD", GET, V1, serve_ping },
+    { "/health", "GET, HEAD", GET, V2, serve_health },
 };
 #define ENDPOINTS (sizeof endpoints / sizeof *endpoints)
 
@@ -373,8 +471,7 @@ static const endpoint_t *endpoint_of(const char *path)
 
 static int is_allowed(const request_rec *r, const endpoint_t *e)
 {
-    return r->method_number
-           == (e->serve == serve_write ? M_POST : M_GET); /* HEAD, too */
+    return (e->allowed & AP_METHOD_BIT << r->method_number) != 0;
 }
 
 /* A page in a browser: these headers cannot be left out or set by it. */
@@ -411,7 +508,8 @@ int imx_write_serve(request_rec *r)
     if (e == NULL) {
         return refuse(r, V2, HTTP_NOT_FOUND, 0,
                       "there is nothing here but paths that end in /write, "
-                      "/api/v2/write, /api/v3/write_lp, /ping and /health");
+                      "/api/v2/write, /api/v3/write_lp, /query, /ping and "
+                      "/health");
     }
     if (!is_allowed(r, e)) {
         return other_method(r, e);

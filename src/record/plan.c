@@ -25,7 +25,6 @@
 APLOG_USE_MODULE(influx_metrics);
 
 #define BUILTIN_MAX 1600 /* bytes of the built-in constant tags, escaped */
-#define HOST_MAX 255     /* bytes of a name of this host */
 
 static const char *this_host;
 static const char *this_process; /* behind the host's name; NULL: no tag */
@@ -65,14 +64,10 @@ static const char *get_hostname(const work_t *w)
  * host here, too: in a container that name is new with each start. */
 static const char *get_process(const work_t *w)
 {
-    const imx_own_t *own =
-        imx_own_find(w->plan->dir->own_tags,
-                     imx_builtin_tags[IMX_TAG_HOSTNAME].name);
-    int is_name = own != NULL && own->expr == NULL && *own->text != '\0'
-                  && strlen(own->text) <= HOST_MAX;
-    const char *host = is_name ? own->text : this_host;
+    const char *own = imx_own_host(w->plan->dir->own_tags);
 
-    return apr_pstrcat(w->p, host, this_process, NULL);
+    return apr_pstrcat(w->p, own != NULL ? own : this_host, this_process,
+                       NULL);
 }
 
 static const char *get_server(const work_t *w)

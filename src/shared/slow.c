@@ -135,7 +135,7 @@ int64_t imx_slow_in_flight(const imx_slow_t *s, const imx_children_t *c,
 const char *imx_slow_wait(uint32_t wait)
 {
     static const char *const words[IMX_SLOW_WAITS] = {
-        [IMX_SLOW_HANDLER] = "before handler",
+        [IMX_SLOW_HANDLER] = "before the handler",
         [IMX_SLOW_APPLICATION] = "application",
         [IMX_SLOW_CLIENT_SENDS] = "client sends",
         [IMX_SLOW_CLIENT_TAKES] = "client takes"

@@ -7,10 +7,10 @@
 
 #include "http_protocol.h"
 
+#include "base/c_locale.h"
 #include "base/words.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #define NUMBER_MAX 40 /* bytes that are enough for each number */
 
@@ -69,7 +69,6 @@ void imx_compact_number(imx_compact_t *c, uint64_t number)
     put(c, p, (size_t)(text + sizeof text - p));
 }
 
-/* "%g" writes a point whatever the locale is only in "C", as httpd is. */
 void imx_compact_float(imx_compact_t *c, double number, int digits)
 {
     char text[NUMBER_MAX];
@@ -79,6 +78,6 @@ void imx_compact_float(imx_compact_t *c, double number, int digits)
         put(c, "null", 4);
         return;
     }
-    length = snprintf(text, sizeof text, "%.*g", digits, number);
+    length = imx_c_locale_print(text, sizeof text, "%.*g", digits, number);
     put(c, text, (size_t)length);
 }

@@ -9,9 +9,9 @@
 #include "apr_tables.h"
 #include "http_protocol.h"
 
+#include "base/c_locale.h"
 #include "base/words.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define SECOND UINT64_C(1000000000)
@@ -24,7 +24,7 @@ static int quality_of(const char *parameters)
 {
     const char *q = strstr(parameters, "q=");
     double quality = q != NULL && q > parameters && strchr("; \t", q[-1])
-                         ? strtod(q + 2, NULL)
+                         ? imx_c_locale_double(q + 2, NULL)
                          : 1;
 
     return quality >= 0 && quality <= 1 ? (int)(quality * 1000) : 1000;

@@ -8,6 +8,7 @@
 
 #include "apr_strings.h"
 
+#include "base/c_locale.h"
 #include "report/server_events.h"
 #include "shared/quantile.h"
 #include "show/columns.h"
@@ -83,8 +84,8 @@ static answer_t *begin(request_rec *r)
     a->pool = r->pool;
     a->last = imx_history_last(&arena->history, IMX_HISTORY_SECOND);
     for (i = 0; i < IMX_STATS_BUCKETS; i++) {
-        snprintf(a->seconds[i], sizeof a->seconds[i], "%.3g",
-                 imx_quantile_seconds(i));
+        imx_c_locale_print(a->seconds[i], sizeof a->seconds[i], "%.3g",
+                           imx_quantile_seconds(i));
     }
     snprintf(a->seconds[i], sizeof a->seconds[i], "null");
     return a;
@@ -383,13 +384,6 @@ static void put_day(answer_t *a)
 
 /* ---- events ---- */
 
-/* The kinds of server-events, in shorter words. */
-static const char *kind_of(const imx_event_t *event)
-{
-    return event->kind == IMX_EVENT_KILLED ? "killed"
-                                           : imx_server_events_kind(event);
-}
-
 /* Those of before `since`, s, are left out. */
 static void put_events(answer_t *a, double since)
 {
@@ -407,7 +401,7 @@ static void put_events(answer_t *a, double since)
             text(a, "{\"time\":");
             imx_compact_float(&a->out, (double)event.time / 1e9, 13);
             text(a, ",\"kind\":");
-            imx_compact_string(&a->out, kind_of(&event));
+            imx_compact_string(&a->out, imx_server_events_kind(&event));
             text(a, ",\"text\":");
             imx_server_events_text(&event, sentence, sizeof sentence);
             imx_compact_string(&a->out, sentence);

@@ -8,6 +8,7 @@
 
 #include "apr_strings.h"
 
+#include "base/c_locale.h"
 #include "shared/stats.h"
 
 /* Usual bounds: 2^-12 s (244 us) to 2^5 s (32 s). */
@@ -207,7 +208,7 @@ typedef struct {
 /* As Prometheus itself writes them: 0.5, 1.0, 1.52588e-05. */
 static void put_bound(char text[24], double bound)
 {
-    snprintf(text, 24, "%.6g", bound);
+    imx_c_locale_print(text, 24, "%.6g", bound);
     if (strpbrk(text, ".e") == NULL) {
         strcat(text, ".0");
     }

@@ -6,7 +6,7 @@ function color(name) {
 }
 
 const DASHES = { '': [], dashed: [6, 4], dotted: [2, 3] };
-const EVENT_COLORS = { start: 'green', graceful: 'blue', holder: 'purple', killed: 'red', outage: 'red' };
+const EVENT_COLORS = { start: 'green', graceful: 'blue', holder: 'purple', child_killed: 'red', outage: 'red' };
 const FONT = '11px system-ui, "DejaVu Sans", sans-serif';
 const LEFT = 62;
 

@@ -32,9 +32,11 @@ function fragment() {
     return parts.toString();
 }
 
+// The address is the document's own, with the user that may stand in it: the
+// history takes no other one.
 function keepChoice() {
     const text = fragment();
-    if (location.hash.slice(1) !== text) history.replaceState(null, '', text ? '#' + text : location.pathname + location.search);
+    if (location.hash.slice(1) !== text) history.replaceState(null, '', text ? '#' + text : document.URL.split('#')[0]);
 }
 
 function readChoice(text) {
@@ -145,8 +147,10 @@ function theme() {
 
 // ---- asking ----
 
+// A whole address: a path that begins with two slashes would be one of another
+// host, and fetch() takes none with the user and password of the document's.
 async function ask(query) {
-    const reply = await fetch(location.pathname + query, { cache: 'no-store', signal: AbortSignal.timeout(8 * SECOND) });
+    const reply = await fetch(location.origin + location.pathname + query, { cache: 'no-store', signal: AbortSignal.timeout(8 * SECOND) });
     if (!reply.ok) throw new Error('The server answers ' + reply.status + ' ' + reply.statusText + '.');
     return reply.json();
 }

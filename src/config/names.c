@@ -1,14 +1,15 @@
 /*
  * names.c owns the question which measurements are the module's own.
- * Entered by the parent while it checks the configuration, by a child's main
- * thread at its start, and by any thread that writes points.
+ * Entered by the parent while it reads and checks the configuration, by a
+ * child's main thread at its start, and by any thread that writes points.
  * Nothing survives a child.
  */
-#include "intake/names.h"
+#include "config/names.h"
 
 #include "config/schema.h"
 
-/* t/guard-names.t looks at whether it has all. */
+/* The first one is that of requests.  t/guard-names.t looks at whether it has
+ * all. */
 static const char *const ours[] = {
     "raw-requests",  "request-metrics", "request-buckets",
     "worker-states", "process-info",    "resource-pressure",
@@ -44,9 +45,9 @@ void imx_names_find(apr_pool_t *p, server_rec *s)
 
 /* Without looking at backslashes: some engines leave out those that escape
  * nothing, and then "raw\-requests" is "raw-requests". */
-static int is_same(imx_parse_text_t measurement, const char *name)
+static int is_same(const char *measurement, apr_size_t len, const char *name)
 {
-    const char *p = measurement.bytes, *end = p + measurement.len;
+    const char *p = measurement, *end = p + len;
 
     for (;;) {
         while (p < end && *p == '\\') {
@@ -63,20 +64,36 @@ static int is_same(imx_parse_text_t measurement, const char *name)
     }
 }
 
-int imx_names_is_ours(imx_parse_text_t measurement)
+static int is_of_intervals(const char *measurement, apr_size_t len)
 {
     size_t i;
-    int k;
 
-    for (i = 0; i < OURS; i++) {
-        if (is_same(measurement, ours[i])) {
-            return 1;
-        }
-    }
-    for (k = 0; k < configured->nelts; k++) {
-        if (is_same(measurement, APR_ARRAY_IDX(configured, k, const char *))) {
+    for (i = 1; i < OURS; i++) {
+        if (is_same(measurement, len, ours[i])) {
             return 1;
         }
     }
     return 0;
+}
+
+int imx_names_is_ours(const char *measurement, apr_size_t len)
+{
+    int k;
+
+    if (is_same(measurement, len, ours[0])
+        || is_of_intervals(measurement, len)) {
+        return 1;
+    }
+    for (k = 0; k < configured->nelts; k++) {
+        if (is_same(measurement, len,
+                    APR_ARRAY_IDX(configured, k, const char *))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int imx_names_is_of_intervals(const char *name)
+{
+    return is_of_intervals(name, strlen(name));
 }
