@@ -179,7 +179,7 @@ sub absent {
         $engine->query('SHOW FIELD KEYS FROM "resource-pressure"');
     return (
         ($has{memory_current} ? () : ('Memory of the cgroup A' => 1)),
-        ($has{psi_cpu_some} ? () : ('Pressure A' => 1)),
+        ($has{cpu_some} ? () : ('Pressure A' => 1)),
     );
 }
 
