@@ -37,7 +37,7 @@ sub installed {
     my ($language) = @_;
     my $to = work_dir() . "/$language";
     my ($commands) = slurp('dashboards/README.md')
-        =~ /^For InfluxQL; .*?\n\n((?: {4}.*\n)+)/ms;
+        =~ /^For InfluxQL; [^\n]*\n\n((?: {4}[^\n]*\n)+)/m;
     $commands =~ s/\binfluxql\b/$language/g;
     $commands =~ s{ /(?=etc/|var/)}{ $to/}g;
     make_path("$to/etc/grafana/provisioning");
