@@ -69,7 +69,7 @@ static void test_stays(void **state)
 /* An address of no library is no harm. */
 static void test_no_library(void **state)
 {
-    int here;
+    int here = 0;
 
     (void)state;
     imx_stay_loaded(&here);
