@@ -131,6 +131,10 @@ sub ask_all {
                 @drawn = @rows if $q->{name} =~ /^annotation/;
                 ok(scalar @drawn, "$title: $q->{name}: not empty")
                     or diag($text);
+                all_servers_are_there($title, @rows)
+                    if $title =~ /Raw Requests \(all\)/
+                    && $q->{name} eq 'Requests a second A'
+                    && $q->{panel}{type} eq 'timeseries';
                 $sum{"$board->{board}{title} ($case): $q->{name}"}
                     = sum0(grep { /^-?[\d.]+(?:e[-+]?\d+)?$/i } @drawn)
                     if $q->{panel} && $q->{panel}{type} ne 'table';
@@ -150,6 +154,15 @@ sub ask_all {
         }
     }
     return \%sum;
+}
+
+# Only one of them has routes: All is all.
+sub all_servers_are_there {
+    my ($title, @rows) = @_;
+    my %seen = map { ($_->{server} => 1) } @rows;
+    return is(join(' ', sort keys %seen),
+        'api.example.org shop.example.org static.example.org',
+        "$title: with and without a route");
 }
 
 # It had no points in the last five minutes; the others had.
@@ -179,7 +192,7 @@ sub absent {
         $engine->query('SHOW FIELD KEYS FROM "resource-pressure"');
     return (
         ($has{memory_current} ? () : ('Memory of the cgroup A' => 1)),
-        ($has{psi_cpu_some} ? () : ('Pressure A' => 1)),
+        ($has{cpu_some} ? () : ('Pressure A' => 1)),
     );
 }
 
@@ -192,6 +205,13 @@ SKIP: {
     $sql->copy($db);
     same('InfluxQL and SQL', $influxql,
         ask_all('sql', 'DataFusion', sub { $sql->query(@_) }, absent($db)));
+    # A table without routes has no such column.
+    my ($board) = grep { $_->{board}{title} eq 'Raw Requests' } boards('sql');
+    my ($column) = grep { $_->{name} eq 'route_column' }
+        @{ $board->{board}{templating}{list} };
+    is_deeply([map { $_->{name} } $sql->query(filled('sql', $column->{query},
+        { %context, values => { measurement => { values => ['worker-states'] } } }))],
+        [q{''}], 'SQL: what stands for a column that is not there');
 }
 
 SKIP: {
@@ -224,6 +244,7 @@ sub rates_have_fractions {
         my %values = map { ($_->[0] => { values => [$_->[1]] }) }
             ['host', 'h'], ['server', 's'], ['policy', 'autogen'],
             ['measurement', 'raw-requests'];
+        $values{route} = { all => '.*' };    # nothing there has this tag
         for my $q (@rates) {
             my ($row) = $engine->query(filled('influxql', $q->{query},
                 { from => $begin, to => $begin + 10, interval => 10,

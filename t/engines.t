@@ -33,11 +33,11 @@ sub part {
     };
 }
 
-# The blocks of code of a section of docs/scaling.md, with these addresses in the
-# place of those of the page.  So what the page says is what is run.
-sub page {
-    my ($section, %address) = @_;
-    my ($text) = slurp(top() . '/docs/scaling.md')
+# The blocks of code of a section of a page, with these addresses in the place of
+# those of the page.  So what the page says is what is run.
+sub page_of {
+    my ($page, $section, %address) = @_;
+    my ($text) = slurp(top() . "/docs/$page.md")
         =~ /^###? \Q$section\E\n(.*?)(?=^##|\z)/ms or die "no $section";
     my @blocks = map { s/^ {4}//mgr } $text =~ /((?:^ {4}.*\n|^\n(?= {4}))+)/mg;
     for my $name (keys %address) {
@@ -46,6 +46,8 @@ sub page {
     }
     return @blocks;
 }
+
+sub page { return page_of('scaling', @_) }
 
 my @mounts;
 END { system "umount -l $_ 2>/dev/null" for @mounts }
@@ -190,20 +192,34 @@ sub file_numbers {
     return -e $file ? slurp($file) =~ /^raw-requests,.*?\bn=(\d+)i/mg : ();
 }
 
-my $v2 = <<'CONF';
-InfluxMetricsBucket organization bucket
-InfluxMetricsGzip off
-CONF
+# What docs/engines.md says of Telegraf, which listens at the port of $t.
+sub telegraf_of_page {
+    my ($t) = @_;
+    return (page_of('engines', 'Telegraf', ':8186' => '127.0.0.1:' . $t->port))[1];
+}
+
+sub conf_of_page {
+    my ($to) = @_;
+    return (page_of('engines', 'Telegraf',
+        'http://telegraf.example.org:8186' => $to->url))[0];
+}
 
 part('Telegraf', ['telegraf'] => sub {
     my $file = work_dir() . '/telegraf.out';
-    my $output = <<"CONF";
+    my $rest = <<"CONF";
+[agent]
+flush_interval = "200ms"
+omit_hostname = true
 [[outputs.file]]
 files = ["$file"]
 data_format = "influx"
 CONF
-    my $t = telegraf(conf => $output, limit => 300);
-    my $h = numbered($t, $v2 . "InfluxMetricsMaxBody 4M 200\n");
+    my $t = telegraf(file => sub {
+        my $conf = telegraf_of_page($_[0]);
+        $conf =~ s/max_undelivered_metrics = \K\d+/300/ or die $conf;
+        return $conf . $rest;
+    });
+    my $h = numbered($t, conf_of_page($t) . "InfluxMetricsMaxBody 4M 200\n");
     requests($h, 1, 2000);
     figures_are($h, { points_sent => 2000, points_rejected => 0,
         points_dropped => 0 }, 'all are taken, with its limit of 300',
@@ -215,8 +231,9 @@ CONF
     $t->stop;
 
     unlink $file;
-    $t = telegraf(conf => $output);
-    $h = numbered(loses_answers($t), $v2);
+    $t = telegraf(file => sub { telegraf_of_page($_[0]) . $rest });
+    my $losing = loses_answers($t);
+    $h = numbered($losing, conf_of_page($losing));
     my $repeated = in_four_loads($h);
     cmp_ok($repeated, '>=', 500, 'lines went twice, and a figure says so');
     wait_until(30, sub { (@n = file_numbers($file)) >= 2000 + $repeated });

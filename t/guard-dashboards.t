@@ -1,12 +1,14 @@
-# dashboards/ is what tools/dashboards/generate.pl makes of its tables, and says
-# the same in InfluxQL, Flux and SQL.
+# dashboards/ is what tools/dashboards/generate.pl makes of its tables, says the same
+# in InfluxQL, Flux and SQL, and is installed as its README says.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Find qw(find);
+use File::Path qw(make_path);
 use ImxBoards;
 use ImxTest;
+use JSON::PP ();
 use Test::More;
 
 chdir top() or die top() . ": $!";
@@ -29,6 +31,30 @@ is_deeply([sort keys %$is], [sort keys %$should],
     'the files are those that make dashboards makes');
 is_deeply([grep { ($is->{$_} // '') ne $should->{$_} } sort keys %$should], [],
     'and nobody has changed them by hand');
+
+# README's commands put each dashboard once where Grafana looks for it.
+sub installed {
+    my ($language) = @_;
+    my $to = work_dir() . "/$language";
+    my ($commands) = slurp('dashboards/README.md')
+        =~ /^For InfluxQL; [^\n]*\n\n((?: {4}[^\n]*\n)+)/m;
+    $commands =~ s/\binfluxql\b/$language/g;
+    $commands =~ s{ /(?=etc/|var/)}{ $to/}g;
+    make_path("$to/etc/grafana/provisioning");
+    is(system('sh', '-ec', "cd dashboards; $commands"), 0,
+        "$language: the commands work");
+    my ($path) = slurp("$to/etc/grafana/provisioning/dashboards/httpd.yaml")
+        =~ m{path: "?(/[\w/]+)};
+    my %uid;
+    $uid{ JSON::PP::decode_json($_)->{uid} }++ for values %{ files("$to$path") };
+    return is_deeply([sort values %uid], [1, 1, 1, 1],
+        "$language: four dashboards, each once");
+}
+
+installed($_) for languages();
+is(slurp('dashboards/raw-requests.json'),
+    slurp('dashboards/influxql/raw-requests.json'),
+    'raw-requests.json beside them is the one in InfluxQL');
 
 my (%of, %uid);
 for my $language (languages()) {

@@ -1,6 +1,6 @@
-# A reader finds a way through the manual: a page of several parts begins with a
-# table of contents that names all of them, in order; every link leads to a page,
-# a part or a file that is there; and docs/README.md names every page.
+# A reader finds a way through the manual: each page has several parts, and begins
+# with a table of contents that names all of them, in order; every link leads to a
+# page, a part or a file that is there; and docs/README.md names every page.
 use strict;
 use warnings;
 use FindBin;
@@ -58,9 +58,9 @@ sub leads_nowhere {
 for my $page (@pages) {
     is_deeply([grep { leads_nowhere($page, $_) } @{ $links{$page} }], [],
         "$page: its links lead somewhere");
-    next if $page eq 'README.md';   # an entrance, and short
+    next if $page =~ m{^(?:docs/)?README\.md$};  # an entrance, and a table itself
     my @wanted = map { $_->[1] } grep { $_->[0] == 2 } @{ $parts{$page} };
-    next if @wanted < 4;
+    cmp_ok(scalar @wanted, '>=', 2, "$page: it has parts");
     is_deeply([$begin{$page} =~ /\]\(#([^)]+)\)/g], \@wanted,
         "$page: it begins with its contents")
         or diag join "\n", map { "- [](#$_)" } @wanted;

@@ -41,7 +41,7 @@ int main(void)
     return 0;
 }
 C
-    is(system("$cc -std=gnu11 -I. -Isrc -o $program $program.c "
+    is(system("$cc -std=c11 -D_DEFAULT_SOURCE -I. -Isrc -o $program $program.c "
         . 'src/config/builtin.c'), 0, 'the list compiles') or return;
     return map { chomp; [split /\t/, $_, -1] } `$program`;
 }

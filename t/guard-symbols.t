@@ -30,7 +30,7 @@ is_deeply([grep { my $name = $_; !grep { $_ eq $name } @names }
 for my $name (@names) {
     my $allowed = $allowed{$name} // $not_httpd;
     my $object = work_dir() . "/$name.o";
-    is(system("$cc -std=gnu11 -O2 -fPIC -fno-stack-protector "
+    is(system("$cc -std=c11 -D_DEFAULT_SOURCE -O2 -fPIC -fno-stack-protector "
         . "-U_FORTIFY_SOURCE -I. -Isrc -c -o $object $path{$name}.c"), 0,
         "$name.c compiles without httpd") or next;
     my @undefined = `nm -u $object` =~ /^\s+[Uwv] ([^\s@]+)/mg;

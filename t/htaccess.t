@@ -30,6 +30,9 @@ SetHandler influx-metrics
 <If "%{REQUEST_URI} =~ m#^/yes#">
 SetHandler influx-metrics
 </If>
+<Location /off>
+InfluxMetrics Off
+</Location>
 CONF
 });
 $h->put("htdocs/$_", 'a file') for 'figures.html', 'sub/figures.html',
@@ -73,5 +76,26 @@ $h->put('htdocs/other/.htaccess', "SetHandler default-handler\n");
 $h->put('htdocs/other/index.html', 'a file');
 is(get($h->url('/other/index.html'))->{content}, 'a file',
     'SetHandler for others works in .htaccess');
+
+# What docs/shared-hosting.md says: who can lead a request to a place where
+# InfluxMetrics is Off has it counted nowhere, as that place answers.
+sub counted {
+    my ($n) = get($h->url('/page?json'))->{content}
+        =~ /"requests_counted"\s*:\s*(\d+)/;
+    return $n;
+}
+
+$h->put('htdocs/off/x.html', 'of a place with Off');
+$h->put('htdocs/led/index.html', 'a file');
+$h->put('htdocs/led/.htaccess', "ErrorDocument 404 /off/x.html\n"
+    . "RewriteEngine On\nRewriteRule ^away\$ /off/x.html\n");
+my $before = counted();
+for my $path ('missing', 'away') {
+    is(get($h->url("/led/$path"))->{content}, 'of a place with Off',
+        "$path: led there by .htaccess");
+}
+get($h->url('/led/index.html'));
+ok(wait_until(10, sub { counted() > $before }), 'the one that was not is counted');
+is(counted(), $before + 1, '... alone');
 
 finish();

@@ -18,7 +18,7 @@ sub read_files {
     for my $what (qw(cpu io memory)) {
         open my $f, '<', "/proc/pressure/$what" or next;
         while (<$f>) {
-            $is{"psi_${what}_$1"} = $2 if /^(some|full) avg10=([\d.]+)/;
+            $is{"${what}_$1"} = $2 if /^(some|full) avg10=([\d.]+)/;
         }
     }
     ($is{load1}) = slurp('/proc/loadavg') =~ /^([\d.]+)/;

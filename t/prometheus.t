@@ -1,6 +1,7 @@
 # A real Prometheus asks for the figures while requests come in, httpd is
 # restarted gracefully and the child that delivers is killed: each scrape works,
-# no counter falls, and in the end it has every request.
+# no counter falls, and in the end it has every request.  It is configured as
+# docs/status-page.md says.
 # IMX_TIMES: graceful restarts (4), IMX_SECONDS: how long at least (16).
 use strict;
 use warnings;
@@ -17,14 +18,31 @@ my $times = $ENV{IMX_TIMES} // 4;
 my $seconds = $ENV{IMX_SECONDS} // 16;
 my @hosts = qw(a.test b.test);
 
+# The page's blocks: where it is, who asks for it, and the other names.
+my $manual = slurp(top() . '/docs/status-page.md');
+my ($location) = $manual =~ /^( {4}<Location .*? {4}<\/Location>\n)/ms;
+my ($job) = $manual =~ /^ {4}scrape_configs:\n((?: {6}.*\n)+)/m;
+my ($compat) = $manual =~ /^ {4}(params: .*compat.*)$/m;
+
 my $h = httpd(module => 1, figures => 1, influx => influxd(),
     children => 3, threads => 8, report => 'processes=1s',
-    vhosts => [map { ($_ => '') } @hosts],
+    modules => ['authz_host'], vhosts => [map { ($_ => '') } @hosts],
     conf => "InfluxMetricsFields +trace_id\nInfluxMetricsBuckets 8 request "
-        . 'application');
-my $page = $h->url('/?openmetrics=', 'figures');
-my $p = ImxPrometheus->new(every => 2, jobs => { native => $page,
-    all => "$page&buckets=8", compat => "$page&compat=apache_exporter" });
+        . "application\n$location");
+
+# The page's job with another target, and perhaps another name and parameters.
+sub job {
+    my ($name, $params) = @_;
+    my $yaml = $job =~ s/^ {4}//gmr;
+    $yaml =~ s/(?<=\[')[\w.-]+(?='\] \}\])/'127.0.0.1:' . $h->port/e
+        && $yaml =~ s/(?<=job_name: )httpd$/$name/m
+        && $yaml =~ s/params: .*/$params \/\/ $&/e or die "another job: $job";
+    return $yaml;
+}
+
+my $p = ImxPrometheus->new(every => 2, jobs => job('httpd')
+    . job('all', q(params: { openmetrics: [''], buckets: ['8'] }))
+    . job('compat', $compat));
 
 my $begin = time;
 my $load = client(port => $h->port, c => 2, rate => 50, timeout => 60,
@@ -50,7 +68,7 @@ cmp_ok(abs($counted - $n), '<=', 4, "$counted of them are counted");
 my $seen;
 ok(wait_until(60, sub {
     ($seen) = map { $_->{value} }
-        $p->query('sum(httpd_requests_total{job="native"})');
+        $p->query('sum(httpd_requests_total{job="httpd"})');
     defined $seen && $seen == $counted;
 }), 'Prometheus has every one of these') or diag "it has $seen";
 my $span = int(time - $begin + 10) . 's';
@@ -62,7 +80,7 @@ sub is_so {
     is(scalar @r, $expected, $name) or diag explain \@r;
 }
 
-my ($scrapes) = $p->query("count_over_time(up{job=\"native\"}[$span])");
+my ($scrapes) = $p->query("count_over_time(up{job=\"httpd\"}[$span])");
 cmp_ok($scrapes->{value}, '>=', $seconds / 4, "$scrapes->{value} scrapes");
 is_so("min_over_time(up[$span]) == 1", 3, 'each of them worked');
 is_deeply([map { $_->{error} } $p->targets], ['', '', ''], 'no error');
@@ -79,7 +97,7 @@ cmp_ok($series, '>=', 300, "$series counters");
 is_deeply(\%fallen, {}, 'none of them has fallen') or diag explain \%fallen;
 is_so("changes(httpd_requests_created[$span]) > 0", 0,
     'and none has begun anew');
-for my $job (qw(native all)) {
+for my $job (qw(httpd all)) {
     my $q = "{job=\"$job\"";
     is_so("httpd_request_duration_seconds_bucket$q,le=\"+Inf\"} "
         . "!= ignoring(le) httpd_request_duration_seconds_count$q}", 0,
@@ -91,7 +109,7 @@ for my $job (qw(native all)) {
         "$job: of each host");
 }
 my ($p99) = $p->query('histogram_quantile(0.99, sum by (le) (rate('
-    . "httpd_request_duration_seconds_bucket{job=\"native\"}[$span])))");
+    . "httpd_request_duration_seconds_bucket{job=\"httpd\"}[$span])))");
 cmp_ok($p99->{value}, '>', 0, "p99: $p99->{value} s");
 ok($h->stop, 'stops');
 finish();

@@ -67,7 +67,7 @@ for my $mpm (qw(event worker prefork)) {
     my $p = settled($mpm);
     is($p->{workers_max}, 8, "$mpm: 8 workers");
     is($p->{children}, $room{children}, "$mpm: in $p->{children} children");
-    cmp_ok($p->{ready} + $p->{dead} + $p->{starting}, '>=', 8,
+    cmp_ok($p->{idle} + $p->{dead} + $p->{starting}, '>=', 8,
         "$mpm: none of them does anything");
     cmp_ok($p->{capacity_utilization}, '<=', 0.02, "$mpm: nothing is used");
     is($p->{listen_queue}, 0, "$mpm: nobody waits");

@@ -44,9 +44,10 @@ static void read_requests(const char *path)
 
     if (f == NULL)
         exit(1);
-    while (count < MOST &&
-           fscanf(f, "%15s %7s %lf %lf %lld %lld", r->method, r->status,
-                  &r->request, &r->application, &bytes, &end) == 6) {
+    while (count < MOST
+           && fscanf(f, "%15s %7s %lf %lf %lld %lld", r->method, r->status,
+                     &r->request, &r->application, &bytes, &end)
+                  == 6) {
         r->bytes = bytes;
         r->end = end;
         r = &requests[++count];
@@ -102,8 +103,8 @@ static double now_ns(void)
 
 int main(int argc, char **argv)
 {
-    line_sender_buffer *b =
-        line_sender_buffer_new(line_sender_protocol_version_1);
+    line_sender_buffer *b = line_sender_buffer_new(
+        line_sender_protocol_version_1);
     char command[16];
     int i;
 
@@ -117,7 +118,8 @@ int main(int argc, char **argv)
 
             printf("%zu\n", v.len);
             fwrite(v.buf, 1, v.len, stdout);
-        } else {
+        }
+        else {
             double start = now_ns();
 
             for (i = 0; i < PASSES; i++)

@@ -30,12 +30,12 @@ typedef struct {
 
 /* Rows of the same file stand together: it is read once. */
 static const source_t of_machine[] = {
-    { "psi_cpu_some", "/proc/pressure/cpu", "some avg10=", RATIO },
-    { "psi_cpu_full", "/proc/pressure/cpu", "full avg10=", RATIO },
-    { "psi_io_some", "/proc/pressure/io", "some avg10=", RATIO },
-    { "psi_io_full", "/proc/pressure/io", "full avg10=", RATIO },
-    { "psi_memory_some", "/proc/pressure/memory", "some avg10=", RATIO },
-    { "psi_memory_full", "/proc/pressure/memory", "full avg10=", RATIO },
+    { "cpu_some", "/proc/pressure/cpu", "some avg10=", RATIO },
+    { "cpu_full", "/proc/pressure/cpu", "full avg10=", RATIO },
+    { "io_some", "/proc/pressure/io", "some avg10=", RATIO },
+    { "io_full", "/proc/pressure/io", "full avg10=", RATIO },
+    { "memory_some", "/proc/pressure/memory", "some avg10=", RATIO },
+    { "memory_full", "/proc/pressure/memory", "full avg10=", RATIO },
     { "load1", "/proc/loadavg", "", RATIO }
 };
 

@@ -342,7 +342,7 @@ const char *imx_workers_state(unsigned state)
     static const char *const names[IMX_WORKERS_STATES] = {
         [SERVER_DEAD] = "dead",
         [SERVER_STARTING] = "starting",
-        [SERVER_READY] = "ready",
+        [SERVER_READY] = "idle",
         [SERVER_BUSY_READ] = "reading",
         [SERVER_BUSY_WRITE] = "writing",
         [SERVER_BUSY_KEEPALIVE] = "keepalive",

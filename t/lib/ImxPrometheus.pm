@@ -2,7 +2,7 @@ package ImxPrometheus;
 #
 # A private Prometheus, and prometheus-apache-exporter.
 #
-#   my $p = ImxPrometheus->new(every => 2, jobs => { native => [$url, ...] });
+#   my $p = ImxPrometheus->new(every => 2, jobs => "  - job_name: ...\n");
 #   my @r = $p->query('up', at => time);    # { labels, value }
 #   my $e = ImxPrometheus->exporter($url);  # of mod_status; $e->url
 #
@@ -12,27 +12,15 @@ use ImxTest;
 use JSON::PP qw(decode_json);
 our @ISA = ('ImxTest::Process');
 
-sub _job {
-    my ($name, $url, $every) = @_;
-    my ($host, $path, $query) = $url =~ m{^http://([^/]+)([^?]*)\??(.*)}
-        or die "no URL: $url";
-    my $params = join '', map { my ($k, $v) = split /=/;
-        "      $k: ['" . ($v // '') . "']\n" } split /&/, $query;
-    return <<"JOB" . ($params ? "    params:\n$params" : '');
-  - job_name: $name
-    scrape_interval: ${every}s
-    scrape_timeout: ${every}s
-    metrics_path: $path
-    static_configs: [{ targets: ['$host'] }]
-JOB
-}
-
 sub new {
     my ($class, %o) = @_;
     my $self = $class->_init('prometheus', every => 2, %o);
     my $program = which_one('prometheus') or die 'no prometheus';
-    spew("$self->{dir}/prometheus.yml", "scrape_configs:\n" . join '', map {
-        _job($_, $self->{jobs}{$_}, $self->{every}) } sort keys %{ $self->{jobs} });
+    spew("$self->{dir}/prometheus.yml", <<"YAML");
+global: { scrape_interval: $self->{every}s, scrape_timeout: $self->{every}s }
+scrape_configs:
+$self->{jobs}
+YAML
     my $log = "$self->{dir}/prometheus.log";
     $self->_spawn($log, {}, $program,
         "--config.file=$self->{dir}/prometheus.yml",

@@ -422,59 +422,7 @@ static void append_and_break(imx_batch_child_t *c, unsigned writer, uint32_t n,
     imx_fault = NULL;
 }
 
-/* ---- plan and format ---- */
-
-static void test_plan(void **state)
-{
-    static const uint32_t limits[] = { 1, 2, 16, 100, 400, 2000, 16000 };
-    imx_batch_geometry_t g;
-    size_t i, size;
-    int raised;
-
-    (void)state;
-    for (i = 0; i < sizeof limits / sizeof *limits; i++) {
-        for (size = 0; size < (size_t)1 << 32; size = size * 3 / 2 + 999) {
-            imx_batch_plan(size, limits[i], 4096, &g, &raised);
-            assert_true(g.children > limits[i]);
-            assert_true(g.children < IMX_BATCH_NOBODY);
-            assert_true(g.segments >= 2 * limits[i]);
-            assert_true(g.segment_size == 16384 || g.segment_size == 32768
-                        || g.segment_size == 65536);
-            if (raised) {
-                assert_int_equal(g.segment_size, IMX_BATCH_SEGMENT_MIN);
-                assert_true((size_t)g.segments * g.segment_size > size);
-            }
-            else {
-                assert_true((size_t)g.segments * g.segment_size <= size);
-                assert_true((size_t)(g.segments + 1) * g.segment_size > size);
-            }
-        }
-    }
-}
-
-static void test_plan_of_the_defaults(void **state)
-{
-    imx_batch_geometry_t g;
-    int raised;
-
-    (void)state;
-    imx_batch_plan(32u << 20, 16, 4096, &g, &raised);
-    assert_int_equal(raised, 0);
-    assert_int_equal(g.segments, 512);
-    assert_int_equal(g.segment_size, 65536);
-    imx_batch_plan(1u << 20, 16, 4096, &g, &raised);
-    assert_int_equal(raised, 0);
-    assert_int_equal(g.segments, 64);
-    assert_int_equal(g.segment_size, 16384);
-    imx_batch_plan(1u << 20, 256, 4096, &g, &raised);
-    assert_int_not_equal(raised, 0);
-    imx_batch_plan(0, 1, 4096, &g, &raised);
-    assert_int_not_equal(raised, 0);
-    imx_batch_plan(0, UINT32_MAX, 4096, &g, &raised);
-    assert_true(g.children < IMX_BATCH_NOBODY);
-    imx_batch_plan((size_t)1 << 45, 16, 4096, &g, &raised);
-    assert_true(g.segments < 1u << 24);
-}
+/* ---- format ---- */
 
 static void test_a_fresh_area(void **state)
 {
@@ -2348,25 +2296,6 @@ static void test_a_segment_is_freed_meanwhile(void **state)
 
 /* ---- pages ---- */
 
-static void test_pages_of_other_sizes(void **state)
-{
-    static const uint32_t pages[] = { 4096, 16384, 65536 };
-    imx_batch_geometry_t g;
-    size_t i, size;
-    int raised;
-
-    (void)state;
-    for (i = 0; i < 3; i++) {
-        for (size = 0; size < 1u << 28; size = size * 2 + 1000) {
-            imx_batch_plan(size, 16, pages[i], &g, &raised);
-            assert_int_equal(g.segment_size % pages[i], 0);
-            assert_int_equal(g.page, pages[i]);
-            assert_in_range(g.segment_size, IMX_BATCH_SEGMENT_MIN,
-                            IMX_BATCH_SEGMENT_MAX);
-        }
-    }
-}
-
 /* Where a page is larger than a segment, no memory goes back, and nobody's
  * lines are taken with it. */
 static void test_pages_larger_than_segments(void **state)
@@ -2695,8 +2624,6 @@ static void test_a_lost_mark_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_plan),
-        TEST(test_plan_of_the_defaults),
         TEST(test_a_fresh_area),
         TEST(test_life_of_a_segment),
         TEST(test_what_is_empty_is_not_sealed),
@@ -2727,7 +2654,6 @@ int main(void)
         TEST(test_a_claim_begins_at_its_cursor),
         TEST(test_a_claim_that_is_all_done),
         TEST(test_a_segment_is_freed_meanwhile),
-        TEST(test_pages_of_other_sizes),
         TEST(test_pages_larger_than_segments),
         TEST(test_unique_time),
         TEST(test_unique_time_under_threads),

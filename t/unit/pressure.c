@@ -109,8 +109,8 @@ static void test_machine(void **state)
         "some avg10=100.00 avg60=1.00 avg300=0.00 total=9\n");
     put("/proc/loadavg", "1.05 2.00 3.00 1/234 5678\n");
     assert_string_equal(fields(),
-                        "psi_cpu_some=12.34,psi_cpu_full=0,"
-                        "psi_io_some=100,load1=1.05");
+                        "cpu_some=12.34,cpu_full=0,"
+                        "io_some=100,load1=1.05");
 }
 
 static void put_cgroup(const char *dir)

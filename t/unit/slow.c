@@ -10,9 +10,7 @@
 #include <cmocka.h>
 
 #include "shared/slow.h"
-#include "shared/twin.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,51 +176,6 @@ static void test_the_longest_first(void **state)
     assert_int_equal(list.of[0].request.series, 2);
 }
 
-/* ---- twins ---- */
-
-enum { WORDS = 200, TOLD = 20000 };
-
-static imx_twin_t *twin;
-
-static void *tell_numbers(void *arg)
-{
-    uint64_t words[WORDS], n;
-    int i;
-
-    (void)arg;
-    for (n = 1; n <= TOLD; n++) {
-        for (i = 0; i < WORDS; i++) {
-            words[i] = n;
-        }
-        imx_twin_tell(twin, words, sizeof words);
-    }
-    return NULL;
-}
-
-/* A reader that is overtaken a hundred times takes what it has: not here. */
-static void test_a_twin_is_whole(void **state)
-{
-    uint64_t words[WORDS], last = 0;
-    pthread_t thread;
-    int i, wrong = 0;
-
-    (void)state;
-    twin = aligned_alloc(64, imx_twin_size(sizeof words));
-    memset(twin, 0, imx_twin_size(sizeof words));
-    pthread_create(&thread, NULL, tell_numbers, NULL);
-    while (last < TOLD) {
-        imx_twin_told(twin, words, sizeof words);
-        for (i = 1; i < WORDS; i++) {
-            wrong += words[i] != words[0];
-        }
-        wrong += words[0] < last;
-        last = words[0];
-    }
-    pthread_join(thread, NULL);
-    free(twin);
-    assert_int_equal(wrong, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,7 +183,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_longest_first, setup,
                                         teardown),
-        cmocka_unit_test(test_a_twin_is_whole),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

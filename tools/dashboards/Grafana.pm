@@ -245,7 +245,8 @@ sub _variables {
     push @list, _query_variable(@$place{qw(name label query)}) if $place;
     my @given;
     for my $name (split ' ', $head->{variables}) {
-        my $hidden = Language::hidden($language, $name);
+        my $hidden = Language::hidden($language, $name,
+            $head->{variables_from});
         my @hidden = $hidden ? _query_variable($hidden->{name},
             "Column $hidden->{name}", $hidden->{query}, hide => 2) : ();
         push @list, @hidden if $name eq 'route';

@@ -17,7 +17,7 @@ our %SOURCE = (
 
 # The tags of a measurement that variables of dashboards choose.
 my %CHOSEN = (
-    '${measurement:raw}' => [qw(host server)],
+    '${measurement:raw}' => [qw(host server route)],
     'request-metrics' => [qw(host server route)],
     'request-buckets' => [qw(host server route)],
     'slow-requests' => [qw(host server)],
@@ -199,17 +199,16 @@ sub measurements {
         . q{WHERE column_name = 'request_time' ORDER BY 1};
 }
 
-# A column that is not there is an error in SQL: variables that nobody sees are
-# its name, or what stands for it then.
+# A column that a table may not have is an error in SQL: variables that nobody
+# sees are its name, or what stands for it then.
 sub hidden {
-    my ($language, $variable) = @_;
+    my ($language, $variable, $table) = @_;
     return if $language ne 'sql';
     my %instead = (
-        route => ['route_column', 'route', q{''''''}, 'request-metrics'],
-        measurement => ['rate_column', 'sample_rate', q{'1.0'},
-            '${measurement:raw}'],
+        route => ['route_column', 'route', q{''''''}],
+        measurement => ['rate_column', 'sample_rate', q{'1.0'}],
     );
-    my ($name, $column, $else, $table) = @{ $instead{$variable} // return };
+    my ($name, $column, $else) = @{ $instead{$variable} // return };
     return { name => $name, query => "SELECT CASE WHEN count(*) > 0 THEN "
         . qq{'$column' ELSE $else END AS "name" FROM information_schema.columns }
         . "WHERE table_name = '$table' AND column_name = '$column'" };

@@ -82,3 +82,8 @@ for my $language (@Language::ALL) {
         $json->encode(Grafana::dashboard($table{$_}, $language))) for @boards;
     provisioning($language, $table{alerts});
 }
+
+# Beside the folders, so that no provisioning loads it twice.
+unlink "$dir/raw-requests.json";
+symlink 'influxql/raw-requests.json', "$dir/raw-requests.json"
+    or die "$dir/raw-requests.json: $!\n";

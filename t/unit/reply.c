@@ -1,0 +1,187 @@
+/*
+ * reply.c (unit) owns the tests of reply.c: what is kept of what a server says.
+ * One thread.
+ * Nothing survives a crash, and nothing needs to.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <time.h>
+
+#include "deliver/reply.h"
+
+static imx_reply_t reply;
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&reply, 'x', sizeof(reply));
+    imx_reply_clear(&reply);
+    return 0;
+}
+
+/* As libcurl gives it: without a NUL. */
+static size_t header(const char *line)
+{
+    size_t n = strlen(line), took;
+    char *copy = malloc(n ? n : 1);
+
+    memcpy(copy, line, n);
+    took = imx_reply_header(copy, 1, n, &reply);
+    free(copy);
+    return took;
+}
+
+static void assert_nothing(void)
+{
+    assert_int_equal(reply.received, 0);
+    assert_int_equal(reply.kept, 0);
+    assert_int_equal(reply.flooded, 0);
+    assert_int_equal(reply.retry_after_ms, -1);
+    assert_int_equal(reply.clock_ahead_s, 0);
+    assert_string_equal(reply.location, "");
+}
+
+static void test_headers(void **state)
+{
+    (void)state;
+    assert_nothing();
+    assert_int_equal(header("HTTP/1.1 503 Service Unavailable\r\n"), 34);
+    header("Retry-After-Not: 9\r\n");
+    header("X-Retry-After: 9\r\n");
+    assert_int_equal(reply.retry_after_ms, -1);
+    header("rEtRy-AfTeR: 7\r\n");
+    assert_int_equal(reply.retry_after_ms, 7000);
+    header("Retry-After:\r\n");
+    assert_int_equal(reply.retry_after_ms, -1);
+    header("Retry-After: 8\r\n");
+    header("LOCATION: http://elsewhere/\r\n");
+    assert_non_null(strstr(reply.location, "http://elsewhere/"));
+    header("\r\n");
+    header("");
+    assert_int_equal(reply.retry_after_ms, 8000);
+    assert_true(reply.received > 100);
+    imx_reply_clear(&reply);
+    assert_nothing();
+}
+
+/* 100 and 103 come before the answer: what they say is not what it says. */
+static void test_interim(void **state)
+{
+    (void)state;
+    header("HTTP/1.1 103 Early Hints\r\n");
+    header("Retry-After: 7\r\n");
+    header("Location: http://elsewhere/\r\n");
+    header("HTTP/1.1 204 No Content\r\n");
+    assert_int_equal(reply.retry_after_ms, -1);
+    assert_string_equal(reply.location, "");
+}
+
+static void test_long_location(void **state)
+{
+    char line[1000] = "Location: ";
+    size_t len = strlen(line);
+
+    (void)state;
+    memset(line + len, 'l', sizeof(line) - len - 1);
+    assert_int_equal(header(line), sizeof(line) - 1);
+    assert_int_equal(strlen(reply.location), sizeof(reply.location) - 1);
+}
+
+static int64_t ahead_of(int64_t seconds)
+{
+    char line[80];
+    time_t theirs = time(NULL) - seconds;
+    struct tm tm;
+
+    strftime(line, sizeof(line), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
+             gmtime_r(&theirs, &tm));
+    header(line);
+    return reply.clock_ahead_s;
+}
+
+static void test_clock(void **state)
+{
+    (void)state;
+    assert_in_range(ahead_of(3600), 3600, 3660);
+    assert_in_range(-ahead_of(-3600), 3540, 3600);
+    header("Date: some day\r\n");
+    assert_int_equal(reply.clock_ahead_s, 0);
+}
+
+/* The start is kept, the rest is taken up to a limit, which ends the
+ * transfer. */
+static void test_body(void **state)
+{
+    static char piece[16 * 1024];
+    size_t took = 0, n;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 64; i++) {
+        memset(piece, 'a' + i % 26, sizeof(piece));
+        took += imx_reply_body(piece, 1, sizeof(piece), &reply);
+        n = took < IMX_REPLY_KEPT ? took : IMX_REPLY_KEPT;
+        assert_int_equal(reply.kept, n);
+        assert_int_equal(reply.flooded, 0);
+    }
+    assert_int_equal(took, 1024 * 1024);
+    for (n = 0; n < IMX_REPLY_KEPT; n++) {
+        assert_int_equal(reply.said[n], 'a' + (int)(n / sizeof(piece)));
+    }
+    assert_int_equal(imx_reply_body(piece, 1, 1, &reply), 0);
+    assert_int_equal(reply.flooded, 1);
+    assert_int_equal(reply.kept, IMX_REPLY_KEPT);
+}
+
+/* A body that ends where no piece does. */
+static void test_uneven(void **state)
+{
+    static char piece[IMX_REPLY_KEPT - 1];
+
+    (void)state;
+    memset(piece, 'a', sizeof(piece));
+    imx_reply_body(piece, sizeof(piece), 1, &reply);
+    assert_int_equal(reply.kept, IMX_REPLY_KEPT - 1);
+    assert_int_equal(imx_reply_body(piece, 1, 10, &reply), 10);
+    assert_int_equal(reply.kept, IMX_REPLY_KEPT);
+    assert_int_equal(reply.received, IMX_REPLY_KEPT + 9);
+}
+
+/* Headers without end are no better. */
+static void test_endless_headers(void **state)
+{
+    int i = 0;
+
+    (void)state;
+    while (header("X-Filler: 0123456789abcdef\r\n") != 0 && i < 100000) {
+        i++;
+    }
+    assert_int_equal(reply.flooded, 1);
+    assert_in_range(i, 30000, 40000);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_headers),
+        TEST(test_interim),
+        TEST(test_long_location),
+        TEST(test_clock),
+        TEST(test_body),
+        TEST(test_uneven),
+        TEST(test_endless_headers),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("reply", tests, NULL, NULL);
+}
