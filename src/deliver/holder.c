@@ -470,6 +470,18 @@ static void look(imx_holder_t *h)
     }
 }
 
+/* A body of which the answer is due may take long, and lines come meanwhile:
+ * the spool works on until then. */
+static void give_when_idle(imx_holder_t *h, int is_busy)
+{
+    if (is_busy) {
+        imx_backlog_step(h->backlog);
+    }
+    else {
+        imx_holder_give(h);
+    }
+}
+
 int imx_holder_step(imx_holder_t *h)
 {
     imx_batch_level_t level;
@@ -484,9 +496,7 @@ int imx_holder_step(imx_holder_t *h)
                                              : piece_of(h, &level, 0));
     was_busy = imx_holder_advance(h);
     if (imx_holder_is_superseded(h)) {
-        if (!was_busy) {
-            imx_holder_give(h);
-        }
+        give_when_idle(h, was_busy);
         return LOOK_MS;
     }
     if (h->o.report != NULL) {
