@@ -104,6 +104,7 @@ static int make_backlog(imx_holder_t *h, int ends_server)
         .batch = &h->o.arena->batch,
         .news = &h->news,
         .dir = h->o.spool_dir,
+        .note = h->o.spool_note,
         .max_bytes = h->o.spool_max,
         .file_bytes = h->o.max_bytes,
         .file_lines = h->o.max_lines,
