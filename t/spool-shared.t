@@ -1,6 +1,6 @@
 # Two httpds on one directory for the spool: the second one says so and does
-# without, delivers nothing of the first one's, and takes the directory over
-# when it is free.  Each account is right all the time.  And a name of a file
+# without, delivers nothing of the first one's, also when the child that delivers
+# there is killed or replaced, and takes the directory over when it is free.  Each account is right all the time.  And a name of a file
 # that claims a million lines is not believed.
 use strict;
 use warnings;
@@ -40,6 +40,9 @@ sub forge {
 sub spooled { return (status($_[0]) // {})->{points_spooled} // -1 }
 sub sent { return (status($_[0]) // {})->{points_sent} // -1 }
 
+# Which child works there.
+sub holder { return (status($_[0]) // {})->{lease_holder} || 0 }
+
 sub serve_until {
     my ($h, $is_there) = @_;
     my $n = 0;
@@ -67,6 +70,22 @@ for my $mpm (split ' ', $ENV{MPMS} || 'event prefork') {
             or diag join "\n", $second->error_log;
         is(spooled($second), 0, 'and counts nothing of it');
         accounts_ok($_, 'two servers') for $first, $second;
+        my $there = () = glob "$dir/*.lp";
+        for my $time (1 .. 4) {
+            my $old = holder($first);
+            ok($first->kill_child($old), 'the child that has it is killed');
+            ok(wait_until(30, sub {
+                my $new = holder($first);
+                return $new && $new != $old && spooled($first) > 500;
+            }), "time $time: another one of the first server has it");
+        }
+        $first->graceful(gone => 1);
+        ok(wait_until(30, sub { holder($first) && spooled($first) > 500 }),
+            'so it is after a graceful restart');
+        is_deeply([grep { /IMX0057/ } $second->error_log], [],
+            'the second one does not get in between');
+        is(spooled($second), 0, 'and counts nothing of it');
+        cmp_ok(scalar(() = glob "$dir/*.lp"), '>=', $there, 'nor takes any');
         $db->start;
         ok(wait_until(60, sub { sent($first) == $n }), 'all of the first one')
             or diag explain status($first);
@@ -78,6 +97,8 @@ for my $mpm (split ' ', $ENV{MPMS} || 'event prefork') {
         $first->stop;
         ok(wait_until(30, sub { grep { /IMX0057:/ } $second->error_log }),
             'the second one takes the directory when it is free');
+        is(scalar(grep { /IMX0056/ } $second->error_log), 1,
+            'in use was said once');
         $second->stop;
         is_deeply([grep { /IMX0056/ } $first->error_log], [],
             'the first one was never disturbed');

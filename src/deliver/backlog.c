@@ -26,6 +26,8 @@
 #define HANGS (1000 * MS)             /* so long, and no more hope in it */
 #define END_MS 1000                   /* for a thread with no job to end */
 #define PIECE_BYTES (4 * 1024 * 1024) /* that are read of a file */
+#define WRITER_LEAST 10000000         /* a number of 8 digits, and none that */
+#define WRITERS 80000000              /* a file gets that is written */
 #define COUNT_BYTES (8 * 1024 * 1024) /* that are counted in one job */
 
 typedef imx_backlog_place_t place_t;
@@ -295,7 +297,7 @@ static void book_piece(imx_backlog_t *b, const imx_spool_job_t *r)
     b->given = b->done = 0;
     if (r->err != 0) {
         p->read_at = now_of(b) + RETRY; /* not putting: that may work */
-        if (r->dir == 0 || r->err != ENOENT) {
+        if (r->err != EAGAIN && (r->dir == 0 || r->err != ENOENT)) {
             imx_backlog_news_trouble(b->o.news, account(b, r->dir), p->path,
                                      r->err);
         }
@@ -473,10 +475,20 @@ static void name_places(imx_backlog_t *b)
     imx_backlog_account_begin(&b->account, paths);
 }
 
+/* All holders of an arena are one writer, and no other one is likely to be the
+ * same. */
+static uint32_t writer(const imx_backlog_t *b)
+{
+    uint64_t made = (uint64_t)imx_arena_made(b->o.news->arena);
+
+    return WRITER_LEAST + (uint32_t)(made % WRITERS);
+}
+
 static void start_jobs(imx_backlog_t *b)
 {
     imx_spool_jobs_options_t o = {
         .max_bytes = b->o.max_bytes,
+        .owner = { .note = b->o.note, .writer = writer(b) },
         .is_inline = b->o.is_inline,
         .log = b->o.news->log,
         .log_context = b->o.news->log_context,
@@ -586,21 +598,35 @@ static void forget(imx_backlog_t *b)
 
 /*
  * A put that hangs keeps its segments: the next holder puts them back.  Until
- * then the thread may still read their lines, and then it stores nothing.
+ * then the thread may still read their lines, and then it stores nothing.  Only
+ * where the file has its name, and the disk has yet to say that it is there to
+ * stay, the lines are in the file.
  */
+static void leave_claims(imx_backlog_t *b, int is_stored)
+{
+    if (is_stored) {
+        imx_backlog_claims_settle(&b->claims);
+    }
+    imx_backlog_claims_forget(&b->claims);
+}
+
 int imx_backlog_end(imx_backlog_t *b, int ms)
 {
-    int is_idle_now;
+    int is_idle_now, is_stored;
 
     if (b->jobs == NULL) {
         b->is_holder = 0;
         return b->stuck == NULL;
     }
     is_idle_now = imx_backlog_wait(b, ms);
-    imx_spool_jobs_abandon(b->jobs);
+    if (b->is_shared || b->o.ends_server) {
+        imx_spool_jobs_release(b->jobs);
+    }
+    is_stored = imx_spool_jobs_abandon(b->jobs);
     if (!imx_spool_jobs_stop(b->jobs, is_idle_now ? END_MS : 0)) {
         b->stuck = b->jobs;
-        imx_backlog_claims_forget(&b->claims);
+        take_result(b); /* it may have been done just now */
+        leave_claims(b, is_stored);
         forget(b);
         return 0;
     }

@@ -39,6 +39,7 @@ typedef struct {
     const char *dir;  /* NULL: no spool */
     const char *before[IMX_BACKLOG_BEFORE]; /* NULL, or a former directory: its
                          files are delivered, none is added; none is dir */
+    const char *note;                /* of this server's, see spool_owner.h */
     uint64_t max_bytes;              /* of the files in dir, 0: no limit */
     uint64_t file_bytes, file_lines; /* about so many in a file: a body's */
     int is_inline;
@@ -104,7 +105,7 @@ int imx_backlog_wait(imx_backlog_t *b, int ms);
  * This child gives the lease up, after this call: closes the directories, and
  * waits for that and a job that is under way for at most ms.  A job that hangs
  * is abandoned: its thread stays until the disk answers, and then stores
- * nothing and lets the directory go.  Returns 1 when nothing hangs.
+ * nothing that was not stored yet, and lets the directory go.  Returns 1 when nothing hangs.
  */
 int imx_backlog_end(imx_backlog_t *b, int ms);
 

@@ -21,9 +21,9 @@ void imx_backlog_news_unusable(imx_news_t *n, const char *path,
 void imx_backlog_news_in_use(imx_news_t *n, imx_board_spool_t *account,
                              const char *path)
 {
-    if (!account->is_used) {
+    if (!account->is_used && !imx_news_is_quiet(n, IMX_BOARD_SPOOL_USED)) {
         account->is_used = 1;
-        imx_news_publish(n);
+        imx_news_count(n, IMX_BOARD_SPOOL_USED, 1);
         imx_news_say(n, IMX_LOG_ERROR,
                      IMX_LOGNO(56) "the spool %s is in use by another process, "
                                    "perhaps another httpd: this server does "

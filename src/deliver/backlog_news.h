@@ -15,7 +15,8 @@
 void imx_backlog_news_unusable(imx_news_t *n, const char *path,
                                const char *reason);
 
-/* Another process works in the directory: once for the server. */
+/* Another process works in the directory: once for the server, until that one
+ * lets it go, and at most once a minute. */
 void imx_backlog_news_in_use(imx_news_t *n, imx_board_spool_t *account,
                              const char *path);
 

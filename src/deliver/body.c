@@ -48,10 +48,13 @@ static size_t read_lines(char *to, size_t room, imx_body_t *b)
     return done;
 }
 
-static int may_take_more(const imx_body_t *b)
+/* The first line of a read goes out however late it is: a thread that gets
+ * little time would never begin otherwise. */
+static int may_take_more(const imx_body_t *b, uint64_t before)
 {
     return b->taken < b->may_take
-           && (b->until == 0 || imx_clock_now() < b->until);
+           && (b->until == 0 || b->taken == before
+               || imx_clock_now() < b->until);
 }
 
 /* The same, compressed: zlib reads the lines where they lie.  Compressing takes
@@ -59,13 +62,14 @@ static int may_take_more(const imx_body_t *b)
 static size_t read_gzip(char *to, size_t room, imx_body_t *b)
 {
     z_stream *z = &b->z;
+    uint64_t before = b->taken;
     int rv = Z_OK;
 
     z->next_out = (Bytef *)to;
     z->avail_out = (uInt)room;
     while (z->avail_out > 0 && !b->ended && rv == Z_OK) {
         if (z->avail_in == 0 && b->at < b->count) {
-            if (!may_take_more(b)) {
+            if (!may_take_more(b, before)) {
                 break;
             }
             z->next_in = (z_const Bytef *)(uintptr_t)b->lines[b->at].data;

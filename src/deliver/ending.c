@@ -11,9 +11,12 @@
 #include <stdlib.h>
 
 #define MS IMX_CLOCK_MS
-/* For the rest of a body, and for an answer where it is not known to take
- * longer. */
-#define LEAVE_MS 120
+/* For an answer where it is not known to take longer.  A body that is out and
+ * was not answered goes twice, and a busy machine takes its time to answer. */
+#define ANSWER_MS 250
+/* For the rest of a body.  InfluxDB has stored none of it, so it may be cut
+ * sooner: whoever is next sends it once. */
+#define REST_MS 120
 #define LOOK_MS 10
 #define RELIEF_MS 1000 /* in which the first new child has come */
 
@@ -49,8 +52,8 @@ static int answer_ms(imx_holder_t *h)
 {
     uint64_t usual = 2 * imx_holder_news(h)->board.pace.answer_ms;
 
-    if (usual < LEAVE_MS) {
-        return LEAVE_MS;
+    if (usual < ANSWER_MS) {
+        return ANSWER_MS;
     }
     return usual < IMX_ENDING_ANSWER_MS ? (int)usual : IMX_ENDING_ANSWER_MS;
 }
@@ -60,7 +63,7 @@ static int answer_ms(imx_holder_t *h)
 static void take_answers(imx_holder_t *h)
 {
     int64_t now = imx_clock_now(), deadline = now + answer_ms(h) * MS;
-    int64_t cut = now + LEAVE_MS * MS;
+    int64_t cut = now + REST_MS * MS;
 
     imx_holder_hurry(h);
     while (imx_holder_advance(h)

@@ -15,7 +15,7 @@
  * A child that ends while the server goes on, or whose rest somebody else sees
  * to: takes the answers that are due, as a body that was sent whole would
  * otherwise be sent again, and gives up the lease.  Waits for as long as
- * answers usually take: 120 ms, or more where InfluxDB is known to be slow.
+ * answers usually take: 250 ms, or more where InfluxDB is known to be slow.
  */
 void imx_ending_leave(imx_holder_t *h);
 

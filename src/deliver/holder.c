@@ -104,6 +104,7 @@ static int make_backlog(imx_holder_t *h, int ends_server)
         .batch = &h->o.arena->batch,
         .news = &h->news,
         .dir = h->o.spool_dir,
+        .note = h->o.spool_note,
         .max_bytes = h->o.spool_max,
         .file_bytes = h->o.max_bytes,
         .file_lines = h->o.max_lines,
@@ -470,6 +471,18 @@ static void look(imx_holder_t *h)
     }
 }
 
+/* A body of which the answer is due may take long, and lines come meanwhile:
+ * the spool works on until then. */
+static void give_when_idle(imx_holder_t *h, int is_busy)
+{
+    if (is_busy) {
+        imx_backlog_step(h->backlog);
+    }
+    else {
+        imx_holder_give(h);
+    }
+}
+
 int imx_holder_step(imx_holder_t *h)
 {
     imx_batch_level_t level;
@@ -484,9 +497,7 @@ int imx_holder_step(imx_holder_t *h)
                                              : piece_of(h, &level, 0));
     was_busy = imx_holder_advance(h);
     if (imx_holder_is_superseded(h)) {
-        if (!was_busy) {
-            imx_holder_give(h);
-        }
+        give_when_idle(h, was_busy);
         return LOOK_MS;
     }
     if (h->o.report != NULL) {

@@ -26,8 +26,9 @@ typedef struct {
     const char *spool_dir;         /* NULL: no spool */
     const char *spool_before[IMX_MONITOR_SPOOLS_BEFORE]; /* NULL, or a former
                         spool_dir: its files are delivered, none is added */
-    uint64_t spool_max; /* bytes, 0: no limit */
-    imx_log_fn log;     /* also called by the thread of the spool's disk */
+    const char *spool_note; /* this server's, see spool_owner.h; NULL: none */
+    uint64_t spool_max;     /* bytes, 0: no limit */
+    imx_log_fn log;         /* also called by the thread of the spool's disk */
     void *log_context;
     /* The holder, in each step: adds lines of what is measured to the batch,
      * and waits for nothing; and at the end, for the last time.  NULL: there is

@@ -12,16 +12,25 @@
 
 #include "deliver/http_date.h"
 #include "deliver/retry_after.h"
+#include "deliver/span.h"
 
 #define ANSWER_MAX (1024 * 1024) /* bytes of an answer, before it is cut */
+
+/* What was said so far was another answer's. */
+static void begin(imx_reply_t *r)
+{
+    r->retry_after_ms = -1;
+    r->date = 0;
+    r->asked[0] = '\0';
+    r->location[0] = '\0';
+}
 
 void imx_reply_clear(imx_reply_t *r)
 {
     r->received = r->kept = 0;
     r->flooded = 0;
-    r->retry_after_ms = -1;
     r->clock_ahead_s = 0;
-    r->location[0] = '\0';
+    begin(r);
 }
 
 /* The value of the header line, if it has this name; its bytes in *len. */
@@ -39,11 +48,29 @@ static const char *header_value(const char *line, size_t bytes,
 
 /* The header Date is written when the answer begins, so a server that thinks
  * for long before that makes no difference. */
-static int64_t clock_ahead_s(const char *value, size_t len)
+static void take_date(imx_reply_t *r, const char *value, size_t len)
 {
     int64_t theirs = imx_http_date_read(value, len);
 
-    return theirs > 0 ? (int64_t)time(NULL) - theirs : 0;
+    r->date = theirs > 0 ? theirs : 0;
+    r->clock_ahead_s = theirs > 0 ? (int64_t)time(NULL) - theirs : 0;
+}
+
+static void take_asked(imx_reply_t *r, const char *value, size_t len)
+{
+    if (!imx_span_copy((imx_span_t){ value, len, 0 }, r->asked,
+                       sizeof(r->asked))) {
+        r->asked[0] = '\0';
+    }
+}
+
+/* A time of day is one by the server's clock, so its own Date says how far off
+ * that is, whichever of the two headers comes first. */
+static void take_retry_after(imx_reply_t *r)
+{
+    time_t now = r->date > 0 ? (time_t)r->date : time(NULL);
+
+    r->retry_after_ms = imx_retry_after_ms(r->asked, strlen(r->asked), now);
 }
 
 /* An answer without end: curl ends the transfer when less is taken. */
@@ -62,16 +89,17 @@ size_t imx_reply_header(char *data, size_t size, size_t n, void *reply)
     const char *value;
 
     if (header_value(data, bytes, "HTTP/", &len)) {
-        r->retry_after_ms = -1;
-        r->location[0] = '\0';
+        begin(r);
     }
     value = header_value(data, bytes, "Retry-After:", &len);
     if (value) {
-        r->retry_after_ms = imx_retry_after_ms(value, len, time(NULL));
+        take_asked(r, value, len);
+        take_retry_after(r);
     }
     value = header_value(data, bytes, "Date:", &len);
     if (value) {
-        r->clock_ahead_s = clock_ahead_s(value, len);
+        take_date(r, value, len);
+        take_retry_after(r);
     }
     value = header_value(data, bytes, "Location:", &len);
     if (value) {

@@ -16,6 +16,9 @@ typedef struct {
     size_t received, kept;
     int flooded;            /* 1: it had no end, and was cut */
     int64_t retry_after_ms; /* -1: not asked for */
+    int64_t date;           /* of the answer, by the server's clock, s since
+                               1970; 0: it does not tell its time */
+    char asked[64];         /* its Retry-After as it stands there; "": none */
     int64_t clock_ahead_s;  /* of this host's clock before the server's; 0:
                                the server did not tell its time */
     char location[128];     /* where a redirect points; "": nowhere */

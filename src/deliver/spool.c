@@ -24,7 +24,7 @@
 struct imx_spool {
     imx_spool_dir_t dir;
     uint64_t max_bytes;
-    _Atomic int abandoned;
+    _Atomic int stage; /* of the put */
 
     /* the file that is being read; dir.held is &held then */
     imx_spool_name_t held;
@@ -156,8 +156,8 @@ static int put(imx_spool_t *s, const struct iovec *lines, size_t count,
     err = err ? err : free_room(s, bytes, dropped);
     err = err ? err : new_name(s, &n, count, bytes);
     err = err ? err
-              : imx_spool_file_store(s->dir.fd, &n, lines, count,
-                                     &s->abandoned);
+              : imx_spool_file_store(s->dir.fd, &n, s->dir.owner.writer, lines,
+                                     count, &s->stage);
     if (err == 0) {
         imx_spool_names_add(&s->dir.names, &n);
         s->dir.trouble = 0;
@@ -180,9 +180,10 @@ int imx_spool_put(imx_spool_t *s, const struct iovec *lines, size_t count,
     return err;
 }
 
-void imx_spool_abandon(imx_spool_t *s)
+int imx_spool_abandon(imx_spool_t *s)
 {
-    atomic_store(&s->abandoned, 1);
+    return atomic_exchange(&s->stage, IMX_SPOOL_FILE_ABANDONED)
+           == IMX_SPOOL_FILE_NAMED;
 }
 
 /* ---- next ---- */
@@ -222,7 +223,23 @@ static void give(imx_spool_t *s, imx_spool_name_t *n,
     s->finished = s->copied = 0;
 }
 
-/* 1: it is given; 0: look at this place of the list again; -1: errno. */
+static void say_denied(imx_spool_t *s, const imx_spool_name_t *n, int err)
+{
+    char name[IMX_SPOOL_NAME_SIZE];
+
+    imx_spool_names_print(n, name);
+    if (imx_spool_dir_is_new_trouble(&s->dir, err)) {
+        imx_spool_dir_say(&s->dir, IMX_LOG_ERROR, err,
+                          IMX_LOGNO(51) "spool %s: may not read %s, it stays "
+                                        "and is tried again: %m",
+                          s->dir.path, name);
+    }
+}
+
+#define DENIED 2
+
+/* 1: it is given; 0: look at this place of the list again; -1: errno; DENIED:
+ * the others are delivered meanwhile. */
 static int take(imx_spool_t *s, size_t i, size_t max_bytes, size_t max_lines)
 {
     imx_spool_name_t *n = at(s, i);
@@ -230,6 +247,10 @@ static int take(imx_spool_t *s, size_t i, size_t max_bytes, size_t max_lines)
     int err = imx_spool_file_read(&c, s->dir.fd, n, max_bytes, max_lines);
 
     if (imx_spool_file_may_pass(n, err)) {
+        if (n->denied) {
+            say_denied(s, n, err);
+            return DENIED;
+        }
         errno = err;
         return -1;
     }
@@ -274,17 +295,17 @@ static int take_oldest(imx_spool_t *s, size_t max_bytes, size_t max_lines)
     int useless = 0;
 
     while (i < s->dir.names.count && useless < USELESS_AT_ONCE) {
-        unsigned kind = at(s, i)->kind;
+        const imx_spool_name_t *n = at(s, i);
         int taken = 0;
 
-        if (kind == IMX_SPOOL_READY) {
+        if (n->kind == IMX_SPOOL_READY && !n->denied) {
             taken = take(s, i, max_bytes, max_lines);
-            useless++;
+            useless += taken != DENIED;
         }
-        else if (kind != IMX_SPOOL_DELIVERED || !is_swept(s, i)) {
+        else if (n->kind != IMX_SPOOL_DELIVERED || !is_swept(s, i)) {
             i++;
         }
-        if (taken != 0) {
+        if (taken == 1 || taken == -1) {
             return taken;
         }
     }
@@ -303,6 +324,20 @@ static int look_again(imx_spool_t *s, size_t max_bytes, size_t max_lines)
     return take_oldest(s, max_bytes, max_lines);
 }
 
+/* -1: what is left is denied. */
+static int nothing_but_denied(const imx_spool_t *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->dir.names.count; i++) {
+        if (at(s, i)->kind == IMX_SPOOL_READY && at(s, i)->denied) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    return 0;
+}
+
 void imx_spool_look(imx_spool_t *s)
 {
     size_t i = 0;
@@ -313,6 +348,7 @@ void imx_spool_look(imx_spool_t *s)
         return;
     }
     while (i < s->dir.names.count) {
+        at(s, i)->denied = 0; /* nothing in the directory tells of a right */
         if (at(s, i)->kind != IMX_SPOOL_DELIVERED || !is_swept(s, i)) {
             i++;
         }
@@ -334,6 +370,7 @@ int imx_spool_next(imx_spool_t *s, size_t max_bytes, size_t max_lines,
     if (taken == 0 && s->dir.blind) {
         taken = look_again(s, max_bytes, max_lines);
     }
+    taken = taken == 0 ? nothing_but_denied(s) : taken;
     piece->lines = s->content.spans;
     piece->count = s->content.lines;
     return taken;
@@ -351,6 +388,9 @@ static void say_set_aside(imx_spool_t *s, const imx_spool_name_t *bad)
     }
     s->told_time = bad->time;
     s->told_number = bad->number;
+    if (!imx_spool_dir_tells_of_file(&s->dir)) {
+        return;
+    }
     imx_spool_names_print(bad, name);
     imx_spool_dir_say(&s->dir, IMX_LOG_ERROR, 0,
                       IMX_LOGNO(40) "spool %s: %llu bytes that are no whole "
@@ -571,8 +611,8 @@ void imx_spool_put_back(imx_spool_t *s)
 /* ---- open, totals, close ---- */
 
 int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
-                   int is_shared, imx_log_fn log, void *log_context,
-                   char *reason)
+                   const imx_spool_owner_t *owner, imx_log_fn log,
+                   void *log_context, char *reason)
 {
     imx_spool_t *s = calloc(1, sizeof *s);
     int err = ENOMEM;
@@ -583,7 +623,7 @@ int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
         s->dir.fd = -1;
         s->dir.log = log;
         s->dir.log_context = log_context;
-        s->dir.is_shared = is_shared;
+        s->dir.owner = owner != NULL ? *owner : (imx_spool_owner_t){ 0 };
         s->max_bytes = max_bytes;
         s->dir.path = strdup(dir);
         err = s->dir.path ? imx_spool_dir_open(&s->dir, reason) : ENOMEM;
@@ -615,6 +655,11 @@ imx_spool_totals_t imx_spool_totals(const imx_spool_t *s)
         }
     }
     return t;
+}
+
+void imx_spool_release(imx_spool_t *s)
+{
+    imx_spool_dir_release(&s->dir);
 }
 
 void imx_spool_close(imx_spool_t *s)

@@ -36,6 +36,7 @@
 #include "base/safe_path.h"
 #include "deliver/spool_file.h"
 #include "deliver/spool_names.h"
+#include "deliver/spool_owner.h"
 
 #define IMX_SPOOL_REASON_MAX IMX_SAFE_PATH_REASON_MAX
 
@@ -63,15 +64,16 @@ typedef struct {
 /*
  * Opens the directory, which must exist, be safe (safe_path.h), be writable for
  * us, and not be in use: EBUSY.  Looks at what is in it.  *.tmp of dead writers
- * become files with the whole lines that they have.  max_bytes: of all *.lp and
- * *.bad, 0 is no limit; not enforced before the next put.  is_shared: also when
- * another process works there; then only imx_spool_put() may follow.  log may
- * be NULL.  Returns 0, or errno with a sentence in reason, without dir
- * (IMX_SPOOL_REASON_MAX bytes).
+ * become files with the whole lines that they have, but for those of the same
+ * batch's, which has the lines itself: they are removed.  max_bytes: of all *.lp and
+ * *.bad, 0 is no limit; not enforced before the next put.  owner: who we are,
+ * copied; NULL: all of it 0.  When it is_shared, also when another process works
+ * there; then only imx_spool_put() may follow.  log may be NULL.  Returns 0, or
+ * errno with a sentence in reason, without dir (IMX_SPOOL_REASON_MAX bytes).
  */
 int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
-                   int is_shared, imx_log_fn log, void *log_context,
-                   char *reason);
+                   const imx_spool_owner_t *owner, imx_log_fn log,
+                   void *log_context, char *reason);
 
 /* The names of the files that are there now are true. */
 void imx_spool_trust(imx_spool_t *s);
@@ -100,8 +102,9 @@ int imx_spool_put(imx_spool_t *s, const struct iovec *lines, size_t count,
                   uint64_t *dropped);
 
 /* Any thread: a put that is under way, and whose file does not have its name
- * yet, is to store nothing; nor is any later one. */
-void imx_spool_abandon(imx_spool_t *s);
+ * yet, is to store nothing; nor is any later one.  1: it has its name, so its
+ * lines are stored. */
+int imx_spool_abandon(imx_spool_t *s);
 
 /* Looks whether somebody changed the directory: imx_spool_totals() has it then.
  * When it cannot be looked at, imx_spool_next() says so. */
@@ -111,11 +114,12 @@ void imx_spool_look(imx_spool_t *s);
  * Reads the next piece of the oldest file: at most max_bytes of it and
  * max_lines lines.  Returns 1 with *piece filled (count > 0), 0 when there is
  * none, -1 when the directory cannot be read, or a file not now (the variable
- * errno; see imx_spool_file_may_pass()).  Bytes that are no whole line are
+ * errno; see imx_spool_file_may_pass()).  EAGAIN: there are only files that we
+ * have no right to read; the log knows, and they are tried again after a look.  Bytes that are no whole line are
  * copied to *.bad when the lines around them are done, with one log line a
- * file.  A file that cannot be read, and one whose next piece has no whole line
+ * file, and not more than a few in a minute.  A file that cannot be read, and one whose next piece has no whole line
  * (nor has a part of it, then: such a line is longer than max_bytes), becomes
- * *.bad, with one log line, and the next one is tried, not too many in one
+ * *.bad, with a log line like that, and the next one is tried, not too many in one
  * call; an empty file is removed.  A file that is gone is no error.
  */
 int imx_spool_next(imx_spool_t *s, size_t max_bytes, size_t max_lines,
@@ -135,6 +139,9 @@ void imx_spool_put_back(imx_spool_t *s);
 
 /* Walks the list; touches no disk. */
 imx_spool_totals_t imx_spool_totals(const imx_spool_t *s);
+
+/* Before imx_spool_close(): another server may have the directory at once. */
+void imx_spool_release(imx_spool_t *s);
 
 /* Lets the directory go and frees s (may be NULL); a file that is being read
  * stays. */

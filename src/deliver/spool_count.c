@@ -39,6 +39,11 @@ void imx_spool_count_trust(imx_spool_dir_t *d)
     }
 }
 
+static int is_to_count(const imx_spool_dir_t *d, const imx_spool_name_t *n)
+{
+    return !imx_spool_count_is_known(n) && !n->denied && !is_held(d, n);
+}
+
 /* Counts on; returns how many bytes that took, or SIZE_MAX when it is to be
  * tried later.  A file that cannot be read has no lines that are known. */
 static size_t count_on(imx_spool_dir_t *d, imx_spool_name_t *n)
@@ -63,16 +68,16 @@ int imx_spool_count_some(imx_spool_dir_t *d, size_t max_bytes)
     size_t i, files = 0, bytes = 0, n;
 
     for (i = 0; i < d->names.count && d->fd >= 0; i++) {
-        while (!imx_spool_count_is_known(at(d, i)) && !is_held(d, at(d, i))) {
+        while (is_to_count(d, at(d, i))) {
             if (files >= FILES_AT_ONCE || bytes >= max_bytes) {
                 return 1;
             }
             n = count_on(d, at(d, i));
-            if (n == SIZE_MAX) {
+            if (n == SIZE_MAX && !at(d, i)->denied) {
                 return 0;
             }
-            bytes += n;
-            files += n == 0;
+            bytes += n != SIZE_MAX ? n : 0;
+            files += n == 0 || n == SIZE_MAX;
         }
     }
     return 0;

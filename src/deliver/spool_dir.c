@@ -42,17 +42,59 @@ void imx_spool_dir_say(const imx_spool_dir_t *d, imx_log_level_e level,
     d->log(d->log_context, level, text);
 }
 
-int imx_spool_dir_is_new_trouble(imx_spool_dir_t *d, int err)
+static int is_over(const imx_spool_told_t *t, int64_t now)
+{
+    return now - t->since >= TOLD_NS;
+}
+
+static int may_tell(imx_spool_told_t *t)
 {
     int64_t now = imx_clock_now();
+
+    if (is_over(t, now)) {
+        *t = (imx_spool_told_t){ now, 0 };
+    }
+    if (t->count == TOLD_MOST) {
+        return 0;
+    }
+    t->count++;
+    return 1;
+}
+
+int imx_spool_dir_is_new_trouble(imx_spool_dir_t *d, int err)
+{
     int is_first = d->trouble == 0;
 
     d->trouble = err;
-    if (is_first && now - d->told_since >= TOLD_NS) {
-        d->told_since = now;
-        d->told = 0;
+    return is_first && may_tell(&d->told_troubles);
+}
+
+static void say_untold(imx_spool_dir_t *d)
+{
+    if (d->untold > 0) {
+        imx_spool_dir_say(d, IMX_LOG_ERROR, 0,
+                          IMX_LOGNO(49) "spool %s: something was wrong with "
+                                        "%llu more files",
+                          d->path, (unsigned long long)d->untold);
+        d->untold = 0;
     }
-    return is_first && d->told++ < TOLD_MOST;
+}
+
+static void say_untold_in_time(imx_spool_dir_t *d)
+{
+    if (is_over(&d->told_files, imx_clock_now())) {
+        say_untold(d);
+    }
+}
+
+int imx_spool_dir_tells_of_file(imx_spool_dir_t *d)
+{
+    int tells;
+
+    say_untold_in_time(d);
+    tells = may_tell(&d->told_files);
+    d->untold += !tells;
+    return tells;
 }
 
 static void say_quarantined(imx_spool_dir_t *d, const imx_spool_name_t *n,
@@ -60,6 +102,9 @@ static void say_quarantined(imx_spool_dir_t *d, const imx_spool_name_t *n,
 {
     char name[IMX_SPOOL_NAME_SIZE];
 
+    if (!imx_spool_dir_tells_of_file(d)) {
+        return;
+    }
     imx_spool_names_print(n, name);
     if (why == 0) {
         imx_spool_dir_say(d, IMX_LOG_ERROR, 0,
@@ -130,10 +175,13 @@ static int salvage_lines(imx_spool_dir_t *d, imx_spool_name_t *n, int fd,
         say_stuck(d, n, err);
         return 0;
     }
-    imx_spool_dir_say(d, IMX_LOG_NOTICE, 0,
-                      IMX_LOGNO(42) "spool %s: kept %llu lines of a file whose "
-                                    "writer died before it was finished",
-                      d->path, (unsigned long long)lines);
+    if (imx_spool_dir_tells_of_file(d)) {
+        imx_spool_dir_say(d, IMX_LOG_NOTICE, 0,
+                          IMX_LOGNO(42) "spool %s: kept %llu lines of a file "
+                                        "whose writer died before it was "
+                                        "finished",
+                          d->path, (unsigned long long)lines);
+    }
     *n = kept;
     return 1;
 }
@@ -177,16 +225,38 @@ static int salvage(imx_spool_dir_t *d, imx_spool_name_t *n, int fd)
     return imx_spool_dir_quarantine(d, n, err) == 0;
 }
 
+/* Its writer died, or was left on a disk that hangs, before the file had its
+ * name: so its lines are in our batch still, and go from there. */
+static int is_in_batch(const imx_spool_dir_t *d, const imx_spool_name_t *n)
+{
+    return d->owner.writer != 0 && n->number == d->owner.writer;
+}
+
+/* What cannot be removed now is tried again with the next look. */
+static void remove_unneeded(imx_spool_dir_t *d, const imx_spool_name_t *n)
+{
+    int err = imx_spool_file_remove(d->fd, n);
+
+    d->blind |= err != 0 && err != ENOENT;
+}
+
 /* The file stays locked meanwhile.  A helper that has just made it cannot lock
  * it, then, and makes another one. */
 static int salvage_locked(imx_spool_dir_t *d, imx_spool_name_t *n)
 {
-    int fd, kept, err = imx_spool_file_lock(d->fd, n, &fd);
+    int fd, kept = 0, err = imx_spool_file_lock(d->fd, n, &fd);
 
     if (err == EWOULDBLOCK) {
+        d->blind =
+            1; /* its writer may die, and nothing in the directory tell */
         return 0;
     }
-    kept = salvage(d, n, fd);
+    if (is_in_batch(d, n)) {
+        remove_unneeded(d, n);
+    }
+    else {
+        kept = salvage(d, n, fd);
+    }
     if (fd >= 0) {
         close(fd);
     }
@@ -359,11 +429,24 @@ static void leave(imx_spool_dir_t *d)
     }
 }
 
-/* The lock goes with the descriptor. */
-static int lock(imx_spool_dir_t *d, int fd, char *reason)
+static int lock(int fd)
 {
-    d->is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
-    if (!d->is_ours && !d->is_shared) {
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+/* The lock goes with the descriptor.  The note is looked at before, so that who
+ * is refused does not have the lock for a moment, which another child of the
+ * server there may want; and after, as it is written with the lock. */
+static int claim(imx_spool_dir_t *d, int fd, char *reason)
+{
+    const char *note = d->owner.note;
+
+    d->is_ours = !imx_spool_owner_is_other(fd, note) && lock(fd)
+                 && !imx_spool_owner_is_other(fd, note);
+    if (d->is_ours) {
+        imx_spool_owner_write(fd, note);
+    }
+    else if (!d->owner.is_shared) {
         snprintf(reason, IMX_SAFE_PATH_REASON_MAX,
                  "another process works in it");
         return EBUSY;
@@ -383,7 +466,7 @@ static int attach(imx_spool_dir_t *d, char *reason)
         err = errno;
         snprintf(reason, IMX_SAFE_PATH_REASON_MAX, "%m");
     }
-    err = err ? err : lock(d, fd, reason);
+    err = err ? err : claim(d, fd, reason);
     if (err != 0) {
         close(fd);
         return err;
@@ -411,6 +494,7 @@ int imx_spool_dir_enter(imx_spool_dir_t *d)
     struct stat now;
     int err;
 
+    say_untold_in_time(d);
     if (fstatat(AT_FDCWD, d->path, &now, AT_SYMLINK_NOFOLLOW) != 0) {
         err = errno;
         if (err == ENOENT || err == ENOTDIR) {
@@ -447,8 +531,16 @@ int imx_spool_dir_open(imx_spool_dir_t *d, char *reason)
     return err;
 }
 
+void imx_spool_dir_release(imx_spool_dir_t *d)
+{
+    if (d->fd >= 0 && d->is_ours) {
+        imx_spool_owner_remove(d->fd, d->owner.note);
+    }
+}
+
 void imx_spool_dir_close(imx_spool_dir_t *d)
 {
+    say_untold(d);
     if (d->fd >= 0) {
         close(d->fd);
         d->fd = -1;

@@ -206,10 +206,13 @@ int imx_spool_file_count(int dir, imx_spool_name_t *n, size_t max_bytes,
 
 int imx_spool_file_may_pass(imx_spool_name_t *n, int err)
 {
+    n->denied = err == EACCES || err == EPERM;
     switch (err) {
     case 0:
         n->failed = 0;
         return 0;
+    case EACCES:
+    case EPERM:
     case ENOMEM:
     case EMFILE:
     case ENFILE:
@@ -351,8 +354,26 @@ int imx_spool_file_rename(int dir, const imx_spool_name_t *from,
     return renameat(dir, old, dir, new) == 0 ? 0 : errno;
 }
 
+static int moves(_Atomic int *stage, int from, int to)
+{
+    return atomic_compare_exchange_strong(stage, &from, to);
+}
+
+/* The file has its name: is that on the disk?  Who abandoned it since then
+ * counts it as stored, and so it stays. */
+static int settle_name(int dir, const imx_spool_name_t *n, _Atomic int *stage)
+{
+    int err = imx_spool_file_sync(dir);
+    int is_ours = moves(stage, IMX_SPOOL_FILE_NAMED, IMX_SPOOL_FILE_UNNAMED);
+
+    if (err != 0 && is_ours) {
+        undo(dir, n);
+    }
+    return is_ours ? err : 0;
+}
+
 static int finish(int dir, const imx_spool_name_t *tmp,
-                  const imx_spool_name_t *n)
+                  const imx_spool_name_t *n, _Atomic int *stage)
 {
     int err = imx_spool_file_rename(dir, tmp, n);
 
@@ -360,11 +381,11 @@ static int finish(int dir, const imx_spool_name_t *tmp,
         undo(dir, tmp);
         return err;
     }
-    err = imx_spool_file_sync(dir);
-    if (err != 0) {
-        undo(dir, n);
+    if (!moves(stage, IMX_SPOOL_FILE_UNNAMED, IMX_SPOOL_FILE_NAMED)) {
+        undo(dir, n); /* abandoned just now */
+        return ECANCELED;
     }
-    return err;
+    return settle_name(dir, n, stage);
 }
 
 /*
@@ -394,31 +415,35 @@ static int make_locked(int dir, const imx_spool_name_t *tmp, int *fd)
     return EAGAIN;
 }
 
-int imx_spool_file_store(int dir, const imx_spool_name_t *n,
+int imx_spool_file_store(int dir, const imx_spool_name_t *n, uint32_t writer,
                          const struct iovec *lines, size_t count,
-                         const _Atomic int *abandoned)
+                         _Atomic int *stage)
 {
     imx_spool_name_t tmp = *n;
     int fd, err;
 
     tmp.kind = IMX_SPOOL_UNFINISHED;
+    tmp.number = writer != 0 ? writer : n->number;
     err = make_locked(dir, &tmp, &fd);
     if (err != 0) {
         return err;
     }
     err = write_file(dir, &tmp, fd, lines, count);
-    if (err == 0 && atomic_load(abandoned)) {
+    if (err == 0 && atomic_load(stage) == IMX_SPOOL_FILE_ABANDONED) {
         undo(dir, &tmp);
         err = ECANCELED;
     }
-    err = err ? err : finish(dir, &tmp, n);
+    err = err ? err : finish(dir, &tmp, n, stage);
     close(fd);
     return err;
 }
 
 int imx_spool_file_lock(int dir, const imx_spool_name_t *n, int *fd)
 {
-    *fd = open_file(dir, n, O_RDONLY);
+    *fd = open_file(dir, n, O_RDWR);
+    if (*fd < 0 && (errno == EACCES || errno == EPERM || errno == EROFS)) {
+        *fd = open_file(dir, n, O_RDONLY);
+    }
     if (*fd < 0) {
         return errno;
     }

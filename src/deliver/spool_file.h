@@ -46,17 +46,27 @@ int imx_spool_file_count(int dir, imx_spool_name_t *n, size_t max_bytes,
 
 /* After each try to read the file, with what came of it.  1: it is not the
  * file's fault, or not yet: a disk that failed is to be asked a few times, with
- * some time between.  Later it may work. */
+ * some time between.  Later it may work.  Who has no right to read it
+ * (n->denied) never gives it up: somebody is to give the right. */
 int imx_spool_file_may_pass(imx_spool_name_t *n, int err);
 
+/* How far a store is, for a thread that must know whether the lines are in a
+ * file that somebody will find. */
+enum {
+    IMX_SPOOL_FILE_UNNAMED = 0,
+    IMX_SPOOL_FILE_NAMED,
+    IMX_SPOOL_FILE_ABANDONED /* by that thread */
+};
+
 /*
- * Writes the lines to a *.tmp, locked, and renames it to n.  Nothing of it is
- * left when that fails, nor when *abandoned is not 0 before it has its name:
- * ECANCELED.
+ * Writes the lines to a *.tmp, locked, and renames it to n.  writer: the number
+ * in the name of the *.tmp, 0: n's.  Nothing of it is left when that fails, nor
+ * when *stage becomes ABANDONED before it has its name: ECANCELED.  After that
+ * the file stays, whatever the disk says of the directory.
  */
-int imx_spool_file_store(int dir, const imx_spool_name_t *n,
+int imx_spool_file_store(int dir, const imx_spool_name_t *n, uint32_t writer,
                          const struct iovec *lines, size_t count,
-                         const _Atomic int *abandoned);
+                         _Atomic int *stage);
 
 /* Writes the spans as the file n, over what it had.  Nothing is left of it when
  * that fails. */
@@ -76,7 +86,8 @@ void imx_spool_file_empty(int dir, const imx_spool_name_t *n);
 int imx_spool_file_sync(int fd);
 
 /* Opens a *.tmp and locks it.  EWOULDBLOCK: its writer lives.  The kernel
- * unlocks what a dead writer had locked. */
+ * unlocks what a dead writer had locked.  To write, though nothing is written:
+ * NFS locks no other descriptor. */
 int imx_spool_file_lock(int dir, const imx_spool_name_t *n, int *fd);
 
 #endif

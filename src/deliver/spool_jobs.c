@@ -22,7 +22,7 @@ struct imx_spool_jobs {
     imx_spool_jobs_options_t o;
     imx_spool_t *spools[IMX_SPOOL_JOBS_DIRS];
     imx_spool_job_t job;
-    _Atomic int state;
+    _Atomic int state, is_released;
     imx_thread_t thread;
 };
 
@@ -31,11 +31,12 @@ struct imx_spool_jobs {
 static void open_dir(imx_spool_jobs_t *j, imx_spool_job_t *job)
 {
     imx_spool_t **s = &j->spools[job->dir];
+    imx_spool_owner_t owner = j->o.owner;
 
+    owner.is_shared = job->is_shared;
     job->err = imx_spool_open(s, j->o.dirs[job->dir],
-                              job->dir == 0 ? j->o.max_bytes : 0,
-                              job->is_shared, j->o.log, j->o.log_context,
-                              job->reason);
+                              job->dir == 0 ? j->o.max_bytes : 0, &owner,
+                              j->o.log, j->o.log_context, job->reason);
     if (job->err == 0 && job->trust
         && imx_spool_totals(*s).named == job->count) {
         imx_spool_trust(*s);
@@ -97,6 +98,9 @@ static void close_all(imx_spool_jobs_t *j)
     int i;
 
     for (i = 0; i < IMX_SPOOL_JOBS_DIRS; i++) {
+        if (j->spools[i] != NULL && atomic_load(&j->is_released)) {
+            imx_spool_release(j->spools[i]);
+        }
         imx_spool_close(j->spools[i]);
         j->spools[i] = NULL;
     }
@@ -174,13 +178,21 @@ int imx_spool_jobs_take(imx_spool_jobs_t *j, imx_spool_job_t *result)
 
 /* A put is only begun in a directory that an earlier job has opened, so that
  * job's result was taken and spools[] can be read here. */
-void imx_spool_jobs_abandon(imx_spool_jobs_t *j)
+int imx_spool_jobs_abandon(imx_spool_jobs_t *j)
 {
+    int is_stored = 0;
+
     imx_thread_leave(&j->thread);
     if (atomic_load(&j->state) == BEGUN && j->job.kind == IMX_SPOOL_JOB_PUT) {
-        imx_spool_abandon(j->spools[j->job.dir]);
+        is_stored = imx_spool_abandon(j->spools[j->job.dir]);
     }
     imx_thread_tell_to_stop(&j->thread);
+    return is_stored;
+}
+
+void imx_spool_jobs_release(imx_spool_jobs_t *j)
+{
+    atomic_store(&j->is_released, 1);
 }
 
 int imx_spool_jobs_stop(imx_spool_jobs_t *j, int ms)

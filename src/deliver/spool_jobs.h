@@ -45,6 +45,7 @@ typedef struct {
 typedef struct {
     const char *dirs[IMX_SPOOL_JOBS_DIRS]; /* borrowed */
     uint64_t max_bytes;                    /* of dirs[0] */
+    imx_spool_owner_t owner; /* is_shared: see IMX_SPOOL_JOB_OPEN */
     int is_inline;
     imx_log_fn log; /* called by the thread */
     void *log_context;
@@ -68,8 +69,12 @@ int imx_spool_jobs_is_busy(const imx_spool_jobs_t *j);
 int imx_spool_jobs_take(imx_spool_jobs_t *j, imx_spool_job_t *result);
 
 /* The job that is under way is to store nothing if it still can; no other is
- * begun; the directories are let go as soon as the disk answers. */
-void imx_spool_jobs_abandon(imx_spool_jobs_t *j);
+ * begun; the directories are let go as soon as the disk answers.  1: it is a put
+ * whose lines are stored already. */
+int imx_spool_jobs_abandon(imx_spool_jobs_t *j);
+
+/* Before it is stopped: this server works in the directories no more. */
+void imx_spool_jobs_release(imx_spool_jobs_t *j);
 
 /* Ends the thread and lets the directories go; waits for that, at most ms.
  * Returns 1 when that is done: the result of the last job may be taken then, if

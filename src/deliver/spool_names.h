@@ -9,7 +9,8 @@
  *   T  19 digits, ns since 1970 when it was written; N  a number that makes
  *   the name new and keeps the order within one T; L  how many lines are to be
  *   delivered; O  at which byte they begin, when those before were delivered.
- *   *.tmp is being written, or was when its writer died; *.bad is quarantined.
+ *   *.tmp is being written, or was when its writer died, and its N says who
+ *   that is (spool_owner.h); *.bad is quarantined.
  * Sorted by name is sorted by age, also when the clock is set back: T is never
  * less than the newest name's, and then N counts.
  */
@@ -45,6 +46,7 @@ typedef struct {
     unsigned char kind;
     unsigned char unsaved; /* what is no line could not be copied to *.bad */
     unsigned char failed;  /* so many times the disk did not let us read it */
+    unsigned char denied; /* we have no right to read it; until the next look */
 } imx_spool_name_t;
 
 /* all[first .. first + count), by age: the oldest goes without a memmove(). */

@@ -44,6 +44,7 @@ imx_monitor_options_t imx_options_get(server_rec *s, imx_batch_child_t *child)
         .max_bytes = conf->max_body,
         .max_lines = conf->max_lines,
         .spool_dir = conf->spool_dir,
+        .spool_note = imx_spool_place_note(),
         .spool_max = conf->spool_max,
         .report = report,
         .report_end = imx_schedule_end,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/safe_path.h"
 #include "config/config.h"
+#include "deliver/spool_owner.h"
 
 #include <limits.h>
 #include <unistd.h>
@@ -96,6 +97,7 @@ void imx_spool_place_prepare(apr_pool_t *p, server_rec *s)
 typedef char names_t[SPOOLS][PATH_MAX]; /* "": none */
 
 static names_t *names;
+static char note[IMX_SPOOL_OWNER_MAX];
 
 /* What was the spool, or no longer is, stays known until the parent ends:
  * children may be writing there still. */
@@ -116,6 +118,12 @@ void imx_spool_place_remember(void)
     }
     memmove((*names)[1], (*names)[0], (size_t)i * PATH_MAX);
     apr_cpystrn((*names)[0], dir, PATH_MAX);
+    imx_spool_owner_name(note);
+}
+
+const char *imx_spool_place_note(void)
+{
+    return note;
 }
 
 void imx_spool_place_before(const char *dirs[IMX_MONITOR_SPOOLS_BEFORE])

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_BOARD_VERSION 3 /* another one with each change of imx_board_t */
+#define IMX_BOARD_VERSION 4 /* another one with each change of imx_board_t */
 #define IMX_BOARD_ERROR_MAX 256
 #define IMX_BOARD_REFUSED_MAX 408
 
@@ -31,6 +31,7 @@ typedef enum {
     IMX_BOARD_CREATED,
     IMX_BOARD_SPOOL_HANGS,
     IMX_BOARD_REMARK,
+    IMX_BOARD_SPOOL_USED,
     IMX_BOARD_TROUBLES
 } imx_board_trouble_e;
 

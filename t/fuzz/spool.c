@@ -59,7 +59,7 @@ static void make_dir(void)
 static void note_log(void *context, imx_log_level_e level, const char *text)
 {
     (void)context;
-    MUST(level <= IMX_LOG_DEBUG && strncmp(text, "IMX004", 6) == 0);
+    MUST(level <= IMX_LOG_DEBUG && strncmp(text, "IMX00", 5) == 0);
     logged++;
 }
 
@@ -144,7 +144,7 @@ static void check(const uint8_t *data, size_t size, const char *name,
 
     make_file(name, data, size);
     logged = 0;
-    MUST(imx_spool_open(&s, dir, 0, 0, note_log, NULL, reason) == 0);
+    MUST(imx_spool_open(&s, dir, 0, NULL, note_log, NULL, reason) == 0);
     got = imx_spool_next(s, 1 << 20, 1 << 20, &file);
     MUST(got == (file.count > 0));
     for (at = 0; at < size; at += judge_span(&j, data + at, size - at)) {
@@ -218,7 +218,7 @@ static void check_pieces(const uint8_t *data, size_t size, const char *name)
     imx_spool_piece_t piece;
 
     make_file(name, data, size);
-    MUST(imx_spool_open(&s, dir, 0, 0, note_log, NULL, reason) == 0);
+    MUST(imx_spool_open(&s, dir, 0, NULL, note_log, NULL, reason) == 0);
     while (imx_spool_next(s, max_bytes, max_lines, &piece) == 1) {
         MUST(piece.count >= 1 && piece.count <= max_lines);
         count = part % 3 ? 1 + part % piece.count : piece.count;
@@ -229,7 +229,8 @@ static void check_pieces(const uint8_t *data, size_t size, const char *name)
         imx_spool_done(s, part % 3 ? 1 + part % piece.count : piece.count);
         if (part % 2) {
             imx_spool_close(s);
-            MUST(imx_spool_open(&s, dir, 0, 0, note_log, NULL, reason) == 0);
+            MUST(imx_spool_open(&s, dir, 0, NULL, note_log, NULL, reason)
+                 == 0);
         }
     }
     MUST(imx_spool_totals(s).lines == 0);

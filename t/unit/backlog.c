@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MS IMX_CLOCK_MS
@@ -38,6 +40,7 @@
 /* ---- the system calls ---- */
 
 static _Atomic int is_hanging, hung; /* fsync() waits; so many do */
+static _Atomic int passing;          /* but so many first ones */
 static _Atomic int calls;            /* that touched a disk */
 static const char *fail_name;        /* openat() of it fails: EMFILE */
 
@@ -45,6 +48,9 @@ int fsync(int fd)
 {
     (void)fd;
     atomic_fetch_add(&calls, 1);
+    if (atomic_fetch_sub(&passing, 1) > 0) {
+        return 0;
+    }
     atomic_fetch_add(&hung, 1);
     while (atomic_load(&is_hanging)) {
         imx_clock_pause(1);
@@ -113,6 +119,7 @@ static int setup(void **state)
     (void)state;
     memset(&f, 0, sizeof f);
     atomic_store(&is_hanging, 0);
+    atomic_store(&passing, 0);
     fail_name = NULL;
     strcpy(f.top, "/tmp/imx-backlog-XXXXXX");
     assert_non_null(mkdtemp(f.top));
@@ -599,7 +606,8 @@ static imx_spool_t *somebody(void)
     char reason[IMX_SPOOL_REASON_MAX];
     imx_spool_t *s;
 
-    assert_int_equal(imx_spool_open(&s, f.dir, 0, 0, NULL, NULL, reason), 0);
+    assert_int_equal(imx_spool_open(&s, f.dir, 0, NULL, NULL, NULL, reason),
+                     0);
     return s;
 }
 
@@ -825,6 +833,113 @@ static void a_holder_leaves_while_a_put_hangs(void **state)
     assert_int_equal(f.delivered, 100);
 }
 
+/* The file has its name, and only the directory is still on its way to the
+ * disk: then the lines are in the file, and nowhere else. */
+static void a_holder_leaves_while_a_name_hangs(void **state)
+{
+    imx_backlog_t *old;
+    int64_t deadline = imx_clock_now() + LIMIT_MS * MS;
+
+    (void)state;
+    f.o.is_inline = 0;
+    append(100);
+    begin();
+    settle();
+    atomic_store(&passing, 1);
+    atomic_store(&is_hanging, 1);
+    assert_true(imx_backlog_put_oldest(f.b) > 0);
+    assert_true(until_hung());
+    assert_int_equal(imx_backlog_end(f.b, 50), 0);
+    assert_int_equal(imx_backlog_destroy(f.b), 0);
+    old = f.b;
+    f.b = NULL;
+    atomic_store(&is_hanging, 0);
+    while (!imx_backlog_destroy(old) && imx_clock_now() < deadline) {
+        imx_clock_pause(1);
+    }
+    begin();
+    settle();
+    assert_int_equal(imx_batch_totals(&f.shared.arena.batch).pending, 0);
+    check_board(0, 0, 0, 100);
+    deliver_all(10);
+    assert_int_equal(f.delivered, 100);
+}
+
+/* A file that is whole and has no name yet. */
+static int has_whole_tmp(void)
+{
+    char path[400];
+    DIR *d = opendir(f.dir);
+    struct dirent *item;
+    struct stat st;
+    int found = 0;
+
+    assert_non_null(d);
+    while ((item = readdir(d)) != NULL) {
+        snprintf(path, sizeof path, "%s/%s", f.dir, item->d_name);
+        found |= strstr(item->d_name, ".tmp") != NULL && stat(path, &st) == 0
+                 && st.st_size > 0;
+    }
+    closedir(d);
+    return found;
+}
+
+/* A process that is killed in a put, or ends while its put hangs, leaves a file
+ * without a name; the lines are in the batch, and go from there alone. */
+static void a_put_that_was_killed_leaves_no_line_twice(void **state)
+{
+    int64_t deadline = imx_clock_now() + LIMIT_MS * MS;
+    pid_t pid;
+
+    (void)state;
+    append(100);
+    begin();
+    settle();
+    end();
+    atomic_store(&is_hanging, 1);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(LIMIT_MS / 1000);
+        f.b = imx_backlog_create(&f.o);
+        imx_backlog_begin(f.b);
+        imx_backlog_put_oldest(f.b);
+        _exit(0);
+    }
+    while (!has_whole_tmp() && imx_clock_now() < deadline) {
+        imx_clock_pause(1);
+    }
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    atomic_store(&is_hanging, 0);
+    assert_true(has_whole_tmp());
+    begin();
+    settle();
+    assert_int_equal(count_files(f.dir), 0);
+    assert_int_equal(f.said[42], 0);
+    put_all();
+    check_board(0, 0, 0, 100);
+    deliver_all(10);
+    assert_int_equal(f.delivered, 100);
+}
+
+/* What another batch's writer left is nowhere else. */
+static void what_a_stranger_left_is_delivered(void **state)
+{
+    char from[200], to[200];
+
+    (void)state;
+    bring(f.dir, 1, 7, 7);
+    snprintf(from, sizeof from, "%s/%019u-00000000-%06u.lp", f.dir, 1u, 7u);
+    snprintf(to, sizeof to, "%s/%019u-00000000-%06u.tmp", f.dir, 1u, 7u);
+    assert_int_equal(rename(from, to), 0);
+    begin();
+    settle();
+    assert_int_equal(f.said[42], 1);
+    deliver_all(10);
+    assert_int_equal(f.delivered, 7);
+}
+
 /* Acknowledged lines are counted at once, and noted when the disk answers. */
 static void done_does_not_wait_for_the_disk(void **state)
 {
@@ -928,6 +1043,9 @@ int main(void)
         TEST(the_last_child_does_not_put_into_a_strangers_spool),
         TEST(a_put_that_hangs_stops_nobody),
         TEST(a_holder_leaves_while_a_put_hangs),
+        TEST(a_holder_leaves_while_a_name_hangs),
+        TEST(a_put_that_was_killed_leaves_no_line_twice),
+        TEST(what_a_stranger_left_is_delivered),
         TEST(done_does_not_wait_for_the_disk),
         TEST(an_end_right_after_the_begin),
         TEST(without_a_spool_nothing_happens),

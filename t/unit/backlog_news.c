@@ -99,11 +99,31 @@ static void in_use_is_said_once_until_it_is_free(void **state)
     imx_backlog_news_free(&news, &account, "/spool");
     imx_backlog_news_free(&news, &account, "/spool");
     assert_int_equal(said[57], 1);
+    now += 60000 * IMX_CLOCK_MS;
     imx_backlog_news_trouble(&news, &account, "/spool", EBUSY);
     assert_int_equal(said[56], 2);
     imx_backlog_news_trouble(&news, &account, "/spool", ENOSPC);
     assert_int_equal(said[50], 1);
     assert_non_null(strstr(text, "No space left"));
+}
+
+/* Two servers that do not see each other's processes may have it in turn. */
+static void in_turn_is_said_once_a_minute(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0; i < 130; i++, now += 1000 * IMX_CLOCK_MS) {
+        imx_backlog_news_in_use(&news, &account, "/spool");
+        imx_backlog_news_free(&news, &account, "/spool");
+    }
+    assert_int_equal(said[56], 3);
+    assert_int_equal(said[57], 3);
+    imx_backlog_news_in_use(&news, &account, "/spool");
+    assert_int_equal(said[56], 3);
+    now += 60000 * IMX_CLOCK_MS; /* it is still in use */
+    imx_backlog_news_in_use(&news, &account, "/spool");
+    assert_int_equal(said[56], 4);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -114,6 +134,7 @@ int main(void)
         TEST(once_a_minute),
         TEST(all_that_was_dropped_is_told),
         TEST(in_use_is_said_once_until_it_is_free),
+        TEST(in_turn_is_said_once_a_minute),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

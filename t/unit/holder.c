@@ -555,6 +555,54 @@ static void test_spools_by_hand(void **state)
     assert_int_equal(rmdir(new), 0);
 }
 
+static int has_room(fixture_t *f)
+{
+    imx_batch_level_t level = imx_batch_level(&f->arena.batch);
+
+    return level.free_segments > level.segments / 16;
+}
+
+/* A graceful restart while InfluxDB does not answer: the old holder keeps the
+ * lease until its body is over, and the lines go to the spool meanwhile, a file
+ * after the other.  The clock stands still, so nothing is given up for that the
+ * disk is slow. */
+static void test_superseded_spools(void **state)
+{
+    fixture_t *f = *state;
+    char dir[64];
+    int i;
+
+    snprintf(dir, sizeof dir, "%s/spool", f->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    f->o.spool_dir = dir;
+    f->o.waits_for_disk = 0;
+    f->o.max_lines = 1000;
+    hang(f);
+    append(f, 10);
+    begin(f);
+    tick(f);
+    UNTIL(writes(f) == 1);
+    imx_children_new_epoch(&f->arena.children);
+    second_child(f);
+    for (i = 0; i < 150; i++) { /* almost twice what there is room for */
+        append(f, 100);
+        UNTIL(has_room(f));
+    }
+    assert_int_equal(imx_lease_holder(&f->arena.lease), f->child[0].self.slot);
+    assert_int_equal(fate(f, IMX_BATCH_DROPPED), 0);
+    assert_int_equal(atomic_load(&f->shared->refused), 0);
+    assert_true(fate(f, IMX_BATCH_SPOOLED) >= 5000);
+    end_monitor(f);
+    heal(f);
+    f->o.child = &f->child[1];
+    begin(f);
+    UNTIL((later(f, 10), pending(f) == 0 && spooled(f) == 0));
+    end_monitor(f);
+    assert_int_equal(stored(f), 15010);
+    assert_int_equal(stored_again(f), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* ---- bodies where answers are slow ---- */
 
 /* A body is under way, and lines come meanwhile. */
@@ -708,6 +756,7 @@ int main(void)
         TEST_SMALL(test_give_up_hanging),
         TEST(test_spools_before),
         TEST(test_small_spool),
+        TEST_SMALL(test_superseded_spools),
         TEST(test_spools_by_hand),
         TEST(test_kill_while_spooling),
     };

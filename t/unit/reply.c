@@ -95,15 +95,22 @@ static void test_long_location(void **state)
     assert_int_equal(strlen(reply.location), sizeof(reply.location) - 1);
 }
 
-static int64_t ahead_of(int64_t seconds)
+/* `name`: so many seconds from now, by this host's clock. */
+static void header_at(const char *name, int64_t seconds)
 {
-    char line[80];
-    time_t theirs = time(NULL) - seconds;
+    char line[100], date[64];
+    time_t then = time(NULL) + (time_t)seconds;
     struct tm tm;
 
-    strftime(line, sizeof(line), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
-             gmtime_r(&theirs, &tm));
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT",
+             gmtime_r(&then, &tm));
+    snprintf(line, sizeof(line), "%s: %s\r\n", name, date);
     header(line);
+}
+
+static int64_t ahead_of(int64_t seconds)
+{
+    header_at("Date", -seconds);
     return reply.clock_ahead_s;
 }
 
@@ -114,6 +121,58 @@ static void test_clock(void **state)
     assert_in_range(-ahead_of(-3600), 3540, 3600);
     header("Date: some day\r\n");
     assert_int_equal(reply.clock_ahead_s, 0);
+}
+
+/* A date is one by the server's clock, which may be another than ours. */
+static void test_retry_at(void **state)
+{
+    const int64_t ahead[] = { 4000, -4000, 0 };
+    int i, date_first;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        for (date_first = 0; date_first <= 1; date_first++) {
+            header("HTTP/1.1 503 x\r\n");
+            if (date_first) {
+                header_at("Date", ahead[i]);
+            }
+            header_at("Retry-After", ahead[i] + 120);
+            if (!date_first) {
+                header_at("Date", ahead[i]);
+            }
+            /* a busy machine may wait between the two */
+            assert_in_range(reply.retry_after_ms, 110000, 130000);
+        }
+    }
+}
+
+static void test_retry_at_without_date(void **state)
+{
+    (void)state;
+    header("HTTP/1.1 503 x\r\n");
+    header_at("Retry-After", 120);
+    assert_in_range(reply.retry_after_ms, 110000, 120000);
+    header("Date: yesterday\r\n");
+    assert_in_range(reply.retry_after_ms, 110000, 120000);
+    header("HTTP/1.1 103 x\r\n");
+    header_at("Date", -4000);
+    header("HTTP/1.1 503 x\r\n");
+    header_at("Retry-After", 120);
+    assert_in_range(reply.retry_after_ms, 110000, 120000);
+    header_at("Date", -4000);
+    header("Retry-After: 7\r\n");
+    assert_int_equal(reply.retry_after_ms, 7000);
+}
+
+static void test_long_retry(void **state)
+{
+    char line[200] = "Retry-After: ";
+
+    (void)state;
+    header("HTTP/1.1 503 x\r\n");
+    memset(line + strlen(line), '1', 80);
+    header(line);
+    assert_int_equal(reply.retry_after_ms, -1);
 }
 
 /* The start is kept, the rest is taken up to a limit, which ends the
@@ -173,13 +232,11 @@ static void test_endless_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_headers),
-        TEST(test_interim),
-        TEST(test_long_location),
-        TEST(test_clock),
-        TEST(test_body),
-        TEST(test_uneven),
-        TEST(test_endless_headers),
+        TEST(test_headers),       TEST(test_interim),
+        TEST(test_long_location), TEST(test_clock),
+        TEST(test_retry_at),      TEST(test_retry_at_without_date),
+        TEST(test_long_retry),    TEST(test_body),
+        TEST(test_uneven),        TEST(test_endless_headers),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

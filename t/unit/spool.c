@@ -247,6 +247,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
 
 /* ---- the spool of a test ---- */
 
+static const imx_spool_owner_t beside = { .is_shared = 1 };
 static char base[64], dir[80];
 static imx_spool_t *spool;
 static imx_spool_piece_t file;
@@ -276,7 +277,7 @@ static void note_log(void *context, imx_log_level_e level, const char *text)
     assert_ptr_equal(context, &said);
     assert_true(level <= IMX_LOG_DEBUG);
     assert_int_equal(sscanf(text, "IMX00%2u: ", &id), 1);
-    assert_true(id >= 40 && id <= 49);
+    assert_true(id >= 40 && id <= 51);
     assert_null(strchr(text, '\n'));
     said.count++;
     said.count_of[id % 100]++;
@@ -298,7 +299,8 @@ static int open_at(const char *path, uint64_t max_bytes)
 
     memset(&sum, 0, sizeof sum);
     world.armed = 1;
-    err = imx_spool_open(&spool, path, max_bytes, 0, note_log, &said, reason);
+    err = imx_spool_open(&spool, path, max_bytes, NULL, note_log, &said,
+                         reason);
     world.armed = 0;
     if (err != 0) {
         assert_null(spool);
@@ -798,7 +800,8 @@ static void test_no_log_no_spool(void **state)
 
     (void)state;
     make_file(name_of(1, 0, 1, ".lp"), "torn", 4);
-    assert_int_equal(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason), 0);
+    assert_int_equal(imx_spool_open(&spool, dir, 0, NULL, NULL, NULL, reason),
+                     0);
     assert_int_equal(imx_spool_next(spool, 1000, 1000, &file), 0);
     imx_spool_close(NULL);
 }
@@ -1751,12 +1754,100 @@ static void test_a_file_that_cannot_be_read(void **state)
     open_spool(0);
     world.fail_call = "openat";
     world.fail_name = name_of(1, 0, 2, ".lp");
-    world.err = EACCES;
+    world.err = ELOOP;
     deliver(20, 2);
     assert_int_equal(said.count_of[47], 1);
-    assert_non_null(strstr(said.text, "Permission denied"));
+    assert_non_null(strstr(said.text, "symbolic links"));
     assert_true(exists(name_of(1, 0, 2, ".bad")));
     assert_int_equal(imx_spool_totals(spool).lost, 2);
+}
+
+/* Brought by root, and not given to the server's user: the others are delivered,
+ * and these are, too, when they are given. */
+static void test_files_that_we_may_not_read(void **state)
+{
+    static const int errors[] = { EACCES, EPERM };
+    uint32_t i;
+
+    (void)state;
+    for (i = 0; i < 300; i++) {
+        make_lines_file(name_of(1 + i, 1, 2, ".lp"), 10 * i, 2);
+    }
+    make_lines_file(name_of(1000, 0, 2, ".lp"), 4000, 2);
+    open_spool(0);
+    world.fail_call = "openat";
+    world.fail_name = "-00000001-";
+    world.err = EACCES;
+    deliver(4000, 2);
+    for (i = 0; i < 2; i++) {
+        world.err = errors[i];
+        imx_spool_look(spool);
+        assert_int_equal(oldest(), -1);
+        assert_int_equal(errno, EAGAIN);
+        check_totals(300, 600);
+    }
+    assert_int_equal(said.count_of[51], 2); /* something worked between */
+    assert_int_equal(said.count, 2);
+    assert_non_null(strstr(said.text, "Permission denied"));
+    world.fail_call = NULL;
+    imx_spool_look(spool);
+    for (i = 0; i < 300; i++) {
+        deliver(10 * i, 2);
+    }
+    assert_int_equal(imx_spool_totals(spool).lost, 0);
+    assert_int_equal(count_names(".bad"), 0);
+}
+
+/* They are not taken for files without lines while lines are counted, and hold
+ * up no other. */
+static void test_files_that_we_may_not_count(void **state)
+{
+    char reason[IMX_SPOOL_REASON_MAX];
+
+    (void)state;
+    make_lines_file(name_of(1, 1, 2, ".lp"), 10, 2);
+    make_lines_file(name_of(2, 0, 2, ".lp"), 20, 2);
+    assert_int_equal(imx_spool_open(&spool, dir, 0, NULL, note_log, &said,
+                                    reason),
+                     0);
+    memset(&sum, 0, sizeof sum);
+    world.armed = 1;
+    world.fail_call = "openat";
+    world.fail_name = "-00000001-";
+    world.err = EACCES;
+    assert_int_equal(imx_spool_count(spool, SIZE_MAX), 0);
+    assert_int_equal(imx_spool_totals(spool).uncounted, 1);
+    assert_int_equal(imx_spool_totals(spool).found, 2);
+    world.fail_call = NULL;
+    world.armed = 0;
+    imx_spool_look(spool);
+    deliver(10, 2);
+    deliver(20, 2);
+}
+
+/* The log has a line for each of the first ones, and one for the others. */
+static void test_many_bad_files(void **state)
+{
+    uint32_t i;
+
+    (void)state;
+    for (i = 0; i < 50; i++) {
+        make_file(name_of(1 + i, 0, 2, ".lp"), "# no\n", 5);
+        make_file(name_of(1 + i, 1, 2, ".lp"), "a n=1 1\n#\n", 10);
+    }
+    for (i = 0; i < 50; i++) {
+        make_file(name_of(100 + i, 0, 2, ".tmp"), "a n=1 1\n", 8);
+    }
+    open_spool(0);
+    while (oldest() == 1) {
+        finish();
+    }
+    assert_int_equal(count_names(".bad"), 100);
+    assert_int_equal(said.count, 5);
+    close_spool();
+    assert_int_equal(said.count_of[49], 1);
+    assert_int_equal(said.count, 6);
+    assert_non_null(strstr(said.text, "with 145 more files"));
 }
 
 /* Nor moved: the others are delivered all the same. */
@@ -1837,7 +1928,8 @@ static void test_a_disk_that_fails_while_it_counts(void **state)
 
     (void)state;
     make_lines_file(name_of(1, 0, 2, ".lp"), 10, 2);
-    assert_int_equal(imx_spool_open(&spool, dir, 0, 0, note_log, &said, reason),
+    assert_int_equal(imx_spool_open(&spool, dir, 0, NULL, note_log, &said,
+                                    reason),
                      0);
     memset(&sum, 0, sizeof sum);
     world.armed = 1;
@@ -1928,7 +2020,8 @@ static void test_tmp_before_it_is_locked(void **state)
 
     (void)state;
     open_spool(0);
-    assert_int_equal(imx_spool_open(&helper, dir, 0, 1, NULL, NULL, reason),
+    assert_int_equal(imx_spool_open(&helper, dir, 0, &beside, NULL, NULL,
+                                    reason),
                      0);
     world.before_flock = look_at_it;
     assert_int_equal(imx_spool_put(helper, &line, 1, &dropped), 0);
@@ -1948,12 +2041,12 @@ static void test_one_at_a_time(void **state)
     (void)state;
     open_spool(0);
     assert_int_equal(put(10, 2), 0);
-    assert_int_equal(imx_spool_open(&second, dir, 0, 0, NULL, NULL, reason),
+    assert_int_equal(imx_spool_open(&second, dir, 0, NULL, NULL, NULL, reason),
                      EBUSY);
     assert_null(second);
     assert_string_equal(reason, "another process works in it");
     close_spool();
-    assert_int_equal(imx_spool_open(&second, dir, 0, 0, NULL, NULL, reason),
+    assert_int_equal(imx_spool_open(&second, dir, 0, NULL, NULL, NULL, reason),
                      0);
     imx_spool_close(second);
     open_spool(0);
@@ -1972,7 +2065,7 @@ static void test_it_is_back_but_in_use(void **state)
     assert_int_equal(rename(dir, away), 0);
     assert_int_equal(put(10, 2), ENOENT);
     assert_int_equal(rename(away, dir), 0);
-    assert_int_equal(imx_spool_open(&second, dir, 0, 0, NULL, NULL, reason),
+    assert_int_equal(imx_spool_open(&second, dir, 0, NULL, NULL, NULL, reason),
                      0);
     assert_int_equal(put(10, 2), EBUSY);
     imx_spool_close(second);
@@ -1984,9 +2077,56 @@ static void test_an_abandoned_put_stores_nothing(void **state)
 {
     (void)state;
     open_spool(0);
-    imx_spool_abandon(spool);
+    assert_int_equal(imx_spool_abandon(spool), 0);
     assert_int_equal(put(10, 2), ECANCELED);
     assert_int_equal(count_names(""), 0);
+}
+
+static int syncs, was_stored;
+
+/* While the file is on its way to the disk. */
+static void abandon_it(void)
+{
+    if (syncs++ == 0) {
+        was_stored = imx_spool_abandon(spool);
+    }
+}
+
+static void test_a_put_is_abandoned_on_its_way(void **state)
+{
+    (void)state;
+    open_spool(0);
+    syncs = 0;
+    world.before_fsync = abandon_it;
+    assert_int_equal(put(10, 2), ECANCELED);
+    assert_int_equal(was_stored, 0);
+    assert_int_equal(count_names(""), 0);
+}
+
+/* While the directory is, which then fails. */
+static void abandon_it_late(void)
+{
+    if (syncs++ == 1) {
+        was_stored = imx_spool_abandon(spool);
+        world.fail_call = "fsync";
+        world.err = EIO;
+    }
+}
+
+/* Whoever abandons it then counts the lines as stored: the file stays. */
+static void test_a_put_is_abandoned_with_its_name(void **state)
+{
+    (void)state;
+    open_spool(0);
+    syncs = 0;
+    world.before_fsync = abandon_it_late;
+    assert_int_equal(put(10, 2), 0);
+    world.before_fsync = NULL;
+    world.fail_call = NULL;
+    assert_int_equal(syncs, 2);
+    assert_int_equal(was_stored, 1);
+    assert_int_equal(count_names(".lp"), 1);
+    deliver(10, 2);
 }
 
 static void open_unbelieving_up_to(uint64_t max_bytes)
@@ -1994,8 +2134,8 @@ static void open_unbelieving_up_to(uint64_t max_bytes)
     char reason[IMX_SPOOL_REASON_MAX];
 
     memset(&sum, 0, sizeof sum);
-    assert_int_equal(imx_spool_open(&spool, dir, max_bytes, 0, note_log, &said,
-                                    reason),
+    assert_int_equal(imx_spool_open(&spool, dir, max_bytes, NULL, note_log,
+                                    &said, reason),
                      0);
 }
 
@@ -2217,9 +2357,9 @@ static void look_from_outside(void)
 {
     char reason[IMX_SPOOL_REASON_MAX];
 
-    if (imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) != EBUSY
+    if (imx_spool_open(&spool, dir, 0, NULL, NULL, NULL, reason) != EBUSY
         || strstr(reason, "another process") == NULL
-        || imx_spool_open(&spool, dir, 0, 1, NULL, NULL, reason) != 0
+        || imx_spool_open(&spool, dir, 0, &beside, NULL, NULL, reason) != 0
         || imx_spool_totals(spool).files != 0) {
         _exit(1);
     }
@@ -2750,7 +2890,7 @@ static void as_nobody(void)
     int i;
 
     EXPECT(geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0));
-    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == 0);
+    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, NULL, reason) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == 0);
     EXPECT(chmod(dir, 0500) == 0);
@@ -2762,10 +2902,10 @@ static void as_nobody(void)
     EXPECT(imx_spool_next(spool, 1000, 1000, &file) == 0);
     EXPECT(imx_spool_totals(spool).lines == 0);
     imx_spool_close(spool);
-    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == EACCES);
+    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, NULL, reason) == EACCES);
     EXPECT(strcmp(reason, "Permission denied") == 0);
     EXPECT(chmod(dir, 0700) == 0);
-    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == 0);
+    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, NULL, reason) == 0);
     EXPECT(imx_spool_next(spool, 1000, 1000, &file) == 0);
     EXPECT(imx_spool_put(spool, &line, 1, &dropped) == 0);
     EXPECT(chmod(dir, 0000) == 0);
@@ -2799,7 +2939,7 @@ static void on_a_small_disk(void)
                != 0) {
         _exit(NOT_POSSIBLE);
     }
-    EXPECT(imx_spool_open(&spool, dir, 0, 0, NULL, NULL, reason) == 0);
+    EXPECT(imx_spool_open(&spool, dir, 0, NULL, NULL, NULL, reason) == 0);
     do {
         make_lines(stored, 500);
         err = imx_spool_put(spool, spans, 500, &dropped);
@@ -2880,7 +3020,7 @@ static void scenario(void)
 
     world.write_most = 25;
     world.armed = 1;
-    err = imx_spool_open(&spool, dir, 0, 0, note_log, &said, reason);
+    err = imx_spool_open(&spool, dir, 0, NULL, note_log, &said, reason);
     world.armed = 0;
     memset(&sum, 0, sizeof sum);
     if (err != 0) {
@@ -3228,6 +3368,9 @@ int main(void)
         TEST(test_quarantine_once),
         TEST(test_quarantine_on_a_full_disk),
         TEST(test_a_file_that_cannot_be_read),
+        TEST(test_files_that_we_may_not_read),
+        TEST(test_files_that_we_may_not_count),
+        TEST(test_many_bad_files),
         TEST(test_a_file_that_is_stuck),
         TEST(test_a_disk_that_fails_for_a_moment),
         TEST(test_a_disk_that_fails_while_it_counts),
@@ -3238,6 +3381,8 @@ int main(void)
         TEST(test_one_at_a_time),
         TEST(test_it_is_back_but_in_use),
         TEST(test_an_abandoned_put_stores_nothing),
+        TEST(test_a_put_is_abandoned_on_its_way),
+        TEST(test_a_put_is_abandoned_with_its_name),
         TEST(test_a_name_is_not_believed),
         TEST(test_what_is_given_up_is_counted),
         TEST(test_lines_are_known_when_they_are_read),

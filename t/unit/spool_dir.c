@@ -119,7 +119,7 @@ static void one_works_in_it_and_another_may_add(void **state)
     assert_int_equal(open_at(path), 0);
     assert_true(d.is_ours);
     assert_int_equal(imx_spool_dir_open(&other, reason), EBUSY);
-    other.is_shared = 1;
+    other.owner.is_shared = 1;
     assert_int_equal(imx_spool_dir_open(&other, reason), 0);
     assert_false(other.is_ours);
     imx_spool_dir_close(&d);
@@ -137,7 +137,7 @@ static void what_a_dead_writer_left_is_kept_by_the_owner(void **state)
     make("0000000000000000001-00000000-000001.tmp");
     {
         imx_spool_dir_t other = {
-            .path = strdup(path), .fd = -1, .is_shared = 1
+            .path = strdup(path), .fd = -1, .owner = { .is_shared = 1 }
         };
 
         assert_int_equal(imx_spool_dir_open(&other, reason), 0);
@@ -148,6 +148,62 @@ static void what_a_dead_writer_left_is_kept_by_the_owner(void **state)
     assert_int_equal(d.names.count, 1);
     assert_int_equal(d.names.all[d.names.first].kind, IMX_SPOOL_READY);
     assert_int_equal(d.found, 1);
+}
+
+/* Of our batch: its lines are there still. */
+static void what_our_own_dead_writer_left_is_removed(void **state)
+{
+    char file[300];
+
+    (void)state;
+    assert_int_equal(open_at(path), 0);
+    d.owner.writer = 12345678;
+    make("0000000000000000001-12345678-000001.tmp");
+    make("0000000000000000002-12345679-000001.tmp");
+    make("0000000000000000003-12345678-000001.lp");
+    assert_int_equal(imx_spool_dir_scan(&d), 0);
+    assert_int_equal(d.names.count, 2);
+    assert_int_equal(imx_spool_names_at(&d.names, 0)->time, 2);
+    assert_int_equal(imx_spool_names_at(&d.names, 1)->time, 3);
+    assert_int_equal(d.found, 1);
+    snprintf(file, sizeof file, "%s/0000000000000000001-12345678-000001.tmp",
+             path);
+    assert_int_equal(access(file, F_OK), -1);
+}
+
+static int said;
+static char text[600];
+
+static void note_log(void *context, imx_log_level_e level, const char *line)
+{
+    (void)context;
+    (void)level;
+    said++;
+    snprintf(text, sizeof text, "%s", line);
+}
+
+/* ... of the others, how many they were, when the minute is over. */
+static void the_log_has_a_line_for_a_few_files(void **state)
+{
+    int i, tells = 0;
+
+    (void)state;
+    assert_int_equal(open_at(path), 0);
+    d.log = note_log;
+    said = 0;
+    for (i = 0; i < 12; i++) {
+        tells += imx_spool_dir_tells_of_file(&d);
+        assert_int_equal(imx_spool_dir_enter(&d), 0);
+    }
+    assert_int_equal(tells, 5);
+    assert_int_equal(said, 0);
+    d.told_files.since -= INT64_C(60000000000);
+    assert_int_equal(imx_spool_dir_enter(&d), 0);
+    assert_int_equal(imx_spool_dir_enter(&d), 0);
+    assert_int_equal(said, 1);
+    assert_non_null(strstr(text, "wrong with 7 more files"));
+    assert_true(imx_spool_dir_tells_of_file(&d));
+    assert_int_equal(said, 1);
 }
 
 static void a_directory_that_is_gone_comes_back(void **state)
@@ -179,6 +235,8 @@ int main(void)
         TEST(no_link_leads_there),
         TEST(one_works_in_it_and_another_may_add),
         TEST(what_a_dead_writer_left_is_kept_by_the_owner),
+        TEST(what_our_own_dead_writer_left_is_removed),
+        TEST(the_log_has_a_line_for_a_few_files),
         TEST(a_directory_that_is_gone_comes_back),
     };
 

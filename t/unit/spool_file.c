@@ -25,13 +25,13 @@
 static char top[] = "/tmp/imx-spool-file-XXXXXX";
 static int dir;
 static imx_spool_name_t name, tmp;
-static _Atomic int abandoned;
+static _Atomic int stage;
 
 static int setup(void **state)
 {
     (void)state;
     strcpy(top + strlen(top) - 6, "XXXXXX");
-    abandoned = 0;
+    stage = 0;
     return mkdtemp(top) == NULL
            || (dir = open(top, O_RDONLY | O_DIRECTORY)) < 0
            || !imx_spool_names_parse(&name, NAME ".lp")
@@ -142,8 +142,7 @@ static void a_file_is_whole_when_it_has_its_name(void **state)
     int last;
 
     (void)state;
-    assert_int_equal(imx_spool_file_store(dir, &name, lines, 2, &abandoned),
-                     0);
+    assert_int_equal(imx_spool_file_store(dir, &name, 0, lines, 2, &stage), 0);
     assert_false(is_there(NAME ".tmp"));
     assert_int_equal(fstatat(dir, NAME ".lp", &st, 0), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
@@ -156,16 +155,58 @@ static void nothing_is_stored_over_a_file_or_abandoned(void **state)
     int last;
 
     (void)state;
-    abandoned = 1;
-    assert_int_equal(imx_spool_file_store(dir, &name, &line, 1, &abandoned),
+    stage = IMX_SPOOL_FILE_ABANDONED;
+    assert_int_equal(imx_spool_file_store(dir, &name, 0, &line, 1, &stage),
                      ECANCELED);
     assert_false(is_there(NAME ".lp"));
-    abandoned = 0;
+    stage = 0;
     make(NAME ".lp", "b n=2\n", 6);
-    assert_int_equal(imx_spool_file_store(dir, &name, &line, 1, &abandoned),
+    assert_int_equal(imx_spool_file_store(dir, &name, 0, &line, 1, &stage),
                      EEXIST);
     assert_false(is_there(NAME ".tmp"));
     assert_string_equal(piece(100, 100, &last), "b n=2\n|");
+}
+
+/* Whose *.tmp it is stands in its name, until the file has its own. */
+static void a_writer_is_in_the_name(void **state)
+{
+    struct iovec line = { "a n=1\n", 6 };
+
+    (void)state;
+    make("0000000000000000001-12345678-000003.tmp", "", 0);
+    assert_int_equal(imx_spool_file_store(dir, &name, 12345678, &line, 1,
+                                          &stage),
+                     EEXIST);
+    unlinkat(dir, "0000000000000000001-12345678-000003.tmp", 0);
+    make(NAME ".tmp", "", 0);
+    assert_int_equal(imx_spool_file_store(dir, &name, 12345678, &line, 1,
+                                          &stage),
+                     0);
+    assert_true(is_there(NAME ".lp"));
+}
+
+static void a_file_of_root_can_be_locked(void **state)
+{
+    int fd;
+
+    (void)state;
+    make(NAME ".tmp", "", 0);
+    assert_int_equal(fchmodat(dir, NAME ".tmp", 0400, 0), 0);
+    assert_int_equal(imx_spool_file_lock(dir, &tmp, &fd), 0);
+    close(fd);
+}
+
+static void who_has_no_right_is_not_given_up(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(imx_spool_file_may_pass(&name, EACCES), 1);
+        assert_int_equal(name.denied, 1);
+    }
+    assert_int_equal(imx_spool_file_may_pass(&name, 0), 0);
+    assert_int_equal(name.denied, 0);
 }
 
 static void a_living_writers_file_is_locked(void **state)
@@ -179,6 +220,7 @@ static void a_living_writers_file_is_locked(void **state)
     assert_int_equal(imx_spool_file_lock(dir, &tmp, &fd), EWOULDBLOCK);
     close(writer);
     assert_int_equal(imx_spool_file_lock(dir, &tmp, &fd), 0);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR); /* for NFS */
     writer = openat(dir, NAME ".tmp", O_WRONLY);
     assert_int_not_equal(flock(writer, LOCK_EX | LOCK_NB), 0);
     close(fd);
@@ -197,6 +239,9 @@ int main(void)
         TEST(a_file_is_whole_when_it_has_its_name),
         TEST(nothing_is_stored_over_a_file_or_abandoned),
         TEST(a_living_writers_file_is_locked),
+        TEST(a_writer_is_in_the_name),
+        TEST(a_file_of_root_can_be_locked),
+        TEST(who_has_no_right_is_not_given_up),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
