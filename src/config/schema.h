@@ -24,10 +24,11 @@ typedef struct {
 } imx_sample_t;
 
 /* What requests are to keep: so many of a hundred are good, that is answered in
- * this time and without an error of the server. */
+ * this time and without an error of the server.  Of several together: the
+ * highest percentage, and IMX_UNSET unless all have one time. */
 typedef struct {
     apr_int64_t ns; /* IMX_UNSET: no directive; 0: there is none */
-    double percent;
+    double percent; /* 0 in both cases */
 } imx_objective_t;
 
 /* For each directory. */
@@ -58,6 +59,7 @@ typedef struct {
 typedef struct {
     const char *measurement;    /* NULL: not set */
     apr_array_header_t *routes; /* of imx_route_t; NULL: none */
+    imx_objective_t placed;     /* those of its sections together */
     /* Numbers of series: of each route and, behind them, of what matches none;
      * without routes only of the host.  See record/counted.h. */
     const unsigned *series;
@@ -73,6 +75,9 @@ void *imx_schema_create_server(apr_pool_t *p, server_rec *s);
 void *imx_schema_merge_server(apr_pool_t *p, void *base, void *add);
 void *imx_schema_create_dir(apr_pool_t *p, char *path);
 void *imx_schema_merge_dir(apr_pool_t *p, void *base, void *add);
+
+/* Adds one to those that are together already; ns and percent 0: none yet. */
+void imx_objective_join(imx_objective_t *all, const imx_objective_t *one);
 
 /* A child, before its first request: from now on merges are kept. */
 void imx_schema_keep_merges(void);
