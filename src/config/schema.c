@@ -49,23 +49,6 @@ static apr_array_header_t *append_lists(apr_pool_t *p,
     return all;
 }
 
-void imx_objective_join(imx_objective_t *all, const imx_objective_t *one)
-{
-    if (!(one->percent > 0)) {
-        return;
-    }
-    if (all->percent == 0) {
-        *all = *one;
-        return;
-    }
-    if (all->ns != one->ns) {
-        all->ns = IMX_UNSET;
-    }
-    if (all->percent < one->percent) {
-        all->percent = one->percent;
-    }
-}
-
 /* The routes of a virtual host come before those of the main server. */
 void *imx_schema_merge_server(apr_pool_t *p, void *base, void *add)
 {

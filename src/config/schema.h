@@ -13,6 +13,7 @@
 
 #include "config/builtin.h"
 #include "config/choice.h"
+#include "config/objective.h"
 #include "config/own.h"
 
 #define IMX_UNSET (-1)
@@ -23,14 +24,6 @@ typedef struct {
     int errors;       /* also every status of 400 and more */
 } imx_sample_t;
 
-/* What requests are to keep: so many of a hundred are good, that is answered in
- * this time and without an error of the server.  Of several together: the
- * highest percentage, and IMX_UNSET unless all have one time. */
-typedef struct {
-    apr_int64_t ns; /* IMX_UNSET: no directive; 0: there is none */
-    double percent; /* 0 in both cases */
-} imx_objective_t;
-
 /* For each directory. */
 typedef struct imx_schema_dir {
     int enabled;       /* 1, 0, or IMX_UNSET */
@@ -40,7 +33,7 @@ typedef struct imx_schema_dir {
     apr_array_header_t *own_fields;
     const ap_expr_info_t *condition; /* NULL: all requests */
     imx_sample_t sample;
-    imx_objective_t objective;
+    imx_objective_t objective; /* ns IMX_UNSET: no directive; 0: none */
     apr_array_header_t *unset_headers; /* of names; NULL: none */
     /* This, where the response's headers are changed, else NULL. */
     const struct imx_schema_dir *changes_headers;
@@ -75,9 +68,6 @@ void *imx_schema_create_server(apr_pool_t *p, server_rec *s);
 void *imx_schema_merge_server(apr_pool_t *p, void *base, void *add);
 void *imx_schema_create_dir(apr_pool_t *p, char *path);
 void *imx_schema_merge_dir(apr_pool_t *p, void *base, void *add);
-
-/* Adds one to those that are together already; ns and percent 0: none yet. */
-void imx_objective_join(imx_objective_t *all, const imx_objective_t *one);
 
 /* A child, before its first request: from now on merges are kept. */
 void imx_schema_keep_merges(void);

@@ -69,21 +69,22 @@ static void write_goal(request_rec *r, const imx_objective_t *goal)
         ap_rvputs(r, " ", imx_html_taken(r, (double)goal->ns / 1e9), NULL);
     }
     if (goal->percent > 0) {
-        ap_rprintf(r, "%s %.10g %%", goal->ns > 0 ? "," : "", goal->percent);
+        ap_rvputs(r, goal->ns > 0 ? ", " : " ",
+                  imx_html_digits(r, goal->percent, 10), " %", NULL);
     }
 }
 
 /* Three places, rounded down: 100 % are all of them. */
-static void write_kept(request_rec *r, const imx_objectives_span_t *span)
+static const char *kept(request_rec *r, const imx_objectives_span_t *span)
 {
-    if (span->total == 0) {
-        ap_rputs("-", r);
-    }
-    else {
-        ap_rprintf(r, "%.6g %%",
-                   floor((double)span->good * 1e5 / (double)span->total)
-                       / 1e3);
-    }
+    double good = (double)span->good, total = (double)span->total;
+
+    return total > 0
+               ? apr_pstrcat(r->pool,
+                             imx_html_digits(r, floor(good * 1e5 / total) / 1e3,
+                                             6),
+                             " %", NULL)
+               : "-";
 }
 
 static const char *whole(request_rec *r, uint32_t seconds)
@@ -113,9 +114,9 @@ void imx_html_hosts_objective(request_rec *r, const imx_view_t *v)
     ap_rvputs(r, "<div id=\"objective\"", burns(all) ? " class=\"bad\"" : "",
               v->objectives == NULL ? " hidden" : "", "><dt>Objective", NULL);
     write_goal(r, &all->goal);
-    ap_rputs("</dt><dd class=\"big\" id=\"tile-objective\">", r);
-    write_kept(r, &all->spans[IMX_OBJECTIVES_HOUR]);
-    ap_rvputs(r, "</dd><dd id=\"note-objective\">in the last ",
+    ap_rvputs(r, "</dt><dd class=\"big\" id=\"tile-objective\">",
+              kept(r, &all->spans[IMX_OBJECTIVES_HOUR]),
+              "</dd><dd id=\"note-objective\">in the last ",
               seconds[IMX_OBJECTIVES_HOUR] < HOUR
                   ? whole(r, seconds[IMX_OBJECTIVES_HOUR])
                   : "hour",

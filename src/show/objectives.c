@@ -168,13 +168,13 @@ static void get_host(const look_t *l, uint32_t host, imx_objectives_row_t *row)
 static void add_to_all(imx_objectives_row_t *all,
                        const imx_objectives_row_t *row)
 {
-    int is_other = all->goal.percent != 0
-                   && all->goal.percent != row->goal.percent;
+    int is_one = all->goal.percent == 0
+                 || all->goal.percent == row->goal.percent;
     int i;
 
     imx_objective_join(&all->goal, &row->goal);
-    if (is_other) {
-        all->goal.percent = IMX_UNSET;
+    if (!is_one) {
+        all->goal.percent = IMX_OBJECTIVE_SEVERAL;
     }
     for (i = 0; i < IMX_OBJECTIVES_SPANS; i++) {
         all->spans[i].total += row->spans[i].total;

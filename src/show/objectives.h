@@ -29,9 +29,9 @@ typedef struct {
     double allowed;       /* of these need not be good */
 } imx_objectives_span_t;
 
-/* Of a host, or of all.  Where some objectives are in it, time and percentage
- * are those of config/schema.h; a percentage of all that hosts do not have in
- * common is IMX_UNSET. */
+/* Of a host, or of all.  Where several objectives are in it, they are together
+ * as config/objective.h has it; a percentage of all that hosts do not have in
+ * common is SEVERAL, too. */
 typedef struct {
     imx_objective_t goal; /* percent 0: it has none */
     imx_objectives_span_t spans[IMX_OBJECTIVES_SPANS];

@@ -11,6 +11,7 @@
 #include "base/words.h"
 #include "shared/figures.h"
 #include "show/hosts.h"
+#include "show/html_text.h"
 #include "show/slow.h"
 #include "show/view.h"
 
@@ -63,7 +64,7 @@ static void write_objective(request_rec *r, const imx_objectives_t *o,
 {
     ap_rputs("objective: ", r);
     if (row->goal.percent > 0) {
-        ap_rprintf(r, "%.10g %%, ", row->goal.percent);
+        ap_rvputs(r, imx_html_digits(r, row->goal.percent, 10), " %, ", NULL);
     }
     if (row->goal.ns > 0) {
         ap_rprintf(r, "%.3f s, ", (double)row->goal.ns / 1e9);

@@ -180,7 +180,8 @@ static void now(void)
 {
     static imx_objectives_t o = {
         .seconds = { 300, 3570 },
-        .all = { { IMX_UNSET, IMX_UNSET }, { { 0, 0, 0 }, { 50, 40, 2.5 } } },
+        .all = { { IMX_OBJECTIVE_SEVERAL, IMX_OBJECTIVE_SEVERAL },
+                 { { 0, 0, 0 }, { 50, 40, 2.5 } } },
         .hosts[1] = { { 500000000, 99.9 }, { { 0, 0, 0 }, { 9, 8, 0.009 } } }
     };
     const char *id = "0af7651916cd43dd8448eb211c80319c";
