@@ -27,7 +27,8 @@ function gather(s, from, to, columns) {
     s.time.forEach((time, i) => {
         const heat = s.heat[i];
         if (time <= from || time > to) return;
-        const first = Math.max(0, Math.round((time - s.step[i] - from) / (to - from) * columns));
+        // The newest has a cell, however narrow the columns are.
+        const first = Math.min(columns - 1, Math.max(0, Math.round((time - s.step[i] - from) / (to - from) * columns)));
         const end = Math.max(first + 1, Math.round((time - from) / (to - from) * columns));
         for (let x = first; x < Math.min(end, columns); x++) {
             seconds[x] += s.step[i];
