@@ -154,11 +154,14 @@ $(UNIT_LIB): $(BUILD)/unit/o/%.o: %.c | $(BUILD)/unit
 $(UNITS:%=$(BUILD)/unit/%): %: %.o $(UNIT_PARTS) $(UNIT_LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ -lcmocka -lm $(LIBS)
 
-# The one unit of a room that knows httpd: with APR, and a stand-in for httpd.
-$(BUILD)/unit/json_history.o: private LIB_CFLAGS += $(HTTPD_FLAGS)
+# The units of a room that knows httpd: with APR, and a stand-in for httpd.
+SHOW_UNITS = t/unit/json_history t/unit/objectives
+$(SHOW_UNITS:t/%=$(BUILD)/%.o): private LIB_CFLAGS += $(HTTPD_FLAGS)
+$(BUILD)/unit/objectives: $(addprefix $(BUILD)/o/src/,show/objectives.o \
+    config/objective.o)
 $(BUILD)/unit/json_history: $(addprefix $(BUILD)/o/src/show/,json_history.o \
     columns.o hosts.o compact.o)
-$(BUILD)/unit/json_history: private LIBS += \
+$(SHOW_UNITS:t/%=$(BUILD)/%): private LIBS += \
     $(shell $$($(APXS) -q APR_CONFIG) --link-ld)
 
 # Two files of rooms that know httpd, but know nothing of it themselves.
@@ -261,7 +264,7 @@ CHECKED = $(LIB) $(MOD) $(patsubst %.c,%,$(wildcard t/*/*.c bench/*.c))
 CHECKED_FILES = $(CHECKED:%=%.c) $(wildcard *.h src/*/*.h t/*/*.h bench/*.h) \
     $(wildcard bench/*/*.c)
 CHECK_FLAGS = -Werror $(if $(filter $(MOD) t/lib/mod_% t/lib/atomics \
-    t/unit/json_history,$*),$(MOD_CFLAGS), \
+    $(SHOW_UNITS),$*),$(MOD_CFLAGS), \
     $(LIB_CFLAGS) \
     -It/unit $(if $(filter t/%,$*),-DIMX_FAULTS))
 # Not for tests: what they leak ends with them.

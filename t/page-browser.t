@@ -404,7 +404,94 @@ sub odd_names {
     quiet($saved, 'odd names, saved');
 }
 
+# ---- objectives, and what a click on the heatmap says ----
+
+my $CELLS = <<'JS';
+((wanted) => { const c = document.querySelector('#plot-heat canvas');
+    const said = document.getElementById('cell-heat');
+    c.scrollIntoView();
+    const box = c.getBoundingClientRect();
+    for (let x = box.right - 12; x > box.right - 60; x--) {
+        for (let y = box.top + 7; y < box.bottom - 23; y += 3) {
+            c.dispatchEvent(new MouseEvent('click', { clientX: x, clientY: y }));
+            if (!said.hidden && said.textContent.includes(wanted)) return said.textContent;
+        }
+    }
+    return null; })
+JS
+my $TIME = qr/[\d.]+ \S+/;
+my $CLOCK = qr/\d\d:\d\d:\d\d/;
+my $CELL = qr/^$CLOCK to $CLOCK: (?:1 request|[\d,]+ requests) took $TIME to $TIME\. /;
+
+sub untraced {
+    my ($page) = @_;
+    like($page->eval("$CELLS('The trace of none is known')"), 
+        qr/${CELL}The trace of none is known: that needs a traceparent header .*trace_id/,
+        'a click on the heatmap: what it is, and what a trace needs');
+    is($page->eval("document.getElementById('objective').checkVisibility()"),
+        JSON::PP::false(), 'no tile of an objective that there is not');
+}
+
+sub objectives_and_traces {
+    my $trace = '0af7651916cd43dd8448eb211c80319c';
+    my $own = httpd(module => 1, influx => $db, children => 2, threads => 8,
+        modules => ['rewrite'], vhosts => ['shop.example.org' =>
+            "InfluxMetricsObjective 10s 99.9\nInfluxMetricsFields +trace_id\n"
+            . "RewriteEngine On\nRewriteRule ^/bad - [R=503]"], conf => <<'CONF');
+InfluxMetricsDatabase traced
+<Location /status>
+SetHandler influx-metrics
+</Location>
+CONF
+    my $page = $browser->page(width => 1280);
+    my $ask = sub {
+        http('GET', $own->url($_[0], 'shop.example.org'),
+            { headers => { traceparent => "00-$trace-b7ad6b7169203331-01" } });
+    };
+    $page->go($own->url('/status'));
+    ok(wait_until(20, sub { $ask->('/'); text($page, 'tile-objective') eq '100 %' }),
+        'the tile of the objective') or diag text($page, 'objective');
+    like(text($page, 'objective'), 
+        qr/^Objective 10\.0 s, 99\.9 %100 %in the last .*, burn rate 0; 0 in the last /,
+        '... what it says');
+    my $said;
+    ok(wait_until(20, sub { $said = $page->eval("$CELLS('its trace is')") }),
+        'a click on the heatmap names a trace');
+    like($said // '', 
+        qr/${CELL}(?:One of them|The nearest one known) ended at \S+ $CLOCK after $TIME, its trace is $trace$/,
+        '... which one it is');
+    is($page->eval(q{(() => { const code = document.querySelector('#cell-heat code');
+        return code.textContent + getComputedStyle(code).userSelect; })()}),
+        "${trace}all", '... to be copied as a whole');
+    accessible($page, 'objective and trace');
+    my $saved = $browser->page(width => 390);
+    $saved->go('file://' . saved_file($page));
+    like($saved->eval("$CELLS('its trace is')") // '', qr/$trace$/, '... also when saved');
+    like(text($saved, 'objective'), qr/^Objective 10\.0 s, 99\.9 %100 %in/,
+        '... with its objective');
+    fits($saved, 'objective, saved, 390');
+    $saved->close;
+    $page->eval(q{(() => { const c = document.querySelector('#plot-heat canvas');
+        const box = c.getBoundingClientRect(); c.dispatchEvent(new MouseEvent('click',
+        { clientX: box.left + 5, clientY: box.top + 20 })) })()});
+    is($page->eval("document.getElementById('cell-heat').hidden"), JSON::PP::true(),
+        '... and is gone after a click beside the cells');
+    $ask->('/bad') for 1 .. 20;
+    ok($page->until(20, q{document.getElementById('objective').className === 'bad'}),
+        'the tile is red when it burns') or diag text($page, 'objective');
+    ok($page->until(20, "$WORDS.includes('shop.example.org misses its objective')"),
+        '... and the words say so');
+    accessible($page, 'missed objective');
+    $page->eval(q{{ const h = document.getElementById('host'); h.value = 'imx.test';
+        h.dispatchEvent(new Event('change')) }});
+    is($page->eval("document.getElementById('objective').hidden"), JSON::PP::true(),
+        'a virtual host without one has no tile');
+    quiet($page, 'objective and trace');
+    $page->close;
+}
+
 my $page = under_load();
+untraced($page);
 same_as_influxdb($page);
 each_second($page);
 chosen($page);
@@ -417,4 +504,5 @@ without_javascript();
 with_a_policy_of_the_site();
 odd_addresses();
 odd_names();
+objectives_and_traces();
 finish();

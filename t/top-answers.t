@@ -24,7 +24,9 @@ my $deep = '{"words":' . '[' x 100_000;
 my $odd = encode_json({ words => [{ level => {}, what => 7, todo => ['x'] }, 9,
     { level => 'critical', what => "a|b\e[31m" }], hosts => [7, { name => [1],
     requests => 'x', style => 'y', errors => {} }, { name => 'n' x 9000,
-    requests => -5, p99 => 1e300, busy => undef }], total => [], workers => 3,
+    requests => -5, p99 => 1e300, busy => undef }],
+    total => { objective => { time => 'x', percent => -1, minutes5 => 7,
+    hour => { good => 5, total => 1e-307, burn => 'x' } } }, workers => 3,
     slow => [{}], processes => [{ pid => 1.5, cpu_user => 1e17 }, undef],
     seconds => { requests => [-1, {}, 3], hosts => { a => 1, b => {} } },
     time => 1e17, uptime => -1, sequence => 'x', httpd => { name => "\x{9b}x" },
@@ -36,6 +38,12 @@ my %case = (
     warning => [page('warning'), 1, qr/\AWARNING: So it is\. /],
     critical => [page('critical'), 2, qr/\ACRITICAL: So it is\. /],
     odd => [answer(200, $odd), 2, qr/^CRITICAL: a\x{a6}b\x{fffd}\[31m$/m],
+    objective => [page('well', total => { objective => { time => 0.5,
+        percent => 99.9, hour => { seconds => 3570, good => 2999, total => 3000,
+        burn => 0.3333 }, minutes5 => { seconds => 300, good => 0, total => 0,
+        burn => undef } } }), 0, qr/^objective\ 500\ ms,\ 99\.9\ %:\ 99\.966\ %\ in
+        \ the\ last\ hour,\ burn\ rate\ 0\.3;\ -\ in\ the\ last\ 5\ min\n
+        (?s:.*)^\|\ burn_1h=0\.333\ /mx],
     unnamed => [page('splendid'), 1, qr/\AWARNING: So it is/],
     moved => [answer(301, '', "Location: http://else.example/\x07x"), 3,
         qr{leads to http://else\.example/.x\. Please give that address\.}],

@@ -47,6 +47,23 @@ for (['ten minutes', $near, $near, 2], ['24 hours', $day, $day->{coarse}, 900]) 
 }
 is(scalar @{ $h->{events} }, 64, 'the last events');
 
+# ---- what is of this moment ----
+
+my $now = $json->decode(scalar `$program now`);
+my ($one, $two) = @{ $now->{hosts} };
+is_deeply($one->{objective}, { time => 0.5, percent => 99.9,
+    minutes5 => { seconds => 300, good => 0, total => 0, burn => undef },
+    hour => { seconds => 3570, good => 8, total => 9, burn => 111.1 } },
+    'the objective of a host');
+ok(!exists $two->{objective}, '... where it has one');
+is_deeply($now->{total}{objective}, { time => undef, percent => undef,
+    minutes5 => { seconds => 300, good => 0, total => 0, burn => undef },
+    hour => { seconds => 3570, good => 40, total => 50, burn => 4 } },
+    '... and of all, which have not one in common');
+is_deeply($now->{exemplars}, [map { { upper => $_->[0], seconds => $_->[1],
+    time => 1700000041.5, trace_id => '0af7651916cd43dd8448eb211c80319c' } }
+    [0.3536, 0.3], [undef, 200]], 'trace ids by bucket');
+
 # ---- nonsense in the shared memory ----
 
 my $times = $ENV{IMX_TIMES} || 60;
@@ -59,6 +76,8 @@ while (my $line = do { local $/ = "}\n"; <$answers> }) {
         push @bad, substr($@, 0, 200);
         next;
     }
+    push @bad, 'exemplars' if grep { !/\A[0-9a-f]{32}\z/ }
+        map { $_->{trace_id} } @{ $is->{exemplars} };
     for my $c (grep { $_ } @$is{qw(minutes10 hours24 seconds)}) {
         my @time = @{ $c->{time} };
         push @bad, 'too many' if @time > 1440;

@@ -346,6 +346,10 @@ const char *imx_schema_set_objective(cmd_parms *cmd, void *dir,
     }
     objective.ns = ms * APR_INT64_C(1000000);
     ((imx_schema_dir_t *)dir)->objective = objective;
+    if (cmd->path != NULL) { /* in a section: the page is to know of it */
+        imx_objective_join(&imx_schema_server(cmd->server)->placed,
+                           &objective);
+    }
     return err;
 }
 

@@ -58,6 +58,8 @@ void *imx_schema_merge_server(apr_pool_t *p, void *base, void *add)
     merged->measurement = inner->measurement ? inner->measurement
                                              : outer->measurement;
     merged->routes = append_lists(p, inner->routes, outer->routes);
+    merged->placed = outer->placed;
+    imx_objective_join(&merged->placed, &inner->placed);
     return merged;
 }
 

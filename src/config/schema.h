@@ -13,6 +13,7 @@
 
 #include "config/builtin.h"
 #include "config/choice.h"
+#include "config/objective.h"
 #include "config/own.h"
 
 #define IMX_UNSET (-1)
@@ -23,13 +24,6 @@ typedef struct {
     int errors;       /* also every status of 400 and more */
 } imx_sample_t;
 
-/* What requests are to keep: so many of a hundred are good, that is answered in
- * this time and without an error of the server. */
-typedef struct {
-    apr_int64_t ns; /* IMX_UNSET: no directive; 0: there is none */
-    double percent;
-} imx_objective_t;
-
 /* For each directory. */
 typedef struct imx_schema_dir {
     int enabled;       /* 1, 0, or IMX_UNSET */
@@ -39,7 +33,7 @@ typedef struct imx_schema_dir {
     apr_array_header_t *own_fields;
     const ap_expr_info_t *condition; /* NULL: all requests */
     imx_sample_t sample;
-    imx_objective_t objective;
+    imx_objective_t objective; /* ns IMX_UNSET: no directive; 0: none */
     apr_array_header_t *unset_headers; /* of names; NULL: none */
     /* This, where the response's headers are changed, else NULL. */
     const struct imx_schema_dir *changes_headers;
@@ -58,6 +52,7 @@ typedef struct {
 typedef struct {
     const char *measurement;    /* NULL: not set */
     apr_array_header_t *routes; /* of imx_route_t; NULL: none */
+    imx_objective_t placed;     /* those of its sections together */
     /* Numbers of series: of each route and, behind them, of what matches none;
      * without routes only of the host.  See record/counted.h. */
     const unsigned *series;

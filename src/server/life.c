@@ -274,7 +274,7 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
     }
     imx_batch_open(&child, &a->batch, &self);
     imx_request_use(&child, &a->values, &a->stats, &a->exemplars);
-    imx_status_use(a);
+    imx_status_use(pchild, s, a);
     imx_write_use(&child, a);
     imx_query_child_init(pchild, s, a);
     imx_patrol_child_init(a, &self, parent_pid);

@@ -1,5 +1,6 @@
 /*
- * exemplars.c owns the trace ids of slow requests, one for each series.
+ * exemplars.c owns the trace ids of requests: of slow ones, one for each series,
+ * and one for each bucket of durations.
  * Entered by request threads (offer), and by readers of figures (get).
  * They survive any process; one that was not finished is not seen.
  */
@@ -33,7 +34,8 @@ static uint64_t mixed(const uint64_t words[WORDS])
 
 size_t imx_exemplars_size(uint32_t series)
 {
-    return series * sizeof(struct imx_exemplars_row);
+    return ((size_t)series + IMX_STATS_BUCKETS)
+           * sizeof(struct imx_exemplars_row);
 }
 
 void imx_exemplars_format(imx_exemplars_t *e, void *base, uint32_t series)
@@ -46,6 +48,12 @@ static struct imx_exemplars_row *row_of(const imx_exemplars_t *e,
                                         uint32_t series)
 {
     return &e->rows[series < e->series ? series : 0];
+}
+
+static struct imx_exemplars_row *row_of_bucket(const imx_exemplars_t *e,
+                                               uint32_t bucket)
+{
+    return &e->rows[e->series + (bucket < IMX_STATS_BUCKETS ? bucket : 0)];
 }
 
 /* Sixteen digits; returns 0 when there are none. */
@@ -73,28 +81,18 @@ static uint64_t load(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* Is the one that is there worth more? */
-static int stays(const struct imx_exemplars_row *row, int64_t ns, int64_t time)
+static int is_younger(const struct imx_exemplars_row *row, int64_t time,
+                      int64_t than)
 {
     int64_t age = (int64_t)((uint64_t)time - load(&row->words[3]));
 
-    return age >= 0 && age < IMX_EXEMPLARS_NS
-           && load(&row->words[2]) > (uint64_t)ns;
+    return age >= 0 && age < than;
 }
 
-void imx_exemplars_offer(const imx_exemplars_t *e, uint32_t series,
-                         const char *id, int64_t ns, int64_t time)
+static void put(struct imx_exemplars_row *row, const uint64_t words[WORDS])
 {
-    struct imx_exemplars_row *row = row_of(e, series);
-    uint64_t words[WORDS] = { 0, 0, (uint64_t)ns, (uint64_t)time };
     int i;
 
-    if (stays(row, ns, time)
-        || strnlen(id, IMX_EXEMPLARS_ID_LEN + 1) != IMX_EXEMPLARS_ID_LEN
-        || !parse(id, &words[0])
-        || !parse(id + IMX_EXEMPLARS_ID_LEN / 2, &words[1])) {
-        return;
-    }
     for (i = 0; i < WORDS; i++) {
         atomic_store_explicit(&row->words[i], words[i], memory_order_relaxed);
         FAULT("exemplar");
@@ -102,10 +100,33 @@ void imx_exemplars_offer(const imx_exemplars_t *e, uint32_t series,
     atomic_store_explicit(&row->sum, mixed(words), memory_order_relaxed);
 }
 
-int imx_exemplars_get(const imx_exemplars_t *e, uint32_t series,
-                      imx_exemplar_t *exemplar)
+void imx_exemplars_offer(const imx_exemplars_t *e, uint32_t series,
+                         const char *id, int64_t ns, int64_t time)
 {
-    const struct imx_exemplars_row *row = row_of(e, series);
+    struct imx_exemplars_row *slow = row_of(e, series);
+    struct imx_exemplars_row *usual =
+        row_of_bucket(e, imx_stats_bucket((uint64_t)ns));
+    uint64_t words[WORDS] = { 0, 0, (uint64_t)ns, (uint64_t)time };
+    int slow_stays = is_younger(slow, time, IMX_EXEMPLARS_NS)
+                     && load(&slow->words[2]) > (uint64_t)ns;
+    int usual_stays = is_younger(usual, time, IMX_EXEMPLARS_BUCKET_NS);
+
+    if ((slow_stays && usual_stays)
+        || strnlen(id, IMX_EXEMPLARS_ID_LEN + 1) != IMX_EXEMPLARS_ID_LEN
+        || !parse(id, &words[0])
+        || !parse(id + IMX_EXEMPLARS_ID_LEN / 2, &words[1])) {
+        return;
+    }
+    if (!slow_stays) {
+        put(slow, words);
+    }
+    if (!usual_stays) {
+        put(usual, words);
+    }
+}
+
+static int get(const struct imx_exemplars_row *row, imx_exemplar_t *exemplar)
+{
     uint64_t words[WORDS];
     int i;
 
@@ -121,4 +142,16 @@ int imx_exemplars_get(const imx_exemplars_t *e, uint32_t series,
     exemplar->ns = (int64_t)words[2];
     exemplar->time = (int64_t)words[3];
     return 1;
+}
+
+int imx_exemplars_get(const imx_exemplars_t *e, uint32_t series,
+                      imx_exemplar_t *exemplar)
+{
+    return get(row_of(e, series), exemplar);
+}
+
+int imx_exemplars_of_bucket(const imx_exemplars_t *e, uint32_t bucket,
+                            imx_exemplar_t *exemplar)
+{
+    return get(row_of_bucket(e, bucket), exemplar);
 }

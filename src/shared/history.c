@@ -19,7 +19,7 @@
 #define RECENT_WORDS (sizeof(imx_history_recent_t) / sizeof(uint64_t))
 
 _Static_assert(sizeof(imx_history_period_t) % sizeof(uint64_t) == 0
-                   && sizeof(imx_history_row_t) == 24
+                   && sizeof(imx_history_row_t) == 32
                    && sizeof(imx_history_recent_t) % sizeof(uint64_t) == 0,
                "they are copied by words");
 

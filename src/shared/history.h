@@ -39,7 +39,7 @@
 
 #include "shared/stats.h"
 
-#define IMX_HISTORY_VERSION 2
+#define IMX_HISTORY_VERSION 3
 #define IMX_HISTORY_HOSTS 64
 #define IMX_HISTORY_OTHER 0 /* the host that has all without a row */
 #define IMX_HISTORY_SECONDS 600
@@ -84,6 +84,8 @@ typedef struct {
     uint32_t requests, errors; /* errors: 5xx */
     uint32_t aborted;
     uint8_t p50, p95, p99, spare;
+    /* Of those with an objective: one can be in the period after the other. */
+    uint32_t objective_total, objective_good;
 } imx_history_row_t;
 
 /* A host's requests of one second, for sums over some of these. */

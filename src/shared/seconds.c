@@ -107,7 +107,9 @@ static void put_row(const imx_history_t *h, imx_history_ring_e ring,
         .aborted = (uint32_t)change->aborted,
         .p50 = percentile(change, 0.5),
         .p95 = percentile(change, 0.95),
-        .p99 = percentile(change, 0.99)
+        .p99 = percentile(change, 0.99),
+        .objective_total = (uint32_t)change->objective_total,
+        .objective_good = (uint32_t)change->objective_good
     };
 
     imx_history_put_row(h, ring, n, host, &row);

@@ -21,6 +21,7 @@
 #define FREE 0.5      /* enough of them are free */
 #define QUEUED_S 3    /* at least so long some have to wait */
 #define CPU_SOME 40   /* percent */
+#define HOUR_S 3540   /* seconds that are called an hour */
 
 const char *imx_verdict_level(imx_verdict_level_e level)
 {
@@ -348,6 +349,43 @@ static void say_workers(imx_verdict_t *v, const imx_verdict_facts_t *f)
            "them, or a faster application.");
 }
 
+/* "in the last 5 minutes" */
+static void say_span(imx_verdict_word_t *word, uint32_t seconds)
+{
+    char words[IMX_WORDS_SHORT];
+
+    imx_words_duration(words, sizeof words, seconds);
+    put(word, " in the last %s", seconds >= HOUR_S ? "hour" : words);
+}
+
+static void say_objective(imx_verdict_t *v, const imx_verdict_facts_t *f)
+{
+    const imx_verdict_burning_t *b = f->burning;
+    imx_verdict_word_t *word;
+    char time[IMX_WORDS_SHORT];
+
+    if (b == NULL || !(b->burn[0] > IMX_VERDICT_BURN)
+        || !(b->burn[1] > IMX_VERDICT_BURN)) {
+        return;
+    }
+    word = add(v, IMX_VERDICT_CRITICAL, "");
+    put(word, "%s misses its objective, %.6g %% good requests", b->host,
+        b->percent);
+    if (b->ns > 0) {
+        imx_words_taken(time, sizeof time, (double)b->ns / 1e9);
+        put(word, " within %s", time);
+    }
+    put(word, ": the burn rate is %.1f", b->burn[0]);
+    say_span(word, b->seconds[0]);
+    put(word, " and %.1f", b->burn[1]);
+    say_span(word, b->seconds[1]);
+    put(word, ". At %.1f, the error budget of 30 days is used up in two.",
+        IMX_VERDICT_BURN);
+    advise(word,
+           "Look at its errors, its percentiles and its slow requests, and at "
+           "what has changed there.");
+}
+
 static void say_stuck(imx_verdict_t *v, const imx_verdict_facts_t *f)
 {
     imx_verdict_word_t *word;
@@ -457,6 +495,7 @@ void imx_verdict_of(imx_verdict_t *v, const imx_snapshot_t *s,
     say_refused(v, s);
     say_lost(v, s, f);
     say_workers(v, f);
+    say_objective(v, f);
     if (imx_health_of(s) == IMX_HEALTH_TROUBLE) {
         say_trouble(v, s);
     }

@@ -19,6 +19,23 @@ typedef enum {
     IMX_VERDICT_CRITICAL /* points or requests suffer from it now */
 } imx_verdict_level_e;
 
+/* A burn rate above this one uses up the error budget of 30 days in two.  So
+ * many requests at least have to be bad in the shorter span: of a few requests
+ * one alone makes a high rate. */
+#define IMX_VERDICT_BURN 14.4
+#define IMX_VERDICT_BURN_LEAST 10
+
+/* The virtual host that misses its objective most, by what is known of the last
+ * five minutes and of the last hour: the burn rate, and of how many seconds it
+ * is. */
+typedef struct {
+    const char *host;
+    double percent; /* of its requests are to be good ... */
+    int64_t ns;     /* ... within this time; -1: some times */
+    double burn[2]; /* -1: not known */
+    uint32_t seconds[2];
+} imx_verdict_burning_t;
+
 /* What is known besides the snapshot.  What is not known is -1, 0 or "" as
  * said. */
 typedef struct {
@@ -34,6 +51,7 @@ typedef struct {
     const char *busiest; /* the virtual host with most application time, or
                               "" */
     uint64_t busiest_ns; /* of its application */
+    const imx_verdict_burning_t *burning; /* NULL: there is none */
 } imx_verdict_facts_t;
 
 #define IMX_VERDICT_WORDS_MAX 12

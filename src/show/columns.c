@@ -133,7 +133,7 @@ static void add_period(const imx_history_period_t *period,
     }
 }
 
-static uint32_t heat_of(uint32_t bucket)
+uint32_t imx_columns_heat(uint32_t bucket)
 {
     return bucket / 2 + (bucket % 2);
 }
@@ -152,7 +152,7 @@ static void finish(imx_columns_point_t *p, const sums_t *sums)
     p->p95 = imx_quantile_bucket(sums->buckets, 0.95);
     p->p99 = imx_quantile_bucket(sums->buckets, 0.99);
     for (i = 0; i < IMX_STATS_BUCKETS; i++) {
-        p->heat[heat_of(i)] += sums->buckets[i];
+        p->heat[imx_columns_heat(i)] += sums->buckets[i];
     }
 }
 

@@ -54,7 +54,9 @@ imx_columns_point_t *imx_columns_points(const imx_columns_t *c,
 void imx_columns_rows(const imx_columns_t *c, uint32_t host,
                       imx_columns_row_t *rows);
 
-/* The bound of a bucket of the heatmap, s; infinite for the last one. */
+/* The bucket of the heatmap that has a bucket of stats.h; the bound of one, s,
+ * infinite for the last one. */
+uint32_t imx_columns_heat(uint32_t bucket);
 double imx_columns_upper(uint32_t bucket);
 
 #endif

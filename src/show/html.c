@@ -122,6 +122,7 @@ static const writer_fn writers[IMX_PAGE_MARKS] = {
     [IMX_PAGE_NOTE_BUSY] = imx_html_server_note_busy,
     [IMX_PAGE_TILE_SLOW] = imx_html_server_tile_slow,
     [IMX_PAGE_NOTE_SLOW] = imx_html_server_note_slow,
+    [IMX_PAGE_OBJECTIVE] = imx_html_hosts_objective,
     [IMX_PAGE_HOSTS] = imx_html_hosts,
     [IMX_PAGE_WORKERS] = imx_html_server_workers,
     [IMX_PAGE_SLOW] = imx_html_server_slow,

@@ -6,12 +6,16 @@
  */
 #include "show/html_hosts.h"
 
+#include <math.h>
 #include <stdlib.h>
 
+#include "apr_strings.h"
 #include "http_protocol.h"
 
 #include "show/hosts.h"
 #include "show/html_text.h"
+
+#define HOUR 3540 /* seconds that are called an hour */
 
 /* ---- all of them, in tiles ---- */
 
@@ -54,6 +58,71 @@ void imx_html_hosts_tile_p99(request_rec *r, const imx_view_t *v)
     (void)v;
     imx_hosts_all(&all);
     ap_rputs(imx_html_taken(r, all.p99), r);
+}
+
+/* ---- their objectives ---- */
+
+/* "Objective 500 ms, 99.9 %", as far as it is the same for all. */
+static void write_goal(request_rec *r, const imx_objective_t *goal)
+{
+    if (goal->ns > 0) {
+        ap_rvputs(r, " ", imx_html_taken(r, (double)goal->ns / 1e9), NULL);
+    }
+    if (goal->percent > 0) {
+        ap_rvputs(r, goal->ns > 0 ? ", " : " ",
+                  imx_html_digits(r, goal->percent, 10), " %", NULL);
+    }
+}
+
+/* Three places, rounded down: 100 % are all of them. */
+static const char *kept(request_rec *r, const imx_objectives_span_t *span)
+{
+    double good = (double)span->good, total = (double)span->total;
+
+    return total > 0
+               ? apr_pstrcat(r->pool,
+                             imx_html_digits(r, floor(good * 1e5 / total) / 1e3,
+                                             6),
+                             " %", NULL)
+               : "-";
+}
+
+static const char *whole(request_rec *r, uint32_t seconds)
+{
+    return seconds < 60 ? apr_psprintf(r->pool, "%u s", (unsigned)seconds)
+                        : imx_html_taken(r, seconds);
+}
+
+static const char *burn(request_rec *r, const imx_objectives_span_t *span)
+{
+    return imx_html_rate(r, imx_objectives_burn(span));
+}
+
+static int burns(const imx_objectives_row_t *all)
+{
+    return imx_objectives_burn(&all->spans[0]) > IMX_VERDICT_BURN
+           && imx_objectives_burn(&all->spans[1]) > IMX_VERDICT_BURN;
+}
+
+void imx_html_hosts_objective(request_rec *r, const imx_view_t *v)
+{
+    static const imx_objectives_t none = { .seconds = { 0, 0 } };
+    const imx_objectives_t *o = v->objectives != NULL ? v->objectives : &none;
+    const imx_objectives_row_t *all = &o->all;
+    const uint32_t *seconds = o->seconds;
+
+    ap_rvputs(r, "<div id=\"objective\"", burns(all) ? " class=\"bad\"" : "",
+              v->objectives == NULL ? " hidden" : "", "><dt>Objective", NULL);
+    write_goal(r, &all->goal);
+    ap_rvputs(r, "</dt><dd class=\"big\" id=\"tile-objective\">",
+              kept(r, &all->spans[IMX_OBJECTIVES_HOUR]),
+              "</dd><dd id=\"note-objective\">in the last ",
+              seconds[IMX_OBJECTIVES_HOUR] < HOUR
+                  ? whole(r, seconds[IMX_OBJECTIVES_HOUR])
+                  : "hour",
+              ", burn rate ", burn(r, &all->spans[IMX_OBJECTIVES_HOUR]), "; ",
+              burn(r, &all->spans[IMX_OBJECTIVES_MINUTES5]), " in the last ",
+              whole(r, seconds[IMX_OBJECTIVES_MINUTES5]), "</dd></div>", NULL);
 }
 
 /* ---- a row each ---- */

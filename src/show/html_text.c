@@ -10,6 +10,8 @@
 
 #include "base/words.h"
 
+#include <stdio.h>
+
 #define UNKNOWN "-"
 
 const char *imx_html_text(request_rec *r, const char *text)
@@ -65,6 +67,15 @@ const char *imx_html_rate(request_rec *r, double number)
                    : imx_html_number(r, (int64_t)(number + 0.5));
     }
     return apr_psprintf(r->pool, "%.1f", number);
+}
+
+/* libc's, as APR's own %g is another one. */
+const char *imx_html_digits(request_rec *r, double number, int digits)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%.*g", digits, number);
+    return apr_pstrdup(r->pool, text);
 }
 
 const char *imx_html_percent(request_rec *r, double share)

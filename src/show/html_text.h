@@ -21,6 +21,9 @@ const char *imx_html_taken(request_rec *r, double seconds);
 /* "0", "0.4", "12.3", "1,221" */
 const char *imx_html_rate(request_rec *r, double number);
 
+/* "99.9", with as many digits as it has, at most so many. */
+const char *imx_html_digits(request_rec *r, double number, int digits);
+
 /* Of a share between 0 and 1: "0 %", "< 0.1 %", "4.9 %", "41 %" */
 const char *imx_html_percent(request_rec *r, double share);
 

@@ -20,9 +20,8 @@ static const object_fn objects[] = {
     imx_json_server_processes
 };
 
-static void write_objects(request_rec *r, const imx_snapshot_t *s)
+static void write_objects(request_rec *r, const imx_view_t *v)
 {
-    const imx_view_t *v = imx_view_of(r, s);
     size_t i;
 
     for (i = 0; i < sizeof objects / sizeof *objects; i++) {
@@ -35,11 +34,13 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
 {
     size_t rows, i;
     const imx_figures_row_t *row = imx_figures_table(&rows);
+    const imx_view_t *view;
 
     if (imx_json_history_is_asked(r)) {
         imx_json_history(r);
         return;
     }
+    view = imx_view_of(r, s);
     for (i = 0; i < rows; i++, row++) {
         imx_figures_value_t v = row->get(s);
 
@@ -51,8 +52,8 @@ void imx_json_figures(request_rec *r, const imx_snapshot_t *s)
             ap_rprintf(r, "%" APR_INT64_T_FMT, (apr_int64_t)v.number);
         }
     }
-    write_objects(r, s);
-    imx_json_history_now(r);
+    write_objects(r, view);
+    imx_json_history_now(r, view->objectives);
     ap_rputs(",\n  \"slow\": ", r);
     imx_show_slow_json(r, s);
     ap_rputs("\n}\n", r);

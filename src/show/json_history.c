@@ -22,8 +22,8 @@
  * minute each would make the answer three times as long. */
 #define COARSE 15 /* minutes */
 
-/* With since=N come the events of these seconds of before N, too: one may have
- * been noted after its time. */
+/* With since=N come the events and exemplars of these seconds of before N, too:
+ * one may have been noted after its time. */
 #define EVENTS_AGAIN 10
 
 static const imx_arena_t *arena;
@@ -411,6 +411,35 @@ static void put_events(answer_t *a, double since)
     text(a, "]");
 }
 
+/* ---- exemplars ---- */
+
+/* The last ones, by their buckets of the heatmap; those of before `since`, s,
+ * are left out. */
+static void put_exemplars(answer_t *a, double since)
+{
+    imx_exemplar_t x;
+    uint32_t i, n = 0;
+
+    open_list(a, "exemplars");
+    for (i = 0; i < IMX_STATS_BUCKETS; i++) {
+        if (imx_exemplars_of_bucket(&arena->exemplars, i, &x)
+            && (double)x.time / 1e9 >= since) {
+            imx_compact_comma(&a->out, n++);
+            text(a, "{\"upper\":");
+            imx_compact_float(&a->out, imx_columns_upper(imx_columns_heat(i)),
+                              4);
+            text(a, ",\"seconds\":");
+            imx_compact_float(&a->out, (double)x.ns / 1e9, 4);
+            text(a, ",\"time\":");
+            imx_compact_float(&a->out, (double)x.time / 1e9, 13);
+            text(a, ",\"trace_id\":\"");
+            text(a, x.id);
+            text(a, "\"}");
+        }
+    }
+    text(a, "]");
+}
+
 /* ---- the answers ---- */
 
 /* The number of the last second, and its time. */
@@ -445,11 +474,44 @@ void imx_json_history(request_rec *r)
     put_day(a);
     text(a, ",");
     put_events(a, 0);
+    put_exemplars(a, 0);
     text(a, "}\n");
     imx_compact_end(&a->out);
 }
 
-static void put_figures(answer_t *a, const imx_hosts_row_t *row)
+static void put_span(answer_t *a, const char *name,
+                     const imx_objectives_span_t *span, uint32_t seconds)
+{
+    text(a, name);
+    text(a, "{\"seconds\":");
+    number(a, seconds);
+    text(a, ",\"good\":");
+    number(a, span->good);
+    text(a, ",\"total\":");
+    number(a, span->total);
+    text(a, ",\"burn\":");
+    imx_compact_float(&a->out, imx_objectives_burn(span), 4);
+    text(a, "}");
+}
+
+static void put_objective(answer_t *a, const imx_objectives_t *o,
+                          const imx_objectives_row_t *row)
+{
+    text(a, ",\"objective\":{\"time\":");
+    imx_compact_float(&a->out, (double)row->goal.ns / 1e9, 6);
+    text(a, ",\"percent\":");
+    imx_compact_float(&a->out, row->goal.percent, 10);
+    put_span(a, ",\"minutes5\":", &row->spans[IMX_OBJECTIVES_MINUTES5],
+             o->seconds[IMX_OBJECTIVES_MINUTES5]);
+    put_span(a, ",\"hour\":", &row->spans[IMX_OBJECTIVES_HOUR],
+             o->seconds[IMX_OBJECTIVES_HOUR]);
+    text(a, "}");
+}
+
+/* objective: NULL without any. */
+static void put_figures(answer_t *a, const imx_hosts_row_t *row,
+                        const imx_objectives_t *o,
+                        const imx_objectives_row_t *objective)
 {
     const struct {
         const char *name;
@@ -469,10 +531,13 @@ static void put_figures(answer_t *a, const imx_hosts_row_t *row)
     number(a, row->requests_total);
     text(a, ",\"errors_total\":");
     number(a, row->errors_total);
+    if (objective != NULL && objective->goal.percent != 0) {
+        put_objective(a, o, objective);
+    }
     text(a, "}");
 }
 
-static void put_table(answer_t *a)
+static void put_table(answer_t *a, const imx_objectives_t *o)
 {
     imx_hosts_row_t *rows = apr_palloc(a->pool,
                                        IMX_HISTORY_HOSTS * sizeof *rows);
@@ -485,11 +550,12 @@ static void put_table(answer_t *a)
         text(a, "{\"name\":");
         imx_compact_string(&a->out, rows[i].name);
         text(a, ",");
-        put_figures(a, &rows[i]);
+        put_figures(a, &rows[i], o,
+                    o != NULL ? &o->hosts[rows[i].host] : NULL);
     }
     text(a, "],\"total\":{");
     imx_hosts_all(&all);
-    put_figures(a, &all);
+    put_figures(a, &all, o, o != NULL ? &o->all : NULL);
 }
 
 /* The closed seconds behind N.  Who knows of a later one has it from another
@@ -497,6 +563,7 @@ static void put_table(answer_t *a)
 static void put_since(answer_t *a, const char *since)
 {
     uint64_t n = strtoull(since, NULL, 10), most = a->last - n;
+    double news;
     imx_columns_t c = imx_columns(&arena->history, IMX_HISTORY_SECOND, a->last,
                                   1,
                                   n > a->last || most > IMX_HISTORY_SECONDS
@@ -507,18 +574,20 @@ static void put_since(answer_t *a, const char *since)
     text(a, ",\"seconds\":");
     put_columns(a, &c);
     text(a, ",");
-    put_events(a, (double)apr_time_sec(a->out.r->request_time)
-                      - (double)c.count - EVENTS_AGAIN);
+    news = (double)apr_time_sec(a->out.r->request_time) - (double)c.count
+           - EVENTS_AGAIN;
+    put_events(a, news);
+    put_exemplars(a, news);
 }
 
-void imx_json_history_now(request_rec *r)
+void imx_json_history_now(request_rec *r, const imx_objectives_t *o)
 {
     answer_t *a = begin(r);
     const char *since = word_of(r, "since");
 
     text(a, ",\n  ");
     put_sequence(a);
-    put_table(a);
+    put_table(a, o);
     if (since != NULL) {
         put_since(a, since);
     }

@@ -8,6 +8,7 @@
 #include "httpd.h"
 
 #include "shared/arena.h"
+#include "show/objectives.h"
 
 /* A child, before its first request. */
 void imx_json_history_use(const imx_arena_t *arena);
@@ -17,7 +18,8 @@ int imx_json_history_is_asked(const request_rec *r);
 void imx_json_history(request_rec *r);
 
 /* Any thread: the members of ?json, each with a comma before it: sequence,
- * time, hosts, and with since=N the seconds behind N. */
-void imx_json_history_now(request_rec *r);
+ * time, hosts, and with since=N the seconds behind N.  o: NULL: no host has an
+ * objective. */
+void imx_json_history_now(request_rec *r, const imx_objectives_t *o);
 
 #endif

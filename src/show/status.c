@@ -16,6 +16,7 @@
 #include "show/html.h"
 #include "show/json.h"
 #include "show/json_history.h"
+#include "show/objectives.h"
 #include "show/openmetrics.h"
 #include "show/page.h"
 #include "show/text.h"
@@ -25,11 +26,13 @@
 
 static imx_snapshot_inputs_t inputs; /* .arena NULL: nothing is recorded */
 
-void imx_status_use(const imx_arena_t *arena)
+void imx_status_use(apr_pool_t *pchild, const server_rec *s,
+                    const imx_arena_t *arena)
 {
     inputs.arena = arena;
     imx_view_use(arena);
     imx_json_history_use(arena);
+    imx_objectives_use(pchild, s, arena);
 }
 
 typedef struct {

@@ -10,7 +10,8 @@
 
 /* A child, before its first request: what the page shows.  Borrowed for the
  * child's life. */
-void imx_status_use(const imx_arena_t *arena);
+void imx_status_use(apr_pool_t *pchild, const server_rec *s,
+                    const imx_arena_t *arena);
 
 /*
  * Answers a request of this handler, any thread.  GET and HEAD get the figures:

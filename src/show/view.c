@@ -103,6 +103,56 @@ static void find_busiest(request_rec *r, imx_verdict_facts_t *f)
     }
 }
 
+/* ---- objectives ---- */
+
+static void get_burning(const imx_objectives_t *o, uint32_t host,
+                        imx_verdict_burning_t *b)
+{
+    const imx_objectives_row_t *row = &o->hosts[host];
+    int i;
+
+    b->percent = row->goal.percent;
+    b->ns = row->goal.ns;
+    for (i = 0; i < IMX_OBJECTIVES_SPANS; i++) {
+        b->burn[i] = imx_objectives_burn(&row->spans[i]);
+        b->seconds[i] = o->seconds[i];
+    }
+}
+
+static double lower(const imx_verdict_burning_t *b)
+{
+    return b->burn[0] < b->burn[1] ? b->burn[0] : b->burn[1];
+}
+
+/* The host that burns most in both spans. */
+static void find_burning(request_rec *r, const imx_objectives_t *o,
+                         imx_verdict_facts_t *f)
+{
+    imx_verdict_burning_t *worst = apr_pcalloc(r->pool, sizeof *worst);
+    uint32_t hosts = imx_history_hosts(&arena->history), i, host = 0;
+    imx_series_name_t name;
+
+    for (i = 0; o != NULL && i < hosts; i++) {
+        const imx_objectives_span_t *span =
+            &o->hosts[i].spans[IMX_OBJECTIVES_MINUTES5];
+        imx_verdict_burning_t b = { NULL, 0, 0, { 0, 0 }, { 0, 0 } };
+
+        if (span->total - span->good >= IMX_VERDICT_BURN_LEAST) {
+            get_burning(o, i, &b);
+            if (f->burning == NULL || lower(&b) > lower(worst)) {
+                *worst = b;
+                host = i;
+                f->burning = worst;
+            }
+        }
+    }
+    if (f->burning != NULL) {
+        name = imx_series_name(&arena->series,
+                               imx_history_series(&arena->history, host));
+        worst->host = apr_pstrdup(r->pool, name.server);
+    }
+}
+
 /* ---- all of it ---- */
 
 /* The mean of the last seconds, and for how many of them, up to the last one,
@@ -162,6 +212,8 @@ const imx_view_t *imx_view_of(request_rec *r, const imx_snapshot_t *s)
     if (f->queue > 0) {
         find_busiest(r, f);
     }
+    v->objectives = imx_objectives_get(r->pool);
+    find_burning(r, v->objectives, f);
     imx_verdict_of(&v->verdict, s, f);
     return v;
 }

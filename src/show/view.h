@@ -9,10 +9,12 @@
 
 #include "report/workers.h"
 #include "shared/verdict.h"
+#include "show/objectives.h"
 
 typedef struct {
     const imx_snapshot_t *snapshot;
     imx_workers_count_t workers;
+    const imx_objectives_t *objectives; /* NULL: there are none */
     imx_verdict_facts_t facts;
     imx_verdict_t verdict;
 } imx_view_t;

@@ -1,6 +1,6 @@
 /*
- * t/unit/exemplars.c: the slowest of a minute stays, and what was not finished,
- * or written by two at once, is none.
+ * t/unit/exemplars.c: the slowest of a minute stays, each bucket has one of the
+ * last ones, and what was not finished, or written by two at once, is none.
  *
  * IMX_THREADS_ONLY=1 leaves out all tests that fork (ThreadSanitizer).
  */
@@ -85,6 +85,41 @@ static void test_slowest(void **state)
     assert_false(imx_exemplars_get(&exemplars, 2, &got));
 }
 
+static int bucket_has(int64_t ns, unsigned id)
+{
+    return imx_exemplars_of_bucket(&exemplars, imx_stats_bucket((uint64_t)ns),
+                                   &got)
+           && strcmp(got.id, id_of(id)) == 0;
+}
+
+/* Of any series; the next one when it is ten seconds old, whether it was faster
+ * or slower. */
+static void test_buckets(void **state)
+{
+    uint32_t i, there = 0;
+
+    (void)state;
+    offer(1, 0xc1, 5 * SECOND, 100 * SECOND);
+    assert_true(bucket_has(5 * SECOND, 0xc1));
+    assert_int_equal(got.ns, 5 * SECOND);
+    assert_int_equal(got.time, 100 * SECOND);
+    offer(1, 0xc2, SECOND, 101 * SECOND);
+    assert_true(has(1, 0xc1)); /* of the series, as it is slower */
+    assert_true(bucket_has(SECOND, 0xc2));
+    offer(2, 0xc3, 5 * SECOND + 1, 109 * SECOND);
+    assert_true(bucket_has(5 * SECOND, 0xc1));
+    offer(2, 0xc4, 5 * SECOND - 1, 110 * SECOND);
+    assert_true(bucket_has(5 * SECOND, 0xc4));
+    assert_true(has(2, 0xc3));
+    offer(0, 0xc5, 1000 * SECOND, 110 * SECOND);
+    assert_true(bucket_has(1000 * SECOND, 0xc5)); /* the last one */
+    for (i = 0; i < IMX_STATS_BUCKETS; i++) {
+        there += imx_exemplars_of_bucket(&exemplars, i, &got) != 0;
+    }
+    assert_int_equal(there, 3);
+    assert_false(imx_exemplars_of_bucket(&exemplars, 4711, &got));
+}
+
 static void test_no_ids(void **state)
 {
     static const char *const ids[] = {
@@ -133,14 +168,18 @@ static void test_killed(void **state)
     int i;
 
     (void)state;
-    for (i = 1; i <= 4; i++) {
+    for (i = 1; i <= 8; i++) {
         memset(memory, 0, imx_exemplars_size(SERIES));
-        offer(1, 0xb1, 500, 100 * SECOND);
+        offer(1, 0xb1, 500, 89 * SECOND);
         visits = i;
         assert_int_equal(wait_for(spawn(offer_and_die, NULL)), -SIGKILL);
-        assert_true(!imx_exemplars_get(&exemplars, 1, &got) || has(1, 0xb1));
-        offer(1, 0xb3, 700, 100 * SECOND);
+        assert_true(!imx_exemplars_get(&exemplars, 1, &got)
+                    || has(1, i <= 4 ? 0xb1 : 0xb2));
+        assert_true(!imx_exemplars_of_bucket(&exemplars, 0, &got)
+                    || bucket_has(500, 0xb1));
+        offer(1, 0xb3, 700, 110 * SECOND);
         assert_true(has(1, 0xb3));
+        assert_true(bucket_has(700, 0xb3));
     }
 }
 
@@ -203,12 +242,13 @@ static void test_nonsense(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest all[] = { TEST(test_slowest), TEST(test_no_ids),
-                                      TEST(test_two_at_once),
-                                      TEST(test_nonsense), TEST(test_killed) };
+    const struct CMUnitTest all[] = {
+        TEST(test_slowest),     TEST(test_buckets),  TEST(test_no_ids),
+        TEST(test_two_at_once), TEST(test_nonsense), TEST(test_killed)
+    };
     const struct CMUnitTest threads[] = {
-        TEST(test_slowest), TEST(test_no_ids), TEST(test_two_at_once),
-        TEST(test_nonsense)
+        TEST(test_slowest), TEST(test_buckets), TEST(test_no_ids),
+        TEST(test_two_at_once), TEST(test_nonsense)
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -83,6 +83,8 @@ static void count(uint32_t stripe, uint32_t number, uint64_t ns, int status)
     };
 
     imx_stats_count(imx_stats_cell(&stats, stripe, number), &r);
+    imx_stats_count_objective(imx_stats_cell(&stats, stripe, number),
+                              status < 500);
     lab->counted++;
     lab->failed += status >= 500;
 }
@@ -120,6 +122,7 @@ static void settle(void)
 
 typedef struct {
     uint64_t periods, requests, errors, in_buckets, rows, row_errors, span;
+    uint64_t objective_total, objective_good;
     uint64_t sent;
 } sums_t;
 
@@ -132,6 +135,8 @@ static void add_rows(imx_history_ring_e ring, uint64_t n, sums_t *sums)
         if (imx_history_row(&history, ring, n, i, &row)) {
             sums->rows += row.requests;
             sums->row_errors += row.errors;
+            sums->objective_total += row.objective_total;
+            sums->objective_good += row.objective_good;
         }
     }
 }
@@ -169,6 +174,8 @@ static void all_are_there(imx_history_ring_e ring)
     assert_int_equal(sums.errors, lab->failed);
     assert_int_equal(sums.rows, lab->counted);
     assert_int_equal(sums.row_errors, lab->failed);
+    assert_int_equal(sums.objective_total, lab->counted);
+    assert_int_equal(sums.objective_good, lab->counted - lab->failed);
 }
 
 /* ---- one holder ---- */
@@ -217,6 +224,8 @@ static void a_second_is_what_happened_in_it(void **state)
     assert_int_equal(row.p50, imx_stats_bucket(1000000));
     assert_int_equal(row.p99, imx_stats_bucket(3000000));
     assert_int_equal(row.request_ns, 4000000);
+    assert_int_equal(row.objective_total, 2);
+    assert_int_equal(row.objective_good, 1);
     assert_true(imx_history_row(&history, IMX_HISTORY_SECOND, n, 0, &row));
     assert_int_equal(row.requests, 0);
     assert_int_equal(row.p50, IMX_HISTORY_NONE);

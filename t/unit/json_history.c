@@ -4,6 +4,8 @@
  *
  *   json_history full HOSTS      25 hours of a busy server, by a false clock;
  *                                ?json&history
+ *   json_history now             the last answer to ?json&since=N of a server of
+ *                                two hosts, of which one has an objective
  *   json_history hostile N SEED  N answers, each ends with "}\n", while random
  *                                words are written into all that they are made
  *                                of
@@ -54,6 +56,8 @@ int imx_server_events_text(const imx_event_t *event, char *text, size_t size)
     return snprintf(text, size, "process %d", (int)event->pid);
 }
 
+static const imx_objectives_t *objectives; /* of now */
+
 static void answer(const char *args)
 {
     request_rec r;
@@ -68,7 +72,7 @@ static void answer(const char *args)
     }
     else {
         printf("{\"is\":1");
-        imx_json_history_now(&r);
+        imx_json_history_now(&r, objectives);
         printf("}\n");
     }
     apr_pool_destroy(pool);
@@ -98,6 +102,8 @@ static void make_server(uint32_t hosts)
                      hosts + 1);
     imx_series_format(&arena.series, memory(imx_series_size(hosts + 1)),
                       hosts + 1);
+    imx_exemplars_format(&arena.exemplars,
+                         memory(imx_exemplars_size(hosts + 1)), hosts + 1);
     imx_events_format(&arena.events, memory(imx_events_size()));
     imx_history_format(&arena.history, memory(imx_history_size()), sample.wall,
                        sample.mono);
@@ -169,6 +175,28 @@ static void full(uint32_t hosts)
             (long long)(imx_clock_now() - begun) / 1000);
 }
 
+/* All of the answer that is no history. */
+static void now(void)
+{
+    static imx_objectives_t o = {
+        .seconds = { 300, 3570 },
+        .all = { { IMX_OBJECTIVE_SEVERAL, IMX_OBJECTIVE_SEVERAL },
+                 { { 0, 0, 0 }, { 50, 40, 2.5 } } },
+        .hosts[1] = { { 500000000, 99.9 }, { { 0, 0, 0 }, { 9, 8, 0.009 } } }
+    };
+    const char *id = "0af7651916cd43dd8448eb211c80319c";
+
+    make_server(2);
+    some_requests(2, 5);
+    imx_exemplars_offer(&arena.exemplars, 1, id, 300000000,
+                        1700000041500000000);
+    imx_exemplars_offer(&arena.exemplars, 1, id, 200 * SECOND,
+                        1700000041500000000);
+    pass();
+    objectives = &o;
+    answer("json&since=1");
+}
+
 static uint64_t random64(void)
 {
     return (uint64_t)lrand48() << 42 ^ (uint64_t)lrand48() << 21
@@ -201,6 +229,7 @@ static void hostile(int n)
             scribble(arena.history.part, imx_history_size(), 3000);
             scribble(arena.series.part, imx_series_size(hosts + 1), 3);
             scribble(arena.events.part, imx_events_size(), 20);
+            scribble(arena.exemplars.rows, imx_exemplars_size(hosts + 1), 20);
             pass();
         }
         answer(i % 3 == 0   ? "json&history"
@@ -214,6 +243,10 @@ int main(int argc, char **argv)
     apr_initialize();
     if (argc > 2 && strcmp(argv[1], "full") == 0) {
         full((uint32_t)atoi(argv[2]));
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "now") == 0) {
+        now();
         return 0;
     }
     if (argc > 3 && strcmp(argv[1], "hostile") == 0) {

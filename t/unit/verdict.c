@@ -371,6 +371,38 @@ static void workers(void **state)
     assert_int_equal(v.count, 1);
 }
 
+static void objective(void **state)
+{
+    imx_verdict_burning_t b = {
+        "shop.example.org", 99.9, 500000000, { 32.04, 14.5 }, { 300, 3570 }
+    };
+
+    (void)state;
+    s.told.last_flush = s.now;
+    f.burning = &b;
+    judge();
+    says(0, CRITICAL, "",
+         "shop.example.org misses its objective, 99.9 % good requests within "
+         "500 ms: the burn rate is 32.0 in the last 5 minutes and 14.5 in the "
+         "last hour. At 14.4, the error budget of 30 days is used up in two.");
+    todo_has(0, "slow requests");
+    b.ns = -1;
+    b.seconds[0] = b.seconds[1] = 70;
+    judge();
+    says(0, CRITICAL, "",
+         "shop.example.org misses its objective, 99.9 % good requests: the "
+         "burn rate is 32.0 in the last 1 minute 10 seconds and 14.5 in the "
+         "last 1 minute 10 seconds. At 14.4, the error budget of 30 days is "
+         "used up in two.");
+    b.burn[1] = 14.4;
+    judge();
+    assert_int_equal(v.count, 1);
+    b.burn[0] = -1;
+    b.burn[1] = 15;
+    judge();
+    assert_int_equal(v.count, 1);
+}
+
 static void stuck(void **state)
 {
     (void)state;
@@ -425,6 +457,9 @@ static void clients(void **state)
 /* The worst first, whatever comes together. */
 static void everything(void **state)
 {
+    const imx_verdict_burning_t burning = {
+        "x", 99.9, 1, { 1e300, 1e300 }, { 1, UINT32_MAX }
+    };
     unsigned i;
 
     (void)state;
@@ -438,8 +473,9 @@ static void everything(void **state)
     f.queue = 1;
     f.cpu_some = 100;
     f.request_ns = f.output_ns = 1;
+    f.burning = &burning;
     judge();
-    assert_int_equal(v.count, 8);
+    assert_int_equal(v.count, 9);
     for (i = 1; i < v.count; i++) {
         assert_true(v.words[i].level <= v.words[i - 1].level);
         assert_true(v.words[i].what[0] != '\0');
@@ -490,12 +526,12 @@ static void hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(levels),  TEST(at_first),    TEST(well),      TEST(trouble),
-        TEST(outage),  TEST(when_full),   TEST(advice),    TEST(next_try),
-        TEST(nobody),  TEST(silent),      TEST(refused),   TEST(lost),
-        TEST(spells),  TEST(spool_hangs), TEST(clock_off), TEST(workers),
-        TEST(stuck),   TEST(machine),     TEST(clients),   TEST(everything),
-        TEST(hostile),
+        TEST(levels),     TEST(at_first),    TEST(well),      TEST(trouble),
+        TEST(outage),     TEST(when_full),   TEST(advice),    TEST(next_try),
+        TEST(nobody),     TEST(silent),      TEST(refused),   TEST(lost),
+        TEST(spells),     TEST(spool_hangs), TEST(clock_off), TEST(workers),
+        TEST(objective),  TEST(stuck),       TEST(machine),   TEST(clients),
+        TEST(everything), TEST(hostile),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

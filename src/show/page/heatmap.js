@@ -27,14 +27,15 @@ function gather(s, from, to, columns) {
     s.time.forEach((time, i) => {
         const heat = s.heat[i];
         if (time <= from || time > to) return;
-        const first = Math.max(0, Math.round((time - s.step[i] - from) / (to - from) * columns));
+        // The newest has a cell, however narrow the columns are.
+        const first = Math.min(columns - 1, Math.max(0, Math.round((time - s.step[i] - from) / (to - from) * columns)));
         const end = Math.max(first + 1, Math.round((time - from) / (to - from) * columns));
         for (let x = first; x < Math.min(end, columns); x++) {
             seconds[x] += s.step[i];
             if (heat) heat.counts.forEach((n, y) => cells[x * rows + heat.first + y] += n);
         }
     });
-    return cells.map((n, i) => n && n / seconds[Math.floor(i / rows)]);
+    return { cells: cells.map((n, i) => n && n / seconds[Math.floor(i / rows)]), seconds };
 }
 
 // The buckets that have requests, and one on each side.
@@ -71,7 +72,7 @@ function picture(cells, rows, columns, [low, high]) {
 }
 
 function makeHeatmap() {
-    const plot = $('plot-heat'), last = $('last-heat');
+    const plot = $('plot-heat'), last = $('last-heat'), picked = $('cell-heat');
     const canvas = document.createElement('canvas');
     let shown = null;
     plot.append(canvas);
@@ -132,19 +133,45 @@ function makeHeatmap() {
         drawMarks(ctx, from, to, t => LEFT + (t - from) / (to - from) * (width - LEFT - 10), TOP, height - BOTTOM, 1);
     }
 
-    // What is under the pointer, as text.
-    function tell(e) {
-        if (!shown || !shown.used) return;
+    // The cell under the pointer.
+    function cellAt(e) {
+        if (!shown || !shown.used) return null;
         const box = canvas.getBoundingClientRect();
         const x = Math.floor((e.clientX - box.left - LEFT) / (box.width - LEFT - 10) * shown.columns);
         const [low, high] = shown.used;
         const y = high - Math.floor((e.clientY - box.top - TOP) / (box.height - BOTTOM - TOP) * (high - low + 1));
-        if (x < 0 || x >= shown.columns || y < low || y > high) return summary();
-        const n = shown.cells[x * shown.rows + y];
+        if (x < 0 || x >= shown.columns || y < low || y > high) return null;
         const lower = y > 0 ? upperOf(y - 1) : 0;
-        const time = shown.from + (x + 1) / shown.columns * (shown.to - shown.from);
-        say(last, 'At ' + clock(time) + ': ' + rate(n) + ' requests a second took '
-            + (y === BUCKETS - 1 ? 'more than ' + taken(lower) : taken(lower) + ' to ' + taken(upperOf(y))));
+        const time = i => shown.from + i / shown.columns * (shown.to - shown.from);
+        const n = shown.cells[x * shown.rows + y];
+        return { bucket: y, from: time(x), to: time(x + 1), rate: n, count: Math.round(n * shown.seconds[x]),
+            took: y === BUCKETS - 1 ? 'more than ' + taken(lower) : taken(lower) + ' to ' + taken(upperOf(y)) };
+    }
+
+    function tell(e) {
+        const cell = cellAt(e);
+        if (cell) say(last, 'At ' + clock(cell.to) + ': ' + rate(cell.rate) + ' requests a second took ' + cell.took);
+        else if (shown && shown.used) summary();
+    }
+
+    // What was clicked at stays, for its trace id to be copied.
+    function pick(e) {
+        const cell = cellAt(e);
+        picked.hidden = !cell;
+        if (!cell) return;
+        const { from, to, count, took } = cell;
+        const x = count > 0 ? exemplarOf(cell.bucket, from, to) : null;
+        const is = x && x.time >= from && x.time <= to;
+        picked.replaceChildren(clock(from) + ' to ' + clock(to) + ': ' + (count === 1 ? '1 request' : number(count)
+            + ' requests') + ' took ' + took + '. ');
+        if (x) {
+            picked.append(is ? 'One of them' : 'The nearest one known', ' ended at ' + moment(x.time) + ' after '
+                + taken(x.seconds) + ', its trace is ', make('code', x.trace_id));
+        }
+        else if (count > 0) {
+            picked.append('The trace of none is known: that needs a traceparent header with the request, and the field'
+                + ' trace_id in its point (InfluxMetricsFields +trace_id).');
+        }
     }
 
     function summary() {
@@ -157,6 +184,7 @@ function makeHeatmap() {
     }
 
     canvas.addEventListener('pointermove', tell);
+    canvas.addEventListener('click', pick);
     canvas.addEventListener('pointerleave', () => shown && summary());
     new ResizeObserver(paint).observe(plot);
     return {
@@ -166,8 +194,8 @@ function makeHeatmap() {
             const unit = s.step.length ? Math.max(...s.step) : 1;
             const most = Math.floor((plot.clientWidth - LEFT - 10) / 2);
             const columns = Math.max(30, Math.min(Math.floor((to - from) / unit), most));
-            const cells = gather(s, from, to, columns);
-            shown = { plain, from, to, columns, rows: BUCKETS, cells, used: usedRows(cells, BUCKETS) };
+            const { cells, seconds } = gather(s, from, to, columns);
+            shown = { plain, from, to, columns, rows: BUCKETS, cells, seconds, used: usedRows(cells, BUCKETS) };
             paint();
             if (!canvas.matches(':hover')) summary();
         },

@@ -165,6 +165,7 @@ function takeHistory(past) {
     // The newest ends later than now.
     if (coarse) addColumns(series.coarse, { ...coarse, time: coarse.time.map(t => Math.min(t, past.time || t)) });
     takeEvents(past.events, true);
+    takeExemplars(past.exemplars);
     historyAt = performance.now();
 }
 
@@ -200,6 +201,7 @@ async function askAll() {
     else {
         addColumns(series['10m'], next.seconds);
         takeEvents(next.events, false);
+        takeExemplars(next.exemplars);
     }
     answer = next;
     answered = performance.now();
@@ -252,7 +254,7 @@ function begin() {
         choose({ span: b.dataset.span });
         poll();
     });
-    $('save').addEventListener('click', () => answer && save({ answer, time: serverTime(), series, events, chosen: fragment() }));
+    $('save').addEventListener('click', () => answer && save({ answer, time: serverTime(), series, events, exemplars, chosen: fragment() }));
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', theme);
     charts = makeCharts();
     if (saved) beginSaved();
@@ -280,6 +282,7 @@ function beginSaved() {
     answer = saved.answer;
     Object.assign(series, saved.series);
     events = saved.events;
+    exemplars = saved.exemplars || [];
     readChoice(saved.chosen);
     $('pause').hidden = $('save').hidden = $('forms').hidden = true;
     $('still').hidden = false;

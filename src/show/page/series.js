@@ -10,6 +10,22 @@ const BUCKETS = 94;
 const upperOf = bucket => 2 ** (bucket / 4 - 16);
 const bucketOf = upper => upper == null ? BUCKETS - 1 : Math.round((Math.log2(upper) + 16) * 4);
 
+// Trace ids by bucket; a busy bucket gets a new one each ten seconds.
+const EXEMPLARS = 2000;
+let exemplars = [];
+
+function takeExemplars(list) {
+    const known = new Set(exemplars.map(x => x.trace_id + x.time));
+    exemplars = exemplars.concat((list || []).filter(x => !known.has(x.trace_id + x.time))).slice(-EXEMPLARS);
+}
+
+// The one of this bucket whose time is nearest to these.
+function exemplarOf(bucket, from, to) {
+    const away = x => Math.max(from - x.time, x.time - to, 0);
+    return exemplars.filter(x => bucketOf(x.upper) === bucket)
+        .reduce((a, b) => a && away(a) <= away(b) ? a : b, null);
+}
+
 // length: seconds that are kept.  A host may have any name, "__proto__" too.
 function makeSeries(length) {
     const s = { length, time: [], step: [], heat: [], hosts: Object.create(null) };

@@ -62,8 +62,23 @@ function showTiles(answer, series, picked) {
     const queue = w.listen_queue;
     tile('busy', percent(w.max ? w.busy / w.max : null), w.max ? 'of ' + number(w.max) + ', '
         + (queue == null ? 'queue unknown' : number(queue) + ' waiting') : '', queue > 0);
+    showObjective(now.objective);
     const slow = answer.slow || [];
     tile('slow', number(slow.length), slow.length ? 'oldest ' + taken(slow[0].elapsed) : 'none', slow.length > 0);
+}
+
+// Of the picked host, or of all: it is there only where an objective is set.
+function showObjective(o) {
+    $('objective').hidden = !o;
+    if (!o) return;
+    const { hour, minutes5 } = o;
+    const goal = [o.time && taken(o.time), o.percent && o.percent + ' %'].filter(Boolean).join(', ');
+    say($('objective').firstElementChild, 'Objective' + (goal && ' ' + goal));
+    // Rounded down: 100 % are all of them.
+    tile('objective', hour.total ? Math.floor(hour.good * 1e5 / hour.total) / 1e3 + ' %' : DASH,
+        'in the last ' + (hour.seconds < 3540 ? span(hour.seconds) : 'hour') + ', burn rate ' + rate(hour.burn)
+            + '; ' + rate(minutes5.burn) + ' in the last ' + span(minutes5.seconds),
+        hour.burn > 14.4 && minutes5.burn > 14.4);
 }
 
 // ---- virtual hosts ----
