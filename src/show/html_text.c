@@ -8,9 +8,8 @@
 
 #include "apr_strings.h"
 
+#include "base/c_locale.h"
 #include "base/words.h"
-
-#include <stdio.h>
 
 #define UNKNOWN "-"
 
@@ -74,7 +73,7 @@ const char *imx_html_digits(request_rec *r, double number, int digits)
 {
     char text[32];
 
-    snprintf(text, sizeof text, "%.*g", digits, number);
+    imx_c_locale_print(text, sizeof text, "%.*g", digits, number);
     return apr_pstrdup(r->pool, text);
 }
 
