@@ -1,6 +1,6 @@
 /*
- * exemplars.c owns the trace ids of requests: of slow ones, one for each series,
- * and one for each bucket of durations.
+ * exemplars.c owns the trace ids of requests: of a slow one for each series,
+ * and of one for each bucket of durations.
  * Entered by request threads (offer), and by readers of figures (get).
  * They survive any process; one that was not finished is not seen.
  */

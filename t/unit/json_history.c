@@ -4,8 +4,8 @@
  *
  *   json_history full HOSTS      25 hours of a busy server, by a false clock;
  *                                ?json&history
- *   json_history now             the last answer to ?json&since=N of a server of
- *                                two hosts, of which one has an objective
+ *   json_history now             ?json&since=N of a server of two hosts, of
+ *                                which one has an objective
  *   json_history hostile N SEED  N answers, each ends with "}\n", while random
  *                                words are written into all that they are made
  *                                of

@@ -1,7 +1,8 @@
 /*
- * t/unit/objectives.c: which objective a virtual host has, and how many requests
- * kept it in the last five minutes and the last hour: by a false clock over two
- * hours, over gaps in which nobody closed a second, and for random words.
+ * t/unit/objectives.c: which objective a virtual host has, and how many of its
+ * requests kept it in the last five minutes and the last hour: by a false clock
+ * over two hours, over gaps in which nobody closed a second, and for random
+ * words.
  *
  * httpd is a stand-in: servers with a configuration of this module alone.
  */
@@ -158,19 +159,18 @@ static void is_sum(const imx_objectives_span_t *span, int host, int from)
 static void sums_are_right(void)
 {
     const imx_objectives_t *o = imx_objectives_get(pool);
-    int since = (int)((START + now) / 60 * 60 - 59 * 60 - START);
+    int hour = 59 * 60 + (int)((START + now) % 60);
     int host;
 
     assert_non_null(o);
     assert_int_equal(o->seconds[IMX_OBJECTIVES_MINUTES5],
                      now < 300 ? now : 300);
-    assert_int_equal(o->seconds[IMX_OBJECTIVES_HOUR],
-                     now < now - since ? now : now - since);
+    assert_int_equal(o->seconds[IMX_OBJECTIVES_HOUR], now < hour ? now : hour);
     for (host = 1; host < 3; host++) {
         const imx_objectives_span_t *spans = o->hosts[host + 1].spans;
 
         is_sum(&spans[IMX_OBJECTIVES_MINUTES5], host, now - 299);
-        is_sum(&spans[IMX_OBJECTIVES_HOUR], host, since + 1);
+        is_sum(&spans[IMX_OBJECTIVES_HOUR], host, now - hour + 1);
     }
 }
 
