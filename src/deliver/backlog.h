@@ -105,7 +105,8 @@ int imx_backlog_wait(imx_backlog_t *b, int ms);
  * This child gives the lease up, after this call: closes the directories, and
  * waits for that and a job that is under way for at most ms.  A job that hangs
  * is abandoned: its thread stays until the disk answers, and then stores
- * nothing that was not stored yet, and lets the directory go.  Returns 1 when nothing hangs.
+ * nothing that was not stored yet, and lets the directory go.  Returns 1 when
+ * nothing hangs.
  */
 int imx_backlog_end(imx_backlog_t *b, int ms);
 

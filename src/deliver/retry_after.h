@@ -13,8 +13,8 @@
 /*
  * The value of a Retry-After header (len bytes), seconds or one of HTTP's
  * three forms of a date.  now: by the clock of the server that wrote it, as far
- * as that is known.  Returns milliseconds from now on, at most a day; -1 when it
- * asks for nothing, or cannot be read.
+ * as that is known.  Returns milliseconds from now on, at most a day; -1 when
+ * it asks for nothing, or cannot be read.
  */
 int64_t imx_retry_after_ms(const char *value, size_t len, time_t now);
 

@@ -65,11 +65,12 @@ typedef struct {
  * Opens the directory, which must exist, be safe (safe_path.h), be writable for
  * us, and not be in use: EBUSY.  Looks at what is in it.  *.tmp of dead writers
  * become files with the whole lines that they have, but for those of the same
- * batch's, which has the lines itself: they are removed.  max_bytes: of all *.lp and
- * *.bad, 0 is no limit; not enforced before the next put.  owner: who we are,
- * copied; NULL: all of it 0.  When it is_shared, also when another process works
- * there; then only imx_spool_put() may follow.  log may be NULL.  Returns 0, or
- * errno with a sentence in reason, without dir (IMX_SPOOL_REASON_MAX bytes).
+ * batch, which has the lines itself: they are removed.  max_bytes: of all *.lp
+ * and *.bad, 0 is no limit; not enforced before the next put.  owner: who we
+ * are, copied; NULL: all of it 0.  When it is_shared, also when another process
+ * works there; then only imx_spool_put() may follow.  log may be NULL.  Returns
+ * 0, or errno with a sentence in reason, without dir (IMX_SPOOL_REASON_MAX
+ * bytes).
  */
 int imx_spool_open(imx_spool_t **out, const char *dir, uint64_t max_bytes,
                    const imx_spool_owner_t *owner, imx_log_fn log,
@@ -115,11 +116,12 @@ void imx_spool_look(imx_spool_t *s);
  * max_lines lines.  Returns 1 with *piece filled (count > 0), 0 when there is
  * none, -1 when the directory cannot be read, or a file not now (the variable
  * errno; see imx_spool_file_may_pass()).  EAGAIN: there are only files that we
- * have no right to read; the log knows, and they are tried again after a look.  Bytes that are no whole line are
- * copied to *.bad when the lines around them are done, with one log line a
- * file, and not more than a few in a minute.  A file that cannot be read, and one whose next piece has no whole line
- * (nor has a part of it, then: such a line is longer than max_bytes), becomes
- * *.bad, with a log line like that, and the next one is tried, not too many in one
+ * have no right to read; the log knows, and they are tried again after a look.
+ * Bytes that are no whole line are copied to *.bad when the lines around them
+ * are done, with one log line a file, and not more than a few in a minute.  A
+ * file that cannot be read, and one whose next piece has no whole line (nor has
+ * a part of it, then: such a line is longer than max_bytes), becomes *.bad,
+ * with a log line like that, and the next one is tried, not too many in one
  * call; an empty file is removed.  A file that is gone is no error.
  */
 int imx_spool_next(imx_spool_t *s, size_t max_bytes, size_t max_lines,

@@ -78,8 +78,8 @@ __attribute__((format(printf, 4, 5))) void imx_spool_dir_say(
  * has worked; where some of it works, a few times a minute. */
 int imx_spool_dir_is_new_trouble(imx_spool_dir_t *d, int err);
 
-/* 1: the log is to tell of a file that has something wrong with it.  Of a few in
- * a minute it is told one by one, of the others how many they were. */
+/* 1: the log is to tell of a file that has something wrong with it.  Of a few
+ * in a minute it is told one by one, of the others how many they were. */
 int imx_spool_dir_tells_of_file(imx_spool_dir_t *d);
 
 /* Before it is closed: this server works there no more, and another one need

@@ -69,8 +69,8 @@ int imx_spool_jobs_is_busy(const imx_spool_jobs_t *j);
 int imx_spool_jobs_take(imx_spool_jobs_t *j, imx_spool_job_t *result);
 
 /* The job that is under way is to store nothing if it still can; no other is
- * begun; the directories are let go as soon as the disk answers.  1: it is a put
- * whose lines are stored already. */
+ * begun; the directories are let go as soon as the disk answers.  1: it is a
+ * put whose lines are stored already. */
 int imx_spool_jobs_abandon(imx_spool_jobs_t *j);
 
 /* Before it is stopped: this server works in the directories no more. */

@@ -15,8 +15,8 @@
  * for at most a second. */
 void imx_spool_place_prepare(apr_pool_t *p, server_rec *s);
 
-/* Parent, in post_config: from now on the spool is the configured one, and it is
- * this process's server that works there. */
+/* Parent, in post_config: from now on the spool is the configured one, and it
+ * is this process's server that works there. */
 void imx_spool_place_remember(void);
 
 /* What this server's note in a spool says (spool_owner.h). */

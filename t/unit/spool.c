@@ -1762,8 +1762,8 @@ static void test_a_file_that_cannot_be_read(void **state)
     assert_int_equal(imx_spool_totals(spool).lost, 2);
 }
 
-/* Brought by root, and not given to the server's user: the others are delivered,
- * and these are, too, when they are given. */
+/* Brought by root, and not given to the server's user: the others are
+ * delivered, and these are, too, when they are given. */
 static void test_files_that_we_may_not_read(void **state)
 {
     static const int errors[] = { EACCES, EPERM };
