@@ -167,10 +167,12 @@ static const char *check_combinations(apr_pool_t *p, imx_influx_options_t *o,
 static const char *user_name(void)
 {
     const char *name = ap_unixd_config.user_name;
-    const struct passwd *user = *name == '#'
-                                    ? getpwuid(ap_unixd_config.user_id)
-                                    : NULL;
+    const struct passwd *user = NULL;
 
+    if (*name == '#') {
+        /* cppcheck-suppress getpwuidCalled ; this process has one thread */
+        user = getpwuid(ap_unixd_config.user_id);
+    }
     return user != NULL ? user->pw_name : name;
 }
 

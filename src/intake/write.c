@@ -333,8 +333,8 @@ static int serve_write(request_rec *r, api_e api)
 #define FORM_MAX 65536 /* bytes */
 #define BLANKS " \t\r\n"
 
-/* Is it the next word, in letters of either case?  Then *p goes on behind it and
- * the blanks that follow. */
+/* Is it the next word, in letters of either case?  Then *p goes on behind it
+ * and the blanks that follow. */
 static int skip_word(const char **p, const char *word)
 {
     apr_size_t len = strlen(word), blanks;
