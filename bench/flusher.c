@@ -493,8 +493,8 @@ static int run_all(void)
         "what its producers append (%d processes of %d threads).\nA burst "
         "fills less than half of its buffer, so it goes out in pieces with "
         "rests:\nlines/s is that pace, lines/s a core is what the processor "
-        "time would allow. Copied:\ntwice what is sent, into libcurl's buffer and "
-        "from there into the system's. With\n50 ms there and back a second "
+        "time would allow. Copied:\ntwice what is sent, into libcurl's buffer "
+        "and from there into the system's. With\n50 ms there and back a second "
         "body goes only where an answer takes an interval, so\nthe time of a "
         "body is that of its pieces and of its answer.\n",
         LINE, CHILDREN, THREADS);
