@@ -415,6 +415,19 @@ static int work_out_beginning(work_t *w, tag_t *tags)
     return 1;
 }
 
+/* A constant one is encoded here, once. */
+static int has_expression(const apr_array_header_t *own)
+{
+    size_t i;
+
+    for (i = 0; i < list_length(own); i++) {
+        if (APR_ARRAY_IDX(own, i, const imx_own_t *)->expr != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* A host with routes has no cell for all its requests; the parent has none for
  * any. */
 static int is_plain(const imx_plan_t *plan)
@@ -452,8 +465,9 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
     add_builtin_fields(&w);
     add_own_fields(&w, dir->own_fields);
     add_choice(&w, dir);
-    plan->has_expressions = dir->condition != NULL || dir->own_tags != NULL
-                            || dir->own_fields != NULL;
+    plan->has_expressions = dir->condition != NULL
+                            || has_expression(dir->own_tags)
+                            || has_expression(dir->own_fields);
     plan->is_usual = plan->has_usual_tags && plan->has_usual_fields
                      && !plan->is_selective;
     plan->is_ours = imx_handler_is_ours(dir);
