@@ -26,6 +26,7 @@ run_ok("sh tools/dist.sh $dir/$name.tar.gz", 'a tarball');
 run_ok("cd $dir && tar xzf $name.tar.gz", 'which can be unpacked');
 my @files = split /\n/, `tar tzf $dir/$name.tar.gz`;
 is(scalar(grep { !m{^\Q$name\E/} } @files), 0, 'all is in one directory');
+ok(-s "$dir/$name/dashboards/raw-requests.json", 'a link leads to its file');
 is(scalar(grep { m{/build/|\.so$|/\.git/} } @files), 0, 'and nothing is built');
 run_ok("cd $dir/$name && sh tools/dist.sh $dir/again.tar.gz", 'again, from itself');
 ok(slurp("$dir/$name.tar.gz") eq slurp("$dir/again.tar.gz"), 'the same bytes');

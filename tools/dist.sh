@@ -26,6 +26,6 @@ fi
 out=$1
 version=$(sed -n 's/^#define IMX_VERSION "\(.*\)"/\1/p' src/base/version.h)
 changed=$(sed -n 's/^ -- .*>  //p' debian/changelog | head -1)
-list | tar --no-recursion -T - --transform "s,^,mod_influx_metrics-$version/," \
+list | tar --no-recursion -T - --transform "s,^,mod_influx_metrics-$version/,S" \
     --mtime="$changed" --owner=0 --group=0 --numeric-owner \
     --mode=u=rwX,go=rX --format=gnu -cf - | gzip -9n >"$out"
