@@ -48,6 +48,17 @@ package ImxPeers::Program {
     }
 }
 
+# Its workers outlive a master that is killed.
+package ImxPeers::Nginx {
+    our @ISA = ('ImxPeers::Program');
+
+    sub _end {
+        my ($self) = @_;
+        $self->_signal('TERM') or return;
+        ImxTest::wait_until(10, sub { !$self->alive }) or $self->SUPER::_end;
+    }
+}
+
 package ImxPeers;
 
 sub listens {
@@ -100,7 +111,7 @@ sub telemetry {
 # Debian's configuration in what matters, with a worker a processor.
 sub nginx {
     my ($root, $module, $http, $server) = @_;
-    return ImxPeers::Program->new('nginx', \&listens, sub {
+    return ImxPeers::Nginx->new('nginx', \&listens, sub {
         my ($self) = @_;
         my $dir = $self->dir;
         spew("$dir/htdocs/index.html", "hello world\n");
