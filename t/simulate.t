@@ -35,7 +35,8 @@ my %ours = map { chomp; ("sim_$_" => 1) } do {
     <$in>;
 };
 my $pure = qr/^(?:mem\w+|str\w+|qsort|bsearch|v?snprintf|__isoc99_sscanf|
-    explicit_bzero|timegm|gmtime_r|newlocale|uselocale|abort|__assert_fail|
+    explicit_bzero|timegm|gmtime_r|newlocale|uselocale|pthread_once|abort|
+    __assert_fail|
     __errno_location|__ctype_b_loc|
     imx_influx_\w+|imx_fault|_GLOBAL_OFFSET_TABLE_|__asan_\w+|__ubsan_\w+)$/x;
 my @calls = `nm -u $build/sim/product-under-test.o` =~ /^\s+[Uwv] (\S+)/mg;
