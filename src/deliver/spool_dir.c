@@ -247,8 +247,8 @@ static int salvage_locked(imx_spool_dir_t *d, imx_spool_name_t *n)
     int fd, kept = 0, err = imx_spool_file_lock(d->fd, n, &fd);
 
     if (err == EWOULDBLOCK) {
-        d->blind =
-            1; /* its writer may die, and nothing in the directory tell */
+        /* Its writer may die, and nothing in the directory tell. */
+        d->blind = 1;
         return 0;
     }
     if (is_in_batch(d, n)) {

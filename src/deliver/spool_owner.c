@@ -58,6 +58,14 @@ static void read_note(int dir, char note[IMX_SPOOL_OWNER_MAX])
     note[n > 0 ? n : 0] = '\0';
 }
 
+static int is_note(int dir, const char *note)
+{
+    char now[IMX_SPOOL_OWNER_MAX];
+
+    read_note(dir, now);
+    return strcmp(now, note) == 0;
+}
+
 /* Where pids are the ones that we know. */
 static const char *place_of(const char *note, long *pid,
                             unsigned long long *started)
@@ -100,14 +108,9 @@ int imx_spool_owner_is_other(int dir, const char *note)
 /* A new file, as the old one may be somebody's that we cannot write to. */
 void imx_spool_owner_write(int dir, const char *note)
 {
-    char now[IMX_SPOOL_OWNER_MAX];
     int fd;
 
-    if (is_none(note)) {
-        return;
-    }
-    read_note(dir, now);
-    if (strcmp(now, note) == 0) {
+    if (is_none(note) || is_note(dir, note)) {
         return;
     }
     unlinkat(dir, IMX_SPOOL_OWNER_NOTE, 0);
@@ -123,12 +126,7 @@ void imx_spool_owner_write(int dir, const char *note)
 
 void imx_spool_owner_remove(int dir, const char *note)
 {
-    char now[IMX_SPOOL_OWNER_MAX];
-
-    if (!is_none(note)) {
-        read_note(dir, now);
-        if (strcmp(now, note) == 0) {
-            unlinkat(dir, IMX_SPOOL_OWNER_NOTE, 0);
-        }
+    if (!is_none(note) && is_note(dir, note)) {
+        unlinkat(dir, IMX_SPOOL_OWNER_NOTE, 0);
     }
 }

@@ -17,11 +17,11 @@
 #include "deliver/backlog.h"
 #include "deliver/spool.h"
 #include "small_arena.h"
+#include "tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -144,15 +144,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_it(const char *path, const struct stat *st, int flag,
-                     struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     (void)state;
@@ -163,7 +154,7 @@ static int teardown(void **state)
         assert_int_equal(imx_backlog_destroy(f.b), 1);
     }
     small_arena_free(&f.shared);
-    return nftw(f.top, remove_it, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(f.top);
 }
 
 /* A new holder: what is known of the last one is on the board. */
@@ -452,7 +443,7 @@ static void what_somebody_removed_is_dropped(void **state)
     begin();
     put_all();
     end();
-    assert_int_equal(nftw(f.dir, remove_it, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(remove_tree(f.dir), 0);
     assert_int_equal(mkdir(f.dir, 0700), 0);
     begin();
     settle();
@@ -539,7 +530,7 @@ static void a_former_one_that_is_gone_is_no_error(void **state)
 {
     (void)state;
     make_former(10);
-    assert_int_equal(nftw(f.former, remove_it, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(remove_tree(f.former), 0);
     begin();
     settle();
     check_board(0, 0, 10, 0);

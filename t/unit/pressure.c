@@ -14,8 +14,8 @@
 #include "report/pressure.c"
 
 #include "base/clock.h"
+#include "tree.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,19 +28,10 @@ static int setup(void **state)
     return mkdtemp(root) == NULL;
 }
 
-static int remove_one(const char *path, const struct stat *s, int kind,
-                      struct FTW *at)
-{
-    (void)s;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     (void)state;
-    return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(root);
 }
 
 /* Makes the directories, too. */

@@ -9,10 +9,10 @@
 #include <cmocka.h>
 
 #include "base/safe_path.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,15 +49,6 @@ int mkdirat(int dir, const char *name, mode_t mode)
     return rv;
 }
 
-static int remove_it(const char *path, const struct stat *st, int flag,
-                     struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 static int make(void **state)
 {
     (void)state;
@@ -69,7 +60,7 @@ static int make(void **state)
 static int unmake(void **state)
 {
     (void)state;
-    return nftw(top, remove_it, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(top);
 }
 
 static int try_open(const char *path, uid_t user)

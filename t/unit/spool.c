@@ -15,11 +15,11 @@
 #include <cmocka.h>
 
 #include "deliver/spool.h"
+#include "tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <malloc.h>
 #include <sched.h>
@@ -578,16 +578,9 @@ static void restore_mtime(const struct stat *st)
     assert_int_equal(utimensat(AT_FDCWD, dir, times, 0), 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-                      struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
 static void remove_all(const char *path)
 {
-    assert_int_equal(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(remove_tree(path), 0);
 }
 
 static int open_fds(void)

@@ -11,10 +11,10 @@
 
 #include "base/safe_path.h"
 #include "deliver/spool_dir.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,20 +36,11 @@ static int setup(void **state)
     return mkdir(path, 0700);
 }
 
-static int remove_it(const char *name, const struct stat *st, int flag,
-                     struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(name);
-}
-
 static int teardown(void **state)
 {
     (void)state;
     imx_spool_dir_close(&d);
-    return nftw(top, remove_it, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(top);
 }
 
 static int open_at(const char *at)

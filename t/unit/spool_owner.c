@@ -12,10 +12,10 @@
 #include "base/proc.h"
 #include "base/safe_path.h"
 #include "deliver/spool_dir.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,21 +106,12 @@ static int setup(void **state)
     return dir < 0;
 }
 
-static int remove_it(const char *name, const struct stat *st, int flag,
-                     struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(name);
-}
-
 static int teardown(void **state)
 {
     (void)state;
     end_other();
     close(dir);
-    return nftw(top, remove_it, 16, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(top);
 }
 
 static void a_server_is_its_parent(void **state)
