@@ -59,6 +59,7 @@ my $sink_pid = fork_off(sub {
 sub server {
     return ImxBare->new(module => 1, figures => 1, children => 1,
         threads => 16, influx => 'http://127.0.0.1:' . $sink->sockport,
+        report => 'requests=10s',
         conf => <<'CONF');
 InfluxMetricsBufferSize 512M
 <Location /influx>
