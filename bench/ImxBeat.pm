@@ -4,12 +4,14 @@
 #
 #   my $points = ImxBeat::read_points($file, $begin);   # lines, as delivered
 #   my $j = ImxBeat::judge($points);
-#   # { slots => [p99 of each, us], middle, worst, ratio, again, p999,
-#   #   turns => [p99.9 of each, us] }
+#   # { slots => [p99 of each, us], middle, worst, ratio, p999,
+#   #   turns => [p99.9 of each, us], values => [those of each slot, us] }
+#   ImxBeat::together($runs, $name);    # the ratio of all runs' values
 #
-# again: the same ratio of what comes again, for which each slot's p99 is the
-# median of its p99 in the turns.  A beat comes each second, so it is in every
-# turn; a moment in which the machine did something else is in one.
+# A slot's p99 in one run at 4,000 a second is the 24th of 2,400 values: a
+# moment in which the machine did something else is enough to make it the worst
+# slot of that run.  A beat comes each second of each run, so it stays where all
+# runs are taken together, and such a moment does not.
 #
 # p99.9 is compared turn by turn (ImxRounds.pm): each turn with the other
 # module's right beside it.  The control is a turn against the next one of the
@@ -102,15 +104,19 @@ sub judge {
     my @slots = map { @$_ ? percentile(99, $_) : die "a slot is empty\n" }
         @{ $points->{slots} };
     my @turns = turns($points->{seconds});
-    my @again = map {
-        my $slot = $_;
-        median(map { $_->[$slot] ? percentile(99, $_->[$slot]) : () } @turns);
-    } 0 .. $SLOTS - 1;
     my ($worst) = sort { $b <=> $a } @slots;
     return { slots => \@slots, middle => median(@slots), worst => $worst,
-        ratio => worst_of_median(@slots), again => worst_of_median(@again),
+        ratio => worst_of_median(@slots), values => $points->{slots},
         p999 => percentile(99.9, $points->{all}),
         turns => [map { percentile(99.9, [map { @{ $_ // [] } } @$_]) } @turns] };
+}
+
+sub together {
+    my ($runs, $name) = @_;
+    return worst_of_median(map {
+        my $slot = $_;
+        percentile(99, [map { @{ $_->{$name}{values}[$slot] } } @$runs]);
+    } 0 .. $SLOTS - 1);
 }
 
 # The slots of the run whose ratio is the middle one.
