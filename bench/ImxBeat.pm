@@ -4,7 +4,9 @@
 #
 #   my $points = ImxBeat::read_points($file, $begin);   # lines, as delivered
 #   my $j = ImxBeat::judge($points);
-#   # { slots => [p99 of each, us], middle, worst, ratio, p999, again }
+#   # { slots => [p99 of each, us], middle, worst, ratio, p999, again,
+#   #   turns => [p99.9 of each turn] }
+#   my @ratios = ImxBeat::pairs(\@runs, 'delivers', 'without');
 #
 # again: the same ratio of what comes again, for which each slot's p99 is the
 # median of its p99 in the turns.  A beat comes each second, so it is in every
@@ -82,7 +84,19 @@ sub judge {
     my ($worst) = sort { $b <=> $a } @slots;
     return { slots => \@slots, middle => median(@slots), worst => $worst,
         ratio => worst_of_median(@slots), again => worst_of_median(@again),
-        p999 => percentile(99.9, $points->{all}) };
+        p999 => percentile(99.9, $points->{all}),
+        turns => [map { percentile(99.9, [map { @{ $_ // [] } } @$_]) } @turns] };
+}
+
+# Of p99.9 of one variant to that of another one, turn by turn of all runs, each
+# { variant => what judge() said }.
+sub pairs {
+    my ($runs, $how, $base) = @_;
+    return map {
+        my ($ours, $theirs) = map { $_->{turns} } @$_{ $how, $base };
+        die "turns are missing\n" if @$ours != @$theirs;
+        map { $ours->[$_] / $theirs->[$_] } 0 .. $#$ours;
+    } @$runs;
 }
 
 # The slots of the run whose ratio is the middle one.

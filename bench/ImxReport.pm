@@ -69,13 +69,13 @@ my %SAYS = (
         my ($alone) = $text =~ /^\| httpd alone \| (\d+)/m;
         my ($on, $log) = @row{'InfluxMetrics On', 'CustomLog instead'};
         my ($other) = map { $row{$_} } grep { /^mod_asis/ } sort keys %row;
-        return if grep { !$_ } $alone, $on, $log, $other, $on->{own};
+        return if grep { !$_ } $alone, $on, $log, $on->{own};
         return sprintf '%d instructions and %s clock reads a request, %.1f %% more '
             . 'than the %d for a file of 12 bytes. %d of them are the module\'s '
-            . 'own; any module more, even one that does nothing, adds some %d. A '
-            . 'CustomLog adds %d. No system call, lock or wait.', $on->{added},
-            $on->{clocks}, 100 * $on->{added} / $alone, $alone, $on->{own},
-            $other->{added}, $log->{added};
+            . 'own%s. A CustomLog adds %d. No system call, lock or wait.',
+            $on->{added}, $on->{clocks}, 100 * $on->{added} / $alone, $alone,
+            $on->{own}, $other ? '; any module more, even one that does '
+            . "nothing, adds some $other->{added}" : '', $log->{added};
     },
     flusher => sub {
         my ($text) = @_;

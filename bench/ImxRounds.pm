@@ -60,6 +60,14 @@ sub distinguishable {
         && ($ratio->{q1} - 1) * ($ratio->{q3} - 1) > 0;
 }
 
+# Is the ratio at most what it should be?  Where equal ones differ by as much,
+# nobody can say.
+sub goal {
+    my ($ratio, $control, $most) = @_;
+    return $ratio->{median} <= $most ? 'reached'
+        : distinguishable($ratio, $control) ? 'not reached' : $SAME;
+}
+
 # ---- in words ----
 
 sub percent {
@@ -78,6 +86,15 @@ sub words {
 sub cell {
     my ($ratio, $control) = @_;
     return distinguishable($ratio, $control) ? words($ratio) : $SAME;
+}
+
+# Of differences, as of instructions: the median, unless two equal ones, the
+# control's, differ by as much.
+sub difference {
+    my ($control, @differences) = @_;
+    my $median = median(@differences);
+    return abs $median > max(map { abs } @$control)
+        ? sprintf '%+.0f', $median : $SAME;
 }
 
 # For a sentence: "+1.9 % processor time a request".

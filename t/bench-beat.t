@@ -39,4 +39,14 @@ is_deeply([rounded(ImxBeat::judge(points(sub { $_[1] == 7 })))],
 is_deeply([rounded(ImxBeat::judge(points(sub { $_[1] == 7 && $_[0] == 21 })))],
     ['9.00', '1.00'], 'one that was slow once is not');
 
+my $judged = ImxBeat::judge(points(sub { $_[1] == 7 && $_[0] == 21 }));
+is_deeply([map { sprintf '%.0f', $_ } @{ $judged->{turns} }], [100, 900, 100],
+    'p99.9 of each turn');
+is_deeply([ImxBeat::pairs([
+    { a => { turns => [200, 300] }, b => { turns => [100, 200] } },
+    { a => { turns => [50] }, b => { turns => [100] } }], 'a', 'b')],
+    [2, 1.5, 0.5], '... of two servers, turn by turn of all runs');
+ok(!eval { ImxBeat::pairs([{ a => { turns => [1] }, b => { turns => [1, 2] } }],
+    'a', 'b'); 1 }, 'a turn that is missing is no pair');
+
 done_testing;
