@@ -4,17 +4,21 @@
 #
 #   my $points = ImxBeat::read_points($file, $begin);   # lines, as delivered
 #   my $j = ImxBeat::judge($points);
-#   # { slots => [p99 of each, us], middle, worst, ratio, p999, again,
-#   #   turns => [p99.9 of each turn] }
-#   my @ratios = ImxBeat::pairs(\@runs, 'delivers', 'without');
+#   # { slots => [p99 of each, us], middle, worst, ratio, again, p999,
+#   #   turns => [p99.9 of each, us] }
 #
 # again: the same ratio of what comes again, for which each slot's p99 is the
 # median of its p99 in the turns.  A beat comes each second, so it is in every
 # turn; a moment in which the machine did something else is in one.
+#
+# p99.9 is compared turn by turn (ImxRounds.pm): each turn with the other
+# module's right beside it.  The control is a turn against the next one of the
+# same module, one time in this order and the next time in the other.
 package ImxBeat;
 
 use strict;
 use warnings;
+use ImxRounds;
 
 our $SLOTS = 50;
 
@@ -72,6 +76,27 @@ sub worst_of_median {
     return $worst / median(@_);
 }
 
+# Of two lists as long as each other.
+sub ratios {
+    my ($turns, $others) = @_;
+    return map { $turns->[$_] / $others->[$_] } 0 .. $#$turns;
+}
+
+sub ratios_to_itself {
+    my ($turns) = @_;
+    return map { $turns->[$_ + $_ % 2] / $turns->[$_ + 1 - $_ % 2] }
+        0 .. $#$turns - 1;
+}
+
+# Of runs [{ NAME => judged }]: as ImxRounds' compare.
+sub compare {
+    my ($runs, $name, $control) = @_;
+    return { %{ ImxRounds::summary(map {
+            ratios($_->{$name}{turns}, $_->{$control}{turns}) } @$runs) },
+        control => ImxRounds::summary(map {
+            ratios_to_itself($_->{$control}{turns}) } @$runs) };
+}
+
 sub judge {
     my ($points) = @_;
     my @slots = map { @$_ ? percentile(99, $_) : die "a slot is empty\n" }
@@ -86,17 +111,6 @@ sub judge {
         ratio => worst_of_median(@slots), again => worst_of_median(@again),
         p999 => percentile(99.9, $points->{all}),
         turns => [map { percentile(99.9, [map { @{ $_ // [] } } @$_]) } @turns] };
-}
-
-# Of p99.9 of one variant to that of another one, turn by turn of all runs, each
-# { variant => what judge() said }.
-sub pairs {
-    my ($runs, $how, $base) = @_;
-    return map {
-        my ($ours, $theirs) = map { $_->{turns} } @$_{ $how, $base };
-        die "turns are missing\n" if @$ours != @$theirs;
-        map { $ours->[$_] / $theirs->[$_] } 0 .. $#$ours;
-    } @$runs;
 }
 
 # The slots of the run whose ratio is the middle one.

@@ -60,14 +60,6 @@ sub distinguishable {
         && ($ratio->{q1} - 1) * ($ratio->{q3} - 1) > 0;
 }
 
-# Is the ratio at most what it should be?  Where equal ones differ by as much,
-# nobody can say.
-sub goal {
-    my ($ratio, $control, $most) = @_;
-    return $ratio->{median} <= $most ? 'reached'
-        : distinguishable($ratio, $control) ? 'not reached' : $SAME;
-}
-
 # ---- in words ----
 
 sub percent {

@@ -8,18 +8,17 @@
 # of 20 ms of the second in which the request ended; where delivery falls at the
 # same moment of each second, one slot is slower than the others.
 #
-# It is held against the module without delivery, whose points stay in the buffer
-# until httpd stops, and which is there once more as the control.  All three
-# servers run at once, and the load goes to one after the other, in turns of
-# three seconds, so that whatever else the machine does falls on all of them.
-# Prints Markdown, writes docs/pictures/beat.svg; fails when a point is lost.
-# BENCH_QUICK=1: a minute; with less than five runs the picture goes into the
-# build's directory.
+# The control is the module without delivery: its points stay in the buffer
+# until httpd stops.  Both servers run at once, and the load goes to one after
+# the other, in turns of three seconds, so that whatever else the machine does
+# falls on both.  Prints Markdown, writes docs/pictures/beat.svg; fails when a
+# point is lost.  BENCH_QUICK=1: half a minute; with less than five runs the
+# picture goes into the build's directory.
 use strict;
 use warnings;
 use FindBin;
 use Getopt::Long qw(GetOptions);
-use List::Util qw(max min);
+use List::Util qw(max min sum0);
 use Time::HiRes qw(time sleep);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
@@ -36,20 +35,18 @@ GetOptions('runs=i' => \$runs, 'seconds=i' => \$seconds, 'rates=s' => \$rates,
     or die "usage: $0 [--runs N] [--seconds S] [--rates R,R] "
     . "[--connections C] [--module FILE]\n";
 my ($TURN, $OF_HTTPD, $OF_OTHERS) = (3, 0, 1);
-my @VARIANTS = qw(delivers without again);
+my @VARIANTS = qw(delivers control);
 my %NAME = (delivers => 'as it is by default',
-    without => 'without delivery',
-    again => 'without, once more: the control');
+    control => 'control: without delivery');
 
 # Nothing is sent before the stop: no tick, no full body, no full buffer.
-my $KEEP = <<'CONF';
+my %CONF = (delivers => '', control => <<'CONF');
 InfluxMetricsInterval 1h
 InfluxMetricsMaxBody 256M 1000000
 InfluxMetricsBufferSize 512M
 InfluxMetricsTimeout 2s 60s
 InfluxMetricsShutdownTimeout 8s
 CONF
-my %CONF = (delivers => '', without => $KEEP, again => $KEEP);
 
 my @sinks;
 END { kill TERM => map { $_->{pid} } @sinks }
@@ -132,35 +129,24 @@ sub range {
         min(@v), max(@v);
 }
 
-# Of p99.9 against that without delivery, turn by turn.
-sub p999 {
-    my ($rate, $how) = @_;
-    return ImxRounds::summary(ImxBeat::pairs($all{$rate}, $how, 'without'));
-}
-
-sub p999_cell {
-    my ($rate, $how) = @_;
-    return '' if $how eq 'without';
-    return $how eq 'again' ? ImxRounds::words(p999($rate, $how))
-        : ImxRounds::cell(p999($rate, $how), p999($rate, 'again'));
-}
+my %p999 = map { $_ => ImxBeat::compare($all{$_}, @VARIANTS) } keys %all;
 
 print ImxReport::wrapped("A 12-byte file, event MPM with 2 children on one core; "
     . "bombardier ($connections connections) and a server in the place of "
     . "InfluxDB on another one. $runs run(s) of $seconds s for each line, in "
-    . "turns of $TURN s with the others of its rate; medians and ranges of "
+    . "turns of $TURN s with the other one of its rate; medians and ranges of "
     . "the runs. p99 in us, by 20 ms of the second. A beat comes each second; "
     . "what the machine does beside may come once and make a slot the worst one. "
     . "So the ratio is there a second time, of what comes again in each turn: a "
-    . "slot's p99 is then the median of the turns'. p99.9 of each turn is held "
-    . "against that of the turn without delivery right beside it: median and "
-    . "quartiles of these pairs, in percent more or less, or \"not "
-    . "distinguishable\" where the control, two equal servers, differs by as "
-    . "much.") . "\n"
+    . "slot's p99 is then the median of the turns'. p99.9 is compared turn by "
+    . "turn, in percent more or less, median and quartiles; the second line's is "
+    . "its own turns against each other. A ratio that is no larger than that is "
+    . '"not distinguishable".') . "\n"
     . "| requests a second | module | kept to | p99, median slot | worst slot "
-    . "| worst of median | range | of what comes again | range | p99.9 us | "
-    . "against that without delivery |\n" . '|---' x 11 . "|\n";
+    . "| worst of median | range | of what comes again | range | p99.9 us "
+    . "| against without delivery |\n" . '|---' x 11 . "|\n";
 for my $rate (split /,/, $rates) {
+    my $p999 = $p999{$rate};
     for my $how (@VARIANTS) {
         my @of = map { $_->{$how} } @{ $all{$rate} };
         printf "| %d | %s | %.0f | %.0f | %.0f | %s | %s | %.0f | %s |\n", $rate,
@@ -169,24 +155,28 @@ for my $rate (split /,/, $rates) {
             ImxBeat::median(map { $_->{worst} } @of),
             range('%.2f', map { $_->{ratio} } @of),
             range('%.2f', map { $_->{again} } @of),
-            ImxBeat::median(map { $_->{p999} } @of), p999_cell($rate, $how);
+            ImxBeat::median(map { $_->{p999} } @of),
+            $how eq 'control' ? ImxRounds::words($p999->{control})
+                : ImxRounds::cell($p999, $p999->{control});
     }
 }
 
-# The goals: of the median of the runs, and of the pairs.
+# The goals: worst slot 1.5 of the median one, p99.9 1.05 of without delivery.
 sub goal {
     my ($rate) = @_;
-    my ($worst, $without) = map {
+    my ($worst, $control) = map {
         my $how = $_;
         ImxBeat::median(map { $_->{$how}{ratio} } @{ $all{$rate} })
-    } @VARIANTS[0, 1];
-    my ($p999, $control) = map { p999($rate, $_) } qw(delivers again);
+    } @VARIANTS;
+    my $p999 = $p999{$rate};
     return sprintf 'At %d a second the worst slot has %.2f of the median one '
-        . '(goal 1.5, median of the runs: %s; %.2f without delivery). Against '
-        . 'that without delivery: %s (goal at most 5 %% more: %s).', $rate,
-        $worst, $worst <= 1.5 ? 'reached' : 'not reached', $without,
-        ImxRounds::sentence({ %$p999, control => $control }, 'p99.9'),
-        ImxRounds::goal($p999, $control, 1.05);
+        . '(goal 1.5: %s; %.2f without delivery); against that without delivery: '
+        . '%s (goal +5 %%: %s).', $rate, $worst,
+        $worst <= 1.5 ? 'reached' : 'not reached', $control,
+        ImxRounds::sentence($p999, 'p99.9'),
+        $p999->{median} <= 1.05 ? 'reached'
+            : ImxRounds::distinguishable($p999, $p999->{control})
+            ? 'not reached' : 'cannot be told';
 }
 print "\n", ImxReport::wrapped(join ' ', map { goal($_) } split /,/, $rates);
 my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;
@@ -199,5 +189,5 @@ ImxBeat::plot(($runs < 5 ? build() : "$FindBin::Bin/../docs/pictures")
         my $rate = $_;
         { title => "$rate requests a second", lines => [map {
             { name => $NAME{$_}, slots => ImxBeat::middle_run($all{$rate}, $_) }
-        } @VARIANTS[0, 1]] }
+        } @VARIANTS] }
     } split /,/, $rates ]);

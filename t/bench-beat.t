@@ -39,14 +39,18 @@ is_deeply([rounded(ImxBeat::judge(points(sub { $_[1] == 7 })))],
 is_deeply([rounded(ImxBeat::judge(points(sub { $_[1] == 7 && $_[0] == 21 })))],
     ['9.00', '1.00'], 'one that was slow once is not');
 
-my $judged = ImxBeat::judge(points(sub { $_[1] == 7 && $_[0] == 21 }));
-is_deeply([map { sprintf '%.0f', $_ } @{ $judged->{turns} }], [100, 900, 100],
-    'p99.9 of each turn');
-is_deeply([ImxBeat::pairs([
-    { a => { turns => [200, 300] }, b => { turns => [100, 200] } },
-    { a => { turns => [50] }, b => { turns => [100] } }], 'a', 'b')],
-    [2, 1.5, 0.5], '... of two servers, turn by turn of all runs');
-ok(!eval { ImxBeat::pairs([{ a => { turns => [1] }, b => { turns => [1, 2] } }],
-    'a', 'b'); 1 }, 'a turn that is missing is no pair');
+
+# p99.9 of the turns: twice that without delivery in each, which is alike in all.
+sub judged { return { turns => [map { $_ * 100 } @_] } }
+my $runs = [{ with => judged(2, 4, 6), without => judged(1, 2, 3) },
+    { with => judged(2, 2, 2), without => judged(1, 1, 1) }];
+my $p999 = ImxBeat::compare($runs, 'with', 'without');
+is_deeply([map { sprintf '%.2f', $_ } @$p999{qw(q1 median q3)}],
+    ['2.00', '2.00', '2.00'], 'p99.9 is compared with the turn beside it');
+is_deeply([map { sprintf '%.3f', $_ }
+    ImxBeat::ratios_to_itself([100, 200, 300, 400])],
+    ['0.500', '1.500', '0.750'], 'and the control with itself, in both orders');
+is_deeply(ImxBeat::judge($points)->{turns}, [100, 100, 100],
+    'a p99.9 for each turn');
 
 done_testing;

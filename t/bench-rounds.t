@@ -44,12 +44,6 @@ is(ImxRounds::cell(ratio(0.95, 0.96, 0.97), $wide), 'not distinguishable',
 is(ImxRounds::cell(ratio(0.99, 1.019, 1.026), $narrow), 'not distinguishable',
     'one that is less in some pairs and more in others is none');
 
-is(ImxRounds::goal(ratio(1.012, 1.019, 1.026), $narrow, 1.05), 'reached',
-    'a goal is reached');
-is(ImxRounds::goal(ratio(1.07, 1.08, 1.09), $narrow, 1.05), 'not reached',
-    'one is not');
-is(ImxRounds::goal(ratio(1.07, 1.08, 1.09), ratio(0.9, 1, 1.1), 1.05),
-    'not distinguishable', 'and of one nobody can say');
 is(ImxRounds::difference([-3, 20, 7], 21, 25, 22), '+22',
     'a difference beyond those of two equal ones is told');
 is(ImxRounds::difference([-25, 20, 7], 21, 25, 22), 'not distinguishable',
