@@ -31,8 +31,8 @@ InfluxMetricsFields +server_time +input_time +output_time +ttfb +bytes_received
 InfluxMetricsFields +aborted +uri +client
 InfluxMetricsTags +protocol +status_class
 InfluxMetricsTag zone eu
-InfluxMetricsTag uri "%{REQUEST_URI}"
-InfluxMetricsField port int "%{SERVER_PORT}"
+InfluxMetricsTag place "%{REQUEST_URI}"
+InfluxMetricsField listens int "%{SERVER_PORT}"
 InfluxMetricsReport phases
 InfluxMetricsBuckets 8 request application
 InfluxMetricsSample 0.99 errors
