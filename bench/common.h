@@ -35,8 +35,8 @@ static inline int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A quarter's bound of n values, which it sorts: 1, 2 (the median) or 3; between
- * two values, in proportion. */
+/* A quarter's bound of n values, which it sorts: 1, 2 (the median) or 3;
+ * between two values, in proportion. */
 static inline double quartile(double *values, int n, int which)
 {
     double at = which * (n - 1) / 4.0;

@@ -35,11 +35,11 @@ int flushed_is_good(const result_t *r);
 void flushed_print_head(void);
 
 /* All n runs of a case: medians, of some figures the quartiles; how many lines
- * were recorded and so on is said of all runs together.  Returns 1 if every line
- * of each arrived. */
+ * were recorded and so on is said of all runs together.  Returns 1 if every
+ * line of each arrived. */
 int flushed_print_row(const case_t *c, const result_t *r, int n);
 
-/* A quarter's bound of the figure at this offset of a result: see quartile(). */
+/* A quarter's bound of the figure at this offset of a result: quartile(). */
 double flushed_quartile(const result_t *r, int n, size_t figure, int which);
 
 #define FLUSHED_MEDIAN(r, n, figure) \
