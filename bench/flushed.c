@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common.h"
 
@@ -30,7 +31,7 @@ double flushed_quartile(const result_t *r, int n, size_t figure, int which)
     int i;
 
     for (i = 0; i < n; i++)
-        values[i] = *(const double *)((const char *)&r[i] + figure);
+        memcpy(&values[i], (const char *)&r[i] + figure, sizeof(*values));
     return quartile(values, n, which);
 }
 
