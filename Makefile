@@ -456,19 +456,19 @@ bench-peers:
 bench-beat:
 	$(DEPS) build bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench-flusher
-	perl bench/section.pl beat perl -It/lib bench/beat.pl
+	$(BENCH) perl bench/section.pl beat perl -It/lib bench/beat.pl
 
 BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append load \
     buffer)
 
-$(BUILD)/bench-flusher: bench/sink.c
+$(BUILD)/bench-flusher: bench/sink.c bench/flushed.c bench/flushed.h
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
-	$(CC) $(LIB_CFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LIB_CFLAGS) -o $@ $(filter-out %.h,$^) $(LIBS)
 
 bench-flusher bench-append bench-buffer: bench-%:
 	$(DEPS) build
 	@$(MAKE) --no-print-directory $(BUILD)/bench-$*
-	perl bench/section.pl $* $(BUILD)/bench-$*
+	$(BENCH) perl bench/section.pl $* $(BUILD)/bench-$*
 
 # QUESTDB_C=DIR: a checkout of github.com/questdb/c-questdb-client.  The other peers are built from
 # registries, those that can be.

@@ -109,7 +109,7 @@ sub ways {
 
 sub tables {
     my ($markdown) = @_;
-    my @points = rows($markdown, 'points');
+    my @points = grep { $_->[0] !~ /control/ } rows($markdown, 'points');
     my @measurements = rows($markdown, 'measurement');
     my ($influx, $victoria) = $markdown
         =~ /InfluxDB ([\d.]+), VictoriaMetrics ([\d.]+)\./ or die "no processor time\n";

@@ -8,7 +8,8 @@
 #   $cost->{clocks};        # clock reads by the module
 #   $cost->{own};           # the module's code, and what it calls in libc
 #   $cost->{"OBJECT:FUNCTION"};     # what the function itself took
-#   ImxCount::own_code($profile);   # the module's code alone, of one profile
+#   ImxCount::own_code($profile, $calls);       # the module's code alone, of one
+#   ImxCount::calls_out($profile, $calls);      # profile; its calls of others'
 #
 # The monitor's thread is counted apart: what it does is not on the request's
 # way. $ImxCount::ON makes the interval an hour, so that it sends everything
@@ -96,7 +97,9 @@ sub totals {
         $sum{request} += $p->{total};
         $sum{clocks} += $p->{clocks};
         $sum{$_} += $p->{libc} for qw(own libc);
-        $sum{calls}{$_} += $p->{calls}{$_} for keys %{ $p->{calls} };
+        for my $what (qw(calls out)) {
+            $sum{$what}{$_} += $p->{$what}{$_} for keys %{ $p->{$what} };
+        }
         for (keys %{ $p->{self} }) {
             $sum{$_} += $p->{self}{$_};
             $sum{own} += $p->{self}{$_} if /^\Q$MODULE\E:/;
@@ -113,7 +116,7 @@ sub read_profile {
     my ($file) = @_;
     my (%name, $object, $function, $callee, $callee_object, $is_call);
     my %p = (total => 0, monitor => 0, clocks => 0, libc => 0, self => {},
-        calls => {});
+        calls => {}, out => {});
     for my $line (split /\n/, slurp($file)) {
         if ($line =~ /^(c?)(ob|fn)=\((\d+)\)(?: (.*))?/) {
             my ($called, $kind, $number, $given) = ($1, $2, $3, $4);
@@ -137,6 +140,8 @@ sub read_profile {
             my $times = $1;
             $is_call = 1;
             $p{calls}{$callee} += $times;
+            $p{out}{"$object:$function"} += $times
+                if ($callee_object // $object) ne $object;
             $p{clocks} += $times if $object eq $MODULE
                 && grep { index($callee, $_) == 0 } @CLOCKS;
         }
@@ -154,18 +159,31 @@ sub read_profile {
     return \%p;
 }
 
-# What the module's own functions took that were called at least this often:
-# those of every request, but not those of the first one, nor what comes every
-# 10 ms.
+# The module's own functions that were called at least this often: those of every
+# request, but not those of the first one, nor what comes every 10 ms.
+sub usual_functions {
+    my ($profile, $calls) = @_;
+    return grep {
+        my ($function) = /^\Q$MODULE\E:(.*)/;
+        defined $function && $function ne 'look_at_real_clock'
+            && ($profile->{calls}{$function} // 0) >= $calls;
+    } keys %$profile;
+}
+
+# What these took, without what they call.
 sub own_code {
     my ($profile, $calls) = @_;
     my $own = 0;
-    for (grep { /^\Q$MODULE\E:/ && !/:look_at_real_clock$/ } keys %$profile) {
-        my ($function) = /:(.*)/;
-        $own += $profile->{$_}
-            if ($profile->{calls}{$function} // 0) >= $calls;
-    }
+    $own += $profile->{$_} for usual_functions($profile, $calls);
     return $own;
+}
+
+# How often these called a function that is not the module's.
+sub calls_out {
+    my ($profile, $calls) = @_;
+    my $out = 0;
+    $out += $profile->{out}{$_} // 0 for usual_functions($profile, $calls);
+    return $out;
 }
 
 sub median {

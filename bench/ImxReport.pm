@@ -69,13 +69,21 @@ my %SAYS = (
         my ($alone) = $text =~ /^\| httpd alone \| (\d+)/m;
         my ($on, $log) = @row{'InfluxMetrics On', 'CustomLog instead'};
         my ($other) = map { $row{$_} } grep { /^mod_asis/ } sort keys %row;
-        return if grep { !$_ } $alone, $on, $log, $other, $on->{own};
+        return if grep { !$_ } $alone, $on, $log, $on->{own};
         return sprintf '%d instructions and %s clock reads a request, %.1f %% more '
             . 'than the %d for a file of 12 bytes. %d of them are the module\'s '
-            . 'own; any module more, even one that does nothing, adds some %d. A '
-            . 'CustomLog adds %d. No system call, lock or wait.', $on->{added},
-            $on->{clocks}, 100 * $on->{added} / $alone, $alone, $on->{own},
-            $other->{added}, $log->{added};
+            . 'own%s. A CustomLog adds %d. No system call, lock or wait.',
+            $on->{added}, $on->{clocks}, 100 * $on->{added} / $alone, $alone,
+            $on->{own}, $other ? '; any module more, even one that does '
+            . "nothing, adds some $other->{added}" : '', $log->{added};
+    },
+    bytes => sub {
+        my ($text) = @_;
+        my ($disk) = $text =~ /^\| as by default \| \d+ \| \d+ \| ([\d.]+) \|/m
+            or return;
+        return sprintf "A point takes some %.0f bytes of [InfluxDB's disk]"
+            . '(docs/sizing.md), and InfluxDB keeps it for ever, unless you say '
+            . 'otherwise.', $disk;
     },
     flusher => sub {
         my ($text) = @_;
@@ -83,12 +91,21 @@ my %SAYS = (
             grep { /^\|/ } split /\n/, $text;
         my ($burst) = grep { $_->{what} eq 'a burst' }
             map { my %of; @of{@$head} = @$_; \%of } @rows;
-        return if !$burst;
+        my ($rate) = ($burst->{'lines/s'} // '') =~ /^(\d+)/ or return;
         return sprintf 'A million points that wait are delivered by the one '
-            . 'thread at %d a second, %s dropped.', $burst->{'lines/s'},
+            . 'thread at %d a second, %s dropped.', $rate,
             $burst->{dropped} || 'none';
     },
 );
+
+# That sentence, as an item of README's list; undef: there is none.
+sub item_of {
+    my ($name, $markdown) = @_;
+    my $says = ($SAYS{$name} // sub { return })->($markdown);
+    return defined $says ? item($says) : undef;
+}
+
+sub item { return fill('- ', '  ', $_[0]) . "\n" }
 
 sub skeleton {
     my $text = "# Performance\n\nEvery section is written by the command it "
@@ -164,8 +181,8 @@ sub write {
 sub readme {
     my ($name, $says) = @_;
     my $text = slurp($README) // return;
-    my $item = fill('- ', '  ', $says);
-    $text =~ s/(<!-- begin \Q$name\E -->\n).*?(<!-- end \Q$name\E -->)/$1$item\n$2/s
+    my $item = item($says);
+    $text =~ s/(<!-- begin \Q$name\E -->\n).*?(<!-- end \Q$name\E -->)/$1$item$2/s
         or return;
     open my $fh, '>', $README or die "$README: $!\n";
     print $fh $text;

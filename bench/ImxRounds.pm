@@ -80,6 +80,15 @@ sub cell {
     return distinguishable($ratio, $control) ? words($ratio) : $SAME;
 }
 
+# Of differences, as of instructions: the median, unless two equal ones, the
+# control's, differ by as much.
+sub difference {
+    my ($control, @differences) = @_;
+    my $median = median(@differences);
+    return abs $median > max(map { abs } @$control)
+        ? sprintf '%+.0f', $median : $SAME;
+}
+
 # For a sentence: "+1.9 % processor time a request".
 sub sentence {
     my ($ratio, $what) = @_;

@@ -77,9 +77,16 @@ sub cpu_ns {
 }
 
 # MiB, memory that is shared counted once.
-sub memory {
-    return sum0(map { slurp("/proc/$_/smaps_rollup") =~ /^Pss:\s+(\d+)/m
-        ? $1 : 0 } @_) / 1024;
+sub memory { return pss('Pss', @_) }
+
+# Of these, what is memory of their own, and what they share by a mapping.
+sub own_memory { return pss('Pss_Anon', @_) }
+sub shared_memory { return pss('Pss_Shmem', @_) }
+
+sub pss {
+    my ($what, @pids) = @_;
+    return sum0(map { slurp("/proc/$_/smaps_rollup") =~ /^$what:\s+(\d+)/m
+        ? $1 : 0 } @pids) / 1024;
 }
 
 sub program {

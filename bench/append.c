@@ -212,13 +212,6 @@ static double measure(const shape_t *s, int apart)
     return LINES / workers * workers * 1e9 / (double)(signals->end - begin);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double rate[SHAPES][2][ROUNDS + 1];
 static uint64_t refused;
 
@@ -237,20 +230,24 @@ static void run_rounds(void)
     }
 }
 
+/* Median and quartiles, and the fastest. */
+static void print_rates(double *of_rounds)
+{
+    printf(" %.2f (%.2f .. %.2f) |", quartile(of_rounds, ROUNDS, 2) / 1e6,
+           quartile(of_rounds, ROUNDS, 1) / 1e6,
+           quartile(of_rounds, ROUNDS, 3) / 1e6);
+    printf(" %.2f |", of_rounds[ROUNDS - 1] / 1e6);
+}
+
 static void print_shape(int i)
 {
-    int apart;
-
-    for (apart = 0; apart < 2; apart++) {
-        qsort(rate[i][apart], ROUNDS, sizeof(double), by_value);
-    }
-    printf("| %d | %d | %.2f | %.2f |", shapes[i].processes, shapes[i].threads,
-           rate[i][0][ROUNDS / 2] / 1e6, rate[i][0][ROUNDS - 1] / 1e6);
+    printf("| %d | %d |", shapes[i].processes, shapes[i].threads);
+    print_rates(rate[i][0]);
     if (shapes[i].processes > 1)
-        printf(" %.2f | %.2f |\n", rate[i][1][ROUNDS / 2] / 1e6,
-               rate[i][1][ROUNDS - 1] / 1e6);
+        print_rates(rate[i][1]);
     else
-        printf(" - | - |\n");
+        printf(" - | - |");
+    printf("\n");
 }
 
 int main(void)
@@ -269,8 +266,8 @@ int main(void)
         "counted, gets a\ntime that is unique, and its line of %d bytes is "
         "written where it lies in the\nbatch. Apart: each process has a "
         "batch and counters of its own. Of %d interleaved\nrounds of %d "
-        "lines the median and the fastest, which other work on the machine\n"
-        "disturbed least.\n\n"
+        "lines the median (quartiles) and the fastest, which other work on the "
+        "machine\ndisturbed least.\n\n"
         "| processes | threads of each | million lines a second | fastest "
         "| apart | fastest |\n|---|---|---|---|---|---|\n",
         LINE_LEN, ROUNDS, LINES);

@@ -1,10 +1,10 @@
 /*
  * buffer.c: what a holder costs that has nothing to do, by the size of the
- * buffer, and by what is in it.  A monitor runs through its duties for some
- * seconds, in a process of its own; nothing is appended.  The memory is only
- * touched where it is used.
+ * buffer, and by what is in it.  A monitor runs through its duties for a
+ * second, in a process of its own; nothing is appended.  The memory is only
+ * touched where it is used.  All sizes in turn, round by round.
  *
- *     buffer [--seconds S]          (5)
+ *     buffer                        (BENCH_ROUNDS: 20)
  */
 #define _GNU_SOURCE
 
@@ -21,6 +21,8 @@
 #include "deliver/monitor.h"
 
 #define CHILDREN 2
+#define SECONDS 1 /* of a round */
+#define ROUNDS_MAX 100
 #define MILLISECOND INT64_C(1000000)
 #define MB (UINT64_C(1) << 20)
 
@@ -105,7 +107,17 @@ static int64_t run(const imx_arena_t *a, imx_monitor_t *m, int64_t seconds,
     return now_ns(CLOCK_THREAD_CPUTIME_ID) - begun;
 }
 
-static void measure(uint64_t size, int used, int64_t seconds)
+/* What is measured, and what it came to, round by round. */
+typedef struct {
+    uint64_t mb;
+    int used; /* it was full once */
+    const char *more;
+    unsigned segments;
+    double idle[ROUNDS_MAX]; /* ms of processor time a second */
+    double look[ROUNDS_MAX]; /* us */
+} case_t;
+
+static void measure(case_t *c, int round)
 {
     static imx_arena_t arena;
     static imx_batch_child_t child;
@@ -115,60 +127,76 @@ static void measure(uint64_t size, int used, int64_t seconds)
     imx_monitor_t *m;
     int raised;
 
-    imx_batch_plan(size, CHILDREN, 0, &spec.batch, &raised);
+    imx_batch_plan(c->mb * MB, CHILDREN, 0, &spec.batch, &raised);
     if (imx_arena_map(&arena, &spec, 0) != 0)
         die("the buffer");
     curl_global_init(CURL_GLOBAL_DEFAULT);
     if (imx_children_join(&arena.children, &self, getpid()) != 0)
         die("join");
     imx_batch_open(&child, &arena.batch, &self);
-    if (used)
+    if (c->used)
         fill_and_empty(&arena, &child);
     m = make_monitor(&arena, &child);
     imx_monitor_step(m); /* it has the lease, and has seen all once */
-    ns = run(&arena, m, seconds, &look_ns);
-    printf("| %llu MB%s | %u | %.2f | %.2f |\n",
-           (unsigned long long)(size / MB), used ? ", was full once" : "",
-           (unsigned)spec.batch.segments,
-           (double)ns / MILLISECOND / (double)seconds, (double)look_ns / 1000);
-    fflush(stdout);
+    ns = run(&arena, m, SECONDS, &look_ns);
+    c->segments = spec.batch.segments;
+    c->idle[round] = (double)ns / MILLISECOND / SECONDS;
+    c->look[round] = (double)look_ns / 1000;
     _exit(0);
 }
 
 /* In a process of its own, with memory of its own. */
-static int measure_apart(uint64_t size, int used, int64_t seconds)
+static int measure_apart(case_t *c, int round)
 {
     int status = 1;
-    pid_t pid;
+    pid_t pid = fork();
 
-    fflush(NULL);
-    pid = fork();
     if (pid < 0)
         die("fork");
     if (pid == 0)
-        measure(size, used, seconds);
+        measure(c, round);
     waitpid(pid, &status, 0);
     return status != 0;
 }
 
-int main(int argc, char **argv)
+static void print_spread(double *values, int n)
 {
-    int64_t seconds = argc > 2 && strcmp(argv[1], "--seconds") == 0
-                          ? atoll(argv[2])
-                          : 5;
-    int bad = 0;
+    printf("| %.2f (%.2f .. %.2f) ", quartile(values, n, 2),
+           quartile(values, n, 1), quartile(values, n, 3));
+}
 
+int main(void)
+{
+    static const case_t cases[] = {
+        { .mb = 64, .more = "" },
+        { .mb = 64, .more = ", once more: the control" },
+        { .mb = 1024, .more = "" },
+        { .mb = 16384, .more = "" },
+        { .mb = 1024, .used = 1, .more = ", was full once" },
+    };
+    const int n = sizeof(cases) / sizeof(*cases);
+    int rounds = rounds_wanted(ROUNDS_MAX), bad = 0, round, i;
+    case_t *c = share(sizeof(cases));
+
+    memcpy(c, cases, sizeof(cases));
+    for (round = 0; round < rounds; round++) {
+        for (i = 0; i < n; i++)
+            bad |= measure_apart(&c[round % 2 ? n - 1 - i : i], round);
+    }
     printf(
         "| buffer | segments | holder that has nothing to do, ms of CPU a "
         "second | a look at the batch, us |\n|---|---|---|---|\n");
-    bad |= measure_apart(64 * MB, 0, seconds);
-    bad |= measure_apart(1024 * MB, 0, seconds);
-    bad |= measure_apart(16384 * MB, 0, seconds);
-    bad |= measure_apart(1024 * MB, 1, seconds);
-    bad |= measure_apart(64 * MB, 0, seconds);
+    for (i = 0; i < n; i++) {
+        printf("| %llu MB%s | %u ", (unsigned long long)c[i].mb, c[i].more,
+               c[i].segments);
+        print_spread(c[i].idle, rounds);
+        print_spread(c[i].look, rounds);
+        printf("|\n");
+    }
     printf(
-        "\nOf these, the counts once a second are summed over all segments "
-        "that were ever\ntaken. The last line is the first once more: the "
-        "control.\n");
+        "\nMedians (quartiles) of %d interleaved rounds of a second. Of these, "
+        "the counts once a\nsecond are summed over all segments that were ever "
+        "taken.\n",
+        rounds);
     return bad;
 }

@@ -28,6 +28,7 @@ $| = 1;
 # Kinds of points: what is configured beside the defaults.
 my @kinds = (
     ['as by default', ''],
+    ['as by default, once more: the control', ''],
     ['without the tag `process`', 'InfluxMetricsProcessTag off'],
     ['with all times', 'InfluxMetricsFields +server_time +input_time '
         . '+output_time +ttfb'],

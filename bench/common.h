@@ -1,6 +1,6 @@
 /*
- * common.h: what the benchmarks in C have in common: how they give up, and
- * memory that all of their processes see.
+ * common.h: what the benchmarks in C have in common: how they give up, memory
+ * that all of their processes see, and quartiles.
  */
 #ifndef IMX_BENCH_COMMON_H
 #define IMX_BENCH_COMMON_H
@@ -26,6 +26,35 @@ static inline void *share(size_t size)
         die("mmap");
     }
     return p;
+}
+
+static inline int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* A quarter's bound of n values, which it sorts: 1, 2 (the median) or 3;
+ * between two values, in proportion. */
+static inline double quartile(double *values, int n, int which)
+{
+    double at = which * (n - 1) / 4.0;
+    int low = (int)at;
+
+    qsort(values, (size_t)n, sizeof(*values), by_value);
+    return low + 1 < n
+               ? values[low] + (at - low) * (values[low + 1] - values[low])
+               : values[low];
+}
+
+/* How many rounds: 20, or BENCH_ROUNDS; at most so many. */
+static inline int rounds_wanted(int most)
+{
+    const char *wanted = getenv("BENCH_ROUNDS");
+    int rounds = wanted != NULL ? atoi(wanted) : 20;
+
+    return rounds < 1 ? 1 : rounds > most ? most : rounds;
 }
 
 #endif

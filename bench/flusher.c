@@ -5,9 +5,10 @@
  * a given rate, and one child's monitor brings them to the sink.  A burst: a
  * million lines lie in the buffer when the monitor begins.  Nothing may be
  * dropped, and the sink has to have every line.
- * Process per child, as in httpd; all of them end with this program.
+ * Process per child, as in httpd; all of them end with this program.  The cases
+ * run in turn, round by round, the sink on a processor of its own.
  *
- *     flusher                                  (the table of all cases)
+ *     flusher [--rounds N]                     (the table of all cases)
  *     flusher --rate LINES --seconds S         (one steady load)
  *     flusher --burst LINES                    (one burst)
  *         --v3 [--lines MOST]  answers come once a second, as InfluxDB 3's;
@@ -23,7 +24,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +37,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "flushed.h"
 #include "shared/arena.h"
 #include "deliver/monitor.h"
 #include "sink.h"
@@ -53,15 +57,6 @@ typedef struct {
     int64_t seconds;
     _Atomic int64_t append_ns; /* CPU time of these threads */
 } work_t;
-
-/* What is measured. */
-typedef struct {
-    const char *name;
-    int64_t rate, seconds; /* lines a second, for so long; or */
-    int64_t burst;         /* so many lines at once */
-    int is_v3, gzip, delay_ms;
-    uint64_t most_lines; /* of a body; 0: the module's default */
-} case_t;
 
 /* What all processes share, beside the batch. */
 typedef struct {
@@ -312,6 +307,17 @@ static const imx_arena_t *make_arena(void)
     return &arena;
 }
 
+/* One processor for the sink, another one for all that it is sent by; where
+ * there is one only, they share it. */
+static void pin(int is_sink)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(is_sink && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
 static pid_t fork_sink(unsigned *port)
 {
     int listener = sink_listen(port);
@@ -328,6 +334,7 @@ static pid_t fork_sink(unsigned *port)
                              .record_fd = -1 };
 
         is_appending = 1;
+        pin(1);
         sink_serve(listener, &o);
     }
     close(listener);
@@ -359,49 +366,31 @@ static uint64_t watch(const imx_arena_t *a, int running, pid_t sink)
     return highest;
 }
 
-/* What the answers allow: a body for each of them, two where they come once a
- * second. */
-static void print_bound(double lines_of_body)
+/* zlib copies what it compresses; what is sent is copied into libcurl's buffer,
+ * and from there into the system's. */
+static double copied_of_line(double lines)
 {
-    if (now_run->is_v3)
-        printf("| %.0f ", 2 * lines_of_body);
-    else if (now_run->delay_ms > 0)
-        printf("| %.0f ", lines_of_body * 1000 / now_run->delay_ms);
-    else
-        printf("| - ");
+    return 2 * (double)shared->sent / lines + (now_run->gzip ? LINE : 0);
 }
 
-static void print_head(void)
-{
-    printf(
-        "| recorded | sent | in the sink | dropped | what | lines/s | answers "
-        "allow | lines/s a core | CPU ns a line | bytes copied a line | system "
-        "calls a line | lines a body | most in the buffer, MB |\n"
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
-}
-
-/* Prints the figures; 1 if every line arrived. */
-static int report(const imx_batch_t *b, int64_t ns, uint64_t highest)
+static result_t result(const imx_batch_t *b, int64_t ns, uint64_t highest)
 {
     imx_batch_totals_t t = imx_batch_totals(b);
-    uint64_t arrived = atomic_load(&shared->arrived);
-    uint64_t dropped = t.fate[IMX_BATCH_DROPPED] + t.no_room;
-    double lines = (double)t.recorded, cpu = (double)shared->monitor_ns;
+    double lines = (double)t.recorded;
 
-    printf("| %llu | %llu | %llu | %llu | %s | %.0f ",
-           (unsigned long long)t.recorded,
-           (unsigned long long)t.fate[IMX_BATCH_SENT],
-           (unsigned long long)arrived, (unsigned long long)dropped,
-           now_run->name, lines * 1e9 / (double)ns);
-    print_bound(lines / (double)shared->bodies);
-    /* Into libcurl's buffer, and from there into the system's. */
-    printf("| %.0f | %.0f | %.0f | %.4f | %.0f | %.1f |\n", lines * 1e9 / cpu,
-           cpu / lines, 2 * (double)shared->sent / lines,
-           (double)shared->calls / lines, lines / (double)shared->bodies,
-           (double)highest / (1 << 20));
-    fflush(stdout);
-    return t.recorded > 0 && t.fate[IMX_BATCH_SENT] == t.recorded
-           && arrived == t.recorded;
+    return (result_t){
+        .recorded = t.recorded,
+        .sent = t.fate[IMX_BATCH_SENT],
+        .arrived = shared->arrived,
+        .dropped = t.fate[IMX_BATCH_DROPPED] + t.no_room,
+        .under_way = shared->most,
+        .rate = lines * 1e9 / (double)ns,
+        .ns = (double)shared->monitor_ns / lines,
+        .copied = copied_of_line(lines),
+        .calls = (double)shared->calls / lines,
+        .body = lines / (double)shared->bodies,
+        .highest = (double)highest / (1 << 20),
+    };
 }
 
 static void fork_children(const imx_arena_t *a, unsigned port, int n)
@@ -421,45 +410,81 @@ static void fork_children(const imx_arena_t *a, unsigned port, int n)
     }
 }
 
-static int run_case(const case_t *c)
+static result_t run_here(const case_t *c)
 {
     const imx_arena_t *a;
-    int children = c->burst ? 1 : CHILDREN, good;
+    int children = c->burst ? 1 : CHILDREN;
     uint64_t highest;
     unsigned port;
     int64_t start;
+    result_t r;
     pid_t sink;
 
     now_run = c;
     shared = share(sizeof(*shared));
     a = make_arena();
     sink = fork_sink(&port);
+    pin(0);
     fflush(NULL);
     start = now_ns(CLOCK_MONOTONIC);
     fork_children(a, port, children);
     highest = watch(a, children, sink);
-    good = report(&a->batch,
-                  c->burst ? shared->took_ns : now_ns(CLOCK_MONOTONIC) - start,
-                  highest);
+    r = result(&a->batch,
+               c->burst ? shared->took_ns : now_ns(CLOCK_MONOTONIC) - start,
+               highest);
     kill(sink, SIGKILL);
     waitpid(sink, NULL, 0);
-    if (c->is_v3)
-        printf(
-            "\nIt answers at whole seconds. Bodies under way at once: "
-            "%llu.\n",
-            (unsigned long long)atomic_load(&shared->most));
-    if (!good)
+    if (!flushed_is_good(&r))
         fprintf(stderr, "not every line arrived\n");
-    return good ? 0 : 1;
+    return r;
+}
+
+/* In a process of its own: its memory goes with it. */
+static result_t run_case(const case_t *c)
+{
+    result_t *r = share(sizeof(*r)), got;
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid < 0)
+        die("fork");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        *r = run_here(c);
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    got = *r;
+    munmap(r, sizeof(*r));
+    return got;
+}
+
+static int run_one(const case_t *c)
+{
+    result_t r = run_case(c);
+    int good;
+
+    flushed_print_head();
+    good = flushed_print_row(c, &r, 1);
+    if (c->is_v3)
+        printf("\nBodies under way at once: %llu.\n",
+               (unsigned long long)r.under_way);
+    return !good;
 }
 
 /* ---- all cases ---- */
 
 #define MILLION INT64_C(1000000)
+#define GOAL 200000 /* lines a second a core into a fast sink */
 
-static const case_t cases[] = {
-    { .name = "steadily, 66,000 a second", .rate = 66000, .seconds = 5 },
-    { .name = "a burst", .burst = MILLION },
+enum { STEADY = 0, BURST, V3 = 7, CASES };
+
+static const case_t cases[CASES] = {
+    [STEADY] = { .name = "steadily, 66,000 a second",
+                 .rate = 66000,
+                 .seconds = 5 },
+    [BURST] = { .name = "a burst", .burst = MILLION },
     { .name = "a burst, once more: the control", .burst = MILLION },
     { .name = "a burst, gzip", .burst = MILLION, .gzip = 1 },
     { .name = "a burst, 50 ms there and back",
@@ -473,19 +498,56 @@ static const case_t cases[] = {
       .burst = MILLION,
       .gzip = 1,
       .delay_ms = 50 },
-    { .name = "a burst, answers at whole seconds (API v3)",
-      .burst = MILLION,
-      .is_v3 = 1 },
+    [V3] = { .name = "a burst, answers at whole seconds (API v3)",
+             .burst = MILLION,
+             .is_v3 = 1 },
 };
 
-static int run_all(void)
-{
-    size_t i;
-    int bad = 0;
+static result_t results[CASES][FLUSHED_ROUNDS_MAX];
 
-    print_head();
-    for (i = 0; i < sizeof(cases) / sizeof(*cases); i++)
-        bad |= run_case(&cases[i]);
+static void run_rounds(int rounds)
+{
+    int round, i;
+
+    for (round = 0; round < rounds; round++) {
+        fprintf(stderr, "# round %d of %d\n", round + 1, rounds);
+        for (i = 0; i < CASES; i++) {
+            int c = round % 2 ? CASES - 1 - i : i;
+
+            results[c][round] = run_case(&cases[c]);
+        }
+    }
+}
+
+/* The most of all rounds. */
+static unsigned long long under_way_at_once(int rounds)
+{
+    uint64_t most = 0;
+    int i;
+
+    for (i = 0; i < rounds; i++)
+        most = results[V3][i].under_way > most ? results[V3][i].under_way
+                                               : most;
+    return most;
+}
+
+static int run_all(int rounds)
+{
+    double core;
+    int bad = 0, i;
+
+    run_rounds(rounds);
+    flushed_print_head();
+    for (i = 0; i < CASES; i++)
+        bad |= !flushed_print_row(&cases[i], results[i], rounds);
+    core = 1e9 / FLUSHED_MEDIAN(results[STEADY], rounds, ns);
+    printf(
+        "\nMedians (quartiles) of %d interleaved rounds; the sink has a "
+        "processor of its own.\nSteadily, a core would bring %.0f lines a "
+        "second into a fast sink (goal %d:\n%s). Bodies under way at once "
+        "where answers come at whole seconds: %llu.\n",
+        rounds, core, GOAL, core >= GOAL ? "reached" : "not reached",
+        under_way_at_once(rounds));
     printf(
         "\nLines of %d bytes; a burst is a million of them that lie in the "
         "buffer when delivery\nbegins. CPU and calls (send, recv, read, poll) "
@@ -494,9 +556,11 @@ static int run_all(void)
         "fills less than half of its buffer, so it goes out in pieces with "
         "rests:\nlines/s is that pace, lines/s a core is what the processor "
         "time would allow. Copied:\ntwice what is sent, into libcurl's buffer "
-        "and from there into the system's. With\n50 ms there and back a second "
-        "body goes only where an answer takes an interval, so\nthe time of a "
-        "body is that of its pieces and of its answer.\n",
+        "and from there into the system's; with gzip\nthe line before that, "
+        "into zlib's window. With 50 ms there and back, which is an\nanswer "
+        "that comes so late, a second body goes only where an answer takes "
+        "an\ninterval, so the time of a body is that of its pieces and of its "
+        "answer.\n",
         LINE, CHILDREN, THREADS);
     return bad;
 }
@@ -525,9 +589,9 @@ static int sink_only(const char *record)
 static int usage(const char *name)
 {
     fprintf(stderr,
-            "usage: %s [--rate LINES --seconds S | --burst LINES] [--v3] "
-            "[--lines MOST] [--gzip] [--delay MS] | --sink-only [--record "
-            "FILE]\n",
+            "usage: %s [--rounds N | --rate LINES --seconds S | --burst LINES] "
+            "[--v3] [--lines MOST] [--gzip] [--delay MS] | --sink-only "
+            "[--record FILE]\n",
             name);
     return 2;
 }
@@ -536,17 +600,21 @@ int main(int argc, char **argv)
 {
     case_t c = { .name = "as asked for", .rate = 66000, .seconds = 5 };
     const char *record = NULL;
-    int i, is_sink = 0;
+    int i, is_sink = 0, is_one = 0;
+    int rounds = rounds_wanted(FLUSHED_ROUNDS_MAX);
 
     for (i = 1; i < argc; i++) {
         int has_value = i + 1 < argc;
 
+        is_one |= strcmp(argv[i], "--rounds") != 0;
         if (strcmp(argv[i], "--sink-only") == 0)
             is_sink = 1;
         else if (strcmp(argv[i], "--v3") == 0)
             c.is_v3 = 1;
         else if (strcmp(argv[i], "--gzip") == 0)
             c.gzip = 1;
+        else if (strcmp(argv[i], "--rounds") == 0 && has_value)
+            rounds = atoi(argv[++i]);
         else if (strcmp(argv[i], "--rate") == 0 && has_value)
             c.rate = atoll(argv[++i]);
         else if (strcmp(argv[i], "--seconds") == 0 && has_value)
@@ -564,8 +632,9 @@ int main(int argc, char **argv)
     }
     if (is_sink)
         return sink_only(record);
-    if (argc == 1)
-        return run_all();
-    print_head();
-    return run_case(&c);
+    if (is_one)
+        return run_one(&c);
+    if (rounds < 1 || rounds > FLUSHED_ROUNDS_MAX)
+        return usage(argv[0]);
+    return run_all(rounds);
 }

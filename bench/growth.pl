@@ -233,7 +233,7 @@ sub children {
         wait_until(120, sub { (my @c = $_->children) >= $numbers[$i] })
             or die "children are missing\n" for @{ $servers[$i] };
     }
-    my @idle = idle(map { @$_[0, 2] } @servers);
+    my @idle = idle(map { @$_ } @servers);
     my @subjects = map { group_of($sinks[$_], @{ $servers[$_] }) }
         0 .. $#numbers;
     ImxVisit::pin((ImxVisit::ways())[0], [map { $_->pid } @sinks],
@@ -241,9 +241,10 @@ sub children {
     my $run = ImxRounds->new(rounds => $rounds, measure => \&ImxVisit::visit);
     my @groups = map { $run->group(@$_) } @subjects;
     $run->run;
+    my $again = 'Off once more: the control';
     my $text = "| prefork children | us of processor time a request, Off | "
-        . "the same, Off once more: the control | On | idle, % of a core, Off "
-        . "| On | MiB in all, Off | On |\n" . '|---' x 8 . "|\n";
+        . "$again | On | idle, % of a core, Off | $again | On | MiB in all, Off "
+        . "| $again | On |\n" . '|---' x 10 . "|\n";
     for my $i (0 .. $#numbers) {
         my ($off, $control, $on) = @{ $subjects[$i] };
         my $ratio = $groups[$i]->compare($on, 'cpu');
@@ -251,14 +252,14 @@ sub children {
             sprintf('%.1f', $groups[$i]->value($off, 'cpu')),
             ImxRounds::words($ratio->{control}),
             ImxRounds::cell($ratio, $ratio->{control}), map({ range($_) }
-                @idle[2 * $i, 2 * $i + 1]),
-            map { sprintf '%.1f', ImxVisit::memory($_->{pids}->()) } $off, $on)
-            . " |\n";
+                @idle[3 * $i .. 3 * $i + 2]),
+            map { sprintf '%.1f', ImxVisit::memory($_->{pids}->()) }
+                $off, $control, $on) . " |\n";
     }
     $_->stop for map { @$_ } @servers;
     push @panels, { title => 'Idle, by children', log => 1, x => 'children',
         y => '% of a core', lines => { 'with the module' =>
-            [map { [$numbers[$_], $idle[2 * $_ + 1][1]] } 0 .. $#numbers] } };
+            [map { [$numbers[$_], $idle[3 * $_ + 2][1]] } 0 .. $#numbers] } };
     return $text . prose('A request does not know of other children. Each child '
         . 'has a thread that wakes up for its own figures, and the one that '
         . 'delivers looks at all of httpd\'s workers and at all children: that '
@@ -323,13 +324,15 @@ sub long_run {
     my $s = { name => 'long run', port => $h->port, path => '/index.html',
         pids => ImxVisit::httpd_pids($h), sent => 0 };
     ImxVisit::pin((ImxVisit::ways())[0], [$sink->pid], [$s]);
-    my (@memory, @us);
+    my (@memory, @own, @shared, @us);
     my $step = int $requests / 10;
     for my $tenth (1 .. 10) {
         my $cpu = ImxVisit::cpu_ns($s->{pids}->());
         ImxVisit::ask($s, '-n', $step);
         push @us, (ImxVisit::cpu_ns($s->{pids}->()) - $cpu) / 1000 / $step;
         push @memory, ImxVisit::memory($s->{pids}->());
+        push @own, ImxVisit::own_memory($s->{pids}->());
+        push @shared, ImxVisit::shared_memory($s->{pids}->());
     }
     wait_until(30, sub { $sink->lines >= $step * 10 })
         or die "points are missing after the long run\n";
@@ -337,13 +340,21 @@ sub long_run {
     die "points were given up in the long run\n"
         if figures($h)->{points_dropped};
     $h->stop;
+    my @at = map { $step * ($_ + 1) / 1000 } 0 .. 9;
     push @panels, { title => 'Memory of all processes, by requests',
-        x => 'thousand requests', y => 'MiB', lines => { 'with the module' =>
-            [map { [$step * ($_ + 1) / 1000, $memory[$_]] } 0 .. 9] } };
-    return "| requests | us of processor time each | MiB of all processes |\n"
-        . "|---|---|---|\n" . join('', map { sprintf "| %d | %.1f | %.1f |\n",
-            $step * ($_ + 1), $us[$_], $memory[$_] } 0 .. 9)
+        x => 'thousand requests', y => 'MiB', lines => {
+            'in all' => [map { [$at[$_], $memory[$_]] } 0 .. 9],
+            'their own' => [map { [$at[$_], $own[$_]] } 0 .. 9] } };
+    return "| requests | us of processor time each | MiB of all processes | "
+        . "their own | shared |\n|---|---|---|---|---|\n"
+        . join('', map { sprintf "| %d | %.1f | %.1f | %.1f | %.1f |\n",
+            $step * ($_ + 1), $us[$_], $memory[$_], $own[$_], $shared[$_] }
+            0 .. 9)
         . prose('Nothing is kept of a request: its line goes into a buffer of a '
-            . 'constant size, its counts into tables of a constant size. The '
-            . 'buffer\'s memory is taken when it is used first.');
+            . 'constant size, its counts into tables of a constant size, which '
+            . 'are shared. Their memory is taken when it is used first: of the '
+            . 'buffer what waits at one time, of the history a row each second '
+            . 'for ten minutes, and one each minute for a day. Each line is the '
+            . 'one before once more: what they differ by beside that is the '
+            . 'machine.');
 }

@@ -9,7 +9,7 @@ use warnings;
 use FindBin;
 use Getopt::Long qw(GetOptions);
 use JSON::PP ();
-use List::Util qw(sum0);
+use List::Util qw(max sum0);
 use POSIX ();
 use Time::HiRes qw(time);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
@@ -346,32 +346,49 @@ sub both {
 }
 
 # Where somebody else is better than this module by default, by more than the
-# control: key, 1 if more is better, what it is called.
+# control: key, 1 if more is better, what it is called.  Who is beside another
+# server is held against that one, as the module is against bare httpd.
 sub better {
     my ($g) = @_;
-    my ($module) = grep { $_->{name} eq 'this module, defaults' }
-        @{ $g->{subjects} } or return ();
+    my ($with) = grep { module_of($_) } $g, @groups or return ();
+    my $module = module_of($with);
+    my $beside = $with == $g ? '' : 'against its bare server: ';
     my @text;
-    for my $s (@{ $g->{subjects} }[3 .. $#{ $g->{subjects} }]) {
+    for my $s (@{ $g->{subjects} }[2 .. $#{ $g->{subjects} }]) {
         next if $s->{name} =~ /^this module/;
         my @where = map {
             my ($what, $sign, $word) = @$_;
-            my ($theirs, $ours) = map { $g->{rounds}->compare($_, $what) } $s,
-                $module;
+            my ($theirs, $ours) = ($g->{rounds}->compare($s, $what),
+                $with->{rounds}->compare($module, $what));
             # One of the two at least is told from the base.
             (grep { ImxRounds::distinguishable($_, $_->{control}) } $theirs,
                 $ours) && $sign * ($theirs->{median} - $ours->{median})
-                > ImxRounds::spread($ours->{control}) ? $word : ();
+                > max(map { ImxRounds::spread($_->{control}) } $theirs, $ours)
+                ? $word : ();
         } [rps => 1, 'throughput'], [cpu => -1, 'processor time'],
             [p50 => -1, 'p50'], [p99 => -1, 'p99'], [p999 => -1, 'p99.9'];
-        push @where, 'memory' if sum0(@{ $s->{memory} })
-            < 0.9 * sum0(@{ $module->{memory} });
+        push @where, 'memory' if $with == $g
+            ? sum0(@{ $s->{memory} }) < 0.9 * sum0(@{ $module->{memory} })
+            : more_memory($g, $s) < 0.9 * more_memory($with, $module);
         push @where, 'seconds to the database' if $s->{seconds}
             && $module->{seconds} && ImxRounds::median(@{ $s->{seconds} })
             < 0.5 * ImxRounds::median(@{ $module->{seconds} });
-        push @text, "$s->{name} (" . join(', ', @where) . ')' if @where;
+        push @text, "$s->{name} ($beside" . join(', ', @where) . ')' if @where;
     }
     return @text;
+}
+
+sub module_of {
+    my ($g) = @_;
+    my ($module) = grep { $_->{name} eq 'this module, defaults' }
+        @{ $g->{subjects} };
+    return $module;
+}
+
+# MiB more than the base.
+sub more_memory {
+    my ($g, $s) = @_;
+    return sum0(@{ $s->{memory} }) - sum0(@{ $g->{subjects}[0]{memory} });
 }
 
 sub sentence {
@@ -401,7 +418,8 @@ sub report {
             . join '', map { row($g, $_) } @{ $g->{subjects} };
     }
     $text .= "\n" . ImxReport::wrapped('Better than this module by default, by '
-        . 'more than the control: ' . (join('; ', @better) || 'none') . '.');
+        . 'more than the control (memory: by a tenth; seconds: half as many): '
+        . (join('; ', @better) || 'none') . '.');
     $text .= "\n" . ImxReport::wrapped("Could not be had: $_.") for @missing;
     my @late = grep { $_->{late} } @all;
     $text .= "\n" . ImxReport::wrapped('Points came late or not at all: '

@@ -44,6 +44,12 @@ is(ImxRounds::cell(ratio(0.95, 0.96, 0.97), $wide), 'not distinguishable',
 is(ImxRounds::cell(ratio(0.99, 1.019, 1.026), $narrow), 'not distinguishable',
     'one that is less in some pairs and more in others is none');
 
+is(ImxRounds::difference([-3, 20, 7], 21, 25, 22), '+22',
+    'a difference beyond those of two equal ones is told');
+is(ImxRounds::difference([-25, 20, 7], 21, 25, 22), 'not distinguishable',
+    'one that equal ones have, too, is not');
+is(ImxRounds::difference([1, 0, -2], -90, -89, -91), '-90', 'less, too');
+
 # A machine that gets slower all the time: pairs do not see it.
 my ($time, @order) = (0);
 my $rounds = ImxRounds->new(rounds => 8, say => 0, measure => sub {

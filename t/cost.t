@@ -1,12 +1,14 @@
 # Instructions that the module's own code takes, counted by callgrind: of a
-# usual request, of a line that is encoded, appended and delivered.  Each is
+# usual request, of one whose line has all that can be asked for, of one that is
+# not recorded, and of a line that is encoded, appended and delivered.  Each is
 # within 5 % of what t/cost.txt says, so that no change makes them dearer (or
 # cheaper) unnoticed; `make record-cost` writes that file anew.
 #
 # Only code of the module's objects counts, and not what they call: libc has
-# other functions for other processors.  What is not done for each request is
-# left out.  Another compiler, or other flags, make other code: with these
-# nothing is compared.
+# other functions for other processors.  So calls of libc, APR and httpd are
+# counted apart (calls_*), and one more is one too many.  What the first request
+# does, and what is done once in a segment, is left out.  Another compiler, or
+# other flags, make other code: with these nothing is compared.
 use strict;
 use warnings;
 use FindBin;
@@ -17,8 +19,26 @@ use Test::More;
 
 my $FILE = "$FindBin::Bin/cost.txt";
 my ($REQUESTS, $LINES) = (400, 2000);
+my $OFTEN = 20;    # calls of a function that more than the first request makes
 my @STEPS = ([encode => 'encode_lines'], [append => 'append_lines'],
     [deliver => 'deliver_lines']);
+my %REQUESTS = (
+    request => ["InfluxMetrics On\n"],
+    request_off => ["InfluxMetrics Off\n"],
+    # No such file, so that status, line and phases are not the usual ones.
+    request_more => [<<'CONF', '/none.txt'],
+InfluxMetrics On
+InfluxMetricsFields +server_time +input_time +output_time +ttfb +bytes_received
+InfluxMetricsFields +aborted +uri +client
+InfluxMetricsTags +protocol +status_class
+InfluxMetricsTag zone eu
+InfluxMetricsTag place "%{REQUEST_URI}"
+InfluxMetricsField listens int "%{SERVER_PORT}"
+InfluxMetricsReport phases
+InfluxMetricsBuckets 8 request application
+InfluxMetricsSample 0.99 errors
+CONF
+);
 
 plan skip_all => 'valgrind is not installed: instructions cannot be counted'
     if !which_one('valgrind');
@@ -31,10 +51,15 @@ plan skip_all => "t/cost.txt is of another compiler or other flags than "
     . "this build: $compiler"
     if !$ENV{IMX_RECORD} && ($recorded{compiler} // '') ne $compiler;
 
-my %now = (request => request(), map { $_->[0] => step($_->[1]) } @STEPS);
+my %now = ((map { request($_, @{ $REQUESTS{$_} }) } sort keys %REQUESTS),
+    map { step(@$_) } @STEPS);
 record() if $ENV{IMX_RECORD};
 for (sort keys %now) {
-    my $was = $recorded{$_} or die "t/cost.txt has no figure for $_\n";
+    my $was = $recorded{$_} // die "t/cost.txt has no figure for $_\n";
+    if (/^calls_/) {
+        cmp_ok(abs $now{$_} - $was, '<', 0.5, "$_: $now{$_}, recorded are $was");
+        next;
+    }
     my $percent = 100 * ($now{$_} / $was - 1);
     cmp_ok(abs $percent, '<=', 5, sprintf '%s: %.1f instructions, recorded '
         . 'are %.1f: %+.1f %%', $_, $now{$_}, $was, $percent);
@@ -53,23 +78,29 @@ sub compiler {
 }
 
 sub request {
+    my ($name, $conf, $path) = @_;
     my $profile = ImxCount::profile($REQUESTS, db => influxd(), module => 1,
-        conf => "InfluxMetrics On\n$ImxCount::ON");
-    return ImxCount::own_code($profile, $REQUESTS / 2) / $REQUESTS;
+        conf => "$conf$ImxCount::ON", path => $path);
+    return ($name => ImxCount::own_code($profile, $OFTEN) / $REQUESTS,
+        "calls_$name" =>
+            ImxCount::calls_out($profile, $OFTEN) / $REQUESTS);
 }
 
 # A line of what one function of bench-steps does.
 sub step {
-    my ($function) = @_;
+    my ($name, $function) = @_;
     my $out = work_dir() . "/$function";
     system(which_one('valgrind'), '-q', '--tool=callgrind',
         "--toggle-collect=$function", "--callgrind-out-file=$out",
         '--log-file=/dev/null', build() . '/bench-steps') == 0
         or die "bench-steps: $?\n";
-    my $self = ImxCount::read_profile($out)->{self};
-    my $own = 0;
-    $own += $self->{$_} for grep { /^bench-steps:/ } keys %$self;
-    return $own / $LINES;
+    my $profile = ImxCount::read_profile($out);
+    return map {
+        my ($key, $of) = @$_;
+        my $sum = 0;
+        $sum += $of->{$_} for grep { /^bench-steps:/ } keys %$of;
+        $key => $sum / $LINES;
+    } [$name => $profile->{self}], ["calls_$name" => $profile->{out}];
 }
 
 sub recorded {

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../bench";
 use ImxBytes;
+use ImxReport;
 use ImxTest;
 use Test::More;
 
@@ -88,6 +89,15 @@ for my $page (sort keys %$tables) {
             =~ /^<!-- begin $name -->\n(.*?)^<!-- end $name -->/ms;
         is($is, $tables->{$page}{$name}, "$page: $name, as docs/performance.md has it");
     }
+}
+
+# ... and what README.md says of a table.
+for my $name (qw(instructions flusher bytes)) {
+    my ($table, $item) = map {
+        slurp($_) =~ /^<!-- begin $name -->\n(.*?)^<!-- end $name -->/ms
+    } 'docs/performance.md', 'README.md';
+    is($item, ImxReport::item_of($name, $table // ''),
+        "README.md: $name, as docs/performance.md has it");
 }
 
 # Messages of the log that a page names are explained.

@@ -54,6 +54,13 @@ unlike($text, qr/^cc .* -c /m, 'and begins nothing');
 like($text, qr/missing: no-such-cc/, 'names a compiler that is not there');
 is(slurp("$dir/called"), '', 'and nothing is installed');
 
+# The guard of t/cost.t skips where it is not there, and says nothing then.
+{
+    local $ENV{PATH} = path_without(@needs, 'valgrind');
+    like(scalar `sh tools/install-deps.sh --check test 2>&1`,
+        qr/missing:[^.]* valgrind\b/, 'make test gets valgrind');
+}
+
 # Nothing that installs is a prerequisite, where -j would run two at once.
 my $makefile = slurp('Makefile');
 my @rules = $makefile =~ /^([^\s#][^:=\n]*:(?!=)[^\n]*)$/mg;

@@ -1,0 +1,48 @@
+/*
+ * flushed.h: what runs of delivery came to (flusher.c), and the table of them.
+ * One thread.
+ */
+#ifndef IMX_BENCH_FLUSHED_H
+#define IMX_BENCH_FLUSHED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FLUSHED_ROUNDS_MAX 100
+
+/* What is measured. */
+typedef struct {
+    const char *name;
+    int64_t rate, seconds; /* lines a second, for so long; or */
+    int64_t burst;         /* so many lines at once */
+    int is_v3, gzip, delay_ms;
+    uint64_t most_lines; /* of a body; 0: the module's default */
+} case_t;
+
+/* What a run of a case came to. */
+typedef struct {
+    uint64_t recorded, sent, arrived, dropped;
+    uint64_t under_way; /* bodies that waited for an answer at once */
+    double rate;        /* lines a second */
+    double ns;          /* of processor time, a line */
+    double copied, calls, body;
+    double highest; /* MB in the buffer */
+} result_t;
+
+/* 1 if every line arrived. */
+int flushed_is_good(const result_t *r);
+
+void flushed_print_head(void);
+
+/* All n runs of a case: medians, of some figures the quartiles; how many lines
+ * were recorded and so on is said of all runs together.  Returns 1 if every
+ * line of each arrived. */
+int flushed_print_row(const case_t *c, const result_t *r, int n);
+
+/* A quarter's bound of the figure at this offset of a result: quartile(). */
+double flushed_quartile(const result_t *r, int n, size_t figure, int which);
+
+#define FLUSHED_MEDIAN(r, n, figure) \
+    flushed_quartile(r, n, offsetof(result_t, figure), 2)
+
+#endif
