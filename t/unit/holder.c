@@ -316,6 +316,47 @@ static void test_give_up_oldest(void **state)
     assert_int_equal(stored_again(f), 0);
 }
 
+/* A large buffer that is full.  Its segments are not put in order for each one
+ * that is given up: the next few need no other one to go. */
+static int setup_many(void **state)
+{
+    return setup_size(state, 64 << 20);
+}
+
+static void append_segment(fixture_t *f)
+{
+    append(f, 1);
+    imx_batch_seal_all(&f->arena.batch);
+}
+
+static void test_give_up_many(void **state)
+{
+    fixture_t *f = *state;
+    uint32_t all = imx_batch_segments(&f->arena.batch), i;
+    uint64_t dropped;
+
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    begin(f);
+    append(f, 1);
+    tick(f);
+    until_refused(f, 1, 1);
+    for (i = 1; i < all; i++) {
+        append_segment(f);
+    }
+    assert_true(all >= 1024);
+    imx_monitor_step(f->m);
+    dropped = fate(f, IMX_BATCH_DROPPED);
+    assert_int_equal(dropped, all / 16 + 1 + all / 256);
+    for (i = 0; i < all / 256; i++) {
+        append_segment(f);
+        imx_monitor_step(f->m);
+        assert_int_equal(fate(f, IMX_BATCH_DROPPED), dropped);
+    }
+    append_segment(f);
+    imx_monitor_step(f->m);
+    assert_true(fate(f, IMX_BATCH_DROPPED) > dropped);
+}
+
 /* Nothing listens.  What is with InfluxDB just then is kept, so not exactly
  * the oldest ones go. */
 static void test_give_up_down(void **state)
@@ -767,6 +808,8 @@ int main(void)
         TEST(test_no_starving),
         TEST(test_no_seal_in_backoff),
         TEST_SMALL(test_give_up_oldest),
+        cmocka_unit_test_setup_teardown(test_give_up_many, setup_many,
+                                        teardown),
         TEST_SMALL(test_give_up_down),
         TEST_SMALL(test_give_up_hanging),
         TEST(test_spools_before),
