@@ -20,10 +20,10 @@
 #define MS IMX_CLOCK_MS
 #define QUIET (60000 * MS)          /* between two lines of one kind */
 #define REMINDER (3600 * 1000 * MS) /* between two lines on one outage */
-#define SILENT_S 10    /* a holder that does no step for so long ... */
+#define SILENT_S 10       /* a holder that does no step for so long ... */
 #define STILL (1000 * MS) /* ... and for this while, in which we are awake */
-#define CLOCK_OFF_S 60 /* between this host's clock and InfluxDB's */
-#define HANGS_MS 10000 /* a disk that takes longer hangs */
+#define CLOCK_OFF_S 60    /* between this host's clock and InfluxDB's */
+#define HANGS_MS 10000    /* a disk that takes longer hangs */
 #define TEXT_MAX 1024
 
 int64_t imx_news_now(const imx_news_t *n)

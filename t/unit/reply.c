@@ -247,12 +247,17 @@ static void test_endless_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_headers),       TEST(test_interim),
-        TEST(test_long_location), TEST(test_clock),
+        TEST(test_headers),
+        TEST(test_interim),
+        TEST(test_long_location),
+        TEST(test_clock),
         TEST(test_clock_late),
-        TEST(test_retry_at),      TEST(test_retry_at_without_date),
-        TEST(test_long_retry),    TEST(test_body),
-        TEST(test_uneven),        TEST(test_endless_headers),
+        TEST(test_retry_at),
+        TEST(test_retry_at_without_date),
+        TEST(test_long_retry),
+        TEST(test_body),
+        TEST(test_uneven),
+        TEST(test_endless_headers),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
