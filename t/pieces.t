@@ -23,11 +23,13 @@ while (sysread $go, my $byte, 1) {
 }
 CGI
 
+# Until it is ended: nobody opens this pipe to write.
 my $stuck = <<'CGI';
 #!/usr/bin/perl
 $| = 1;
 print "Content-Type: text/plain\r\n\r\nsome\n";
-sleep 8;
+alarm 60;
+open my $never, '<', "$ENV{DOCUMENT_ROOT}/never";
 CGI
 
 my $h = httpd(mpm => 'prefork', module => 1, influx => $db, children => 1,
@@ -38,8 +40,10 @@ ScriptAlias /cgi/ $_[0]{dir}/htdocs/cgi/
 CONF
 $h->put('htdocs/cgi/in_turn', $in_turn, 0755);
 $h->put('htdocs/cgi/stuck', $stuck, 0755);
-POSIX::mkfifo($h->docroot . '/go', 0666) or die "mkfifo: $!";
-chmod 0666, $h->docroot . '/go';
+for my $pipe (map { $h->docroot . "/$_" } qw(go never)) {
+    POSIX::mkfifo($pipe, 0666) or die "mkfifo: $!";
+    chmod 0666, $pipe;
+}
 $h->start;
 
 sub rss {

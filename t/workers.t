@@ -77,6 +77,10 @@ for my $mpm (qw(event worker prefork)) {
 
     # Asked for now, so that no worker of the child that is stopped serves it.
     my $holder = figures($h)->{lease_holder};
+    # The worker that answered is free again.  When event's listener finds none
+    # free in the moment in which one becomes free, it takes no connection until
+    # something else happens in its child (connections_above_limit() of event.c).
+    wait_for_point($mpm, 20, sub { $_[0]{busy} == 0 });
     my @held = hang($h, 5);
     wait_for_point($mpm, 10, sub { $_[0]{busy} == 5 });
     $p = settled($mpm);

@@ -312,6 +312,14 @@ static int is_scheme_error(const heard_t *h)
            && has_any(h->page ? h->body : words_of(h), scheme_phrases);
 }
 
+/* nginx, about the certificate that it wants to see: of the account, and not of
+ * the lines. */
+static int is_certificate_error(const heard_t *h)
+{
+    return h->status == 400 && h->page
+           && imx_span_has(words_of(h), "SSL certificate");
+}
+
 static int is_missing(const heard_t *h)
 {
     imx_span_t words = words_of(h);
@@ -394,6 +402,10 @@ static void sort(const heard_t *h, imx_influx_result_t *r)
     else if (is_scheme_error(h)) {
         r->answer = IMX_INFLUX_RETRY;
         r->advice = "InfluxMetricsServer: it wants https://";
+    }
+    else if (is_certificate_error(h)) {
+        r->answer = IMX_INFLUX_RETRY;
+        r->advice = "InfluxMetricsTLSCertificateFile";
     }
     else {
         r->answer = sort_status(h);

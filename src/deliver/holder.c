@@ -22,6 +22,7 @@
 #define WATCH_EVERY (2000 * MS) /* look for dead children, and for news */
 #define TICK_LATE (60000 * MS)  /* a next tick so long ago says nothing */
 #define BACKLOG_END_MS 200      /* for the disk, when the lease is given up */
+#define DROPS_AT_ONCE 256u      /* segments, when the buffer is full */
 #define SENDERS 2
 
 struct imx_holder {
@@ -217,24 +218,40 @@ static void salvage(imx_holder_t *h)
 
 /* ---- second duty: make room ---- */
 
-/* Gives up the oldest sealed segment.  Returns 0 when there is none. */
-static int drop_oldest(imx_holder_t *h, uint64_t *dropped)
+/* Returns how many lines it has. */
+static uint64_t drop(imx_holder_t *h, const imx_batch_claim_t *claim)
 {
-    imx_batch_claim_t claim;
     uint64_t fate[IMX_BATCH_FATES] = { 0 };
     const char *text;
     uint32_t i;
 
-    if (imx_batch_claim(&h->o.arena->batch, &claim, 1, 1, 1) == 0) {
-        return 0;
-    }
-    for (i = claim.first; i < claim.lines; i++) {
+    for (i = claim->first; i < claim->lines; i++) {
         fate[IMX_BATCH_DROPPED] +=
-            imx_batch_line(&h->o.arena->batch, &claim, i, &text) > 0;
+            imx_batch_line(&h->o.arena->batch, claim, i, &text) > 0;
     }
-    imx_batch_settle(&h->o.arena->batch, &claim, fate);
-    *dropped += fate[IMX_BATCH_DROPPED];
-    return 1;
+    imx_batch_settle(&h->o.arena->batch, claim, fate);
+    return fate[IMX_BATCH_DROPPED];
+}
+
+/*
+ * Gives up the oldest sealed segments until `wanted` are free, and some more:
+ * the segments of a large buffer take milliseconds to be put in order, which is
+ * not to be done for each of them.  Returns 0 when there is none.
+ */
+static int drop_oldest(imx_holder_t *h, const imx_batch_level_t *level,
+                       size_t wanted, uint64_t *dropped)
+{
+    imx_batch_claim_t claims[DROPS_AT_ONCE];
+    size_t n = wanted - level->free_segments + level->segments / DROPS_AT_ONCE;
+    size_t claimed, i;
+
+    claimed = imx_batch_claim(&h->o.arena->batch, claims,
+                              n < DROPS_AT_ONCE ? n : DROPS_AT_ONCE,
+                              UINT64_MAX, UINT64_MAX);
+    for (i = 0; i < claimed; i++) {
+        *dropped += drop(h, &claims[i]);
+    }
+    return claimed > 0;
 }
 
 /*
@@ -253,7 +270,7 @@ static void make_room(imx_holder_t *h, imx_batch_level_t *level)
         *level = imx_batch_level(&h->o.arena->batch);
     }
     while (level->free_segments < least && !imx_backlog_takes(h->backlog)
-           && drop_oldest(h, &dropped)) {
+           && drop_oldest(h, level, least, &dropped)) {
         *level = imx_batch_level(&h->o.arena->batch);
     }
     if (dropped > 0) {

@@ -20,9 +20,10 @@
 #define MS IMX_CLOCK_MS
 #define QUIET (60000 * MS)          /* between two lines of one kind */
 #define REMINDER (3600 * 1000 * MS) /* between two lines on one outage */
-#define SILENT_S 10    /* a holder that does no step for so long */
-#define CLOCK_OFF_S 60 /* between this host's clock and InfluxDB's */
-#define HANGS_MS 10000 /* a disk that takes longer hangs */
+#define SILENT_S 10       /* a holder that does no step for so long ... */
+#define STILL (1000 * MS) /* ... and for this while, in which we are awake */
+#define CLOCK_OFF_S 60    /* between this host's clock and InfluxDB's */
+#define HANGS_MS 10000    /* a disk that takes longer hangs */
 #define TEXT_MAX 1024
 
 int64_t imx_news_now(const imx_news_t *n)
@@ -377,6 +378,17 @@ void imx_news_beat(imx_news_t *n)
     imx_board_beat(&n->arena->board, imx_news_now(n));
 }
 
+/* Does the holder do nothing while we do?  Where all of the server was stopped,
+ * or the machine, its last beat is old for both. */
+static int is_still(imx_news_t *n, int64_t beat, int64_t now)
+{
+    if (n->silent_beat != beat) {
+        n->silent_beat = beat;
+        n->silent_at = now;
+    }
+    return now - n->silent_at >= STILL;
+}
+
 /* Stopped by a signal or a debugger, or in a call that hangs. */
 void imx_news_watch_holder(imx_news_t *n)
 {
@@ -384,7 +396,8 @@ void imx_news_watch_holder(imx_news_t *n)
     int64_t seconds = imx_snapshot_seconds(beat, now);
     pid_t holder = imx_lease_holder_pid(&n->arena->lease);
 
-    if (holder == 0 || beat == 0 || seconds < SILENT_S) {
+    if (holder == 0 || beat == 0 || seconds < SILENT_S
+        || !is_still(n, beat, now)) {
         return;
     }
     if (imx_board_may_say_silent(&n->arena->board, now, QUIET)) {

@@ -20,6 +20,8 @@ typedef struct {
     void *log_context;
     int64_t (*now)(void *context); /* ns, monotonic; NULL: the clock */
     void *now_context;
+    int64_t silent_beat, silent_at; /* ns: a beat that was old, and when that
+                                       was seen first; see is_still() */
     /* The holder's own copy of the board.  Whoever changes it publishes it. */
     imx_board_t board;
 } imx_news_t;

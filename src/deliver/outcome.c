@@ -86,6 +86,21 @@ static void judge_failure(struct imx_influx *in, CURLcode code, long status,
 }
 
 /*
+ * Who says that the lines are stored before he had all of them cannot know, and
+ * libcurl sends no more when such an answer closes the connection.
+ */
+static void judge_early(const struct imx_influx *in, imx_influx_result_t *r)
+{
+    if ((r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_PARTIAL)
+        && !imx_body_is_out(&in->body)) {
+        r->answer = IMX_INFLUX_UNKNOWN;
+        r->dropped = -1;
+        r->advice = "InfluxMetricsServer: is this InfluxDB?";
+        explain(r, "the answer came before all of the body was sent");
+    }
+}
+
+/*
  * InfluxDB takes gzip in chunks, but what stands before it may want to know
  * the length (411), not know chunks (501, HTTP/1.0) or gzip (415).  Nothing of
  * that is said of the lines: they go out again as they are.
@@ -171,6 +186,7 @@ void imx_outcome_judge(struct imx_influx *in, CURLcode code,
     else {
         judge_failure(in, code, status, r);
     }
+    judge_early(in, r);
     judge_gzip(in, r);
     judge_redirect(in, r);
     finish_reasons(in, r);

@@ -29,6 +29,7 @@ void imx_reply_clear(imx_reply_t *r)
 {
     r->received = r->kept = 0;
     r->flooded = 0;
+    r->asked_at = (int64_t)time(NULL);
     r->clock_ahead_s = 0;
     begin(r);
 }
@@ -46,14 +47,26 @@ static const char *header_value(const char *line, size_t bytes,
     return line + n;
 }
 
-/* The header Date is written when the answer begins, so a server that thinks
- * for long before that makes no difference. */
+/*
+ * The header Date is written when the answer begins: between the request and
+ * now.  That can be long, as a server may think, and as this process may have
+ * been stopped; so what lies in between says nothing of a clock.  Our own may
+ * have been set back meanwhile.
+ */
+static int64_t clock_ahead(const imx_reply_t *r, int64_t theirs)
+{
+    int64_t now = (int64_t)time(NULL);
+    int64_t from = r->asked_at < now ? r->asked_at : now;
+
+    return theirs > now ? now - theirs : theirs < from ? from - theirs : 0;
+}
+
 static void take_date(imx_reply_t *r, const char *value, size_t len)
 {
     int64_t theirs = imx_http_date_read(value, len);
 
     r->date = theirs > 0 ? theirs : 0;
-    r->clock_ahead_s = theirs > 0 ? (int64_t)time(NULL) - theirs : 0;
+    r->clock_ahead_s = theirs > 0 ? clock_ahead(r, theirs) : 0;
 }
 
 static void take_asked(imx_reply_t *r, const char *value, size_t len)

@@ -15,6 +15,8 @@
 typedef struct {
     size_t received, kept;
     int flooded;            /* 1: it had no end, and was cut */
+    int64_t asked_at;       /* when the request was begun, s since 1970 by
+                               this host's clock */
     int64_t retry_after_ms; /* -1: not asked for */
     int64_t date;           /* of the answer, by the server's clock, s since
                                1970; 0: it does not tell its time */

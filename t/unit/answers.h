@@ -200,6 +200,17 @@ static const answer_row_t answer_rows[] = {
     { V2, 400, "{\"message\":\"m,uri=plain HTTP\"}", IMX_INFLUX_REFUSED, -1,
       "m,uri=plain HTTP" },
 
+    /* nginx with ssl_verify_client: about the account, too */
+    { V2, 400,
+      "<html>\r\n<head><title>400 No required SSL certificate was sent"
+      "</title></head>\r\n<body>nginx</body></html>",
+      IMX_INFLUX_RETRY, -1, "400 No required SSL certificate was sent" },
+    { V1, 400,
+      "<html>\r\n<head><title>400 The SSL certificate error</title></head>",
+      IMX_INFLUX_RETRY, -1, "400 The SSL certificate error" },
+    { V2, 400, "{\"message\":\"m,uri=SSL certificate\"}", IMX_INFLUX_REFUSED,
+      -1, "m,uri=SSL certificate" },
+
     /* what a client sent is quoted, and is not InfluxDB's word */
     { V2, 400,
       "{\"message\":\"unable to parse 'm,uri=x f=\\\"partial write "

@@ -1334,6 +1334,30 @@ static void test_pieces_early_answer(void **state)
     free(text);
 }
 
+/* Who closes the connection with 204 before it has all lines does not have
+ * them. */
+static void test_pieces_early_thanks(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+    } early[] = { { 204, "" },
+                  { 400, "{\"error\":\"partial write: dropped=1\"}" } };
+    fixture_t *f = *state;
+
+    f->piece = 20000;
+    for (size_t i = 0; i < sizeof(early) / sizeof(early[0]); i++) {
+        char *text = http(early[i].status, "Connection: close\r\n",
+                          early[i].body);
+
+        standin_say(f->server, STANDIN_EARLY, text);
+        assert_int_equal(post_many(f, 5000, 200), IMX_INFLUX_UNKNOWN);
+        assert_true(f->r.in_doubt < 5000);
+        assert_int_equal(f->r.dropped, -1);
+        free(text);
+    }
+}
+
 /* The kept connection is dead: what was sent of it goes again. */
 static void test_pieces_rewind(void **state)
 {
@@ -1840,6 +1864,7 @@ int main(void)
         TEST(test_pieces),
         TEST(test_pieces_no_more),
         TEST(test_pieces_early_answer),
+        TEST(test_pieces_early_thanks),
         TEST(test_pieces_rewind),
         TEST(test_pieces_abort),
         TEST(test_gzip),

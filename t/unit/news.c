@@ -261,6 +261,15 @@ static void test_silent_holder(void **state)
         imx_monitor_step(others[0]);
     }
     assert_int_equal(logged(f, "IMX0080"), 2);
+    /* All of the server was stopped: the holder is as much awake as the one
+     * that looks at it. */
+    later(f, 120000);
+    for (i = 0; i < 20; i++) {
+        imx_monitor_step(others[i % 2]);
+        imx_monitor_step(f->m);
+        later(f, 1000);
+    }
+    assert_int_equal(logged(f, "IMX0080"), 2);
     imx_monitor_destroy(others[0]);
     imx_monitor_destroy(others[1]);
 }
