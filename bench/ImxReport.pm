@@ -63,19 +63,19 @@ sub PAIRS {
 my %SAYS = (
     instructions => sub {
         my ($text) = @_;
-        my %row = map { /^\| ([^|]+) \| \d+ \| \+(\d+) \| [^|]+ \| (\d+)?.* \| (\S+) \|$/
-            ? ($1 => { added => $2, own => $3, clocks => $4 }) : () }
+        my %row = map { /^\| ([^|]+) \| \d+ \| \+(\d+) \|.* \| (\S+) \|$/
+            ? ($1 => { added => $2, clocks => $3 }) : () }
             split /\n/, $text;
         my ($alone) = $text =~ /^\| httpd alone \| (\d+)/m;
         my ($on, $log) = @row{'InfluxMetrics On', 'CustomLog instead'};
         my ($other) = map { $row{$_} } grep { /^mod_asis/ } sort keys %row;
-        return if grep { !$_ } $alone, $on, $log, $other, $on->{own};
-        return sprintf '%d instructions and %s clock reads a request, %.1f %% more '
-            . 'than the %d for a file of 12 bytes. %d of them are the module\'s '
-            . 'own; any module more, even one that does nothing, adds some %d. A '
-            . 'CustomLog adds %d. No system call, lock or wait.', $on->{added},
-            $on->{clocks}, 100 * $on->{added} / $alone, $alone, $on->{own},
-            $other->{added}, $log->{added};
+        return if grep { !$_ } $alone, $on, $log, $other;
+        return sprintf 'A request for a file of 12 bytes takes %.1f %% more '
+            . 'instructions, %d beside the %d of httpd, and %s clock reads. A '
+            . 'CustomLog adds %d; a module that does nothing, %d. The module makes '
+            . 'no system call for a request, takes no lock, and waits for nobody.',
+            100 * $on->{added} / $alone, $on->{added}, $alone, $on->{clocks},
+            $log->{added}, $other->{added};
     },
     flusher => sub {
         my ($text) = @_;
@@ -87,6 +87,15 @@ my %SAYS = (
         return sprintf 'A million points that wait are delivered by the one '
             . 'thread at %d a second, %s dropped.', $burst->{'lines/s'},
             $burst->{dropped} || 'none';
+    },
+    idle => sub {
+        my ($text) = @_;
+        my ($children) = $text =~ /^\| (\d+) idle prefork children/m;
+        my ($alone) = $text =~ /^\| httpd alone \| ([\d.]+)/m;
+        my ($with) = $text =~ /^\| with the module\b[^|]*\| ([\d.]+)/m;
+        return if grep { !defined } $children, $alone, $with;
+        return "$children prefork children that do nothing take $with % of a core; "
+            . "without the module, $alone %.";
     },
 );
 
@@ -155,17 +164,24 @@ sub write {
     print $fh with_contents($text);
     close $fh or die "$FILE: $!\n";
     print "written to docs/performance.md, section $name\n";
-    my $says = $opt{readme} // ($SAYS{$name} // sub { return })->($markdown);
-    readme($name, $says) if defined $says;
+    my $item = defined $opt{readme} ? item($opt{readme}) : said($name, $markdown);
+    readme($name, $item) if defined $item;
     ImxBytes::write($markdown) if $name eq 'bytes';
 }
 
-# An item of a list.
+# An item of a list, as README.md has it; undef: a table that says nothing there.
+sub item { return fill('- ', '  ', $_[0]) . "\n" }
+
+sub said {
+    my ($name, $markdown) = @_;
+    my $says = ($SAYS{$name} // sub { return })->($markdown);
+    return defined $says ? item($says) : undef;
+}
+
 sub readme {
-    my ($name, $says) = @_;
+    my ($name, $item) = @_;
     my $text = slurp($README) // return;
-    my $item = fill('- ', '  ', $says);
-    $text =~ s/(<!-- begin \Q$name\E -->\n).*?(<!-- end \Q$name\E -->)/$1$item\n$2/s
+    $text =~ s/(<!-- begin \Q$name\E -->\n).*?(<!-- end \Q$name\E -->)/$1$item$2/s
         or return;
     open my $fh, '>', $README or die "$README: $!\n";
     print $fh $text;

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../bench";
 use ImxBytes;
+use ImxReport;
 use ImxTest;
 use Test::More;
 
@@ -88,6 +89,14 @@ for my $page (sort keys %$tables) {
             =~ /^<!-- begin $name -->\n(.*?)^<!-- end $name -->/ms;
         is($is, $tables->{$page}{$name}, "$page: $name, as docs/performance.md has it");
     }
+}
+
+# README says of a table what the table says.
+for my $name (qw(instructions flusher idle)) {
+    my ($table, $says) = map { slurp($_)
+        =~ /^<!-- begin $name -->\n(.*?)^<!-- end $name -->/ms }
+        qw(docs/performance.md README.md);
+    is($says, ImxReport::said($name, $table), "README.md: $name");
 }
 
 # Messages of the log that a page names are explained.
