@@ -63,19 +63,20 @@ sub PAIRS {
 my %SAYS = (
     instructions => sub {
         my ($text) = @_;
-        my %row = map { /^\| ([^|]+) \| \d+ \| \+(\d+) \| [^|]+ \| (\d+)?.* \| (\S+) \|$/
-            ? ($1 => { added => $2, own => $3, clocks => $4 }) : () }
+        my %row = map { /^\| ([^|]+) \| \d+ \| \+(\d+) \|.* \| (\S+) \|$/
+            ? ($1 => { added => $2, clocks => $3 }) : () }
             split /\n/, $text;
         my ($alone) = $text =~ /^\| httpd alone \| (\d+)/m;
         my ($on, $log) = @row{'InfluxMetrics On', 'CustomLog instead'};
         my ($other) = map { $row{$_} } grep { /^mod_asis/ } sort keys %row;
-        return if grep { !$_ } $alone, $on, $log, $on->{own};
-        return sprintf '%d instructions and %s clock reads a request, %.1f %% more '
-            . 'than the %d for a file of 12 bytes. %d of them are the module\'s '
-            . 'own%s. A CustomLog adds %d. No system call, lock or wait.',
-            $on->{added}, $on->{clocks}, 100 * $on->{added} / $alone, $alone,
-            $on->{own}, $other ? '; any module more, even one that does '
-            . "nothing, adds some $other->{added}" : '', $log->{added};
+        return if grep { !$_ } $alone, $on, $log, $other, $on->{own};
+        return sprintf 'A request for a file of 12 bytes takes %.1f %% more '
+            . 'instructions, %d beside the %d of httpd, and %s clock reads; %d of '
+            . 'the instructions are the module\'s own. A CustomLog adds %d; a module '
+            . 'that does nothing, %d. The module makes no system call for a request, '
+            . 'takes no lock, and waits for nobody.',
+            100 * $on->{added} / $alone, $on->{added}, $alone, $on->{clocks},
+            $on->{own}, $log->{added}, $other->{added};
     },
     bytes => sub {
         my ($text) = @_;
@@ -95,6 +96,15 @@ my %SAYS = (
         return sprintf 'A million points that wait are delivered by the one '
             . 'thread at %d a second, %s dropped.', $rate,
             $burst->{dropped} || 'none';
+    },
+    idle => sub {
+        my ($text) = @_;
+        my ($children) = $text =~ /^\| (\d+) idle prefork children/m;
+        my ($alone) = $text =~ /^\| httpd alone \| ([\d.]+)/m;
+        my ($with) = $text =~ /^\| with the module\b[^|]*\| ([\d.]+)/m;
+        return if grep { !defined } $children, $alone, $with;
+        return "$children prefork children that do nothing take $with % of a core; "
+            . "without the module, $alone %.";
     },
 );
 
@@ -172,16 +182,14 @@ sub write {
     print $fh with_contents($text);
     close $fh or die "$FILE: $!\n";
     print "written to docs/performance.md, section $name\n";
-    my $says = $opt{readme} // ($SAYS{$name} // sub { return })->($markdown);
-    readme($name, $says) if defined $says;
+    my $item = defined $opt{readme} ? item($opt{readme}) : item_of($name, $markdown);
+    readme($name, $item) if defined $item;
     ImxBytes::write($markdown) if $name eq 'bytes';
 }
 
-# An item of a list.
 sub readme {
-    my ($name, $says) = @_;
+    my ($name, $item) = @_;
     my $text = slurp($README) // return;
-    my $item = item($says);
     $text =~ s/(<!-- begin \Q$name\E -->\n).*?(<!-- end \Q$name\E -->)/$1$item$2/s
         or return;
     open my $fh, '>', $README or die "$README: $!\n";

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::INET;
 use ImxTest;
 use Test::More;
 
@@ -52,6 +53,19 @@ sub two(&) {
 is_told(server('http://127.0.0.1:9', ''), 'no InfluxDB', 'IMX0020',
     qr/127\.0\.0\.1 port 9\b.*onnect/,
     qr/; see InfluxMetricsServer: does InfluxDB run there\?/);
+
+is_told(server($db->url('') =~ s/^http/https/r, ''), 'https to a port of http',
+    'IMX0020', qr/; see InfluxMetricsServer: is https spoken at that port\?/);
+{
+    # A queue that is full: the kernel drops the next ones, as a firewall does.
+    my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
+        or die "no socket: $!";
+    my @waiting = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $full->sockport, Blocking => 0) } 1 .. 5;
+    is_told(server('http://127.0.0.1:' . $full->sockport, ''), 'a firewall',
+        'IMX0020', qr/after \d+ ms: Timeout/,
+        qr/; see InfluxMetricsServer: .* does a firewall let httpd through\?/);
+}
 
 is_told(server($db, by_password('')), 'a wrong password', 'IMX0020',
     qr/authorization failed/,

@@ -30,6 +30,13 @@ ok(-s "$dir/$name/dashboards/raw-requests.json", 'a link leads to its file');
 is(scalar(grep { m{/build/|\.so$|/\.git/} } @files), 0, 'and nothing is built');
 run_ok("cd $dir/$name && sh tools/dist.sh $dir/again.tar.gz", 'again, from itself');
 ok(slurp("$dir/$name.tar.gz") eq slurp("$dir/again.tar.gz"), 'the same bytes');
+SKIP: {
+    skip 'git is not installed', 2 if !which_one('git');
+    run_ok("cd $dir/$name && git init -q && make dist && make dist",
+        'make dist, twice in a clone');
+    ok(slurp("$dir/$name.tar.gz") eq slurp("$dir/$name/$name.tar.gz"),
+        'the tarball of the first time is not in the second');
+}
 run_ok("make -C $dir/$name BUILD=$dir/build LTO= $dir/build/o/src/base/errand.o "
     . "$dir/build/made/show/page_made.h", 'it builds');
 

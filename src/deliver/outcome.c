@@ -50,7 +50,9 @@ static void explain_failure(struct imx_influx *in, CURLcode code,
     r->advice = code == CURLE_PEER_FAILED_VERIFICATION
                     ? "InfluxMetricsTLSCAFile and InfluxMetricsServer"
                 : code == CURLE_COULDNT_RESOLVE_HOST ? "InfluxMetricsServer"
-                                                     : NULL;
+                : code == CURLE_SSL_CONNECT_ERROR && !strstr(said, "alert")
+                    ? "InfluxMetricsServer: is https spoken at that port?"
+                    : NULL; /* an alert is TLS, and says what is wrong */
 }
 
 /*
@@ -145,6 +147,19 @@ static void judge_redirect(struct imx_influx *in, imx_influx_result_t *r)
     }
 }
 
+/* Nobody has answered.  The page asks the same itself. */
+static const char *server_advice(const imx_influx_result_t *r)
+{
+    if (r->curl_code == CURLE_COULDNT_CONNECT) {
+        return "InfluxMetricsServer: does InfluxDB run there?";
+    }
+    return r->curl_code == CURLE_OPERATION_TIMEDOUT && r->status == 0
+                   && r->answer == IMX_INFLUX_RETRY
+               ? "InfluxMetricsServer: does InfluxDB run there, and does a "
+                 "firewall let httpd through?"
+               : NULL;
+}
+
 static void finish_reasons(const struct imx_influx *in, imx_influx_result_t *r)
 {
     char *reasons[] = { r->reason, r->public_reason };
@@ -159,10 +174,8 @@ static void finish_reasons(const struct imx_influx *in, imx_influx_result_t *r)
             imx_reason_advise(reasons[i], r->advice);
         }
     }
-    if (!r->advice && r->curl_code == CURLE_COULDNT_CONNECT) {
-        /* the page asks that itself */
-        imx_reason_advise(r->reason,
-                          "InfluxMetricsServer: does InfluxDB run there?");
+    if (!r->advice && server_advice(r)) {
+        imx_reason_advise(r->reason, server_advice(r));
     }
 }
 
