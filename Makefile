@@ -425,7 +425,7 @@ bench:
 
 bench-instructions:
 	$(DEPS) build bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-steps
 	perl -It/lib bench/instructions.pl
 
 bench-cardinality:

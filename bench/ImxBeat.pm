@@ -99,6 +99,26 @@ sub compare {
             ratios_to_itself($_->{$control}{turns}) } @$runs) };
 }
 
+# Goals, in words.  What the machine does can be told from what delivery does
+# only where it does less.
+our ($REACHED, $MISSED, $UNKNOWN) = ('reached', 'not reached', 'cannot be told');
+
+# Ratios of runs, and those without delivery, which may be over the goal too.
+sub is_below {
+    my ($goal, $ours, $control) = @_;
+    return median(@$ours) <= $goal ? $REACHED
+        : (grep { $_ > $goal } @$control) ? $UNKNOWN : $MISSED;
+}
+
+# Of compare().
+sub is_no_more {
+    my ($goal, $ratio) = @_;
+    my ($known, $spread) = (ImxRounds::distinguishable($ratio,
+        $ratio->{control}), ImxRounds::spread($ratio->{control}));
+    return $ratio->{median} > $goal ? $known ? $MISSED : $UNKNOWN
+        : $known || $spread <= $goal - 1 ? $REACHED : $UNKNOWN;
+}
+
 sub judge {
     my ($points) = @_;
     my @slots = map { @$_ ? percentile(99, $_) : die "a slot is empty\n" }

@@ -10,6 +10,7 @@
 #   $cost->{"OBJECT:FUNCTION"};     # what the function itself took
 #   ImxCount::own_code($profile, $calls);       # the module's code alone, of one
 #   ImxCount::calls_out($profile, $calls);      # profile; its calls of others'
+#   my ($own, $calls) = ImxCount::step('deliver_lines');    # the same of a line
 #
 # The monitor's thread is counted apart: what it does is not on the request's
 # way. $ImxCount::ON makes the interval an hour, so that it sends everything
@@ -184,6 +185,24 @@ sub calls_out {
     my $out = 0;
     $out += $profile->{out}{$_} // 0 for usual_functions($profile, $calls);
     return $out;
+}
+
+# What a function of bench-steps takes for a line: instructions of its own, and
+# calls of others' functions.
+sub step {
+    my ($function) = @_;
+    my ($out, $lines) = (work_dir() . "/$function", 2000);
+    system(which_one('valgrind'), '-q', '--tool=callgrind',
+        "--toggle-collect=$function", "--callgrind-out-file=$out",
+        '--log-file=/dev/null', build() . '/bench-steps') == 0
+        or die "bench-steps: $?\n";
+    my $profile = read_profile($out);
+    return map {
+        my $of = $_;
+        my $sum = 0;
+        $sum += $of->{$_} for grep { /^bench-steps:/ } keys %$of;
+        $sum / $lines;
+    } @$profile{qw(self out)};
 }
 
 sub median {

@@ -81,8 +81,9 @@ sub report {
         . "instructions (goal %d: %s).\n", $own, $GOAL,
         $own <= $GOAL ? 'reached' : 'not reached' if defined $own;
     $table .= sprintf "\nThe monitor's thread, apart from the requests: %.0f "
-        . "instructions a line (sending included).\n",
-        ImxCount::median(map { $_->{monitor} } @{ $cost{on} }) if $cost{on};
+        . "instructions of its own a line,\nfrom the batch into libcurl's buffer; "
+        . "what libcurl and the kernel need is in the\nsection on the flusher.\n",
+        (ImxCount::step('deliver_lines'))[0] if $cost{on};
     print $table;
     show_functions($_) for $functions ? grep { $_->[0] ne 'plain' } @variants
         : ();

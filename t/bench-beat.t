@@ -57,4 +57,24 @@ is_deeply([map { sprintf '%.3f', $_ }
 is_deeply(ImxBeat::judge($points)->{turns}, [100, 100, 100],
     'a p99.9 for each turn');
 
+# Goals: with a control that is wider nobody can tell.
+is(ImxBeat::is_below(1.5, [1.2, 1.4, 2.6], [1.2, 1.8]), 'reached',
+    'a slot that is not slower');
+is(ImxBeat::is_below(1.5, [1.2, 1.6, 2.6], [1.2, 1.3]), 'not reached',
+    '... one that is');
+is(ImxBeat::is_below(1.5, [1.2, 1.6, 2.6], [1.2, 1.8]), 'cannot be told',
+    '... and one that is so without delivery as well');
+sub against {
+    my ($median, $control) = @_;
+    return { q1 => $median - 0.01, median => $median, q3 => $median + 0.01,
+        control => { q1 => 1 - $control, median => 1, q3 => 1 + $control } };
+}
+is(ImxBeat::is_no_more(1.05, against(1.02, 0.02)), 'reached', 'p99.9');
+is(ImxBeat::is_no_more(1.05, against(1.08, 0.02)), 'not reached', '... higher');
+is(ImxBeat::is_no_more(1.05, against(1.08, 0.2)), 'cannot be told',
+    '... higher, and the control is wide');
+is(ImxBeat::is_no_more(1.05, against(1.02, 0.2)), 'cannot be told',
+    '... not higher, but the control is wide');
+is(ImxBeat::is_no_more(1.05, against(0.5, 0.2)), 'reached', '... much lower');
+
 done_testing;

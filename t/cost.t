@@ -18,7 +18,7 @@ use ImxCount;
 use Test::More;
 
 my $FILE = "$FindBin::Bin/cost.txt";
-my ($REQUESTS, $LINES) = (400, 2000);
+my $REQUESTS = 400;
 my $OFTEN = 20;    # calls of a function that more than the first request makes
 my @STEPS = ([encode => 'encode_lines'], [append => 'append_lines'],
     [deliver => 'deliver_lines']);
@@ -86,21 +86,10 @@ sub request {
             ImxCount::calls_out($profile, $OFTEN) / $REQUESTS);
 }
 
-# A line of what one function of bench-steps does.
 sub step {
     my ($name, $function) = @_;
-    my $out = work_dir() . "/$function";
-    system(which_one('valgrind'), '-q', '--tool=callgrind',
-        "--toggle-collect=$function", "--callgrind-out-file=$out",
-        '--log-file=/dev/null', build() . '/bench-steps') == 0
-        or die "bench-steps: $?\n";
-    my $profile = ImxCount::read_profile($out);
-    return map {
-        my ($key, $of) = @$_;
-        my $sum = 0;
-        $sum += $of->{$_} for grep { /^bench-steps:/ } keys %$of;
-        $key => $sum / $LINES;
-    } [$name => $profile->{self}], ["calls_$name" => $profile->{out}];
+    my ($own, $calls) = ImxCount::step($function);
+    return ($name => $own, "calls_$name" => $calls);
 }
 
 sub recorded {
