@@ -188,7 +188,7 @@ static int write_events(imx_output_t *out, const imx_interval_closed_t *closed)
 
     (void)closed;
     while ((n = imx_events_next(events, &event, waited_for != last)) != 0) {
-        if (!imx_output_may_go_on(out) || !write_event(out, &event)) {
+        if (!write_event(out, &event)) {
             return 0;
         }
         imx_events_done(events, n);
