@@ -87,7 +87,7 @@ my @wrong = (
     [InfluxMetricsMaxBody => '4M many', qr/\d/],
     [InfluxMetricsMaxBody => '4M -1', qr/\d/],
     map({ [InfluxMetricsSpool => $_, qr/a directory.*DIRECTORY 2G/] }
-        '2G', '500M', '1000000', '2gb'),
+        '2G', '500M', '1000000', '2gb', 'Off', 'on', 'None'),
     [InfluxMetricsSpool => '""', qr/a directory/],
     [InfluxMetricsSpool => 'spool 2GB', qr/such as 100M or 2G/],
     [InfluxMetricsSpool => 'spool 1K', qr/such as 100M or 2G/],
@@ -240,6 +240,34 @@ for my $case ([InfluxMetricsToken => 'hush 7f3k', qr/InfluxMetricsTokenFile/],
         like($said[0] // '', qr/^$name does not exist.*$instead$/,
             "$name: names the right directive");
         unlike($text, qr/hush|7f3k/, "$name: and not the secret");
+    }
+}
+
+# A password in the URL: it is not shown, whatever else is wrong.
+for my $url ('http://admin:7f3k@h:8086', 'https://admin:7f3k@h:8086/?db=x',
+    'ftp://admin:7f3k@h', 'http://admin:7f3k@h:port', 'admin:7f3k@h:8086',
+    'http://admin:7f3k/x@h:8086', 'unix:admin:7f3k@h|http://h') {
+    my ($ok, $text) = configtest("InfluxMetricsServer $url");
+    ok(!$ok, "$url stops httpd -t");
+    my @said = said($text);
+    is(scalar @said, 1, '... with one sentence') or diag $text;
+    like($said[0] // '', qr/^InfluxMetricsServer: the URL must not have a user/,
+        '... about the password');
+    unlike($text, qr/7f3k/, '... that does not show it');
+}
+
+# httpd itself would take it for all methods.
+for my $line ('InfluxMetrics Off', 'InfluxMetricsTag a b',
+    'InfluxMetricsFields +uri', 'InfluxMetricsSample 0',
+    'InfluxMetricsIf false', 'InfluxMetricsObjective none',
+    'InfluxMetricsUnsetHeader X', 'InfluxMetricsServerTiming On') {
+    my ($name) = split / /, $line;
+    for my $limit ('Limit', 'LimitExcept') {
+        my ($ok, $text) = configtest("<Location /x>\n<$limit POST>\n$line\n"
+            . "</$limit>\n</Location>");
+        ok(!$ok, "$name stops httpd -t in <$limit>");
+        like($text, qr/^$name cannot stand in <Limit>.*all methods.*<If/m,
+            '... and says what to use');
     }
 }
 

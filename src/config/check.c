@@ -285,8 +285,15 @@ static void warn_of_readers(server_rec *s, const imx_config_file_t *files,
     }
 }
 
+static int is_restart(void)
+{
+    return ap_state_query(AP_SQ_CONFIG_GEN) > 0;
+}
+
 /* What the server's user cannot read now, it cannot read later either.  But a
- * disk that hangs may answer later, and must not keep the site from serving. */
+ * disk that hangs may answer later, and must not keep the site from serving;
+ * and at a restart, where httpd would end, the site goes on and the points
+ * wait. */
 static int check_files(apr_pool_t *p, server_rec *s, imx_config_file_t *files)
 {
     char text[IMX_ERRAND_TEXT];
@@ -301,7 +308,7 @@ static int check_files(apr_pool_t *p, server_rec *s, imx_config_file_t *files)
     n = imx_errand_run(look_at_files, files, FILES_MS, text);
     if (n > 0) {
         refuse_file(p, s, &files[n - 1], text);
-        return HTTP_INTERNAL_SERVER_ERROR;
+        return is_restart() ? OK : HTTP_INTERNAL_SERVER_ERROR;
     }
     if (n < 0) {
         say_late(s, &files[first], n == IMX_ERRAND_LATE);
@@ -350,8 +357,7 @@ static int take_secrets(server_rec *s, imx_config_t *conf, int level)
  */
 int imx_check_secrets(server_rec *s)
 {
-    return take_secrets(s, imx_config_to_settle(), APLOG_ERR)
-                   || ap_state_query(AP_SQ_CONFIG_GEN) > 0
+    return take_secrets(s, imx_config_to_settle(), APLOG_ERR) || is_restart()
                ? OK
                : HTTP_INTERNAL_SERVER_ERROR;
 }

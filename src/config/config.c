@@ -22,6 +22,8 @@
 
 APLOG_USE_MODULE(influx_metrics);
 
+#define WRITE_LINES 5000 /* that an application may write at once */
+
 static imx_config_t global;
 
 const imx_config_t *imx_config_global(void)
@@ -46,7 +48,7 @@ int imx_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
         .shutdown_ms = 2000,
         .buffer_size = 32 * 1024 * 1024,
         .write_most = 1024 * 1024,
-        .write_lines = 5000
+        .write_lines = WRITE_LINES
     };
 
     global = defaults;
@@ -116,9 +118,12 @@ static const char *set_env(cmd_parms *cmd, void *config, const char *value)
         return err;
     }
     if (!imx_environment_is_name(value)) {
-        return imx_directive_wrong(cmd, value,
-                                   "the name of an environment variable, of "
-                                   "letters, digits and _");
+        /* Perhaps it is the secret itself, as of `${INFLUX_TOKEN}`. */
+        return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                           ": what stands there, which may be a secret and is "
+                           "not shown, is not allowed, it must be the name of "
+                           "an environment variable, of letters, digits and _",
+                           NULL);
     }
     *(const char **)cmd->info = value;
     imx_environment_take(value);
@@ -166,6 +171,23 @@ static int is_port(const char *port)
                && atol(port) <= 65535);
 }
 
+static const char *refuse_user(cmd_parms *cmd)
+{
+    return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                       ": the URL must not have a user or password, use "
+                       "InfluxMetricsUser and InfluxMetricsPasswordFile",
+                       NULL);
+}
+
+/* What may have a password in it is not repeated, whatever is wrong with it:
+ * the sentence can go to the log. */
+static const char *wrong_url(cmd_parms *cmd, const char *value)
+{
+    return strchr(value, '@') != NULL
+               ? refuse_user(cmd)
+               : imx_directive_wrong(cmd, value, URL_FORM);
+}
+
 /* url: without the socket. */
 static const char *check_url(cmd_parms *cmd, const char *value,
                              const char *url, int is_socket)
@@ -178,16 +200,9 @@ static const char *check_url(cmd_parms *cmd, const char *value,
         || !is_port(uri.port_str) || uri.query != NULL || uri.fragment != NULL
         || (strcmp(uri.scheme, "http") != 0
             && (strcmp(uri.scheme, "https") != 0 || is_socket))) {
-        return imx_directive_wrong(cmd, value, URL_FORM);
+        return wrong_url(cmd, value);
     }
-    if (uri.user != NULL || uri.password != NULL) {
-        return apr_psprintf(cmd->pool,
-                            "%s: the URL must not have a user or "
-                            "password, use InfluxMetricsUser and "
-                            "InfluxMetricsPasswordFile",
-                            cmd->cmd->name);
-    }
-    return NULL;
+    return uri.user != NULL || uri.password != NULL ? refuse_user(cmd) : NULL;
 }
 
 static const char *set_server(cmd_parms *cmd, void *config, const char *value)
@@ -201,7 +216,7 @@ static const char *set_server(cmd_parms *cmd, void *config, const char *value)
     if (strncmp(value, "unix:", 5) == 0) {
         url = strchr(value, '|');
         if (url == NULL || value[5] != '/' || url - value > 100) {
-            return imx_directive_wrong(cmd, value, URL_FORM);
+            return wrong_url(cmd, value);
         }
         path = apr_pstrndup(cmd->pool, value + 5,
                             (apr_size_t)(url - value - 5));
@@ -362,6 +377,7 @@ static const char *set_write_limit(cmd_parms *cmd, void *config,
                                  "a size from 1K to 8M, such as 512K or 2M",
                                  &global.write_most);
     }
+    global.write_lines = WRITE_LINES; /* whatever a line before said */
     if (err == NULL && lines != NULL) {
         err = imx_directive_size(cmd, lines, 1, 100000,
                                  "a number of lines from 1 to 100000",
@@ -380,6 +396,7 @@ static const char *set_max_body(cmd_parms *cmd, void *config, const char *size,
                                  "a size from 16K to 256M, such as 512K or 4M",
                                  &global.max_body);
     }
+    global.max_lines = 0; /* whatever a line before said */
     if (err == NULL && lines != NULL) {
         err = imx_directive_size(cmd, lines, 1, 1000000,
                                  "a number of lines from 1 to 1000000",
@@ -399,6 +416,14 @@ static int is_like_a_size(const char *value)
                    && (value[n + 1] == '\0' || strlen(value) == n + 2)));
 }
 
+/* It would be a directory of that name, below ServerRoot. */
+static int is_like_a_switch(const char *value)
+{
+    return ap_cstr_casecmp(value, "on") == 0
+           || ap_cstr_casecmp(value, "off") == 0
+           || ap_cstr_casecmp(value, "none") == 0;
+}
+
 static const char *set_spool(cmd_parms *cmd, void *config, const char *value,
                              const char *size)
 {
@@ -409,11 +434,14 @@ static const char *set_spool(cmd_parms *cmd, void *config, const char *value,
     }
     global.spool_dir = ap_server_root_relative(cmd->pool, value);
     if (*value == '\0' || imx_directive_has_control(value)
-        || global.spool_dir == NULL || is_like_a_size(value)) {
+        || global.spool_dir == NULL || is_like_a_size(value)
+        || is_like_a_switch(value)) {
         return imx_directive_wrong(cmd, value,
                                    "a directory, and its size may stand "
-                                   "behind it: DIRECTORY 2G");
+                                   "behind it: DIRECTORY 2G; without this "
+                                   "directive there is no spool");
     }
+    global.spool_max = 0; /* whatever a line before said */
     if (size != NULL) {
         err = imx_directive_size(cmd, size, 1 << 20, (apr_off_t)1 << 50,
                                  "a size of at least 1M, such as 100M or 2G",

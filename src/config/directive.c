@@ -37,6 +37,18 @@ static const char *refuse_in(cmd_parms *cmd, unsigned where,
                : NULL;
 }
 
+/* httpd would take it for all methods, in silence. */
+static const char *refuse_limit(cmd_parms *cmd)
+{
+    return cmd->limited != -1
+               ? apr_pstrcat(cmd->pool, cmd->cmd->name,
+                             " cannot stand in <Limit> or <LimitExcept>, as it "
+                             "would count for all methods: use <If "
+                             "\"%{REQUEST_METHOD} == 'POST'\">",
+                             NULL)
+               : NULL;
+}
+
 /* httpd leaves ${NAME} as it is, with a warning, when it knows no value.  In a
  * regular expression a backslash before the $ makes it text. */
 static const char *refuse_undefined(cmd_parms *cmd)
@@ -58,6 +70,7 @@ static const char *refuse(cmd_parms *cmd, unsigned where, const char *sentence)
 {
     const char *err = refuse_in(cmd, where, sentence);
 
+    err = err != NULL ? err : refuse_limit(cmd);
     return err != NULL ? err : refuse_undefined(cmd);
 }
 

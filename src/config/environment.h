@@ -7,7 +7,9 @@
 #ifndef IMX_ENVIRONMENT_H
 #define IMX_ENVIRONMENT_H
 
-#define IMX_ENVIRONMENT_NAME_MAX 128
+/* A token of InfluxDB has more characters: what was given as a name by mistake
+ * is refused, and no message names it. */
+#define IMX_ENVIRONMENT_NAME_MAX 64
 
 /* Is this a name that a variable can have? */
 int imx_environment_is_name(const char *name);

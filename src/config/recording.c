@@ -27,11 +27,12 @@ APLOG_USE_MODULE(influx_metrics);
 #define TAG_LIMIT 1000
 
 static int is_used;
+static int places_on; /* where InfluxMetrics is On */
 static unsigned tag_limit = TAG_LIMIT;
 
 void imx_schema_reset(apr_pool_t *pconf)
 {
-    is_used = 0;
+    is_used = places_on = 0;
     tag_limit = TAG_LIMIT;
     imx_own_reset(pconf);
     imx_choice_reset();
@@ -39,7 +40,7 @@ void imx_schema_reset(apr_pool_t *pconf)
 
 int imx_schema_is_used(void)
 {
-    return is_used;
+    return is_used || places_on > 0;
 }
 
 void imx_schema_use(void)
@@ -90,11 +91,13 @@ const char *imx_schema_set_field(cmd_parms *cmd, void *dir, const char *name,
 
 const char *imx_schema_set_enabled(cmd_parms *cmd, void *dir, int on)
 {
+    imx_schema_dir_t *d = dir;
     const char *err = imx_directive_not_htaccess(cmd);
 
     if (err == NULL) {
-        ((imx_schema_dir_t *)dir)->enabled = on;
-        is_used |= on;
+        places_on += on
+                     - (d->enabled == 1); /* a line before may have said On */
+        d->enabled = on;
     }
     return err;
 }

@@ -59,6 +59,17 @@ void imx_reporting_reset(void)
     reporting.phases[IMX_REPORTING_REQUEST] = 1;
 }
 
+void imx_reporting_only_requests(void)
+{
+    int i;
+
+    for (i = 0; i < IMX_MEASURED; i++) {
+        if (i != IMX_MEASURED_REQUESTS && i != IMX_MEASURED_BUCKETS) {
+            reporting.interval[i] = 0;
+        }
+    }
+}
+
 const imx_reporting_t *imx_reporting(void)
 {
     return &reporting;

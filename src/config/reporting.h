@@ -30,6 +30,10 @@ typedef struct {
 /* Hook pre_config: as if there were no directive. */
 void imx_reporting_reset(void);
 
+/* Hook post_config: nothing is to be written but what was still counted of
+ * requests before InfluxMetrics was switched off. */
+void imx_reporting_only_requests(void);
+
 const imx_reporting_t *imx_reporting(void);
 
 /* "request", as it stands in the tag phase. */

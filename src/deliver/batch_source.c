@@ -9,6 +9,9 @@
 #include <string.h>
 
 #define CLAIMS_MAX 1024
+/* Times in a row that all claimed lines were torn.  The dead leave fewer; but a
+ * process that seals such segments again and again must not keep us for ever. */
+#define VAIN_MAX 16
 
 /* A claimed segment, and what became of its lines so far. */
 typedef struct {
@@ -72,6 +75,7 @@ static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
     imx_batch_source_t *b = (imx_batch_source_t *)source;
     uint64_t most = room - IMX_BATCH_SOURCE_SPARE;
     size_t claimed, count = 0, i;
+    int tries = 0;
 
     do {
         claimed = imx_batch_claim(b->batch, b->claims, claims_max(b),
@@ -82,7 +86,7 @@ static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
             count += add_segment(b, &b->claims[i], lines + count);
         }
         settle_torn(b);
-    } while (claimed > 0 && count == 0);
+    } while (claimed > 0 && count == 0 && ++tries < VAIN_MAX);
     return count;
 }
 

@@ -257,19 +257,22 @@ static int drop_oldest(imx_holder_t *h, const imx_batch_level_t *level,
 /*
  * So that requests find free segments: moves the oldest lines to the spool, one
  * file a step and in time, while InfluxDB takes nothing.  Without a spool that
- * takes them, or when it is too slow, they are given up.
+ * takes them, or when it is too slow, they are given up.  The tries are counted:
+ * whatever is sealed meanwhile, this ends.
  */
 static void make_room(imx_holder_t *h, imx_batch_level_t *level)
 {
     size_t least = level->segments / 16 + 1;
     size_t wanted = imx_news_is_down(&h->news) ? level->segments / 2 : least;
     uint64_t dropped = 0;
+    size_t tries = 0;
 
     if (level->free_segments < wanted
         && imx_backlog_put_oldest(h->backlog) > 0) {
         *level = imx_batch_level(&h->o.arena->batch);
     }
-    while (level->free_segments < least && !imx_backlog_takes(h->backlog)
+    while (level->free_segments < least && tries++ < least
+           && !imx_backlog_takes(h->backlog)
            && drop_oldest(h, level, least, &dropped)) {
         *level = imx_batch_level(&h->o.arena->batch);
     }

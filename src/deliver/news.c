@@ -298,12 +298,16 @@ static void watch_losses(imx_news_t *n, const imx_batch_totals_t *t)
     imx_news_publish(n);
 }
 
-/* One line for each tag that has reached its limit. */
+/* One line for each tag that has reached its limit.  A process that takes back
+ * in the arena that it was told gets no more lines of a holder than there are
+ * tags. */
 static void watch_values(imx_news_t *n)
 {
     char name[IMX_VALUES_NAME_MAX + 1];
 
-    while (imx_values_news(&n->arena->values, name)) {
+    while (n->tags_said < n->arena->values.tags
+           && imx_values_news(&n->arena->values, name)) {
+        n->tags_said++;
         imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(72) "the tag %s has %u "
             "values, as many as InfluxMetricsTagLimit allows: others are "
             "written as \"other\"", name, (unsigned)n->arena->values.limit);

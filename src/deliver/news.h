@@ -24,6 +24,7 @@ typedef struct {
                                        was seen first; see is_still() */
     /* The holder's own copy of the board.  Whoever changes it publishes it. */
     imx_board_t board;
+    unsigned tags_said; /* lines about tags at their limit */
 } imx_news_t;
 
 /* ns of the monotonic clock, or of the test's. */

@@ -8,6 +8,7 @@
 
 #include "deliver/flow.h"
 #include "shared/fault.h"
+#include "shared/segment.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -792,6 +793,67 @@ static void test_report(void **state)
     assert_int_equal(stored(f), 3);
 }
 
+/* ---- a process that undoes what the holder does ---- */
+
+static fixture_t *undone;
+
+/* A segment that becomes free is sealed again, with a line that is none. */
+static void seal_again(const char *point)
+{
+    const imx_batch_t *b = &undone->arena.batch;
+    uint32_t i, n = strcmp(point, "settled") == 0 ? b->geometry.segments : 0;
+
+    for (i = 0; i < n; i++) {
+        uint64_t word = load(&b->segments[i].word);
+
+        if (state_of(word) == FREE) {
+            word += (UINT64_C(1) << LINES_SHIFT) + 10;
+            atomic_store(&b->segments[i].word, with_state(word, SEALED));
+            atomic_store(&b->marks[i / (64 * 64)], UINT64_MAX);
+        }
+    }
+}
+
+/* The step ends all the same, and what is undone no more is put right. */
+static void step_undone(fixture_t *f)
+{
+    undone = f;
+    alarm(TEST_LIMIT);
+    imx_fault = seal_again;
+    tick(f);
+    UNTIL(fate(f, IMX_BATCH_TORN) > f->arena.batch.geometry.segments);
+    imx_fault = NULL;
+    alarm(0);
+    heal(f);
+    later(f, 3600000);
+    deliver(f);
+    atomic_store(&f->shared->next,
+                 (uint32_t)imx_batch_totals(&f->arena.batch).recorded);
+}
+
+static void test_undone_sends(void **state)
+{
+    fixture_t *f = *state;
+
+    begin(f);
+    append(f, 1);
+    step_undone(f);
+    assert_int_equal(stored(f), 1);
+}
+
+static void test_undone_room(void **state)
+{
+    fixture_t *f = *state;
+
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    begin(f);
+    append(f, 10);
+    tick(f);
+    until_refused(f, 1, 10);
+    append(f, 64 * 128 - 10);
+    step_undone(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -816,6 +878,8 @@ int main(void)
         TEST(test_small_spool),
         TEST_SMALL(test_superseded_spools),
         TEST(test_spools_by_hand),
+        TEST(test_undone_sends),
+        TEST_SMALL(test_undone_room),
         TEST(test_kill_while_spooling),
     };
 

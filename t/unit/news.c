@@ -339,14 +339,62 @@ static void test_clock(void **state)
     assert_int_equal(imx_board_told(&f->arena.board).clock_ahead, 3600);
 }
 
+/* A process takes back that the log was told of tags at their limit: a holder
+ * says it once for each tag all the same. */
+static struct {
+    fixture_t *f;
+    size_t size;
+    char memory[8192]; /* as it was before */
+} told;
+
+static void take_back(void *context, imx_log_level_e level, const char *text)
+{
+    log_text(context, level, text);
+    memcpy(told.f->arena.own_values, told.memory, told.size);
+}
+
+static void test_tags_taken_back(void **state)
+{
+    fixture_t *f = *state;
+    imx_values_t *v = &f->arena.values;
+    imx_news_t n = news_of(f);
+    int i;
+
+    assert_int_equal(imx_arena_new_values(&f->arena, 2, 1, "sixteen bytes :)"),
+                     0);
+    assert_true(imx_values_use(v, 0, "user") && imx_values_use(v, 1, "area"));
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(imx_values_admit(v, (unsigned)i % 2, (uint64_t)i + 7),
+                         i < 2);
+    }
+    told.f = f;
+    told.size = f->arena.own_values_size;
+    assert_true(told.size <= sizeof told.memory);
+    memcpy(told.memory, f->arena.own_values, told.size);
+    n.log = take_back;
+    alarm(TEST_LIMIT);
+    for (i = 0; i < 10; i++) {
+        imx_news_watch(&n);
+    }
+    alarm(0);
+    assert_int_equal(logged(f, "IMX0072"), 2);
+    assert_int_equal(f->log_count, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_silent_holder),  TEST(test_spool_hangs),
-        TEST(test_clock),          TEST(test_log_outage),
-        TEST(test_log_hours),      TEST(test_log_quiet_for_all),
-        TEST(test_log_flapping),   TEST(test_log_rejected),
-        TEST_SMALL(test_log_lost), TEST_SMALL(test_log_lost_between),
+        TEST(test_silent_holder),
+        TEST(test_spool_hangs),
+        TEST(test_clock),
+        TEST(test_tags_taken_back),
+        TEST(test_log_outage),
+        TEST(test_log_hours),
+        TEST(test_log_quiet_for_all),
+        TEST(test_log_flapping),
+        TEST(test_log_rejected),
+        TEST_SMALL(test_log_lost),
+        TEST_SMALL(test_log_lost_between),
     };
 
     return run_delivery_tests("news", tests, sizeof tests / sizeof tests[0],
