@@ -61,13 +61,14 @@ __attribute__((noinline, cold)) static void look_at_real_clock(apr_int64_t now)
 {
     atomic_store_explicit(&clock_offset, read_clock(CLOCK_REALTIME) - now,
                           memory_order_relaxed);
+    /* Who sees this sees the offset, too: before the first one it is 0. */
     atomic_store_explicit(&offset_until, now + OFFSET_LASTS,
-                          memory_order_relaxed);
+                          memory_order_release);
 }
 
 static apr_int64_t offset_at(apr_int64_t now)
 {
-    if (now >= atomic_load_explicit(&offset_until, memory_order_relaxed)) {
+    if (now >= atomic_load_explicit(&offset_until, memory_order_acquire)) {
         look_at_real_clock(now);
     }
     return atomic_load_explicit(&clock_offset, memory_order_relaxed);
