@@ -408,6 +408,8 @@ my @edges = (
         %app, is => [500, 4, 0]],
     ['refused in pieces, and a document', '/cgi/refused?hang&late=PAUSE',
         \&simple, %late, is => [500, 4, 0]],
+    ['refused in pieces, and a late document', '/cgi/refused?hang&app=PAUSE',
+        \&simple, %app, late_ttfb => 1, is => [500, 4, 0]],
     ['a client that is gone', "/wsgi/app?big=$big", \&no_reader,
         slow => { output_time => 1 }, aborted => 1],
     ['a client that is gone: file', '/static/big', \&no_reader,
@@ -475,6 +477,8 @@ sub edge_is {
         is($e->{wrong}, '', '... and nowhere else') or diag show($p);
         ok(!!$p->{aborted} == !!$e->{aborted}, 'aborted');
         is(defined $p->{ttfb} ? 1 : 0, $e->{no_ttfb} ? 0 : 1, 'ttfb');
+        cmp_ok($p->{ttfb}, '>', $p->{application_time} / 2,
+            'ttfb is that of what was sent') if $e->{late_ttfb};
         my ($status, $sent, $received) = @{ $e->{is} // [] };
         is($p->{status}, $status, 'status') if defined $status;
         is($p->{bytes_sent}, $sent, 'bytes_sent') if defined $sent;

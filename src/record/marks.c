@@ -337,6 +337,7 @@ __attribute__((noinline, cold)) static void insert_otherwise(
         return;
     }
     /* Called by ap_die() below our filter: what comes now is the answer. */
+    m->seen.first = 0;
     IMX_MARKS_SET(&m->seen.end, 0);
     IMX_MARKS_SET(&m->seen.is_writing, 0);
 }
