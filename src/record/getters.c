@@ -305,7 +305,12 @@ static apr_int64_t get_output_time(const imx_facts_t *f)
  * prepared for the client went through the filters up to that point. */
 static int is_sent(const request_rec *last)
 {
-    return last->sent_bodyct || last->header_only
+    const request_rec *r = last;
+
+    while (r->prev != NULL && !r->sent_bodyct) {
+        r = r->prev;
+    }
+    return r->sent_bodyct || last->header_only
            || AP_STATUS_IS_HEADER_ONLY(last->status)
            || ap_is_HTTP_INFO(last->status);
 }

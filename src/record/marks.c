@@ -336,8 +336,11 @@ __attribute__((noinline, cold)) static void insert_otherwise(
         mark_handler(m, first, r);
         return;
     }
-    /* Called by ap_die() below our filter: what comes now is the answer. */
-    m->seen.first = 0;
+    /* Called by ap_die(), mostly below our filter: what comes now is the
+     * answer, behind what has gone out of another one. */
+    if (r->prev != NULL && !r->prev->sent_bodyct) {
+        m->seen.first = 0;
+    }
     IMX_MARKS_SET(&m->seen.end, 0);
     IMX_MARKS_SET(&m->seen.is_writing, 0);
 }
