@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use ImxTest;
 use ImxPoints;
+use IO::Socket::INET;
 use POSIX ();
 use Test::More;
 
@@ -72,6 +73,25 @@ subtest 'every built-in field' => sub {
             connection_id request_id trace_id)), aborted => 'boolean');
     is_deeply(\%type, \%types, 'types');
 };
+
+# Each child has one, so two requests at once are answered by two children: in
+# each it is the first thread, wherever the child stands in httpd's scoreboard.
+for my $mpm (qw(prefork worker)) {
+    subtest "thread: $mpm" => sub {
+        my ($h, $name) = server($db, mpm => $mpm, children => 2, threads => 1,
+            conf => "InfluxMetricsFields +thread +pid\n");
+        my $head = "GET /index.html HTTP/1.1\r\nHost: x\r\n";
+        my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $h->port) or die "connect: $!";
+        syswrite $s, $head;
+        raw($h->port, $head . "Connection: close\r\n\r\n");
+        syswrite $s, "Connection: close\r\n\r\n";
+        1 while sysread $s, my $rest, 65536;
+        my @p = points($db, $name, 2);
+        isnt($p[0]{pid}, $p[1]{pid}, 'two children');
+        is($_->{thread}, 0, 'the first thread') for @p;
+    };
+}
 
 subtest 'lists and their changes are inherited' => sub {
     my ($h, $name) = server($db, conf => <<'CONF');

@@ -35,7 +35,7 @@ sub step {
 my $h = httpd(module => 1, influx => $db, children => 1, threads => 8,
     modules => ['cgid', 'alias'], start => 0, conf => sub { <<"CONF" });
 InfluxMetricsInterval 100ms
-InfluxMetricsFields +server_time +output_time +uri
+InfluxMetricsFields +server_time +input_time +output_time +uri
 InfluxMetricsDatabase clock
 ScriptAlias /cgi/ $_[0]{dir}/htdocs/cgi/
 CONF
@@ -48,33 +48,39 @@ CGI
 $h->start;
 
 # The step comes while the header is under way, while the handler is, or when
-# there is none.
+# there is none; or in a body that is read before there is one.
 my %request = (
     '/index.html' => "GET /index.html HTTP/1.1\r\nHost: x\r\n",
     '/cgi/app' => "GET /cgi/app HTTP/1.1\r\nHost: x\r\n",
     '/none/%2f' => "GET /none/%2f HTTP/1.1\r\nHost: x\r\n",
+    '/sub' => "POST /sub HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+        . "GET /last HTTP/1.1\r\nHost: x\r\n",
 );
+$h->put('htdocs/sub/index.html', "sub\n");
 for my $path (sort keys %request) {
     step(real_off());
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         my $text = $request{$path} . "Connection: close\r\n\r\n";
+        my $pause_at = $path eq '/sub' ? index($text, 'dyGET')
+            : length($text) - 2;
         raw($h->port, $text, $path =~ /cgi/ ? ()
-            : (pause => [length($text) - 2, 2 * $pause]));
+            : (pause => [$pause_at, 2 * $pause]));
         POSIX::_exit(0);
     }
     nap($pause);
     step(0);
     waitpid $pid, 0;
 }
-count_is($db, 3, 'three points', database => 'clock');
+count_is($db, 5, 'five points', database => 'clock');
 my @points = $db->query('SELECT * FROM "raw-requests"', 'clock');
 for my $p (sort { $a->{uri} cmp $b->{uri} } @points) {
     cmp_ok($p->{request_time}, '<', 60, "$p->{uri}: request_time is not that of "
         . 'the clock') or diag explain $p;
     my $sum = 0;
-    $sum += $p->{$_} // 0 for qw(server_time application_time output_time);
+    $sum += $p->{$_} // 0 for qw(server_time application_time input_time
+        output_time);
     cmp_ok(abs($sum - $p->{request_time}), '<', 6e-6, '... nor are its phases');
 }
 

@@ -76,12 +76,26 @@ ProxyPass /tunnel/ ws://127.0.0.1:@{[$echo->port]}/ upgrade=echo
 Options +Includes
 SetOutputFilter INCLUDES
 </Directory>
+<Location /begun>
+LuaMapHandler ^/begun $dir/begun.lua
+ErrorDocument 500 /cgi/document
+</Location>
 <Location /cgi/refused>
 Header set X-Y "a\x01b"
 ErrorDocument 500 /cgi/document
 </Location>
 CONF
 };
+
+# A handler that has sent a piece when it fails, and then gets a document.
+my $begun = <<'LUA';
+function handle(r)
+    r:puts('begun')
+    r:flush()
+    r.usleep(math.floor(r.args:match('app=([%d.]+)') * 1000000))
+    return 500
+end
+LUA
 
 # A script whose header httpd refuses while its output is passed on, in the
 # middle of it or at its end, and the document for that, with the same words.
@@ -113,6 +127,7 @@ sub server {
             'behind.test' => sub { "InfluxMetrics Off\n"
                 . 'WSGIScriptAlias / ' . $_[0]->dir . '/app.wsgi' }]);
     $h->put('check.lua', $lua);
+    $h->put('begun.lua', $begun);
     $h->put('app.wsgi', ImxApp::wsgi());
     $h->put('htdocs/cgi/app', ImxApp::cgi(), 0755);
     $h->put('htdocs/cgi/refused', $refused, 0755);
@@ -408,6 +423,10 @@ my @edges = (
         %app, is => [500, 4, 0]],
     ['refused in pieces, and a document', '/cgi/refused?hang&late=PAUSE',
         \&simple, %late, is => [500, 4, 0]],
+    ['refused in pieces, and a late document', '/cgi/refused?hang&app=PAUSE',
+        \&simple, %app, ttfb => 'late', is => [500, 4, 0]],
+    ['failed behind a piece, and a late document', '/begun?app=PAUSE', \&simple,
+        %late, ttfb => 'early'],
     ['a client that is gone', "/wsgi/app?big=$big", \&no_reader,
         slow => { output_time => 1 }, aborted => 1],
     ['a client that is gone: file', '/static/big', \&no_reader,
@@ -475,6 +494,8 @@ sub edge_is {
         is($e->{wrong}, '', '... and nowhere else') or diag show($p);
         ok(!!$p->{aborted} == !!$e->{aborted}, 'aborted');
         is(defined $p->{ttfb} ? 1 : 0, $e->{no_ttfb} ? 0 : 1, 'ttfb');
+        is($p->{ttfb} > $p->{application_time} / 4 ? 'late' : 'early',
+            $e->{ttfb}, 'ttfb is that of what was sent') if $e->{ttfb};
         my ($status, $sent, $received) = @{ $e->{is} // [] };
         is($p->{status}, $status, 'status') if defined $status;
         is($p->{bytes_sent}, $sent, 'bytes_sent') if defined $sent;

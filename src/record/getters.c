@@ -248,24 +248,28 @@ static apr_int64_t get_application_time(const imx_facts_t *f)
     return f->application_time;
 }
 
-/* The two clocks may differ by some microseconds. */
-static apr_int64_t less(apr_int64_t ns, apr_int64_t part)
+/* ns up to the call of the handler, or of all of it. */
+static apr_int64_t up_to_handler(const imx_facts_t *f)
 {
-    return ns > part ? ns - part : 0;
+    return f->met_handler ? f->marks->waited : f->request_time;
 }
 
-/* ns blocked reading the body before the handler was called. */
+/* ns of that blocked reading the body.  Only the whole is measured on the real
+ * clock, which may have been stepped back meanwhile. */
 static apr_int64_t before_handler(const imx_facts_t *f)
 {
     const imx_rare_t *rare = rare_of(f);
+    apr_int64_t most = up_to_handler(f);
 
-    return rare != NULL ? rare->before : 0;
+    if (rare == NULL) {
+        return 0;
+    }
+    return rare->before < most ? rare->before : most;
 }
 
 static apr_int64_t get_server_time(const imx_facts_t *f)
 {
-    return less(f->met_handler ? f->marks->waited : f->request_time,
-                before_handler(f));
+    return up_to_handler(f) - before_handler(f);
 }
 
 /* A request that met its handler without a body waited 0 ns for 0 bytes. */
@@ -301,7 +305,12 @@ static apr_int64_t get_output_time(const imx_facts_t *f)
  * prepared for the client went through the filters up to that point. */
 static int is_sent(const request_rec *last)
 {
-    return last->sent_bodyct || last->header_only
+    const request_rec *r = last;
+
+    while (r->prev != NULL && !r->sent_bodyct) {
+        r = r->prev;
+    }
+    return r->sent_bodyct || last->header_only
            || AP_STATUS_IS_HEADER_ONLY(last->status)
            || ap_is_HTTP_INFO(last->status);
 }
@@ -360,7 +369,7 @@ static apr_int64_t get_pid(const imx_facts_t *f)
     return this_pid;
 }
 
-/* The number of the thread in httpd's scoreboard. */
+/* httpd's scoreboard has the number of its place among all children's. */
 static apr_int64_t get_thread(const imx_facts_t *f)
 {
     const conn_rec *c = f->first->connection;
@@ -368,7 +377,9 @@ static apr_int64_t get_thread(const imx_facts_t *f)
                                     ? ap_get_scoreboard_worker(c->sbh)
                                     : NULL;
 
-    return score != NULL ? score->thread_num : IMX_ABSENT;
+    return score != NULL
+               ? score->thread_num % ap_scoreboard_image->global->thread_limit
+               : IMX_ABSENT;
 }
 
 /* ---- strings ---- */

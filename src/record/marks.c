@@ -61,13 +61,14 @@ __attribute__((noinline, cold)) static void look_at_real_clock(apr_int64_t now)
 {
     atomic_store_explicit(&clock_offset, read_clock(CLOCK_REALTIME) - now,
                           memory_order_relaxed);
+    /* Who sees this sees the offset, too: before the first one it is 0. */
     atomic_store_explicit(&offset_until, now + OFFSET_LASTS,
-                          memory_order_relaxed);
+                          memory_order_release);
 }
 
 static apr_int64_t offset_at(apr_int64_t now)
 {
-    if (now >= atomic_load_explicit(&offset_until, memory_order_relaxed)) {
+    if (now >= atomic_load_explicit(&offset_until, memory_order_acquire)) {
         look_at_real_clock(now);
     }
     return atomic_load_explicit(&clock_offset, memory_order_relaxed);
@@ -335,7 +336,11 @@ __attribute__((noinline, cold)) static void insert_otherwise(
         mark_handler(m, first, r);
         return;
     }
-    /* Called by ap_die() below our filter: what comes now is the answer. */
+    /* Called by ap_die(), mostly below our filter: what comes now is the
+     * answer, behind what has gone out of another one. */
+    if (r->prev != NULL && !r->prev->sent_bodyct) {
+        m->seen.first = 0;
+    }
     IMX_MARKS_SET(&m->seen.end, 0);
     IMX_MARKS_SET(&m->seen.is_writing, 0);
 }
