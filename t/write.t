@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Compress::Gzip qw(gzip);
+use ImxH2;
 use ImxStandin;
 use ImxTest;
 use JSON::PP qw(decode_json);
@@ -16,7 +17,7 @@ use Test::More;
 my $standin = ImxStandin->new;
 my $h = httpd(module => 1, influx => $standin->url, figures => 1, children => 1,
     modules => [qw(auth_basic authn_file authn_core authz_user authz_host
-        reqtimeout deflate filter rewrite)],
+        reqtimeout deflate filter http2 rewrite)],
     vhosts => ['tags.test' => <<'TAGS', 'other.test' => <<'OTHER'],
 InfluxMetricsTag instance blue
 InfluxMetricsTag "a key" "a, value"
@@ -32,6 +33,7 @@ SetHandler influx-metrics-write
 </Location>
 OTHER
     conf => sub { <<"CONF" });
+Protocols h2c http/1.1
 RequestReadTimeout body=2
 <Directory $_[0]{dir}/htdocs/customer>
 AllowOverride FileInfo
@@ -263,6 +265,47 @@ subtest 'bodies in pieces, slow ones, and those that end too early' => sub {
         . "Content-Length: 3000000\r\n\r\n") =~ /^HTTP\/1.1 (\d+)/;
     is($1, 413, 'who asks before sending too much is told so');
     $refused++;
+};
+
+# mod_http2 ends a body that is taken back before it breaks it off.
+subtest 'bodies over HTTP/2, and those that are taken back' => sub {
+    my $c = ImxH2->new($h->port);
+    my $send = sub {
+        my ($body, %headers) = @_;
+        my $id = $c->request('POST', '/influx/write', \%headers, open => 1);
+        $c->data($id, $body, end => 1);
+        ok($c->wait($id, 10), 'is answered');
+        return $c->{body}{$id} // '';
+    };
+    my $lines = "m f=1 1\nm f=2 2\n";
+    gzip(\$lines, \my $packed);
+    is($send->($lines, 'content-length' => length $lines), '', 'with its length');
+    is($send->($packed, 'content-encoding' => 'gzip'), '', 'gzip without it');
+    is(scalar(new_lines(4)), 4, '... are taken');
+    is($send->(''), '', 'none at all is no mistake');
+    like($send->($lines), qr/a body over HTTP\/2 needs a Content-Length or gzip/,
+        'with neither: why not');
+    like($send->(substr($packed, 0, -9), 'content-encoding' => 'gzip'),
+        qr/did not come whole, or is no gzip/, 'gzip that is cut');
+    $refused += 2;
+    # Each of these would be a line, and what is behind the cut another value.
+    for my $i (1 .. 200) {
+        $c = ImxH2->new($h->port) if $i % 20 == 0;
+        my $id = $c->request('POST', '/influx/write',
+            $i % 2 ? { 'content-length' => 200 } : {}, open => 1);
+        $c->data($id, "cut f=1 17\ncut f=12345");
+        nap(rand 0.004);
+        $i % 3 ? $c->cancel($id) : $c->leave;
+        $c = ImxH2->new($h->port) if $i % 3 == 0;
+    }
+    my $seen = -1;
+    wait_until(20, sub {
+        my $before = $seen;
+        nap(0.5);
+        return ($seen = status($h)->{bodies_refused}) == $before;
+    });
+    $refused = $seen;
+    is(scalar(new_lines(0)), 0, 'nothing is taken of what was taken back');
 };
 
 subtest 'who may, and who may not' => sub {
