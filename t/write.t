@@ -376,6 +376,30 @@ CONF
     is(scalar(new_lines(0)), 0, 'nothing was taken');
 };
 
+subtest 'bodies that httpd itself refuses' => sub {
+    my $head = "POST /influx/write HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+    my %case = (
+        413 => ["Content-Length: 200\r\n\r\n" . "m f=1 1\n" x 25,
+            'is longer than LimitRequestBody lets it be'],
+        400 => ["Transfer-Encoding: chunked\r\n\r\nzz\r\nm f=1 1\n\r\n0\r\n\r\n",
+            'did not come whole'],
+    );
+    for my $status (sort keys %case) {
+        my ($rest, $why) = @{ $case{$status} };
+        my $s = httpd(module => 1, influx => $standin->url, children => 1, conf => <<'CONF');
+<Location /influx>
+SetHandler influx-metrics-write
+LimitRequestBody 100
+</Location>
+CONF
+        like(raw($s->port, $head . $rest), qr/^HTTP\/1.1 $status /, "httpd answers $status");
+        my @said = grep { /IMX0065/ } $s->error_log;
+        like($said[0] // '', qr/now one at \/influx\/write with $status: the body $why/,
+            '... as the log says, and why');
+    }
+    is(scalar(new_lines(0)), 0, 'nothing was taken');
+};
+
 subtest 'methods, and the other paths' => sub {
     for my $path (qw(/influx/ping /influx/health)) {
         for my $method (qw(GET HEAD)) {

@@ -275,8 +275,20 @@ static int too_large(request_rec *r, api_e api)
                                     imx_config_global()->write_lines));
 }
 
-/* A body that cannot be had.  Where the client was too slow, or the connection
- * is of no use any more, httpd answers. */
+/* The client was too slow, the connection is of no use any more, or httpd takes
+ * no such body: it answers, or has answered already. */
+static int left_to_httpd(request_rec *r, int status)
+{
+    int said = status == AP_FILTER_ERROR ? r->status : status;
+
+    note_refused(r, said, 0,
+                 said == HTTP_REQUEST_ENTITY_TOO_LARGE
+                     ? "the body is longer than LimitRequestBody lets it be"
+                     : "the body did not come whole");
+    return status;
+}
+
+/* A body that cannot be had. */
 static int no_body(request_rec *r, api_e api, int status)
 {
     switch (status) {
@@ -294,8 +306,7 @@ static int no_body(request_rec *r, api_e api, int status)
                            "as it cannot be seen otherwise whether it came "
                            "whole");
     default:
-        note_refused(r, status, 0, "the body did not come whole");
-        return status;
+        return left_to_httpd(r, status);
     }
 }
 
