@@ -5,8 +5,8 @@
  *     and it reads the same numbers of tags and fields, the same measurement
  *     and, in nanoseconds, the same time.
  *   - What the judge takes, the parser takes, but for a key that stands twice,
- *     a NUL, backslashes that only InfluxDB 1 takes away, and times at the edge,
- *     which the judge does not look at.
+ *     a NUL, backslashes that only InfluxDB 1 takes away, and times at the
+ *     edge, which the judge does not look at.
  *   - A line's number is how many line feeds are before it, and one.
  *
  * With IMX_FUZZ_LINES=FILE, lines that are taken are written to that file, a
