@@ -22,7 +22,8 @@ import locale
 
 def application(environ, start_response):
     locale.setlocale(locale.LC_ALL, 'comma')
-    start_response('200 OK', [('Content-Type', 'text/plain'), ('X-Weight', '2.5')])
+    start_response('503 No' if environ['QUERY_STRING'] else '200 OK',
+        [('Content-Type', 'text/plain'), ('X-Weight', '2.5')])
     return [('%s' % locale.localeconv()['decimal_point']).encode()]
 PYTHON
 
@@ -34,6 +35,7 @@ my $h = do {
     $server->put('app.wsgi', $python);
     $server->reconf(conf => "WSGIScriptAlias /app " . $server->dir . "/app.wsgi\n"
         . "InfluxMetricsField weight float %{resp:X-Weight}\n"
+        . "InfluxMetricsObjective 500ms 99.9%\n"
         . "<Location /server-status>\nSetHandler server-status\n</Location>");
     $server->start;
 };
@@ -88,6 +90,17 @@ for my $query ('/', '/?html') {
 }
 is_deeply([get($h->url('/server-status?auto'))->{content}
     =~ /^(Influx.*P\d\d: \d+,.*)/mg], [], 'nor in mod_status');
+
+# Requests that miss their objective: what is said of it has fractions, too.
+my $words;
+ok(wait_until(30, sub {
+    get($h->url('/app?bad')) for 1 .. 5;
+    ($words) = map { $_->{what} } grep { $_->{what} =~ /misses its objective/ }
+        @{ (json('/?json') // {})->{words} };
+    return $words;
+}), 'an objective is missed');
+like($words // '', qr/, 99\.9 % good requests within 500 ms: the burn rate is \d+\.\d in /,
+    '... by so much');
 
 # ---- points ----
 

@@ -20,6 +20,10 @@ sub page {
         what => 'So it is.', id => 'IMX0001' }], %more }));
 }
 
+# Nobody has closed four of these seconds: their requests are in the one behind.
+my @gap = (words => [{ level => 'well', what => 'So it is.' }], sequence => 8,
+    seconds => { requests => [10, 10, undef, undef, undef, undef, 50, 10] });
+
 my $deep = '{"words":' . '[' x 100_000;
 my $odd = encode_json({ words => [{ level => {}, what => 7, todo => ['x'] }, 9,
     { level => 'critical', what => "a|b\e[31m" }], hosts => [7, { name => [1],
@@ -66,8 +70,8 @@ my %case = (
     endless => [{ bytes => "HTTP/1.1 200 OK\r\n\r\n", endless => 'x' x 65536 },
         3, qr/is another page: .* more than 16 MB|has not answered within/],
 );
-my $s = ImxStandin->new(map { my $a = $case{$_}[0]; $_ => sub { return $a } }
-    keys %case);
+my $s = ImxStandin->new(gap => sub { return answer(200, encode_json({ @gap })) },
+    map { my $a = $case{$_}[0]; $_ => sub { return $a } } keys %case);
 for my $name (sort keys %case) {
     my (undef, $wanted, $says) = @{ $case{$name} };
     $s->mode($name);
@@ -89,7 +93,7 @@ for my $name (sort keys %case) {
 
 # The view: the same at its begin, and figures of any kind.
 SKIP: {
-    skip 'python3-pyte is not installed', 6 if !has_terminal();
+    skip 'python3-pyte is not installed', 7 if !has_terminal();
     $s->mode('html');
     my $t = ImxTerminal->new(arguments => [$s->url]);
     ok(wait_until(20, sub { defined $t->status }), 'the view ends');
@@ -103,6 +107,11 @@ SKIP: {
     ok(!defined $t->status, '... and it goes on') or diag $t->screen;
     $t->keys('q');
     ok(wait_until(20, sub { defined $t->status }), 'ends');
+    $s->mode('gap');
+    $t = ImxTerminal->new(arguments => [$s->url, '--interval', 60]);
+    # Each time it asks, this page says the same once more.
+    ok($t->until(20, qr{^req/s (?:\x{2588}{2} {4}\x{2588}{2})+ +most 10 in \d+ s}m),
+        'requests of seconds that nobody closed are no peak') or diag $t->screen;
 }
 
 # ---- who asks ----

@@ -64,6 +64,17 @@ is_deeply($now->{exemplars}, [map { { upper => $_->[0], seconds => $_->[1],
     time => 1700000041.5, trace_id => '0af7651916cd43dd8448eb211c80319c' } }
     [0.3536, 0.3], [undef, 200]], 'trace ids by bucket');
 
+# ---- behind a time in which no child delivered ----
+
+my @answers = map { $json->decode($_) } split /(?<=\}\n)/, scalar `$program gap`;
+is(scalar @answers, 4, 'a minute without a holder');
+for my $when ('before', 'at once behind', 'some seconds behind', 'later') {
+    my $answer = shift @answers;
+    is($answer->{total}{requests}, 20, "$when: requests a second of all");
+    is_deeply([map { $_->{requests} } @{ $answer->{hosts} }], [10, 10],
+        '... and of each host');
+}
+
 # ---- nonsense in the shared memory ----
 
 my $times = $ENV{IMX_TIMES} || 60;

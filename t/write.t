@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use IO::Compress::Gzip qw(gzip);
+use ImxH2;
 use ImxStandin;
 use ImxTest;
 use JSON::PP qw(decode_json);
@@ -16,7 +17,7 @@ use Test::More;
 my $standin = ImxStandin->new;
 my $h = httpd(module => 1, influx => $standin->url, figures => 1, children => 1,
     modules => [qw(auth_basic authn_file authn_core authz_user authz_host
-        reqtimeout deflate filter rewrite)],
+        reqtimeout deflate filter http2 rewrite)],
     vhosts => ['tags.test' => <<'TAGS', 'other.test' => <<'OTHER'],
 InfluxMetricsTag instance blue
 InfluxMetricsTag "a key" "a, value"
@@ -32,6 +33,7 @@ SetHandler influx-metrics-write
 </Location>
 OTHER
     conf => sub { <<"CONF" });
+Protocols h2c http/1.1
 RequestReadTimeout body=2
 <Directory $_[0]{dir}/htdocs/customer>
 AllowOverride FileInfo
@@ -265,6 +267,47 @@ subtest 'bodies in pieces, slow ones, and those that end too early' => sub {
     $refused++;
 };
 
+# mod_http2 ends a body that is taken back before it breaks it off.
+subtest 'bodies over HTTP/2, and those that are taken back' => sub {
+    my $c = ImxH2->new($h->port);
+    my $send = sub {
+        my ($body, %headers) = @_;
+        my $id = $c->request('POST', '/influx/write', \%headers, open => 1);
+        $c->data($id, $body, end => 1);
+        ok($c->wait($id, 10), 'is answered');
+        return $c->{body}{$id} // '';
+    };
+    my $lines = "m f=1 1\nm f=2 2\n";
+    gzip(\$lines, \my $packed);
+    is($send->($lines, 'content-length' => length $lines), '', 'with its length');
+    is($send->($packed, 'content-encoding' => 'gzip'), '', 'gzip without it');
+    is(scalar(new_lines(4)), 4, '... are taken');
+    is($send->(''), '', 'none at all is no mistake');
+    like($send->($lines), qr/a body over HTTP\/2 needs a Content-Length or gzip/,
+        'with neither: why not');
+    like($send->(substr($packed, 0, -9), 'content-encoding' => 'gzip'),
+        qr/did not come whole, or is no gzip/, 'gzip that is cut');
+    $refused += 2;
+    # Each of these would be a line, and what is behind the cut another value.
+    for my $i (1 .. 200) {
+        $c = ImxH2->new($h->port) if $i % 20 == 0;
+        my $id = $c->request('POST', '/influx/write',
+            $i % 2 ? { 'content-length' => 200 } : {}, open => 1);
+        $c->data($id, "cut f=1 17\ncut f=12345");
+        nap(rand 0.004);
+        $i % 3 ? $c->cancel($id) : $c->leave;
+        $c = ImxH2->new($h->port) if $i % 3 == 0;
+    }
+    my $seen = -1;
+    wait_until(20, sub {
+        my $before = $seen;
+        nap(0.5);
+        return ($seen = status($h)->{bodies_refused}) == $before;
+    });
+    $refused = $seen;
+    is(scalar(new_lines(0)), 0, 'nothing is taken of what was taken back');
+};
+
 subtest 'who may, and who may not' => sub {
     my $body = 'm f=1 1';
     is(post('/for-a-user/write', $body, uncounted => 1)->{status}, 401,
@@ -330,6 +373,30 @@ CONF
     my $off = httpd(module => 1, children => 1, conf => '');
     is(http('POST', $off->url('/write'), { content => 'm f=1 1' })->{status},
         404, 'without a line in the configuration');
+    is(scalar(new_lines(0)), 0, 'nothing was taken');
+};
+
+subtest 'bodies that httpd itself refuses' => sub {
+    my $head = "POST /influx/write HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+    my %case = (
+        413 => ["Content-Length: 200\r\n\r\n" . "m f=1 1\n" x 25,
+            'is longer than LimitRequestBody lets it be'],
+        400 => ["Transfer-Encoding: chunked\r\n\r\nzz\r\nm f=1 1\n\r\n0\r\n\r\n",
+            'did not come whole'],
+    );
+    for my $status (sort keys %case) {
+        my ($rest, $why) = @{ $case{$status} };
+        my $s = httpd(module => 1, influx => $standin->url, children => 1, conf => <<'CONF');
+<Location /influx>
+SetHandler influx-metrics-write
+LimitRequestBody 100
+</Location>
+CONF
+        like(raw($s->port, $head . $rest), qr/^HTTP\/1.1 $status /, "httpd answers $status");
+        my @said = grep { /IMX0065/ } $s->error_log;
+        like($said[0] // '', qr/now one at \/influx\/write with $status: the body $why/,
+            '... as the log says, and why');
+    }
     is(scalar(new_lines(0)), 0, 'nothing was taken');
 };
 

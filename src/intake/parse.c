@@ -151,10 +151,28 @@ static int read_text(imx_parse_t *parse, imx_parse_text_t *text, int stops,
     return text->len > 0 || wrong(parse, if_empty);
 }
 
+/* Is a backslash in it before one of these bytes? */
+static int has_before(const imx_parse_text_t *text, const char *bytes)
+{
+    const char *p = text->bytes, *end = p + text->len;
+
+    while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL && ++p < end) {
+        if (strchr(bytes, *p) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int read_measurement(imx_parse_t *parse, imx_parse_text_t *name)
 {
     if (!read_text(parse, name, STOPS_NAME, ENDS_NAME, "no measurement")) {
         return 0;
+    }
+    if (has_before(name, "=\"")) {
+        return wrong(parse,
+                     "a backslash before an equals sign or a quotation mark "
+                     "in the measurement, which InfluxDB 1 takes away");
     }
     return name->bytes[0] != '_'
            || wrong(parse, "the measurement begins with '_'");
@@ -450,6 +468,11 @@ static int read_fields(imx_parse_t *parse, imx_parse_text_t *fields)
         if (!read_key(parse, &key) || !read_value(parse)
             || !keep_key(parse, &key)) {
             return 0;
+        }
+        if (has_before(&key, "\"")) {
+            return wrong(parse,
+                         "a backslash before a quotation mark in a field's "
+                         "key, which InfluxDB 1 takes away");
         }
         parse->fields++;
         if (at_hand(parse) != ',') {

@@ -8,7 +8,9 @@
  * somebody who was told that it is taken.
  *   - Names and tag values: a backslash before a comma, a space or (not in
  *     measurements) an equals sign is an escape, any other is itself.  An
- *     escape behind another backslash is refused: engines differ about it.
+ *     escape behind another backslash is refused: engines differ about it; so
+ *     is a backslash before '"' in a measurement or a field's key, and before
+ *     '=' in a measurement.
  *     None is empty, none has a control character; no name begins with '_', no
  *     key is "time".
  *   - A key stands once in a line, as a tag or as a field; at most

@@ -165,12 +165,27 @@ static int is_known_coding(request_rec *r)
            || has_coding(r, "");
 }
 
+/*
+ * Is it seen when the body is broken off?  Over HTTP/2 that cannot be relied on
+ * by itself: mod_http2 ends a body that its client takes back as it ends one
+ * that is whole, and breaks it off behind that, which is too late for who reads
+ * it just then.  httpd compares it with its Content-Length, and zlib with what
+ * stands behind it.
+ */
+static int tells_its_end(request_rec *r)
+{
+    return r->proto_num < HTTP_VERSION(2, 0)
+           || apr_table_get(r->headers_in, "Content-Length") != NULL
+           || has_coding(r, "gzip");
+}
+
 int imx_upload_read(request_rec *r, apr_size_t most, const char **text,
                     apr_size_t *len)
 {
     const char *length = apr_table_get(r->headers_in, "Content-Length");
     heap_t packed = { r->pool, NULL, 0, 0, most, PIECE }, unpacked = packed;
     heap_t *h = &packed;
+    int may_be_cut = !tells_its_end(r); /* before a filter changes the head */
     int rv;
 
     if (!is_known_coding(r)) {
@@ -191,5 +206,5 @@ int imx_upload_read(request_rec *r, apr_size_t most, const char **text,
     }
     *text = h->bytes;
     *len = h->len;
-    return rv;
+    return rv == OK && may_be_cut && h->len > 0 ? HTTP_LENGTH_REQUIRED : rv;
 }

@@ -64,6 +64,7 @@ static const struct {
     { HTTP_FORBIDDEN, "forbidden" },
     { HTTP_NOT_FOUND, "not found" },
     { HTTP_METHOD_NOT_ALLOWED, "method not allowed" },
+    { HTTP_LENGTH_REQUIRED, "invalid" },
     { HTTP_REQUEST_ENTITY_TOO_LARGE, "request too large" },
     { HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported media type" },
     { HTTP_SERVICE_UNAVAILABLE, "unavailable" },
@@ -274,8 +275,20 @@ static int too_large(request_rec *r, api_e api)
                                     imx_config_global()->write_lines));
 }
 
-/* A body that cannot be had.  Where the client was too slow, or the connection
- * is of no use any more, httpd answers. */
+/* The client was too slow, the connection is of no use any more, or httpd takes
+ * no such body: it answers, or has answered already. */
+static int left_to_httpd(request_rec *r, int status)
+{
+    int said = status == AP_FILTER_ERROR ? r->status : status;
+
+    note_refused(r, said, 0,
+                 said == HTTP_REQUEST_ENTITY_TOO_LARGE
+                     ? "the body is longer than LimitRequestBody lets it be"
+                     : "the body did not come whole");
+    return status;
+}
+
+/* A body that cannot be had. */
 static int no_body(request_rec *r, api_e api, int status)
 {
     switch (status) {
@@ -287,9 +300,13 @@ static int no_body(request_rec *r, api_e api, int status)
     case HTTP_BAD_REQUEST:
         return refuse_body(r, api, status, 0,
                            "the body did not come whole, or is no gzip");
+    case HTTP_LENGTH_REQUIRED:
+        return refuse_body(r, api, status, 0,
+                           "a body over HTTP/2 needs a Content-Length or gzip, "
+                           "as it cannot be seen otherwise whether it came "
+                           "whole");
     default:
-        note_refused(r, status, 0, "the body did not come whole");
-        return status;
+        return left_to_httpd(r, status);
     }
 }
 
@@ -391,7 +408,7 @@ static int find_statement(request_rec *r, const char **q)
     }
     return rv == HTTP_REQUEST_ENTITY_TOO_LARGE
                    || rv == HTTP_UNSUPPORTED_MEDIA_TYPE
-                   || rv == HTTP_BAD_REQUEST
+                   || rv == HTTP_LENGTH_REQUIRED || rv == HTTP_BAD_REQUEST
                ? OK
                : rv;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/c_locale.h"
 #include "base/words.h"
 #include "shared/health.h"
 
@@ -54,7 +55,8 @@ __attribute__((format(printf, 2, 3))) static void put(imx_verdict_word_t *word,
     va_list args;
 
     va_start(args, format);
-    vsnprintf(word->what + said, sizeof word->what - said, format, args);
+    imx_c_locale_vprint(word->what + said, sizeof word->what - said, format,
+                        args);
     va_end(args);
 }
 

@@ -6,6 +6,9 @@
  *                                ?json&history
  *   json_history now             ?json&since=N of a server of two hosts, of
  *                                which one has an objective
+ *   json_history gap             ?json four times: before, at once behind and
+ *                                some seconds behind a minute in which no child
+ *                                delivered, and ten seconds later
  *   json_history hostile N SEED  N answers, each ends with "}\n", while random
  *                                words are written into all that they are made
  *                                of
@@ -197,6 +200,36 @@ static void now(void)
     answer("json&since=1");
 }
 
+/* Each second has ten requests of each of two hosts, also where no child closes
+ * it. */
+static void seconds_pass(int n, int closed)
+{
+    for (; n > 0; n--) {
+        some_requests(2, 10);
+        if (closed) {
+            pass();
+        }
+        else {
+            sample.wall += SECOND;
+            sample.mono += SECOND;
+        }
+    }
+}
+
+static void gap(void)
+{
+    make_server(2);
+    seconds_pass(20, 1);
+    answer("json");
+    seconds_pass(59, 0);
+    seconds_pass(1, 1);
+    answer("json");
+    seconds_pass(4, 1);
+    answer("json");
+    seconds_pass(10, 1);
+    answer("json");
+}
+
 static uint64_t random64(void)
 {
     return (uint64_t)lrand48() << 42 ^ (uint64_t)lrand48() << 21
@@ -247,6 +280,10 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "now") == 0) {
         now();
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "gap") == 0) {
+        gap();
         return 0;
     }
     if (argc > 3 && strcmp(argv[1], "hostile") == 0) {

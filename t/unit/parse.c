@@ -114,7 +114,7 @@ static void names(void **state)
 {
     static const char *const taken[] = {
         "m=\"#,k\"=#\"',k#=\"v\" f\"=1",
-        "m\\x\\=,k\\a\\\\b=\\v f\\\\g=1",
+        "m\\x\\'=,k\\a\\\\b\\\"=\\v\\\" f\\\\g\"=1",
         "\\#m f=1",
         "a_b,k_=_v f_=1",
         "m\\,\\ \\,,k=\\ ,l=\\, f\\==1",
@@ -144,6 +144,11 @@ static void names(void **state)
         { "m,k=v\\\\ f=1", "two backslashes" },
         { "m\\\\,k=v f=1", "two backslashes" },
         { "m f\\\\==1", "two backslashes" },
+        { "m\\=x f=1", "in the measurement, which InfluxDB 1" },
+        { "m\\\\\\=x,k=v f=1", "in the measurement, which InfluxDB 1" },
+        { "m\\\"x f=1", "in the measurement, which InfluxDB 1" },
+        { "m g=1,f\\\"=1", "in a field's key, which InfluxDB 1" },
+        { "m f\\\\\\\"g=1", "in a field's key, which InfluxDB 1" },
         { "m =1", "key is missing" },
         { "m f", "no '='" },
         { "m ", "no field" },
