@@ -64,6 +64,17 @@ const imx_reporting_t *imx_reporting(void)
     return &reporting;
 }
 
+void imx_reporting_requests_only(void)
+{
+    int i;
+
+    for (i = 0; i < IMX_MEASURED; i++) {
+        if (i != IMX_MEASURED_REQUESTS && i != IMX_MEASURED_BUCKETS) {
+            reporting.interval[i] = 0;
+        }
+    }
+}
+
 const char *imx_reporting_phase(imx_reporting_phase_e phase)
 {
     return phases[phase];

@@ -32,6 +32,10 @@ void imx_reporting_reset(void);
 
 const imx_reporting_t *imx_reporting(void);
 
+/* Parent, in post_config, where nothing is recorded any more: what requests have
+ * counted is still to be written, and after that nothing. */
+void imx_reporting_requests_only(void);
+
 /* "request", as it stands in the tag phase. */
 const char *imx_reporting_phase(imx_reporting_phase_e phase);
 

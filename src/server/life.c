@@ -20,6 +20,7 @@
 #include "config/check.h"
 #include "config/config.h"
 #include "config/listener.h"
+#include "config/reporting.h"
 #include "config/schema.h"
 #include "deliver/monitor.h"
 #include "intake/query.h"
@@ -132,6 +133,7 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     }
     if (!imx_schema_is_used()) {
         say_nothing_is_on(s);
+        imx_reporting_requests_only();
     }
     /* Switched off by a graceful restart: what is in the arena is still to be
      * delivered. */
