@@ -1,6 +1,6 @@
 # Graceful restarts under load with another database, measurement, spool, URL
 # and API, and with InfluxMetrics Off: every point goes to one place, and none
-# is lost, also while InfluxDB is down.
+# is lost, also while InfluxDB is down.  Once it is Off, nothing comes any more.
 use strict;
 use warnings;
 use FindBin;
@@ -121,5 +121,28 @@ for my $mpm (qw(event prefork)) {
     ok($h->stop, "$mpm: stops");
     is(everywhere($mpm), $before, "$mpm: and that was all");
 }
+
+# Measurements of intervals: what requests have counted is written, and of how
+# things are nothing any more.
+my $h = httpd(module => 1, figures => 1, influx => $db, children => 2,
+    report => 'requests=1s buckets=1s processes=1s workers=1s self=1s '
+        . 'pressure=1s events', conf => 'InfluxMetricsDatabase off');
+get($h->url) for 1 .. 5;
+$h->reconf(influx => undef, conf => "InfluxMetricsServer @{[$db->url]}\n"
+    . 'InfluxMetricsDatabase off');
+$h->graceful(gone => 1);
+ok(wait_until(20, sub {
+    my ($row) = eval { $db->query('SELECT sum("request_count") AS n '
+        . 'FROM "request-metrics"', 'off') };
+    return ($row->{n} // 0) == 5 }), 'Off: what was counted is written');
+# Those of the last interval of before may be on their way.
+my $then = figures($h);
+ok(wait_until(20, sub {
+    my $now = figures($h);
+    return $now->{uptime} >= $then->{uptime} + 4
+        if $now->{points_recorded} == $then->{points_recorded};
+    $then = $now;
+    return 0 }), '... and then nothing any more, for four seconds');
+ok($h->stop, 'stops');
 
 finish();
