@@ -7,6 +7,7 @@
 #   $cost->{monitor};       # ... of the monitor's thread
 #   $cost->{clocks};        # clock reads by the module
 #   $cost->{own};           # the module's code, and what it calls in libc
+#   $cost->{whole};         # ... and in APR and httpd, but for the next filter
 #   $cost->{"OBJECT:FUNCTION"};     # what the function itself took
 #   ImxCount::own_code($profile, $calls);       # the module's code alone, of one
 #   ImxCount::calls_out($profile, $calls);      # profile; its calls of others'
@@ -30,6 +31,8 @@ InfluxMetricsShutdownTimeout 8s
 CONF
 our $MODULE = 'mod_influx_metrics.so';
 my @CLOCKS = qw(clock_gettime gettimeofday apr_time_now);
+# What these call would be called without the module, too.
+my %NEXT_FILTER = map { $_ => 1 } qw(ap_pass_brigade ap_get_brigade);
 
 # httpd under callgrind, one profile a thread.
 package ImxCount::Httpd {
@@ -85,7 +88,8 @@ sub profile {
 # threads.
 sub totals {
     my ($dir) = @_;
-    my %sum = (request => 0, monitor => 0, clocks => 0, own => 0, libc => 0);
+    my %sum = (request => 0, monitor => 0, clocks => 0, own => 0, libc => 0,
+        whole => 0);
     # Thread 1 starts and stops the server and serves nothing.
     my @threads = grep { !/-01$/ } glob "$dir/out-*";
     die "no profiles in $dir\n" unless @threads;
@@ -98,12 +102,15 @@ sub totals {
         $sum{request} += $p->{total};
         $sum{clocks} += $p->{clocks};
         $sum{$_} += $p->{libc} for qw(own libc);
+        $sum{whole} += $p->{called};
         for my $what (qw(calls out)) {
             $sum{$what}{$_} += $p->{$what}{$_} for keys %{ $p->{$what} };
         }
         for (keys %{ $p->{self} }) {
             $sum{$_} += $p->{self}{$_};
-            $sum{own} += $p->{self}{$_} if /^\Q$MODULE\E:/;
+            next if !/^\Q$MODULE\E:/;
+            $sum{own} += $p->{self}{$_};
+            $sum{whole} += $p->{self}{$_};
         }
     }
     return \%sum;
@@ -116,8 +123,8 @@ sub totals {
 sub read_profile {
     my ($file) = @_;
     my (%name, $object, $function, $callee, $callee_object, $is_call);
-    my %p = (total => 0, monitor => 0, clocks => 0, libc => 0, self => {},
-        calls => {}, out => {});
+    my %p = (total => 0, monitor => 0, clocks => 0, libc => 0, called => 0,
+        self => {}, calls => {}, out => {});
     for my $line (split /\n/, slurp($file)) {
         if ($line =~ /^(c?)(ob|fn)=\((\d+)\)(?: (.*))?/) {
             my ($called, $kind, $number, $given) = ($1, $2, $3, $4);
@@ -151,6 +158,9 @@ sub read_profile {
             $p{self}{"$object:$function"} += $took if !$is_call;
             $p{libc} += $took if $is_call && $object eq $MODULE
                 && ($callee_object // '') =~ /^libc\./;
+            $p{called} += $took if $is_call && $object eq $MODULE
+                && ($callee_object // $MODULE) ne $MODULE
+                && !$NEXT_FILTER{$callee};
             ($is_call, $callee_object) = (0, undef);
         }
         elsif ($line =~ /^totals: (\d+)/) {

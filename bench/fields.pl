@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # fields.pl [--rounds N] [NAME ...]: what each built-in tag and field, and some of one's own,
-# add to a request, in instructions (ImxCount.pm says how that is counted),
-# beside the cost of the usual point. Some are compared with more than that:
+# add to a request, in instructions of the module and of all that it calls
+# (ImxCount.pm says how that is counted), beside the cost of the usual point. Some are compared with more than that:
 # what belongs to httpd, and not to the tag or field, is in the comparison, too.
 # The control is the usual point once more: what adds no more than that differs
 # by is not distinguishable.  With names, or with less than three rounds, nothing
@@ -59,7 +59,7 @@ my %base;               # modules and directives => their cost, each round
 sub cost {
     my ($conf, $modules) = @_;
     return ImxCount::request(db => $db, module => 1, modules => $modules,
-        conf => "InfluxMetrics On\n$ImxCount::ON$conf")->{request};
+        conf => "InfluxMetrics On\n$ImxCount::ON$conf")->{whole};
 }
 
 my ($control, @others) = @VARIANTS;
@@ -85,11 +85,11 @@ exit if %wanted || $rounds < 3;
 ImxReport::write('fields', "A 12-byte file on the event MPM, keep-alive, "
     . "counted by callgrind over\n" . ($ImxCount::MANY - $ImxCount::FEW)
     . " requests: what one more tag or field adds to the usual point,\nthe "
-    . "evaluation of expressions included, median and range of $rounds runs. "
-    . "Two runs of\none configuration differ, too, as httpd's own strings lie "
-    . "elsewhere: that is the\ncontrol. What adds no more than that is not "
-    . "distinguishable. The client sends no\nReferer, User-Agent or "
-    . "traceparent, and no query: those fields show what it\ncosts to look.\n\n"
+    . "evaluation of expressions and all else that the module calls included, "
+    . "median\nand range of $rounds runs. The control is the usual point once "
+    . "more; what adds no more\nthan that differs by is not distinguishable. "
+    . "The client sends no Referer,\nUser-Agent or traceparent, and no query: "
+    . "those fields show what it costs to look.\n\n"
     . "| tag or field | added | range |\n|---|---|---|\n" . join("\n", @rows)
     . "\n", command => 'make bench-fields',
     versions => ImxReport::version('valgrind', '--version'));

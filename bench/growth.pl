@@ -48,7 +48,7 @@ sub prose { return "\n" . ImxReport::wrapped("@_") }
 # ---- in instructions ----
 
 # Of the threads that serve: own, the module's with what libc copies for it;
-# total, with httpd's, which differs by some hundred with where its strings lie.
+# whole, with all that it calls in httpd.
 # What is as by default is counted once, and once more as a control.
 my %counted;
 
@@ -62,7 +62,7 @@ sub count {
         my $own = 0;
         $own += $cost->{$_} for grep { /^mod_influx_metrics|^libc.*:\w*memcpy/
             || /^libc.*:\w*memmove/ } keys %$cost;
-        { own => $cost->{own} // $own, total => $cost->{request} };
+        { own => $cost->{own} // $own, whole => $cost->{whole} };
     };
 }
 
@@ -90,21 +90,20 @@ sub tags {
         my ($n, $constant, $expression) = @_;
         return sprintf "| %s | %.0f | %+.0f | %+.0f |\n", $n, $constant->{own},
             $constant->{own} - $none->{own},
-            $expression->{total} - $none->{total};
+            $expression->{whole} - $none->{whole};
     };
     my $again = count('', 'again');
     my $constant = ($with{constant}{20}{own} - $none->{own}) / 20;
-    my $each = ($with{expression}{20}{total} - $none->{total}) / 20;
+    my $each = ($with{expression}{20}{whole} - $none->{whole}) / 20;
     push @panels, { title => 'Own tags: instructions more than without',
         x => 'tags', y => 'instructions', lines => {
             constant => [[0, 0], map { [$_, $with{constant}{$_}{own}
                 - $none->{own}] } @numbers],
-            'by expression' => [[0, 0], map { [$_, $with{expression}{$_}{total}
-                - $none->{total}] } @numbers] } };
+            'by expression' => [[0, 0], map { [$_, $with{expression}{$_}{whole}
+                - $none->{whole}] } @numbers] } };
     return ImxReport::wrapped('Instructions are those of the module, by '
-        . "callgrind, with what libc copies. httpd's own, which "
-        . 'tags by expression need, differ by some hundred from run to run, with '
-        . 'where its strings lie: so much is the control of their column.')
+        . 'callgrind, with what libc copies; of tags by expression with all '
+        . 'that httpd does for them, too.')
         . "\n| own tags | $OWN, constant tags | more | by expression, more, with "
         . "httpd's |\n|---|---|---|---|\n"
         . $row->('0', $none, $none)
