@@ -502,7 +502,8 @@ subtest 'tags of the host' => sub {
 figures_are($h, { points_taken => $taken, bodies_refused => $refused },
     'all were counted');
 my @said = grep { /IMX0065/ } $h->error_log;
-is(scalar @said, 1, 'the log tells of refused bodies once a minute');
+ok(@said >= 1 && @said <= 1 + (time - $^T) / 60,
+    'the log tells of refused bodies once a minute') or diag join "\n", @said;
 like($said[0], qr/refused, 1 since .*, now one at \/.* with 400: invalid/,
     'and of the first one why');
 is_deeply([grep { !/IMX00(?:65|61)|AH01617|AH01630|AH01382|reqtimeout/ }
