@@ -9,8 +9,8 @@
 #include <string.h>
 
 #define CLAIMS_MAX 1024
-/* Times in a row that all claimed lines were torn.  The dead leave fewer; but a
- * process that seals such segments again and again must not keep us for ever. */
+/* Times in a row that all claimed lines were torn.  The dead leave fewer; but
+ * a process that seals such segments again must not keep us for ever. */
 #define VAIN_MAX 16
 
 /* A claimed segment, and what became of its lines so far. */

@@ -351,8 +351,8 @@ static void *get_memory(size_t size)
     return p;
 }
 
-/* Addresses cost nothing, unless a process has a limit on them, which the stacks
- * of threads need, too, or the kernel gives no more away than it has. */
+/* Addresses cost nothing, unless a process has a limit on them, which the
+ * stacks of threads need, too, or the kernel gives no more away than it has. */
 static int addresses_count(void)
 {
     struct rlimit limit;
