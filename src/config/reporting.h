@@ -32,8 +32,8 @@ void imx_reporting_reset(void);
 
 const imx_reporting_t *imx_reporting(void);
 
-/* Parent, in post_config, where nothing is recorded any more: what requests have
- * counted is still to be written, and after that nothing. */
+/* Parent, in post_config, where nothing is recorded any more: what requests
+ * have counted is still to be written, and after that nothing. */
 void imx_reporting_requests_only(void);
 
 /* "request", as it stands in the tag phase. */
