@@ -66,12 +66,20 @@ void imx_news_say(imx_news_t *n, imx_log_level_e level, const char *format,
 
 /* ---- how often ---- */
 
-/* A time that is further away than any holder would set is none. */
+static int is_recent(int64_t said, int64_t now)
+{
+    return said != 0 && now - said < QUIET;
+}
+
+/* A time that is further away than any holder would set is none.  The board may
+ * be nonsense each time that it is taken over: so each process keeps its own
+ * account, too. */
 int imx_news_is_quiet(const imx_news_t *n, imx_board_trouble_e kind)
 {
     int64_t now = imx_news_now(n), until = n->board.trouble[kind].quiet_until;
 
-    return until > now && until <= now + QUIET;
+    return is_recent(n->said[kind], now)
+           || (until > now && until <= now + QUIET);
 }
 
 uint64_t imx_news_count(imx_news_t *n, imx_board_trouble_e kind,
@@ -84,7 +92,8 @@ uint64_t imx_news_count(imx_news_t *n, imx_board_trouble_e kind,
     if (t->count > 0 && !imx_news_is_quiet(n, kind)) {
         told = t->count;
         t->count = 0;
-        t->quiet_until = imx_news_now(n) + QUIET;
+        n->said[kind] = imx_news_now(n);
+        t->quiet_until = n->said[kind] + QUIET;
     }
     if (count > 0 || told > 0) {
         imx_news_publish(n);
@@ -161,7 +170,8 @@ static void say_down(imx_news_t *n, const char *reason)
     imx_board_t *d = &n->board;
 
     d->down_said = 1;
-    d->down_again = imx_news_now(n) + REMINDER;
+    n->said[IMX_BOARD_OUTAGE] = imx_news_now(n);
+    d->down_again = n->said[IMX_BOARD_OUTAGE] + REMINDER;
     imx_news_say(n, IMX_LOG_WARNING, IMX_LOGNO(20) "InfluxDB at %s does not "
         "take points, they are kept until it does: %s", n->where,
         reason);
@@ -190,7 +200,8 @@ static void remind(imx_news_t *n)
 {
     int64_t now = imx_news_now(n), next = n->board.down_again;
 
-    if (!imx_news_is_down(n) || !n->board.down_said) {
+    if (!imx_news_is_down(n) || !n->board.down_said
+        || is_recent(n->said[IMX_BOARD_OUTAGE], now)) {
         return;
     }
     if (now >= next || next > now + REMINDER) {
@@ -404,7 +415,9 @@ void imx_news_watch_holder(imx_news_t *n)
         || !is_still(n, beat, now)) {
         return;
     }
-    if (imx_board_may_say_silent(&n->arena->board, now, QUIET)) {
+    if (!is_recent(n->said_silent, now)
+        && imx_board_may_say_silent(&n->arena->board, now, QUIET)) {
+        n->said_silent = now;
         imx_news_say(n, IMX_LOG_ERROR, IMX_LOGNO(80) "nobody delivers: child "
             "%ld holds the lease and has done nothing for %lld s",
             (long)holder, (long long)seconds);

@@ -24,7 +24,10 @@ typedef struct {
                                        was seen first; see is_still() */
     /* The holder's own copy of the board.  Whoever changes it publishes it. */
     imx_board_t board;
-    unsigned tags_said; /* lines about tags at their limit */
+    /* What this process has said, whatever the board says of it: lines about
+     * tags at their limit, and when it said the others, ns; 0: never. */
+    unsigned tags_said;
+    int64_t said[IMX_BOARD_TROUBLES], said_silent;
 } imx_news_t;
 
 /* ns of the monotonic clock, or of the test's. */

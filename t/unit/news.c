@@ -381,6 +381,30 @@ static void test_tags_taken_back(void **state)
     assert_int_equal(f->log_count, 2);
 }
 
+/* The board is nonsense each time that a holder takes over: a minute is one
+ * minute of its own. */
+static void test_board_taken_back(void **state)
+{
+    fixture_t *f = *state;
+    imx_news_t n = news_of(f);
+    imx_board_t nonsense = { .down_since = 1, .down_said = 1 };
+    int i;
+
+    for (i = 0; i < 100; i++) {
+        imx_board_tell(&f->arena.board, &nonsense);
+        imx_news_take_over(&n);
+        imx_news_gave_up(&n, 5);
+        imx_news_watch(&n);
+        later(f, 100);
+    }
+    assert_int_equal(logged(f, "IMX0027"), 1);
+    assert_int_equal(logged(f, "IMX0020"), 1);
+    assert_int_equal(f->log_count, 2);
+    later(f, 60000);
+    imx_news_gave_up(&n, 5);
+    assert_int_equal(logged(f, "IMX0027"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +412,7 @@ int main(void)
         TEST(test_spool_hangs),
         TEST(test_clock),
         TEST(test_tags_taken_back),
+        TEST(test_board_taken_back),
         TEST(test_log_outage),
         TEST(test_log_hours),
         TEST(test_log_quiet_for_all),
