@@ -165,6 +165,8 @@ my @wrong = (
     [InfluxMetricsIf => '', qr/expression/],
     [InfluxMetricsIf => '""', qr/expression/],
     [InfluxMetricsIf => '1==', qr/expression/],
+    (map { [InfluxMetricsIf => "true || $_ '/x'", qr/too late here/] }
+        qw(-A -F -U)),
     [InfluxMetricsIf => '"true" || false', qr/quotes around/],
     [InfluxMetricsIf => '%{NO_SUCH_VARIABLE}==1', qr/expression/],
     [InfluxMetricsSample => '', qr/argument/],

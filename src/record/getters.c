@@ -259,17 +259,20 @@ static apr_int64_t up_to_handler(const imx_facts_t *f)
 static apr_int64_t before_handler(const imx_facts_t *f)
 {
     const imx_rare_t *rare = rare_of(f);
-    apr_int64_t most = up_to_handler(f);
+    apr_int64_t most;
 
     if (rare == NULL) {
         return 0;
     }
+    most = up_to_handler(f);
     return rare->before < most ? rare->before : most;
 }
 
 static apr_int64_t get_server_time(const imx_facts_t *f)
 {
-    return up_to_handler(f) - before_handler(f);
+    const apr_int64_t all = up_to_handler(f);
+
+    return all - before_handler(f);
 }
 
 /* A request that met its handler without a body waited 0 ns for 0 bytes. */
