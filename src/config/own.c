@@ -168,8 +168,10 @@ int imx_own_refuse_subrequests(ap_expr_lookup_parms *parms)
         || strchr("AFU", parms->name[0]) == NULL) {
         return DECLINED;
     }
-    *parms->err = apr_psprintf(parms->ptemp, "-%s makes a subrequest, for "
-                               "which it is too late here", parms->name);
+    *parms->err = apr_psprintf(parms->ptemp,
+                               "-%s makes a subrequest, for "
+                               "which it is too late here",
+                               parms->name);
     return !OK;
 }
 
