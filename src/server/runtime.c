@@ -13,10 +13,13 @@
 #include "http_log.h"
 
 #include "base/log.h"
+#include "base/proc.h"
 #include "config/config.h"
 #include "config/reporting.h"
 #include "config/schema.h"
 #include "record/counted.h"
+
+#include <sys/resource.h>
 
 APLOG_USE_MODULE(influx_metrics);
 
@@ -74,13 +77,26 @@ static unsigned count_tags(void)
     return names + SPARE_TAGS;
 }
 
+/* Addresses cost nothing, unless a process has a limit on them, which the
+ * stacks of threads need, too, or the kernel gives no more away than it has. */
+static int addresses_count(void)
+{
+    struct rlimit limit;
+    int64_t mode;
+
+    return (getrlimit(RLIMIT_AS, &limit) == 0
+            && limit.rlim_cur != RLIM_INFINITY)
+           || (imx_proc_number("/proc/sys/vm/overcommit_memory", &mode) == 0
+               && mode == 2);
+}
+
 static apr_status_t map_arena(kept_t *k, apr_size_t wanted,
                               const imx_arena_spec_t *spec)
 {
     apr_size_t room = wanted * ROOM_FACTOR;
 
-    return imx_arena_map(&k->arena, spec,
-                         room > ROOM_LEAST ? room : ROOM_LEAST);
+    room = room > ROOM_LEAST ? room : ROOM_LEAST;
+    return imx_arena_map(&k->arena, spec, addresses_count() ? 0 : room);
 }
 
 static int new_arena(server_rec *s, apr_size_t wanted)

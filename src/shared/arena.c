@@ -9,11 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/proc.h"
 #include "shared/measured.h"
 
 #define MAGIC UINT64_C(0x616e657261786d69) /* "imxarena" in memory */
@@ -351,29 +349,15 @@ static void *get_memory(size_t size)
     return p;
 }
 
-/* Addresses cost nothing, unless a process has a limit on them, which the
- * stacks of threads need, too, or the kernel gives no more away than it has. */
-static int addresses_count(void)
-{
-    struct rlimit limit;
-    int64_t mode;
-
-    return (getrlimit(RLIMIT_AS, &limit) == 0
-            && limit.rlim_cur != RLIM_INFINITY)
-           || (imx_proc_number("/proc/sys/vm/overcommit_memory", &mode) == 0
-               && mode == 2);
-}
-
 int imx_arena_map(imx_arena_t *a, const imx_arena_spec_t *spec, size_t room)
 {
     imx_arena_spec_t roomy = *spec;
     void *memory;
 
-    if (!addresses_count()) {
-        imx_batch_reserve(room, &roomy.batch);
-    }
+    imx_batch_reserve(room, &roomy.batch);
     memory = get_memory(imx_arena_size(&roomy));
     if (memory == NULL) {
+        /* A limit on addresses, or strict overcommit. */
         roomy = *spec;
         memory = get_memory(imx_arena_size(&roomy));
     }
