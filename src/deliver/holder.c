@@ -257,8 +257,8 @@ static int drop_oldest(imx_holder_t *h, const imx_batch_level_t *level,
 /*
  * So that requests find free segments: moves the oldest lines to the spool, one
  * file a step and in time, while InfluxDB takes nothing.  Without a spool that
- * takes them, or when it is too slow, they are given up.  The tries are counted:
- * whatever is sealed meanwhile, this ends.
+ * takes them, or when it is too slow, they are given up.  The tries are
+ * counted: whatever is sealed meanwhile, this ends.
  */
 static void make_room(imx_holder_t *h, imx_batch_level_t *level)
 {
