@@ -53,7 +53,7 @@ for my $mpm (qw(event prefork)) {
         return $h->graceful;
     };
     my $ask = sub {
-        client(port => $h->port, n => $_[0], c => 4)->wait;
+        client(port => $h->port, n => $_[0], c => 4, rate => 500)->wait;
     };
     my $some_in = sub {
         my ($where, $measurement, $name) = @_;

@@ -88,8 +88,11 @@ for my $mpm (qw(event worker prefork)) {
 # where the new configuration says all the same.
 for my $mpm (qw(event worker)) {
     $db->query("CREATE DATABASE $_") for "old_$mpm", "new_$mpm";
+    # Room for a second child: httpd may not replace the only one, worker's,
+    # while a thread of it is busy.
+    my $conf = "MaxRequestWorkers 4\nMinSpareThreads 1\nTimeout 60\n";
     my $h = httpd(mpm => $mpm, module => 1, influx => $db, children => 1,
-        conf => "InfluxMetricsDatabase old_$mpm\nTimeout 60");
+        threads => 2, conf => "${conf}InfluxMetricsDatabase old_$mpm");
     get($h->url);
     count_is($db, 1, "$mpm: points before", database => "old_$mpm");
     my ($old) = $h->children;
@@ -103,7 +106,7 @@ for my $mpm (qw(event worker)) {
         return scalar grep { /$ends \S+ [0-9A-F]+:0{8} / } <$table>;
     };
     ok(wait_until(20, $was_read), "$mpm: the child has read of a request");
-    $h->reconf(conf => "InfluxMetricsDatabase new_$mpm\nTimeout 60");
+    $h->reconf(conf => "${conf}InfluxMetricsDatabase new_$mpm");
     $h->graceful;
     ok(wait_until(20, sub { grep { $_ != $old } $h->children }),
         "$mpm: there is a new child");
