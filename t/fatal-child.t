@@ -19,6 +19,7 @@ is(system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
 for my $mpm (qw(prefork event)) {
     my $h = httpd(mpm => $mpm, module => 1, influx => 'http://127.0.0.1:9',
         children => 2, conf => "LoadModule fatal_module $so");
+    my $group = $h->pid;
     is(get($h->url)->{status}, 200, "$mpm: serves");
     $h->put('fatal', '');
     my ($child) = $h->children;
@@ -28,6 +29,9 @@ for my $mpm (qw(prefork event)) {
     # A second one may have been started meanwhile, and say the same.
     cmp_ok(scalar(grep { /AH00050: Child \d+ returned a Fatal error/ }
         $h->error_log), '>=', 1, "$mpm: as the child said");
+    # httpd leaves its other children behind then.
+    kill KILL => -$group;
+    ok(wait_until(20, sub { !kill 0 => -$group }), "$mpm: nothing is left");
 }
 
 finish();
