@@ -13,7 +13,6 @@
 #include "config/check.h"
 #include "config/config.h"
 #include "config/handler.h"
-#include "config/own.h"
 #include "intake/query.h"
 #include "intake/write.h"
 #include "record/marks.h"
@@ -55,9 +54,6 @@ static int handle(request_rec *r)
 
 static void register_hooks(apr_pool_t *p)
 {
-    /* Before httpd's own, which knows what is to be refused. */
-    ap_hook_expr_lookup(imx_own_refuse_subrequests, NULL, NULL,
-                        APR_HOOK_REALLY_FIRST);
     ap_hook_pre_config(imx_config_reset, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(imx_check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(imx_query_check, NULL, NULL, APR_HOOK_MIDDLE);

@@ -155,24 +155,22 @@ static int is_constant(const char *expr)
     return *expr == '\0';
 }
 
-static int is_compiling; /* an expression of ours, in the parent */
-
-/* Called for each name in any expression of the configuration.  Ours are
- * evaluated when a request is logged.  A subrequest of one that has no path
- * ends the child then; of one over HTTP/2 it waits for ever for a lock of
- * mod_http2's, which logs while it holds that. */
-int imx_own_refuse_subrequests(ap_expr_lookup_parms *parms)
+/*
+ * Our expressions are evaluated when a request is logged.  A subrequest of one
+ * that has no path ends the child then; of one over HTTP/2 it waits for ever
+ * for a lock of mod_http2's, which logs while it holds that.
+ */
+static int look_up(ap_expr_lookup_parms *parms)
 {
-    if (!is_compiling || parms->type != AP_EXPR_FUNC_OP_UNARY
-        || parms->name[0] == '\0' || parms->name[1] != '\0'
-        || strchr("AFU", parms->name[0]) == NULL) {
-        return DECLINED;
+    if (parms->type == AP_EXPR_FUNC_OP_UNARY && parms->name[0] != '\0'
+        && parms->name[1] == '\0' && strchr("AFU", parms->name[0]) != NULL) {
+        *parms->err = apr_psprintf(parms->ptemp,
+                                   "-%s makes a subrequest, for which it is "
+                                   "too late here",
+                                   parms->name);
+        return !OK;
     }
-    *parms->err = apr_psprintf(parms->ptemp,
-                               "-%s makes a subrequest, for "
-                               "which it is too late here",
-                               parms->name);
-    return !OK;
+    return ap_expr_lookup_default(parms);
 }
 
 const char *imx_own_compile(cmd_parms *cmd, const char *text, unsigned flags,
@@ -180,10 +178,8 @@ const char *imx_own_compile(cmd_parms *cmd, const char *text, unsigned flags,
 {
     const char *err = NULL;
 
-    is_compiling = 1;
     *expr = ap_expr_parse_cmd(cmd, text, flags | AP_EXPR_FLAG_DONT_VARY, &err,
-                              NULL);
-    is_compiling = 0;
+                              look_up);
     return err != NULL ? apr_psprintf(cmd->pool,
                                       "%s: \"%.100s\" cannot be understood, "
                                       "it must be an expression: %s",

@@ -58,9 +58,6 @@ const char *imx_own_host(const apr_array_header_t *list);
 const char *imx_own_compile(cmd_parms *cmd, const char *text, unsigned flags,
                             const ap_expr_info_t **expr);
 
-/* Hook expr_lookup: -A, -F and -U are no operators of our expressions. */
-int imx_own_refuse_subrequests(ap_expr_lookup_parms *parms);
-
 /* The name of limited tag `number`, NULL behind the last one; the number of a
  * built-in tag. */
 const char *imx_own_limited_name(unsigned number);
