@@ -9,16 +9,16 @@
 #include <math.h>
 #include <string.h>
 
-/* A usual request writes to the first 64 bytes and to one counter of the
- * histogram. */
+/* A usual request writes twice to the first 64 bytes, twice to the next ones,
+ * and to one counter of the histogram: no line more than twice. */
 struct imx_stats_cell {
     _Alignas(64) _Atomic uint64_t request_ns;
     _Atomic uint64_t application_ns;
-    _Atomic uint64_t bytes_sent;
-    _Atomic uint64_t classes[IMX_STATS_CLASSES];
     _Atomic uint64_t max_ns;
     _Atomic uint64_t server_ns, input_ns, output_ns, bytes_received;
     _Atomic uint64_t aborted;
+    _Alignas(64) _Atomic uint64_t bytes_sent;
+    _Atomic uint64_t classes[IMX_STATS_CLASSES];
     _Alignas(
         64) _Atomic uint32_t buckets[IMX_STATS_HISTOGRAMS][IMX_STATS_BUCKETS];
     _Atomic uint64_t objective_total, objective_good;
@@ -28,9 +28,10 @@ struct imx_stats_wide {
     _Atomic uint64_t buckets[IMX_STATS_HISTOGRAMS][IMX_STATS_BUCKETS];
 };
 
-_Static_assert(offsetof(imx_stats_cell_t, classes[IMX_STATS_CLASSES - 1]) == 64
-                   && offsetof(imx_stats_cell_t, buckets) == 128,
-               "a usual request writes to one line of these");
+_Static_assert(
+    offsetof(imx_stats_cell_t, bytes_sent) == 64
+        && offsetof(imx_stats_cell_t, buckets) == 128,
+    "times, size and status, and histograms have lines of their own");
 
 /* ---- buckets ---- */
 

@@ -46,7 +46,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_STATS_VERSION 3
+#define IMX_STATS_VERSION 4
 #define IMX_STATS_STRIPES 16
 #define IMX_STATS_CLASSES 6 /* 1xx .. 5xx at 0 .. 4, any other status at 5 */
 

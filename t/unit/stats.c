@@ -144,6 +144,40 @@ static void a_request_is_in_each_counter(void **state)
     assert_int_equal(sum.request_ns, 0);
 }
 
+/* How many counters of a line of the cache have changed. */
+static int changed_in(const uint32_t *line, const uint32_t *before)
+{
+    int changed = 0, i;
+
+    for (i = 0; i < 64 / 4; i++) {
+        changed += line[i] != before[i];
+    }
+    return changed;
+}
+
+static void no_line_is_written_more_than_twice(void **state)
+{
+    imx_stats_t stats = make(1);
+    const imx_stats_request_t request = { 2000000, 500000, 12, 200 };
+    const uint32_t *cell = (const uint32_t *)imx_stats_cell(&stats, 0, 0);
+    size_t size = imx_stats_size(SERIES), i;
+    int lines = 0;
+    uint32_t *before = memory(size);
+
+    (void)state;
+    /* The first request is the longest as well. */
+    imx_stats_count(imx_stats_cell(&stats, 0, 0), &request);
+    memcpy(before, cell, size);
+    imx_stats_count(imx_stats_cell(&stats, 0, 0), &request);
+    for (i = 0; i < size / 4; i += 64 / 4) {
+        int changed = changed_in(cell + i, before + i);
+
+        assert_in_range(changed, 0, 2);
+        lines += changed > 0;
+    }
+    assert_int_equal(lines, 3);
+}
+
 static void odd_numbers_stay_inside(void **state)
 {
     imx_stats_t stats = make(1);
@@ -169,7 +203,7 @@ static void odd_numbers_stay_inside(void **state)
 /* What so many requests would have left in a counter of a cell. */
 static void count_at_once(imx_stats_cell_t *cell, uint32_t bucket, uint64_t n)
 {
-    uint64_t *classes = (uint64_t *)((char *)cell + 24);
+    uint64_t *classes = (uint64_t *)((char *)cell + 72);
     uint32_t *buckets = (uint32_t *)((char *)cell + 128);
 
     classes[1] += n;
@@ -320,6 +354,7 @@ int main(void)
         cmocka_unit_test(round_times_are_bounds),
         cmocka_unit_test(random_times_and_the_error),
         cmocka_unit_test(a_request_is_in_each_counter),
+        cmocka_unit_test(no_line_is_written_more_than_twice),
         cmocka_unit_test(odd_numbers_stay_inside),
         cmocka_unit_test(totals_never_fall),
         cmocka_unit_test(totals_are_right_at_each_step),
