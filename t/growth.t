@@ -1,5 +1,6 @@
 # Nothing grows with the number of requests or of restarts: no memory of a
-# child or of the buffer, no file or thread of the parent.
+# child or of the buffer, no file or thread of the parent.  What the buffer took
+# while InfluxDB was away goes back.
 use strict;
 use warnings;
 use FindBin;
@@ -43,6 +44,14 @@ for my $mpm (qw(event worker prefork)) {
     }
     cmp_ok(most($h, 'RssShmem') - $shared, '<', $some * 0.19,
         "$mpm: the buffer's memory");
+    $db->stop;
+    $shared = most($h, 'RssShmem');
+    load(url => $h->url, n => 2 * $some, c => 8);
+    my $taken = most($h, 'RssShmem') - $shared;
+    cmp_ok($taken, '>', $some * 0.01, "$mpm: an outage takes memory");
+    $db->start;
+    ok(wait_until(60, sub { most($h, 'RssShmem') - $shared < $taken / 4 }),
+        "$mpm: and it goes back");
     my $files = files($pid);
     is(figure($pid, 'Threads'), 1, "$mpm: the parent has no thread");
     for (1 .. 10) {

@@ -12,6 +12,7 @@
 #include "deliver/flow.h"
 #include "deliver/pace.h"
 #include "deliver/sender.h"
+#include "shared/spare.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ struct imx_holder {
     void *wake_context;
     imx_news_t news;
     imx_pace_limits_t limits;
+    imx_spare_t spare;
     imx_sender_t *senders[SENDERS];
     imx_batch_source_t *sources[SENDERS];
     imx_backlog_t *backlog; /* NULL until this child is the holder */
@@ -155,6 +157,7 @@ int imx_holder_take(imx_holder_t *h, int ends_server)
     imx_pace_take_over(pace(h), &h->limits, target_of(&h->o.influx), now);
     imx_batch_recover(&h->o.arena->batch);
     imx_batch_trim(&h->o.arena->batch);
+    imx_spare_begin(&h->spare, &h->o.arena->batch, now);
     h->next_watch = now;
     h->next_tick = first_tick(h);
     imx_news_publish(&h->news);
@@ -512,6 +515,7 @@ int imx_holder_step(imx_holder_t *h)
     look(h);
     salvage(h);
     level = imx_batch_level(&h->o.arena->batch);
+    imx_spare_look(&h->spare, &h->o.arena->batch, level.end, now_of(h));
     make_room(h, &level);
     set_flows(h, imx_holder_is_superseded(h) ? IMX_FLOW_ANY
                                              : piece_of(h, &level, 0));

@@ -40,7 +40,7 @@ uint32_t imx_batch_segments(const imx_batch_t *b)
 /* ---- free segments ---- */
 
 /* FREE -> FILLING for this child.  Low ones first, so that memory which was
- * never needed is never touched: it would stay the server's for good. */
+ * never needed is never touched, and what lies above can go back (spare.h). */
 static uint64_t look_for_free(imx_batch_child_t *c)
 {
     const imx_batch_t *b = c->batch;
@@ -578,6 +578,7 @@ static uint32_t add_group(const imx_batch_t *b, imx_batch_level_t *sum,
         if (state_of(word) != FREE) {
             taken++;
             sum->free_segments -= i < sum->segments;
+            sum->end = i + 1;
         }
     }
     return taken;
@@ -597,7 +598,7 @@ static void look_in_turn(const imx_batch_t *b)
 
 imx_batch_level_t imx_batch_level(const imx_batch_t *b)
 {
-    imx_batch_level_t sum = { imx_batch_segments(b), 0, 0, 0, 0 };
+    imx_batch_level_t sum = { .segments = imx_batch_segments(b) };
     uint32_t g;
 
     look_in_turn(b);

@@ -6,7 +6,8 @@
  * one with the data, segment by segment.  There is room for more segments than
  * are used: another size after a graceful restart means another number of
  * segments in use, in the same memory (see imx_batch_resize()).  Pages that
- * were never written take no memory.  The holder looks at the batch many times
+ * were never written take no memory, and those that are not needed any more go
+ * back to the system (spare.h).  The holder looks at the batch many times
  * a second: that costs what is in it, and does not grow with its size
  * (group.h).
  *
@@ -261,16 +262,21 @@ void imx_batch_recover(const imx_batch_t *b);
  * and with look_for_them also those that no longer exist.  Returns how many. */
 unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them);
 
-/* Holder: gives back the memory of free segments that are no longer in use. */
+/* Holder: gives back the memory of free segments that are no longer in use; of
+ * those in from .. to (not included), which may all be taken again. */
 void imx_batch_trim(const imx_batch_t *b);
+void imx_batch_give_back(const imx_batch_t *b, uint32_t from, uint32_t to);
+
+/* Any: segments that were ever taken are below this. */
+uint32_t imx_batch_touched(const imx_batch_t *b);
 
 /* Holder: seals what is being filled, in all children. */
 void imx_batch_seal_all(const imx_batch_t *b);
 
-/* Holder: how much is sealed and not done, and how many segments are in use and
- * free. */
+/* Holder: how much is sealed and not done, how many segments are in use and
+ * free, and from which one on they all are. */
 typedef struct {
-    uint32_t segments, sealed_segments, free_segments;
+    uint32_t segments, sealed_segments, free_segments, end;
     uint64_t sealed_bytes, sealed_lines;
 } imx_batch_level_t;
 imx_batch_level_t imx_batch_level(const imx_batch_t *b);

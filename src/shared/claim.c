@@ -58,18 +58,24 @@ static int give_memory_back(const imx_batch_t *b, uint32_t i)
            && madvise(data_of(b, i), size, MADV_REMOVE) == 0;
 }
 
+/* It is no longer in use. */
+static int is_beyond(const imx_batch_t *b, uint32_t i)
+{
+    return i >= imx_batch_segments(b);
+}
+
 /*
  * A segment without lines that is SENDING with this word: clears it, and lets
- * it go.  What has to be cleared follows from the word and the size of the
- * buffer alone, so another holder can do it again.
+ * it go.  What has to be cleared follows from the word alone, and what has to
+ * be given back from the size of the buffer, so another holder can do it again.
  */
-static void clear(const imx_batch_t *b, uint32_t i, uint64_t word)
+static void clear(const imx_batch_t *b, uint32_t i, uint64_t word,
+                  int gives_back)
 {
     _Atomic uint64_t *p = &segment(b, i)->word;
 
     atomic_store(&segment(b, i)->progress, 0);
-    if ((i < imx_batch_segments(b) || !give_memory_back(b, i))
-        && generation_of(word) == 0) {
+    if ((!gives_back || !give_memory_back(b, i)) && generation_of(word) == 0) {
         memset(data_of(b, i), 0xFF, b->geometry.segment_size);
     }
     FAULT("cleared");
@@ -83,23 +89,33 @@ static void clear(const imx_batch_t *b, uint32_t i, uint64_t word)
 static int must_be_cleared(const imx_batch_t *b, uint32_t i, uint64_t word)
 {
     return (generation_of(word) & PROGRESS_GENERATIONS) == PROGRESS_GENERATIONS
-           || i >= imx_batch_segments(b);
+           || is_beyond(b, i);
 }
 
-void imx_batch_trim(const imx_batch_t *b)
+uint32_t imx_batch_touched(const imx_batch_t *b)
+{
+    return touched(groups(b));
+}
+
+void imx_batch_give_back(const imx_batch_t *b, uint32_t from, uint32_t to)
 {
     uint32_t n = begun(b), i;
 
-    for (i = imx_batch_segments(b); i < n; i++) {
+    for (i = from; i < to && i < n; i++) {
         uint64_t word = load(&segment(b, i)->word);
         uint64_t mine = with_state(word, SENDING);
 
         if (state_of(word) == FREE
             && swap(&segment(b, i)->word, &word, mine)) {
             FAULT("trimmed");
-            clear(b, i, mine);
+            clear(b, i, mine, 1);
         }
     }
+}
+
+void imx_batch_trim(const imx_batch_t *b)
+{
+    imx_batch_give_back(b, imx_batch_segments(b), begun(b));
 }
 
 void imx_batch_recover(const imx_batch_t *b)
@@ -110,7 +126,7 @@ void imx_batch_recover(const imx_batch_t *b)
         uint64_t word = load(&segment(b, i)->word);
 
         if (state_of(word) == SENDING && lines_of(word) == 0) {
-            clear(b, i, word);
+            clear(b, i, word, is_beyond(b, i));
         }
         else if (state_of(word) == SENDING) {
             swap(&segment(b, i)->word, &word, with_state(word, SEALED));
@@ -381,7 +397,7 @@ void imx_batch_settle(const imx_batch_t *b, const imx_batch_claim_t *claim,
     }
     FAULT("settled");
     if (clears) {
-        clear(b, claim->segment, next);
+        clear(b, claim->segment, next, is_beyond(b, claim->segment));
     }
     else {
         let_go(b->part, claim->segment);

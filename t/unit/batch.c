@@ -1940,25 +1940,26 @@ static void test_the_size_changes(void **state)
     assert_books(0);
 }
 
-static int trim_until_killed(void *arg)
+static int give_back_until_killed(void *arg)
 {
     arm("trimmed", 3, SIGKILL);
-    imx_batch_trim(arg);
+    imx_batch_give_back(arg, 16, 40);
     return 3;
 }
 
-static void test_kill_who_trims(void **state)
+/* Segments that are no longer in use, or that are in use and not needed. */
+static void kill_who_gives_back(uint32_t in_use)
 {
     uint32_t n = 0;
     int raised;
 
-    (void)state;
     make_roomy_area(40, PAGE, 4, 40);
     join_here(&child);
     fill_all(&child, 1, &n);
     assert_int_equal(deliver(), 40);
-    imx_batch_resize(&batch, 16 * PAGE, &raised);
-    assert_int_equal(wait_for(spawn(trim_until_killed, &batch)), -SIGKILL);
+    imx_batch_resize(&batch, in_use * PAGE, &raised);
+    assert_int_equal(wait_for(spawn(give_back_until_killed, &batch)),
+                     -SIGKILL);
     imx_batch_resize(&batch, 40 * PAGE, &raised);
     drain();
     assert_state(0, 0, 40);
@@ -1967,6 +1968,18 @@ static void test_kill_who_trims(void **state)
     assert_int_equal(lab->seen + sum(lab->refused), n);
     lab->done[1] = 0;
     assert_books(0);
+}
+
+static void test_kill_who_trims(void **state)
+{
+    (void)state;
+    kill_who_gives_back(16);
+}
+
+static void test_kill_who_gives_back(void **state)
+{
+    (void)state;
+    kill_who_gives_back(40);
 }
 
 /* ---- claims that are done in part ---- */
@@ -2671,6 +2684,7 @@ int main(void)
         TEST(test_kill_anybody),
         TEST(test_kill_anybody_at_any_size),
         TEST(test_kill_who_trims),
+        TEST(test_kill_who_gives_back),
         TEST(test_kill_at_each_step_of_a_claim),
         TEST(test_kill_at_each_step_when_shrunk),
         TEST(test_garbage_meanwhile),

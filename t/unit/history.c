@@ -632,6 +632,19 @@ static uint64_t random64(void)
            ^ (uint64_t)lrand48();
 }
 
+/* As docs/sizing.md says. */
+static void how_large_it_is(void **state)
+{
+    size_t period = sizeof(imx_history_period_t) + sizeof(uint64_t);
+
+    (void)state;
+    assert_int_equal(period, 872);
+    assert_int_equal(sizeof(imx_history_row_t), 32);
+    assert_in_range(period * IMX_HISTORY_SECOND_PLACES, 500000, 549999);
+    assert_in_range(period * IMX_HISTORY_MINUTE_PLACES, 1250000, 1349999);
+    assert_in_range(imx_history_size(), 6500000, 7000000);
+}
+
 /* Everything is read, and goes on; a slot is closed each second. */
 static void random_words(void **state)
 {
@@ -752,6 +765,7 @@ int main(void)
         TEST(killed_in_a_minute),
         TEST(the_longest_survives),
         TEST(readers_see_whole_seconds),
+        TEST(how_large_it_is),
         TEST(random_words),
         TEST(minutes_keep_the_totals),
         TEST(bounded_with_100_hosts),

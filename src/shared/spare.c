@@ -1,0 +1,46 @@
+/*
+ * spare.c owns which memory of the buffer goes back to the system (spare.h).
+ * Entered by the monitor that holds the lease.
+ * Nothing survives a crash.
+ */
+#include "shared/spare.h"
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+void imx_spare_begin(imx_spare_t *s, const imx_batch_t *b, int64_t now)
+{
+    s->top = s->needed = imx_batch_touched(b);
+    s->most = 0;
+    s->until = now + IMX_SPARE_SPAN;
+}
+
+static void give_back(imx_spare_t *s, const imx_batch_t *b, uint32_t needed)
+{
+    uint32_t from = s->top - needed > IMX_SPARE_AT_ONCE
+                        ? s->top - IMX_SPARE_AT_ONCE
+                        : needed;
+
+    imx_batch_give_back(b, from, s->top);
+    s->top = from;
+}
+
+void imx_spare_look(imx_spare_t *s, const imx_batch_t *b, uint32_t end,
+                    int64_t now)
+{
+    uint32_t needed;
+
+    s->top = most(s->top, end);
+    s->most = most(s->most, end);
+    if (now >= s->until) {
+        s->needed = s->most;
+        s->most = end;
+        s->until = now + IMX_SPARE_SPAN;
+    }
+    needed = most(s->needed, s->most);
+    if (s->top > needed) {
+        give_back(s, b, needed);
+    }
+}
