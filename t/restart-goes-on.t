@@ -11,11 +11,15 @@ my $db = influxd();
 # No tag is that long.
 my $long = "<VirtualHost 127.0.0.1:1>\nServerName l" . 'o' x 8000
     . "ng\n</VirtualHost>";
+my $more = "<Location /points>\nSetHandler influx-metrics-write\n</Location>\n"
+    . "Header set X-Secret x\nInfluxMetricsUnsetHeader X-Secret\n";
 my $served = 0;
 
 sub serve {
     my ($h, $name) = @_;
-    is(get($h->url)->{status}, 200, "$name: the site is served");
+    my $r = get($h->url);
+    is($r->{status}, 200, "$name: the site is served");
+    is($r->{headers}{'x-secret'}, undef, "$name: ... without a header for points");
 }
 
 sub goes_on {
@@ -32,7 +36,13 @@ sub goes_on {
     my $page = get($h->url('/?text', 'figures'));
     is($page->{status}, 503, "$name: the page has no figures");
     like($page->{content}, qr/IMX0099/, "$name: ... and says where to look");
+    http(@$_, { content => 'x' }) for ['POST', $h->url], ['HEAD', $h->url],
+        ['GET', $h->url('/no-such')];
+    is(http('POST', $h->url('/points/write'), { content => 'a b=1' })->{status},
+        503, "$name: an application's points are to come later");
     is($h->alive, 1, "$name: it lives");
+    is(scalar(grep { /exit signal/ } $h->error_log), 0,
+        "$name: ... and so do its children");
 }
 
 sub is_mended {
@@ -44,9 +54,9 @@ sub is_mended {
 }
 
 for my $mpm (qw(event prefork)) {
-    my $conf = "InfluxMetricsDatabase $mpm";
+    my $conf = "${more}InfluxMetricsDatabase $mpm";
     my $h = httpd(module => 1, influx => $db, mpm => $mpm, figures => 1,
-        children => 2, conf => $conf);
+        children => 2, modules => ['headers'], conf => $conf);
     $db->query("CREATE DATABASE $mpm");
     serve($h, $mpm);
     count_is($db, $served = 1, "$mpm: a point", database => $mpm);
@@ -67,13 +77,14 @@ SKIP: {
     skip 'prlimit is not installed', 1 unless which_one('prlimit');
     skip 'a sanitizer takes all addresses', 1 if $ENV{IMX_PRELOAD};
     my $h = httpd(module => 1, influx => $db, mpm => 'prefork', figures => 1,
-        children => 2, conf => 'InfluxMetricsDatabase memory');
+        children => 2, modules => ['headers'],
+        conf => "${more}InfluxMetricsDatabase memory");
     $db->query('CREATE DATABASE memory');
     serve($h, 'memory');
     count_is($db, $served = 1, 'memory: a point', database => 'memory');
     my ($kb) = slurp('/proc/' . $h->pid . '/status') =~ /^VmSize:\s+(\d+)/m;
     my $most = ($kb + 8 * 1024) * 1024;
-    $h->reconf(conf => "InfluxMetricsDatabase memory\n"
+    $h->reconf(conf => "${more}InfluxMetricsDatabase memory\n"
         . 'InfluxMetricsTagLimit 100000');
     system('prlimit', "--as=$most:", '--pid', $h->pid);
     goes_on($h, 'graceful', 'IMX0071', 'memory');
