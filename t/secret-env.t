@@ -98,7 +98,7 @@ for my $case (['event', 'cgid'], ['prefork', 'cgi']) {
 }
 
 # One sentence for what excludes each other.
-my $h = httpd(module => 1, influx => $db, start => 0);
+my $h = httpd(module => 1, influx => $db, start => 0, figures => 1);
 my $file = $h->secret('file', "secret\n");
 my $token = "InfluxMetricsTokenFile $file";
 my $password = "InfluxMetricsPasswordFile $file";
@@ -113,7 +113,13 @@ for my $case (["$token\n$by_token", qr/TokenFile and \w+TokenEnv exclude each ot
     ['InfluxMetricsTokenEnv hush$', qr/InfluxMetricsTokenEnv: .* not shown.* must be the name of/],
     ['InfluxMetricsTokenEnv A-hush', qr/InfluxMetricsTokenEnv: .* not shown.* must be the name of/],
     ['InfluxMetricsTokenEnv ${IMX_TEST_SECRET}-', qr/InfluxMetricsTokenEnv: .* not shown/],
-    ['InfluxMetricsTokenEnv apiv3_' . 'hush' x 20, qr/InfluxMetricsTokenEnv: .* not shown/]) {
+    ['InfluxMetricsTokenEnv apiv3_' . 'hush' x 20, qr/InfluxMetricsTokenEnv: .* not shown/],
+    # And where a file is expected.
+    (map { ["InfluxMetricsTokenFile $_", qr/IMX0013: InfluxMetricsTokenFile: .* not shown, must be a file .*\(line \d+ of/] }
+        '${IMX_TEST_SECRET}', 'hush==', 'hu/hush', '/hush==', '/hu/hush==', 'hush' x 500),
+    ["InfluxMetricsTokenFile \"hush\x01\"", qr/InfluxMetricsTokenFile: .* not shown.* must be a file/],
+    ["InfluxMetricsUser u\nInfluxMetricsPasswordFile \${IMX_TEST_SECRET}",
+        qr/IMX0013: InfluxMetricsPasswordFile: .* not shown, must be a file/]) {
     my ($conf, $says) = @$case;
     $h->reconf(conf => $conf);
     my ($ok, $text) = $h->configtest;
@@ -121,6 +127,25 @@ for my $case (["$token\n$by_token", qr/TokenFile and \w+TokenEnv exclude each ot
     like($text, $says, 'and says why');
     unlike($text, qr/hush/, 'without the secret');
 }
+for my $gone ($h->dir . '/gone', $h->dir . '/gone/../gone') {
+    $h->reconf(conf => "InfluxMetricsTokenFile $gone");
+    like(($h->configtest)[1], qr{IMX0013: InfluxMetricsTokenFile: \Q@{[ $h->dir ]}\E/gone must},
+        'a file that is missing in a directory is shown');
+}
+
+# At a restart the site goes on, and later nothing tells of it either.
+$h->reconf(conf => 'InfluxMetricsDatabase event');
+$h->start;
+$h->reconf(conf => 'InfluxMetricsTokenFile hush==')->graceful;
+load(url => $h->url, n => 20, c => 1);
+ok(wait_until(20, sub { figures($h)->{last_error} =~ /the secret's file: No such file/ }),
+    'a restart: the page says what is missing');
+ok(wait_until(20, sub { grep { /IMX0020: .*the secret's file: No such file/ } $h->error_log }),
+    '... and so does the log');
+unlike(slurp($h->dir . '/error.log') . get($h->url('/?text', 'figures'))->{content},
+    qr/hush/, '... without the secret');
+$h->stop;
+
 $ENV{IMX_TEST_SECRET} = "ab\x01c";
 $h->reconf(conf => $by_token);
 my ($ok, $text) = $h->configtest;

@@ -221,8 +221,32 @@ static const char *fault_of(const imx_config_file_t *files, int i,
 }
 
 /*
- * A step of its own: which file is wrong?  Its number, from 1 on, and why; or
- * 0, and for each file "o" if others can read it, else "-".
+ * Whoever writes `InfluxMetricsTokenFile ${TOKEN}`, where the variable has the
+ * token, names no file.  So what stands there is shown only when there is such
+ * a file, or, for an absolute path, its directory.
+ */
+static int may_be_secret(const imx_config_file_t *files, int i)
+{
+    const char *path = files[i].path, *name = strrchr(path, '/');
+    char dir[APR_PATH_MAX];
+    struct stat info;
+
+    if ((i != IMX_FILE_TOKEN && i != IMX_FILE_PASSWORD)
+        || stat(path, &info) == 0) {
+        return 0;
+    }
+    if (!files[i].is_absolute || name == NULL || name == path
+        || name - path >= APR_PATH_MAX) {
+        return 1;
+    }
+    apr_cpystrn(dir, path, (apr_size_t)(name - path) + 1);
+    return stat(dir, &info) != 0 && errno != EACCES;
+}
+
+/*
+ * A step of its own: which file is wrong?  Its number, from 1 on, or IMX_FILES
+ * more if it is not to be shown, and why; or 0, and for each file "o" if others
+ * can read it, else "-".
  */
 static int look_at_files(void *context, char *text)
 {
@@ -240,7 +264,7 @@ static int look_at_files(void *context, char *text)
         fault = e != 0 ? strerror(e) : fault_of(files, i, &info, reason);
         if (fault != NULL) {
             snprintf(text, IMX_ERRAND_TEXT, "%s", fault);
-            return i + 1;
+            return i + 1 + (may_be_secret(files, i) ? IMX_FILES : 0);
         }
         text[i] = info.st_mode & S_IROTH ? 'o' : '-';
     }
@@ -248,14 +272,18 @@ static int look_at_files(void *context, char *text)
 }
 
 static void refuse_file(apr_pool_t *p, server_rec *s,
-                        const imx_config_file_t *file, const char *fault)
+                        const imx_config_file_t *file, int is_shown,
+                        const char *fault)
 {
     const char *root = geteuid() == 0 ? ap_unixd_config.chroot_dir : NULL;
 
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(13) "%s: %s must be a "
                  "file with %s that the server's user can read while the "
                  "server runs%s: %s (line %d of %s)", file->directive,
-                 file->path, file->content,
+                 is_shown ? file->path
+                          : "what stands there, which may be the secret "
+                            "itself and is not shown,",
+                 file->content,
                  root ? apr_pstrcat(p, ", inside of ChrootDir ", root, NULL)
                       : "",
                  fault, file->line, file->conf);
@@ -307,7 +335,8 @@ static int check_files(apr_pool_t *p, server_rec *s, imx_config_file_t *files)
     }
     n = imx_errand_run(look_at_files, files, FILES_MS, text);
     if (n > 0) {
-        refuse_file(p, s, &files[n - 1], text);
+        imx_config_to_settle()->influx.hides_path = n > IMX_FILES;
+        refuse_file(p, s, &files[(n - 1) % IMX_FILES], n <= IMX_FILES, text);
         return is_restart() ? OK : HTTP_INTERNAL_SERVER_ERROR;
     }
     if (n < 0) {

@@ -76,6 +76,15 @@ static const char *set_name(cmd_parms *cmd, void *config, const char *value)
     return NULL;
 }
 
+/* Perhaps it is the secret itself, as of `${INFLUX_TOKEN}`. */
+static const char *refuse_unseen(cmd_parms *cmd, const char *allowed)
+{
+    return apr_pstrcat(cmd->pool, cmd->cmd->name,
+                       ": what stands there, which may be a secret and is "
+                       "not shown, is not allowed, it must be ",
+                       allowed, NULL);
+}
+
 /* A file, one of those that cmd->info names.  Nobody looks at it here: its disk
  * may hang, and who will have to read it is not known yet.  See check.c. */
 static const char *set_file(cmd_parms *cmd, void *config, const char *value)
@@ -95,15 +104,19 @@ static const char *set_file(cmd_parms *cmd, void *config, const char *value)
     file->path = ap_server_root_relative(cmd->pool, value);
     if (*value == '\0' || imx_directive_has_control(value)
         || file->path == NULL) {
-        return imx_directive_wrong(cmd, value,
-                                   apr_pstrcat(cmd->pool, "a file with ",
-                                               contents[i], NULL));
+        const char *allowed = apr_pstrcat(cmd->pool, "a file with ",
+                                          contents[i], NULL);
+
+        return i == IMX_FILE_TOKEN || i == IMX_FILE_PASSWORD
+                   ? refuse_unseen(cmd, allowed)
+                   : imx_directive_wrong(cmd, value, allowed);
     }
     file->directive = cmd->cmd->name;
     file->conf = cmd->directive->filename;
     file->line = cmd->directive->line_num;
     file->content = contents[i];
     file->is_secret = i != IMX_FILE_CA && i != IMX_FILE_CERTIFICATE;
+    file->is_absolute = *value == '/';
     return NULL;
 }
 
@@ -118,12 +131,9 @@ static const char *set_env(cmd_parms *cmd, void *config, const char *value)
         return err;
     }
     if (!imx_environment_is_name(value)) {
-        /* Perhaps it is the secret itself, as of `${INFLUX_TOKEN}`. */
-        return apr_pstrcat(cmd->pool, cmd->cmd->name,
-                           ": what stands there, which may be a secret and is "
-                           "not shown, is not allowed, it must be the name of "
-                           "an environment variable, of letters, digits and _",
-                           NULL);
+        return refuse_unseen(cmd,
+                             "the name of an environment variable, of "
+                             "letters, digits and _");
     }
     *(const char **)cmd->info = value;
     imx_environment_take(value);

@@ -34,6 +34,7 @@ typedef struct {
     int line;
     const char *content; /* what must be in the file */
     int is_secret;
+    int is_absolute; /* as it is written */
 } imx_config_file_t;
 
 /* The variables that InfluxMetricsTokenEnv and InfluxMetricsPasswordEnv name;

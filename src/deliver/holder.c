@@ -175,8 +175,7 @@ int imx_holder_is_one(const imx_holder_t *h)
 
 int imx_holder_is_superseded(const imx_holder_t *h)
 {
-    return imx_children_epoch(&h->o.arena->children) != h->epoch
-           && imx_children_has_since(&h->o.arena->children, h->epoch + 1);
+    return imx_children_has_since(&h->o.arena->children, h->epoch + 1);
 }
 
 void imx_holder_abort(imx_holder_t *h)

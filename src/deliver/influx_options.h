@@ -23,6 +23,7 @@ typedef struct {
     const char *user, *password_file; /* v1 Basic */
     const char *token_file;           /* v1, v2 "Token", v3 "Bearer" */
     const char *password, *token;     /* itself, in the place of a file */
+    int hides_path; /* 1: of that file, as it may be the secret itself */
     int connect_timeout_ms, total_timeout_ms;
     const char *ca_file;                     /* PEM; NULL: the system's CAs */
     const char *certificate_file, *key_file; /* PEM; both or none of them */

@@ -41,7 +41,7 @@ typedef struct {
     char *paths[FILES];
     char *word; /* the secret itself, when no file has it; else NULL */
     stamp_t stamps[FILES];
-    int is_token, all;
+    int is_token, hides_path, all;
     int system_ca;  /* 1: the file of the system, which may be missing */
     _Atomic int at; /* the file that is being read */
     imx_secret_t *out;
@@ -217,8 +217,10 @@ const char *imx_secret_trim(char *text, size_t n, int is_token)
     return n ? NULL : "the first line is empty";
 }
 
-/* The word in this file, newly allocated; else an errno value and reason. */
-static int read_word(const char *path, int is_token, char **word, char *reason)
+/* The word in this file, newly allocated; else an errno value and reason.
+ * shown: its path in reason. */
+static int read_word(const char *path, const char *shown, int is_token,
+                     char **word, char *reason)
 {
     const char *wrong = NULL;
     char *text = NULL;
@@ -232,7 +234,7 @@ static int read_word(const char *path, int is_token, char **word, char *reason)
         rv = ENOMEM;
     }
     if (rv) {
-        why(reason, path, rv, wrong);
+        why(reason, shown, rv, wrong);
     }
     wipe_bytes(text, n);
     return rv;
@@ -241,7 +243,7 @@ static int read_word(const char *path, int is_token, char **word, char *reason)
 int imx_secret_check(const char *path, int is_token, char *reason)
 {
     char *word = NULL;
-    int rv = read_word(path, is_token, &word, reason);
+    int rv = read_word(path, path, is_token, &word, reason);
 
     imx_secret_wipe(word);
     return rv;
@@ -300,6 +302,12 @@ static int look(reading_t *r, int *any)
     return tls;
 }
 
+static const char *shown(const reading_t *r, int file)
+{
+    return file == WORD && r->hides_path ? "the secret's file"
+                                         : r->paths[file];
+}
+
 static int read_pem(reading_t *r, int file, imx_secret_pem_t *pem)
 {
     const char *path = r->paths[file], *wrong = NULL;
@@ -335,7 +343,8 @@ static int read_all(reading_t *r, imx_secret_t *s)
 
     if (r->paths[WORD]) {
         r->at = WORD;
-        rv = read_word(r->paths[WORD], r->is_token, &s->word, r->reason);
+        rv = read_word(r->paths[WORD], shown(r, WORD), r->is_token, &s->word,
+                       r->reason);
         if (rv) {
             return rv;
         }
@@ -400,6 +409,7 @@ imx_secret_reader_t *imx_secret_open(const imx_influx_options_t *o,
         return NULL;
     }
     reading->is_token = o->token_file != NULL;
+    reading->hides_path = o->hides_path;
     reading->system_ca = o->ca_file == NULL;
     r->idle = reading;
     return r;
@@ -443,7 +453,7 @@ imx_secret_answer_e imx_secret_poll(imx_secret_reader_t *r, int ms,
     if (!imx_aside_wait(r->aside, ms)) {
         int at = atomic_load(&r->busy->at);
 
-        why(reason, r->busy->paths[at], 0,
+        why(reason, shown(r->busy, at), 0,
             "it cannot be read yet, as its disk does not answer");
         return IMX_SECRET_BUSY;
     }

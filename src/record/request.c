@@ -348,7 +348,7 @@ __attribute__((flatten)) int imx_request_log(request_rec *r)
         && marks->seen.handler != 0) {
         log_plain(r, last, marks, plan);
     }
-    else if (dir->enabled == 1) {
+    else if (dir->enabled == 1 && recorder != NULL) {
         log_otherwise(r, last, marks, dir);
     }
     return DECLINED;

@@ -120,10 +120,34 @@ static void name_series(apr_pool_t *pconf, server_rec *s)
     }
 }
 
+/* What can fail, and `httpd -t` does not see. */
+static int can_record(apr_pool_t *pconf, server_rec *s)
+{
+    return imx_config_find_host(pconf, s) == APR_SUCCESS
+           && imx_plan_check(pconf, s, imx_config_global()->hostname)
+                  == APR_SUCCESS
+           && imx_runtime_prepare(s) == OK;
+}
+
+/* A start fails.  A restart would end a site that serves, after `httpd -t` has
+ * found nothing: so it goes on without us.  (The start is generation 1, as it
+ * reads its files twice.) */
+static int cannot_record(server_rec *s)
+{
+    if (ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(99) "httpd goes on "
+                 "without mod_influx_metrics: no request is recorded and "
+                 "nothing is sent until a restart finds this mended");
+    imx_runtime_leave();
+    return OK;
+}
+
 int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
                          apr_pool_t *ptemp, server_rec *s)
 {
-    int rv, is_kept;
+    int is_kept;
 
     if (imx_check_secrets(s) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -140,15 +164,9 @@ int imx_life_post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (!imx_schema_is_used() && !imx_runtime_is_kept(s)) {
         return OK;
     }
-    if (imx_config_find_host(pconf, s) != APR_SUCCESS
-        || imx_plan_check(pconf, s, imx_config_global()->hostname)
-               != APR_SUCCESS) {
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
     is_kept = imx_runtime_is_kept(s);
-    rv = imx_runtime_prepare(s);
-    if (rv != OK) {
-        return rv;
+    if (!can_record(pconf, s)) {
+        return cannot_record(s);
     }
     name_series(pconf, s);
     if (imx_schema_is_used()) {

@@ -224,6 +224,11 @@ int imx_runtime_is_kept(server_rec *s)
     return get_kept(s) != NULL;
 }
 
+void imx_runtime_leave(void)
+{
+    kept = NULL;
+}
+
 imx_arena_t *imx_runtime_arena(void)
 {
     return kept != NULL ? &kept->arena : NULL;

@@ -140,7 +140,7 @@ int imx_children_join(const imx_children_t *c, imx_children_self_t *self,
         if (atomic_compare_exchange_strong(&r->who, &none, self->who)) {
             atomic_store(&r->reaped, 0);
             atomic_store(&r->state, JOINING);
-            atomic_store(&r->epoch, atomic_load(&c->part->epoch));
+            atomic_store(&r->epoch, c->epoch);
             atomic_store(&r->state, LIVING);
             self->slot = i;
             return 0;
@@ -259,20 +259,24 @@ imx_children_who_t imx_children_in(const imx_children_t *c, uint32_t slot)
 
 /* ---- configurations ---- */
 
-uint32_t imx_children_new_epoch(const imx_children_t *c)
+uint32_t imx_children_new_epoch(imx_children_t *c)
 {
-    return atomic_fetch_add(&c->part->epoch, 1) + 1;
+    c->epoch = atomic_fetch_add(&c->part->epoch, 1) + 1;
+    return c->epoch;
 }
 
 uint32_t imx_children_epoch(const imx_children_t *c)
 {
-    return atomic_load(&c->part->epoch);
+    return c->epoch;
 }
 
 int imx_children_has_since(const imx_children_t *c, uint32_t epoch)
 {
     uint32_t i;
 
+    if (epoch > atomic_load(&c->part->epoch)) {
+        return 0; /* in the usual case, without a look at all rows */
+    }
     for (i = 0; i < c->rows; i++) {
         imx_children_who_t who = atomic_load(&row(c, i)->who);
 

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define IMX_CHILDREN_VERSION 2
+#define IMX_CHILDREN_VERSION 3
 #define IMX_CHILDREN_NOBODY 0xFFFFu /* the slot of a process without a row */
 #define IMX_CHILDREN_MAX 32016      /* rows */
 
@@ -27,6 +27,7 @@
 typedef struct {
     struct imx_children_part *part;
     uint32_t rows;
+    uint32_t epoch; /* see imx_children_epoch() */
     /* For tests and the simulation; NULL: the kernel is asked.  Is this process
      * gone?  When was it started (0: unknown)? */
     int (*is_gone)(pid_t pid, uint32_t start);
@@ -104,7 +105,11 @@ int imx_children_is_taken(const imx_children_t *c, uint32_t slot);
 imx_children_who_t imx_children_in(const imx_children_t *c, uint32_t slot);
 
 /* Parent: a new configuration is in force; returns its number (from 1). */
-uint32_t imx_children_new_epoch(const imx_children_t *c);
+uint32_t imx_children_new_epoch(imx_children_t *c);
+
+/* Any: the number of the configuration that this process has.  It is inherited
+ * at the fork, as the configuration is: when a child begins its work, the
+ * parent may have the next one already. */
 uint32_t imx_children_epoch(const imx_children_t *c);
 
 /* Any: is a child of this epoch or a later one alive? */

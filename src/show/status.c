@@ -12,6 +12,7 @@
 
 #include "base/version.h"
 #include "config/config.h"
+#include "config/schema.h"
 #include "shared/snapshot.h"
 #include "show/html.h"
 #include "show/json.h"
@@ -157,6 +158,17 @@ static int other_method(request_rec *r)
                   "This page can only be read: GET and HEAD.");
 }
 
+static int nothing_is_recorded(request_rec *r, const rendering_t *as)
+{
+    return imx_schema_is_used()
+               ? answer(r, HTTP_SERVICE_UNAVAILABLE, as,
+                        "Nothing is recorded since the last restart: httpd's "
+                        "error log says why, with IMX0099.")
+               : answer(r, HTTP_NOT_FOUND, as,
+                        "Nothing is recorded: InfluxMetrics is Off everywhere "
+                        "in the configuration of this server.");
+}
+
 int imx_status_serve(request_rec *r)
 {
     imx_snapshot_inputs_t from = inputs;
@@ -175,9 +187,7 @@ int imx_status_serve(request_rec *r)
                       "(Prometheus).");
     }
     if (from.arena == NULL) {
-        return answer(r, HTTP_NOT_FOUND, as,
-                      "Nothing is recorded: InfluxMetrics is Off everywhere in "
-                      "the configuration of this server.");
+        return nothing_is_recorded(r, as);
     }
     set_headers(r, as);
     if (!has_query(r) && has_the_page(r)) {

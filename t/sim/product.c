@@ -18,6 +18,7 @@
 #include <string.h>
 
 struct product_child {
+    imx_arena_t arena; /* its view, as it was when it was forked */
     imx_batch_child_t child;
     imx_monitor_t *monitor;
 };
@@ -86,9 +87,9 @@ void product_resize(uint32_t segments)
                      &raised);
 }
 
-void product_new_epoch(void)
+uint32_t product_new_epoch(void)
 {
-    imx_children_new_epoch(&arena.children);
+    return imx_children_new_epoch(&arena.children);
 }
 
 void product_child_died(pid_t pid)
@@ -137,11 +138,11 @@ int product_has_holder(void)
     return imx_lease_holder(&arena.lease) != IMX_CHILDREN_NOBODY;
 }
 
-static imx_monitor_options_t monitor_options(const product_options_t *o,
-                                             imx_batch_child_t *child)
+static imx_monitor_options_t monitor_options(
+    const product_options_t *o, imx_arena_t *view, imx_batch_child_t *child)
 {
     imx_monitor_options_t m = {
-        .arena = &arena,
+        .arena = view,
         .child = child,
         .influx = o->influx,
         .create_database = o->create_database,
@@ -167,9 +168,11 @@ product_child_t *product_join(const product_options_t *options)
     if (c == NULL) {
         return NULL;
     }
-    o = monitor_options(options, &c->child);
-    imx_children_join(&arena.children, &self, sim_getpid());
-    imx_batch_open(&c->child, &arena.batch, &self);
+    c->arena = arena;
+    c->arena.children.epoch = options->epoch;
+    o = monitor_options(options, &c->arena, &c->child);
+    imx_children_join(&c->arena.children, &self, sim_getpid());
+    imx_batch_open(&c->child, &c->arena.batch, &self);
     c->monitor = imx_monitor_create(&o);
     return c;
 }
@@ -207,7 +210,7 @@ void product_end_server(const product_options_t *options)
     imx_children_self_t self = imx_children_outsider(&arena.children,
                                                      sim_getpid());
     imx_batch_child_t child;
-    imx_monitor_options_t o = monitor_options(options, &child);
+    imx_monitor_options_t o = monitor_options(options, &arena, &child);
     imx_monitor_t *m;
 
     imx_batch_open(&child, &arena.batch, &self);

@@ -21,6 +21,7 @@ typedef struct {
     int create_database, interval_ms, shutdown_ms;
     uint64_t max_bytes, max_lines, spool_max;
     const char *spool, *spool_before;
+    uint32_t epoch; /* of this configuration */
 } product_options_t;
 
 /* Lines, over the life of the arena. */
@@ -38,7 +39,7 @@ void product_free_arena(void);
 int product_has_arena(void);
 
 void product_resize(uint32_t segments);
-void product_new_epoch(void);
+uint32_t product_new_epoch(void);
 void product_child_died(pid_t pid);
 unsigned product_children(void); /* of the table that live */
 product_totals_t product_totals(void);

@@ -217,7 +217,7 @@ static void restart_gracefully(void)
     if (w.swaps_spools && chance_percent(50)) {
         swap_spools();
     }
-    product_new_epoch();
+    w.options.epoch = product_new_epoch();
     tell_all(0);
     if (chance_percent(70)) {
         sched_sleep(chance_scale(SIM_MS, SIM_SECOND));
@@ -283,7 +283,7 @@ static void start_server(void)
     trace_tell("the server starts");
     product_make_arena(&w.size);
     ledger_begin_arena();
-    product_new_epoch();
+    w.options.epoch = product_new_epoch();
     keep_children();
 }
 

@@ -231,6 +231,7 @@ static void test_leave_together(void **state)
 static void test_epochs(void **state)
 {
     imx_children_self_t new;
+    imx_children_t forked;
 
     (void)state;
     assert_int_equal(imx_children_epoch(&children), 0);
@@ -247,6 +248,14 @@ static void test_epochs(void **state)
     imx_children_leave(&children, &new);
     assert_int_equal(imx_children_has_since(&children, 2), 0);
     assert_int_equal(imx_children_has_since(&children, 1), 1);
+
+    /* Forked before a restart, and joins behind it. */
+    forked = children;
+    assert_int_equal(imx_children_new_epoch(&children), 3);
+    assert_int_equal(imx_children_epoch(&forked), 2);
+    assert_int_equal(imx_children_join(&forked, &new, getpid()), 0);
+    assert_int_equal(imx_children_has_since(&children, 3), 0);
+    assert_int_equal(imx_children_has_since(&forked, 2), 1);
 }
 
 /* ---- who is dead ---- */

@@ -337,6 +337,33 @@ static void test_superseded(void **state)
     assert_int_equal(stored_again(f), 0);
 }
 
+/* Forked before a restart, and it begins its work behind it. */
+static void test_forked_before(void **state)
+{
+    fixture_t *f = *state;
+    imx_arena_t view = f->arena;
+    imx_batch_child_t late;
+    process_t newer;
+
+    imx_children_new_epoch(&f->arena.children);
+    newer = spawn(f, 1, 5, 0);
+    assert_int_equal(join_here(&late, &view), 0);
+    f->o.arena = &view;
+    f->o.child = &late;
+    f->m = make_monitor(f);
+    later(f, 60000);
+    imx_monitor_step(f->m);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), IMX_BATCH_NOBODY);
+
+    slay(&newer);
+    later(f, takeover_ms(f));
+    imx_monitor_step(f->m);
+    assert_int_equal(imx_lease_holder(&f->arena.lease), late.self.slot);
+    deliver(f);
+    assert_int_equal(stored(f), 5);
+    end_monitor(f);
+}
+
 /* The newer child gets the lease and the lines, while it is being sent. */
 static void test_handover(void **state)
 {
@@ -655,6 +682,7 @@ int main(void)
         TEST(test_stop_in_handler),  TEST(test_kill_the_holder),
         TEST(test_kill_after_store), TEST(test_torn),
         TEST(test_torn_only),        TEST(test_superseded),
+        TEST(test_forked_before),
     };
 
     return run_delivery_tests("monitor", tests, sizeof tests / sizeof tests[0],
