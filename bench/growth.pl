@@ -167,6 +167,8 @@ sub vhosts {
 # Percent of a core, and its quartiles, of servers that are there at once.
 sub idle {
     my (@servers) = @_;
+    ImxVisit::pin_as_usual([$$], [map { {
+        pids => ImxVisit::httpd_pids($_) } } @servers]);
     nap(5);                     # what a child does at its start is over
     my (@last, @percent);
     for my $window (0 .. $rounds) {
@@ -216,7 +218,7 @@ sub buffer {
             . 'number. The child that delivers looks only at groups of segments of '
             . 'which one is not free: what limits the size is memory. Median '
             . "(quartiles) of $rounds windows of a second, all at the same "
-            . 'time.');
+            . 'time; ' . ImxVisit::cores_in_words() . '.');
 }
 
 # ---- by children ----
@@ -235,7 +237,7 @@ sub children {
     my @idle = idle(map { @$_ } @servers);
     my @subjects = map { group_of($sinks[$_], @{ $servers[$_] }) }
         0 .. $#numbers;
-    ImxVisit::pin((ImxVisit::ways())[0], [map { $_->pid } @sinks],
+    ImxVisit::pin_as_usual([$$, map { $_->pid } @sinks],
         [map { @$_ } @subjects]);
     my $run = ImxRounds->new(rounds => $rounds, measure => \&ImxVisit::visit);
     my @groups = map { $run->group(@$_) } @subjects;
@@ -264,8 +266,8 @@ sub children {
         . 'delivers looks at all of httpd\'s workers and at all children: that '
         . 'is what grows, with requests or without. Memory is what is the '
         . "child's own, and its part of what is shared. Pairs of $rounds rounds "
-        . 'of 0.3 s, servers on one core; the second in which most of the '
-        . 'points are delivered is in the processor time.');
+        . 'of 0.3 s; ' . ImxVisit::cores_in_words() . '; the second in which '
+        . 'most of the points are delivered is in the processor time.');
 }
 
 sub group_of {
@@ -299,9 +301,10 @@ sub start_seconds {
 
 sub start_up {
     my $sink = ImxSink->new;
+    ImxVisit::pin_as_usual([$$, $sink->pid], []);
     my ($off, $control, $on) = map { my ($name, $state) = @$_;
         { name => $name, server => server($state, sink => $sink, start => 0,
-            conf => hosts(1000)) } } ['Off', 'Off'],
+            through => ImxVisit::through(), conf => hosts(1000)) } } ['Off', 'Off'],
         ['Off, once more: the control', 'Off'], ['On', 'On'];
     my $run = ImxRounds->new(rounds => $rounds,
         measure => sub { start_seconds($_[0]{server}) });
@@ -312,7 +315,8 @@ sub start_up {
         . prose('A start makes a plan of the line for each virtual host and '
             . 'directory, once in each of the two times that httpd reads its '
             . 'configuration, and the shared memory, of which nothing is '
-            . 'touched.');
+            . "touched. Pairs of $rounds rounds; " . ImxVisit::cores_in_words()
+            . '.');
 }
 
 # ---- the long run ----

@@ -73,6 +73,7 @@ my $grown;
 for my $hosts (1, 10, 100) {
     my $h = server($hosts);
     my ($child) = $h->children;
+    ImxVisit::pin_as_usual([$$], [{ pids => ImxVisit::httpd_pids($h) }]);
     my (%ms, %bytes);
     for my $round (0 .. $rounds) {      # the first warms
         for my $form ($round % 2 ? @FORMS : reverse @FORMS) {
@@ -93,6 +94,7 @@ for my $hosts (1, 10, 100) {
     }
     $h->stop;
 }
-print "\nMedian (quartiles) of $rounds interleaved rounds of $scrapes scrapes.\n";
+print "\nMedian (quartiles) of $rounds interleaved rounds of $scrapes scrapes;\n"
+    . ImxVisit::cores_in_words() . ".\n";
 printf "Ten thousand scrapes of 10 hosts: memory of the child grew by %d KB.\n",
     $grown;
