@@ -7,8 +7,8 @@
  * bench-append: a table for docs/performance.md.  "apart" is the same with a
  * batch and counters for each process: what is lost against it is what sharing
  * costs.
- * Each thread has a core, the cores in turn: two threads are always on two cores,
- * which the kernel would not always do.  BENCH_ROUNDS: 20.
+ * Each thread has a core, the cores in turn: two threads are always on two
+ * cores, which the kernel would not always do.  BENCH_ROUNDS: 20.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>

@@ -197,8 +197,8 @@ int main(void)
     }
     printf(
         "\nMedians (quartiles) of %d interleaved rounds of a second, on one "
-        "core. Of these, the\ncounts once a second are summed over all segments "
-        "that were ever taken.\n",
+        "core. Of these, the\ncounts once a second are summed over all "
+        "segments that were ever taken.\n",
         rounds);
     return bad;
 }
