@@ -362,6 +362,8 @@ sub long_run {
         . 'one each minute for a day. Off is the control: a server with the '
         . 'module loaded gets the same requests, tenth by tenth in turns; what '
         . 'grows there, too, is httpd\'s own. ' . grown($off, $on)
+        . ' What is neither is pages of files, as libraries are: a process has '
+        . 'its part of each, which changes with who else on the machine uses it.'
         . ' Each line is the one before once more: what they differ by beside '
         . 'that is the machine; ' . ImxVisit::cores_in_words() . '.');
 }
