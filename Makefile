@@ -404,12 +404,12 @@ pictures:
 
 # Rounds of a benchmark that compares: ROUNDS=3 to try it.
 ROUNDS ?= 20
-# Of its long run, which takes seven minutes.
+# Of its long run, which takes a quarter of an hour.
 GROWTH_REQUESTS ?= 10000000
 BENCH = BENCH_ROUNDS=$(ROUNDS) GROWTH_REQUESTS=$(GROWTH_REQUESTS) \
     IMX_BUILD=$(BUILD)
 
-# All that are about time, on a machine that does nothing else: about an hour.
+# All that are about time, on a machine that does nothing else: some 90 minutes.
 TIMED = bench-encoder bench-flusher bench-append bench-buffer bench bench-peers \
     bench-growth bench-hung bench-write bench-idle bench-scrape bench-vhosts \
     bench-beat

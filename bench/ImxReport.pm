@@ -59,6 +59,12 @@ sub PAIRS {
         . "distinguishable\".";
 }
 
+# What is said where instructions are counted.
+sub COUNTS {
+    return 'The runs are few, as instructions are counts and not times: '
+        . 'another run differs by little.';
+}
+
 # What README.md says of benchmarks that print a table only.
 my %SAYS = (
     instructions => sub {

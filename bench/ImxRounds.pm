@@ -18,7 +18,7 @@ package ImxRounds;
 
 use strict;
 use warnings;
-use List::Util qw(max);
+use List::Util qw(max min);
 
 our $SAME = 'not distinguishable';
 
@@ -89,6 +89,23 @@ sub difference {
         ? sprintf '%+.0f', $median : $SAME;
 }
 
+# Two cells of a table: the same, or of the control (there is none before it) the
+# median itself; and the range of the differences.
+sub added {
+    my ($control, @differences) = @_;
+    return sprintf '%s | %.0f .. %.0f', $control
+        ? difference($control, @differences)
+        : sprintf('%+.0f', median(@differences)),
+        min(@differences), max(@differences);
+}
+
+# "17.2 (17.1 .. 17.4)", the range around the median.
+sub ranged {
+    my ($format, @values) = @_;
+    return sprintf "$format ($format .. $format)", median(@values),
+        min(@values), max(@values);
+}
+
 # For a sentence: "+1.9 % processor time a request".
 sub sentence {
     my ($ratio, $what) = @_;
@@ -155,11 +172,16 @@ sub _note {
     }
 }
 
-# Of what was measured itself.
+# What was measured itself.
+sub all {
+    my ($self, $subject, $what) = @_;
+    return grep { defined } map { $_->{$what} }
+        @{ $self->{values}{ $subject->{name} } };
+}
+
 sub value {
     my ($self, $subject, $what) = @_;
-    my @v = grep { defined } map { $_->{$what} }
-        @{ $self->{values}{ $subject->{name} } };
+    my @v = $self->all($subject, $what);
     return @v ? ImxRounds::median(@v) : undef;
 }
 

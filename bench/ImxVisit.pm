@@ -10,7 +10,9 @@
 #   slack, patience            # of these points, seconds
 #   connections => 5, ms => 500, rate => a second (missing: as fast as it goes)
 #
-#   ImxVisit::pin('pinned', $db->pid, \@subjects);    # or 'unpinned'
+#   ImxVisit::pin('pinned', [$db->pid], \@subjects);  # or 'unpinned'
+#   ImxVisit::pin_as_usual([$$, $db->pid], \@subjects);    # pinned, if possible
+#   httpd(through => ImxVisit::through(), ...);     # ... from its start on
 #   my $got = ImxVisit::visit($subject);
 #   # rps, p50, p95, p99, p999, mean, max (ms), server, cpu (us a request, without
 #   # and with helpers)
@@ -62,6 +64,17 @@ sub pin {
     taskset($servers, pids($_)) for @$subjects;
     taskset($rest, @$others);
 }
+
+sub pin_as_usual { return pin((ways())[0], @_) }
+
+# How pin_as_usual does it, for the text of a table.
+sub cores_in_words {
+    return $cores > 1 ? 'what is measured on one core, all else on another'
+        : 'on one core';
+}
+
+# For a server that is measured while it starts.
+sub through { return $cores > 1 ? ['taskset', '-c', 0] : [] }
 
 # Of pids of ImxTest's servers.
 sub httpd_pids {

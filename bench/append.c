@@ -7,6 +7,8 @@
  * bench-append: a table for docs/performance.md.  "apart" is the same with a
  * batch and counters for each process: what is lost against it is what sharing
  * costs.
+ * Each thread has a core, the cores in turn: two threads are always on two
+ * cores, which the kernel would not always do.  BENCH_ROUNDS: 20.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -26,7 +28,7 @@
 #define APART_SIZE (16 << 20) /* of each, if there are 8 or more */
 #define PROCESSES_MAX 64
 #define LINES 200000 /* of all in a round */
-#define ROUNDS 21
+#define ROUNDS_MAX 100
 #define SECOND INT64_C(1000000000)
 
 typedef struct {
@@ -55,6 +57,7 @@ typedef struct {
     imx_batch_child_t *child;
     imx_stats_cell_t *cell;
     int lines;
+    int number; /* among the threads of all processes */
 } worker_t;
 
 static signals_t *signals;
@@ -100,6 +103,7 @@ static void *append(void *data)
     int64_t end, last;
     int i;
 
+    pin_to(w->number);
     signals->ready++;
     if (read(gate[0], &i, 1) != 0)
         die("read");
@@ -140,7 +144,8 @@ static void run_process(area_t *a, unsigned stripe, int threads, int lines)
     pthread_t ids[64];
     imx_batch_child_t child;
     imx_children_self_t self;
-    worker_t w = { &child, imx_stats_cell(&a->stats, stripe, 0), lines };
+    imx_stats_cell_t *cell = imx_stats_cell(&a->stats, stripe, 0);
+    worker_t w[64];
     int i;
 
     close(gate[1]);
@@ -149,7 +154,8 @@ static void run_process(area_t *a, unsigned stripe, int threads, int lines)
     imx_batch_open(&child, &a->batch, &self);
     touch(a);
     for (i = 0; i < threads; i++) {
-        if (pthread_create(&ids[i], NULL, append, &w) != 0)
+        w[i] = (worker_t){ &child, cell, lines, (int)stripe * threads + i };
+        if (pthread_create(&ids[i], NULL, append, &w[i]) != 0)
             die("pthread_create");
     }
     for (i = 0; i < threads; i++) {
@@ -212,7 +218,8 @@ static double measure(const shape_t *s, int apart)
     return LINES / workers * workers * 1e9 / (double)(signals->end - begin);
 }
 
-static double rate[SHAPES][2][ROUNDS + 1];
+static double rate[SHAPES][2][ROUNDS_MAX + 1];
+static int rounds;
 static uint64_t refused;
 
 /* The first round is none: pages are touched for the first time. */
@@ -220,7 +227,7 @@ static void run_rounds(void)
 {
     int round, i, apart;
 
-    for (round = ROUNDS; round >= 0; round--) {
+    for (round = rounds; round >= 0; round--) {
         for (i = 0; i < SHAPES; i++) {
             for (apart = 0; apart < 2; apart++) {
                 rate[i][apart][round] = measure(&shapes[i], apart);
@@ -233,10 +240,10 @@ static void run_rounds(void)
 /* Median and quartiles, and the fastest. */
 static void print_rates(double *of_rounds)
 {
-    printf(" %.2f (%.2f .. %.2f) |", quartile(of_rounds, ROUNDS, 2) / 1e6,
-           quartile(of_rounds, ROUNDS, 1) / 1e6,
-           quartile(of_rounds, ROUNDS, 3) / 1e6);
-    printf(" %.2f |", of_rounds[ROUNDS - 1] / 1e6);
+    printf(" %.2f (%.2f .. %.2f) |", quartile(of_rounds, rounds, 2) / 1e6,
+           quartile(of_rounds, rounds, 1) / 1e6,
+           quartile(of_rounds, rounds, 3) / 1e6);
+    printf(" %.2f |", of_rounds[rounds - 1] / 1e6);
 }
 
 static void print_shape(int i)
@@ -254,6 +261,7 @@ int main(void)
 {
     int i;
 
+    rounds = rounds_wanted(ROUNDS_MAX);
     signals = share(sizeof *signals);
     for (i = 0; i < PROCESSES_MAX; i++) {
         make_area(&areas[i], i == 0  ? SIZE
@@ -265,12 +273,13 @@ int main(void)
         "What a usual request does to shared memory, over and over: it is "
         "counted, gets a\ntime that is unique, and its line of %d bytes is "
         "written where it lies in the\nbatch. Apart: each process has a "
-        "batch and counters of its own. Of %d interleaved\nrounds of %d "
-        "lines the median (quartiles) and the fastest, which other work on the "
-        "machine\ndisturbed least.\n\n"
+        "batch and counters of its own. Each thread has a core, the\ncores "
+        "in turn. Of %d interleaved rounds of %d lines the median\n"
+        "(quartiles) and the fastest, which other work on the machine "
+        "disturbed least.\n\n"
         "| processes | threads of each | million lines a second | fastest "
         "| apart | fastest |\n|---|---|---|---|---|---|\n",
-        LINE_LEN, ROUNDS, LINES);
+        LINE_LEN, rounds, LINES);
     for (i = 0; i < SHAPES; i++) {
         print_shape(i);
     }

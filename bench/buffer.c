@@ -2,7 +2,7 @@
  * buffer.c: what a holder costs that has nothing to do, by the size of the
  * buffer, and by what is in it.  A monitor runs through its duties for a
  * second, in a process of its own; nothing is appended.  The memory is only
- * touched where it is used.  All sizes in turn, round by round.
+ * touched where it is used.  All sizes in turn, round by round, on one core.
  *
  *     buffer                        (BENCH_ROUNDS: 20)
  */
@@ -153,8 +153,10 @@ static int measure_apart(case_t *c, int round)
 
     if (pid < 0)
         die("fork");
-    if (pid == 0)
+    if (pid == 0) {
+        pin_to(0);
         measure(c, round);
+    }
     waitpid(pid, &status, 0);
     return status != 0;
 }
@@ -194,9 +196,9 @@ int main(void)
         printf("|\n");
     }
     printf(
-        "\nMedians (quartiles) of %d interleaved rounds of a second. Of these, "
-        "the counts once a\nsecond are summed over all segments that were ever "
-        "taken.\n",
+        "\nMedians (quartiles) of %d interleaved rounds of a second, on one "
+        "core. Of these, the\ncounts once a second are summed over all "
+        "segments that were ever taken.\n",
         rounds);
     return bad;
 }

@@ -1,13 +1,16 @@
 /*
  * common.h: what the benchmarks in C have in common: how they give up, memory
- * that all of their processes see, and quartiles.
+ * that all of their processes see, who is on which core, and quartiles.
+ * Who includes it defines _GNU_SOURCE, for the cores.
  */
 #ifndef IMX_BENCH_COMMON_H
 #define IMX_BENCH_COMMON_H
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* what failed; errno says why. */
 static inline void die(const char *what)
@@ -26,6 +29,17 @@ static inline void *share(size_t size)
         die("mmap");
     }
     return p;
+}
+
+/* The calling thread, and all that it makes from here on, stay on the core of
+ * this number; past the last one it begins anew, so that one core is enough. */
+static inline void pin_to(int core)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET((size_t)(core % sysconf(_SC_NPROCESSORS_ONLN)), &set);
+    sched_setaffinity(0, sizeof(set), &set);
 }
 
 static inline int by_value(const void *a, const void *b)

@@ -74,22 +74,21 @@ for my $v ($control, grep { !%wanted || $wanted{ $_->[0] } } @others) {
             //= cost($without, $modules);
         push @added, cost($conf, $modules) - $base;
     }
-    my @sorted = sort { $a <=> $b } @added;
-    push @rows, sprintf '| %s | %s | %.0f .. %.0f |', $name, $v == $control
-        ? sprintf('%+.0f', ImxCount::median(@added))
-        : ImxRounds::difference($differs, @added), @sorted[0, -1];
+    push @rows, "| $name | " . ImxRounds::added($differs, @added) . ' |';
     $differs //= \@added;
     print "$rows[-1]\n";
 }
 exit if %wanted || $rounds < 3;
-ImxReport::write('fields', "A 12-byte file on the event MPM, keep-alive, "
-    . "counted by callgrind over\n" . ($ImxCount::MANY - $ImxCount::FEW)
-    . " requests: what one more tag or field adds to the usual point,\nthe "
-    . "evaluation of expressions and all else that the module calls included, "
-    . "median\nand range of $rounds runs. The control is the usual point once "
-    . "more; what adds no more\nthan that differs by is not distinguishable. "
-    . "The client sends no Referer,\nUser-Agent or traceparent, and no query: "
-    . "those fields show what it costs to look.\n\n"
+ImxReport::write('fields', ImxReport::wrapped("A 12-byte file on the event "
+    . 'MPM, keep-alive, counted by callgrind over '
+    . ($ImxCount::MANY - $ImxCount::FEW)
+    . ' requests: what one more tag or field adds to the usual point, the '
+    . 'evaluation of expressions and all else that the module calls included, '
+    . "median and range of $rounds runs. " . ImxReport::COUNTS()
+    . ' The control is the usual point once more; what adds no more than that '
+    . 'differs by is not distinguishable. The client sends no Referer, '
+    . 'User-Agent or traceparent, and no query: those fields show what it costs '
+    . 'to look.') . "\n"
     . "| tag or field | added | range |\n|---|---|---|\n" . join("\n", @rows)
     . "\n", command => 'make bench-fields',
     versions => ImxReport::version('valgrind', '--version'));

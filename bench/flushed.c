@@ -2,6 +2,8 @@
  * flushed.c owns the table of what runs of delivery came to: see flushed.h.
  * One thread; nothing is kept.
  */
+#define _GNU_SOURCE
+
 #include "flushed.h"
 
 #include <stdio.h>

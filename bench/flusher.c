@@ -24,7 +24,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -44,6 +43,7 @@
 
 #define CHILDREN 2
 #define THREADS 4          /* in each child */
+#define OF_SINK 1          /* its core; all that it is sent by: 0 */
 #define LINE 200           /* bytes, LF included */
 #define BUFFER (32u << 20) /* InfluxMetricsBufferSize's default */
 #define LARGE (512u << 20) /* of a burst: less than half is taken */
@@ -307,17 +307,6 @@ static const imx_arena_t *make_arena(void)
     return &arena;
 }
 
-/* One processor for the sink, another one for all that it is sent by; where
- * there is one only, they share it. */
-static void pin(int is_sink)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(is_sink && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0, &set);
-    sched_setaffinity(0, sizeof(set), &set);
-}
-
 static pid_t fork_sink(unsigned *port)
 {
     int listener = sink_listen(port);
@@ -334,7 +323,7 @@ static pid_t fork_sink(unsigned *port)
                              .record_fd = -1 };
 
         is_appending = 1;
-        pin(1);
+        pin_to(OF_SINK);
         sink_serve(listener, &o);
     }
     close(listener);
@@ -424,7 +413,7 @@ static result_t run_here(const case_t *c)
     shared = share(sizeof(*shared));
     a = make_arena();
     sink = fork_sink(&port);
-    pin(0);
+    pin_to(0);
     fflush(NULL);
     start = now_ns(CLOCK_MONOTONIC);
     fork_children(a, port, children);

@@ -86,13 +86,19 @@ sub tags {
     my $none = count('');
     my %with = map { my $how = $_; $how => { map { my $n = $_; $n => count(
         join '', map { $conf{$how}->($_) } 1 .. $n) } @numbers } } keys %conf;
+    my $again = count('', 'again');
+    my $more = sub {
+        my ($cost, $what) = @_;
+        my ($differs, $added) = map { $_->{$what} - $none->{$what} } $again,
+            $cost;
+        return $cost == $none ? '' : $cost == $again ? sprintf('%+.0f', $added)
+            : ImxRounds::difference([$differs], $added);
+    };
     my $row = sub {
         my ($n, $constant, $expression) = @_;
-        return sprintf "| %s | %.0f | %+.0f | %+.0f |\n", $n, $constant->{own},
-            $constant->{own} - $none->{own},
-            $expression->{whole} - $none->{whole};
+        return sprintf "| %s | %.0f | %s | %s |\n", $n, $constant->{own},
+            $more->($constant, 'own'), $more->($expression, 'whole');
     };
-    my $again = count('', 'again');
     my $constant = ($with{constant}{20}{own} - $none->{own}) / 20;
     my $each = ($with{expression}{20}{whole} - $none->{whole}) / 20;
     push @panels, { title => 'Own tags: instructions more than without',
@@ -103,7 +109,8 @@ sub tags {
                 - $none->{whole}] } @numbers] } };
     return ImxReport::wrapped('Instructions are those of the module, by '
         . 'callgrind, with what libc copies; of tags by expression with all '
-        . 'that httpd does for them, too.')
+        . 'that httpd does for them, too. Each figure is of one run. '
+        . ImxReport::COUNTS())
         . "\n| own tags | $OWN, constant tags | more | by expression, more, with "
         . "httpd's |\n|---|---|---|---|\n"
         . $row->('0', $none, $none)
@@ -167,6 +174,8 @@ sub vhosts {
 # Percent of a core, and its quartiles, of servers that are there at once.
 sub idle {
     my (@servers) = @_;
+    ImxVisit::pin_as_usual([$$], [map { {
+        pids => ImxVisit::httpd_pids($_) } } @servers]);
     nap(5);                     # what a child does at its start is over
     my (@last, @percent);
     for my $window (0 .. $rounds) {
@@ -216,7 +225,7 @@ sub buffer {
             . 'number. The child that delivers looks only at groups of segments of '
             . 'which one is not free: what limits the size is memory. Median '
             . "(quartiles) of $rounds windows of a second, all at the same "
-            . 'time.');
+            . 'time; ' . ImxVisit::cores_in_words() . '.');
 }
 
 # ---- by children ----
@@ -235,7 +244,7 @@ sub children {
     my @idle = idle(map { @$_ } @servers);
     my @subjects = map { group_of($sinks[$_], @{ $servers[$_] }) }
         0 .. $#numbers;
-    ImxVisit::pin((ImxVisit::ways())[0], [map { $_->pid } @sinks],
+    ImxVisit::pin_as_usual([$$, map { $_->pid } @sinks],
         [map { @$_ } @subjects]);
     my $run = ImxRounds->new(rounds => $rounds, measure => \&ImxVisit::visit);
     my @groups = map { $run->group(@$_) } @subjects;
@@ -264,8 +273,8 @@ sub children {
         . 'delivers looks at all of httpd\'s workers and at all children: that '
         . 'is what grows, with requests or without. Memory is what is the '
         . "child's own, and its part of what is shared. Pairs of $rounds rounds "
-        . 'of 0.3 s, servers on one core; the second in which most of the '
-        . 'points are delivered is in the processor time.');
+        . 'of 0.3 s; ' . ImxVisit::cores_in_words() . '; the second in which '
+        . 'most of the points are delivered is in the processor time.');
 }
 
 sub group_of {
@@ -299,9 +308,10 @@ sub start_seconds {
 
 sub start_up {
     my $sink = ImxSink->new;
+    ImxVisit::pin_as_usual([$$, $sink->pid], []);
     my ($off, $control, $on) = map { my ($name, $state) = @$_;
         { name => $name, server => server($state, sink => $sink, start => 0,
-            conf => hosts(1000)) } } ['Off', 'Off'],
+            through => ImxVisit::through(), conf => hosts(1000)) } } ['Off', 'Off'],
         ['Off, once more: the control', 'Off'], ['On', 'On'];
     my $run = ImxRounds->new(rounds => $rounds,
         measure => sub { start_seconds($_[0]{server}) });
@@ -312,48 +322,89 @@ sub start_up {
         . prose('A start makes a plan of the line for each virtual host and '
             . 'directory, once in each of the two times that httpd reads its '
             . 'configuration, and the shared memory, of which nothing is '
-            . 'touched.');
+            . "touched. Pairs of $rounds rounds; " . ImxVisit::cores_in_words()
+            . '.');
 }
 
 # ---- the long run ----
 
+# Both get the same requests, tenth by tenth in turns: what grows in both is
+# httpd's own.
 sub long_run {
     my $sink = ImxSink->new;
-    my $h = server('On', sink => $sink, figures => 1);
-    my $s = { name => 'long run', port => $h->port, path => '/index.html',
-        pids => ImxVisit::httpd_pids($h), sent => 0 };
-    ImxVisit::pin((ImxVisit::ways())[0], [$sink->pid], [$s]);
-    my (@memory, @own, @shared, @us);
+    my ($off, $on) = my @subjects = map { long_subject($_, $sink) } qw(Off On);
+    ImxVisit::pin_as_usual([$$, $sink->pid], \@subjects);
     my $step = int $requests / 10;
     for my $tenth (1 .. 10) {
-        my $cpu = ImxVisit::cpu_ns($s->{pids}->());
-        ImxVisit::ask($s, '-n', $step);
-        push @us, (ImxVisit::cpu_ns($s->{pids}->()) - $cpu) / 1000 / $step;
-        push @memory, ImxVisit::memory($s->{pids}->());
-        push @own, ImxVisit::own_memory($s->{pids}->());
-        push @shared, ImxVisit::shared_memory($s->{pids}->());
+        my @cpu = map { ImxVisit::cpu_ns($_->{pids}->()) } @subjects;
+        ImxVisit::ask($_, '-n', $step)
+            for $tenth % 2 ? @subjects : reverse @subjects;
+        note_tenth($_, shift @cpu, $step) for @subjects;
     }
     wait_until(30, sub { $sink->lines >= $step * 10 })
         or die "points are missing after the long run\n";
     # Lines of intervals are among them.
     die "points were given up in the long run\n"
-        if figures($h)->{points_dropped};
-    $h->stop;
+        if figures($on->{server})->{points_dropped};
+    $_->{server}->stop for @subjects;
     my @at = map { $step * ($_ + 1) / 1000 } 0 .. 9;
     push @panels, { title => 'Memory of all processes, by requests',
-        x => 'thousand requests', y => 'MiB', lines => {
-            'in all' => [map { [$at[$_], $memory[$_]] } 0 .. 9],
-            'their own' => [map { [$at[$_], $own[$_]] } 0 .. 9] } };
-    return "| requests | us of processor time each | MiB of all processes | "
-        . "their own | shared |\n|---|---|---|---|---|\n"
-        . join('', map { sprintf "| %d | %.1f | %.1f | %.1f | %.1f |\n",
-            $step * ($_ + 1), $us[$_], $memory[$_], $own[$_], $shared[$_] }
-            0 .. 9)
-        . prose('Nothing is kept of a request: its line goes into a buffer of a '
-            . 'constant size, its counts into tables of a constant size, which '
-            . 'are shared. Their memory is taken when it is used first: of the '
-            . 'buffer what waits at one time, of the history a row each second '
-            . 'for ten minutes, and one each minute for a day. Each line is the '
-            . 'one before once more: what they differ by beside that is the '
-            . 'machine.');
+        x => 'thousand requests', y => 'MiB', lines => { map {
+            my ($name, $s, $what) = @$_;
+            ($name => [map { [$at[$_], $s->{$what}[$_]] } 0 .. 9]);
+        } ['On, in all', $on, 'all'], ['On, their own', $on, 'own'],
+            ['Off, in all', $off, 'all'], ['Off, their own', $off, 'own'] } };
+    return long_table($step, $off, $on) . prose(
+        'Nothing is kept of a request: its line goes into a buffer of a constant '
+        . 'size, its counts into tables of a constant size, which are shared. '
+        . 'Their memory is taken when it is used first: of the buffer what waits '
+        . 'at one time, of the history a row each second for ten minutes, and '
+        . 'one each minute for a day. Off is the control: a server with the '
+        . 'module loaded gets the same requests, tenth by tenth in turns; what '
+        . 'grows there, too, is httpd\'s own. ' . grown($off, $on)
+        . ' What is neither is pages of files, as libraries are: a process has '
+        . 'its part of each, which changes with who else on the machine uses it.'
+        . ' Each line is the one before once more: what they differ by beside '
+        . 'that is the machine; ' . ImxVisit::cores_in_words() . '.');
+}
+
+sub long_subject {
+    my ($state, $sink) = @_;
+    my $h = server($state, sink => $sink, figures => 1);
+    return { name => $state, server => $h, port => $h->port,
+        path => '/index.html', pids => ImxVisit::httpd_pids($h) };
+}
+
+# After the turns of both.
+sub note_tenth {
+    my ($s, $cpu, $step) = @_;
+    my @pids = $s->{pids}->();
+    push @{ $s->{us} }, (ImxVisit::cpu_ns(@pids) - $cpu) / 1000 / $step;
+    push @{ $s->{all} }, ImxVisit::memory(@pids);
+    push @{ $s->{own} }, ImxVisit::own_memory(@pids);
+    push @{ $s->{shared} }, ImxVisit::shared_memory(@pids);
+}
+
+sub long_table {
+    my ($step, $off, $on) = @_;
+    my @columns = ([us => 'us of processor time each'],
+        [all => 'MiB of all processes'], [own => 'their own'],
+        [shared => 'shared']);
+    return '| ' . join(' | ', 'requests', map { ("$_->[1], Off", 'On') } @columns)
+        . " |\n" . '|---' x (1 + 2 * @columns) . "|\n" . join '', map {
+            my $tenth = $_;
+            sprintf "| %d%s |\n", $step * ($tenth + 1), join '', map {
+                sprintf ' | %.1f | %.1f', map { $_->[$tenth] } $off->{$_},
+                    $on->{$_}
+            } map { $_->[0] } @columns;
+        } 0 .. 9;
+}
+
+# From the first line of the table to the last one.
+sub grown {
+    my ($off, $on) = @_;
+    return sprintf 'From the first line to the last, memory of their own grew by '
+        . '%.1f MiB Off and by %.1f MiB On, shared memory by %.1f and by %.1f.',
+        map { my $what = $_; map { $_->{$what}[-1] - $_->{$what}[0] } $off, $on }
+        qw(own shared);
 }

@@ -35,6 +35,7 @@ my @rows = map { { name => $_->[0], server => server($_->[1]) } }
     ['with the module, as it is by default', 1];
 nap(20);                    # what a child does at its start is over
 $_->{pids} = ImxVisit::httpd_pids($_->{server}) for @rows;
+ImxVisit::pin_as_usual([$$, $db->pid], \@rows);
 for my $round (0 .. $rounds) {
     for my $row (@rows) {
         my ($cpu, $now) = (ImxVisit::cpu_ns($row->{pids}->()), time);
@@ -51,4 +52,4 @@ for my $row (@rows) {
     printf "| %s | %.2f (%.2f .. %.2f) |\n", $row->{name}, $median, $q1, $q3;
 }
 print "\nMedian (quartiles) of $rounds windows of $seconds s, of all three at "
-    . "the same time.\n";
+    . "the same time;\n" . ImxVisit::cores_in_words() . ".\n";

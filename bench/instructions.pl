@@ -90,7 +90,8 @@ sub report {
     ImxReport::write('instructions', "A 12-byte file on the event MPM with "
         . "authz_core, mime and dir, keep-alive,\ncounted by callgrind over "
         . ($ImxCount::MANY - $ImxCount::FEW) . " requests. Clock reads are those of the module:\n"
-        . "callgrind does not see their cost.\n\n"
+        . "callgrind does not see their cost.\n\n" . ImxReport::wrapped(
+            ImxReport::COUNTS()) . "\n"
         . "What is added varies by some tens from machine to machine, and from one version\n"
         . "of anything to the next: with one module more httpd's own strings lie elsewhere\n"
         . "in memory, and libc compares two strings in more steps or in fewer, depending on\n"

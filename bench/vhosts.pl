@@ -1,15 +1,24 @@
 #!/usr/bin/perl
-# vhosts.pl: what virtual hosts cost in memory: the whole of 30 prefork children
-# (proportional set size: shared pages count once), with the module Off and On;
-# and what one more is in a child that has served it.
+# vhosts.pl [--rounds N]: what virtual hosts cost in memory: the whole of 30
+# prefork children (proportional set size: shared pages count once), with the
+# module Off, Off once more, and On; and what a child keeps of one that it has
+# served.
 use strict;
 use warnings;
 use FindBin;
+use Getopt::Long qw(GetOptions);
+use List::Util qw(sum0);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
+use ImxReport;
+use ImxRounds;
 
-my ($CHILDREN, $HOSTS) = (30, 1000);
+my ($CHILDREN, $HOSTS, $rounds) = (30, 1000, $ENV{BENCH_ROUNDS} // 20);
+GetOptions('rounds=i' => \$rounds) or die "usage: $0 [--rounds N]\n";
 my $db = influxd();
+my @servers = ({ name => 'module loaded, Off', on => 'Off' },
+    { name => 'Off, once more: the control', on => 'Off' },
+    { name => 'InfluxMetrics On', on => 'On' });
 
 sub server {
     my ($on, $children) = @_;
@@ -36,8 +45,6 @@ sub own {
     return slurp("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m ? $1 : 0;
 }
 
-sub sum { my $n = 0; $n += $_ for @_; return $n }
-
 # Each child answers once: it has done all that it does at its start.
 sub all_children {
     my ($h) = @_;
@@ -51,32 +58,58 @@ sub all_children {
     return $h->children;
 }
 
-my @mb;
-for my $on (qw(Off Off On)) {
+sub in_all {
+    my ($on) = @_;
     my $h = server($on, $CHILDREN);
-    push @mb, sum(map { pss($_) } all_children($h)) / 1024;
+    my $mb = sum0(map { pss($_) } all_children($h)) / 1024;
     $h->stop;
+    return $mb;
 }
 
-sub ask_all {
-    my ($h) = @_;
-    raw($h->port, "GET / HTTP/1.1\r\nHost: v$_.example\r\n"
-        . "Connection: close\r\n\r\n") for 1 .. $HOSTS;
-}
-
-my %served;
-for my $on (qw(Off On)) {
+# Bytes that the one child has more after it has served each virtual host, for
+# each of them.
+sub kept {
+    my ($on) = @_;
     my $h = server($on, 1);
     my ($child) = $h->children;
     my $before = own($child);
-    ask_all($h);
-    $served{$on} = (own($child) - $before) / $HOSTS;
+    raw($h->port, "GET / HTTP/1.1\r\nHost: v$_.example\r\n"
+        . "Connection: close\r\n\r\n") for 1 .. $HOSTS;
+    my $kb = own($child) - $before;
     $h->stop;
+    return 1024 * $kb / $HOSTS;
 }
 
-printf "| $CHILDREN prefork children, $HOSTS virtual hosts | MB in all |\n"
-    . "|---|---|\n| module loaded, Off | %.1f |\n"
-    . "| the same once more: the control | %.1f |\n"
-    . "| InfluxMetrics On | %.1f |\n\n"
-    . "A child that has served a virtual host keeps %.1f KB for it.\n",
-    @mb, $served{On} - $served{Off};
+for my $round (1 .. $rounds) {
+    print STDERR "# round $round of $rounds\n";
+    for my $s ($round % 2 ? @servers : reverse @servers) {
+        push @{ $s->{mb} }, in_all($s->{on});
+        push @{ $s->{kept} }, kept($s->{on});
+    }
+}
+my ($off, @others) = @servers;
+# More than the first in the same round, in KB and in bytes.
+for my $s (@others) {
+    @{ $s->{more} } = map { 1024 * ($s->{mb}[$_] - $off->{mb}[$_]) }
+        0 .. $rounds - 1;
+    @{ $s->{keeps} } = map { $s->{kept}[$_] - $off->{kept}[$_] }
+        0 .. $rounds - 1;
+}
+my $control = $others[0];
+print "| $CHILDREN prefork children, $HOSTS virtual hosts | MB in all | KB more "
+    . "than the first | range | bytes that a child keeps for a virtual host that "
+    . "it has served | more than the first | range |\n" . '|---' x 7 . "|\n";
+for my $s (@servers) {
+    print '| ' . join(' | ', $s->{name},
+        ImxRounds::ranged('%.1f', @{ $s->{mb} }),
+        $s == $off ? (' | ') : ImxRounds::added(
+            $s == $control ? undef : $control->{more}, @{ $s->{more} }),
+        ImxRounds::ranged('%.0f', @{ $s->{kept} }),
+        $s == $off ? (' | ') : ImxRounds::added(
+            $s == $control ? undef : $control->{keeps}, @{ $s->{keeps} }))
+        . " |\n";
+}
+print "\n", ImxReport::wrapped("Medians and ranges of $rounds interleaved rounds, "
+    . 'each of servers that are started anew. What the second is more than the '
+    . 'first is the control: what is no more than that differs by is "not '
+    . 'distinguishable".');

@@ -1,15 +1,14 @@
 #!/usr/bin/perl
 # write.pl [--bodies N] [--rounds N] [--rate POINTS]: how many points of
-# applications one worker takes over one connection, in bodies of 5,000; and
-# what the requests beside it feel of 100,000 points a second (ImxRounds.pm says
-# what is compared with what).  The server in the place of InfluxDB reads,
+# applications one worker takes over one connection, in bodies of 5,000, N in a
+# round; and what the requests beside it feel of 100,000 points a second
+# (ImxRounds.pm says what is compared with what).  The server in the place of InfluxDB reads,
 # answers 204 and keeps nothing.  Prints Markdown; fails when a point is lost.
 use strict;
 use warnings;
 use FindBin;
 use Getopt::Long qw(GetOptions);
 use IO::Socket::INET;
-use POSIX ();
 use Time::HiRes qw(time sleep);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
@@ -19,7 +18,7 @@ use ImxReport;
 use ImxRounds;
 use ImxVisit;
 
-my ($bodies, $rounds, $points) = (200, $ENV{BENCH_ROUNDS} // 20, 100_000);
+my ($bodies, $rounds, $points) = (100, $ENV{BENCH_ROUNDS} // 20, 100_000);
 my ($lines, $requests) = (5000, 2000);
 GetOptions('bodies=i' => \$bodies, 'rounds=i' => \$rounds,
     'rate=i' => \$points)
@@ -54,6 +53,12 @@ my $sink_pid = fork_off(sub {
         });
     }
 });
+
+# It has a process for each connection.
+sub sink_pids {
+    return ($sink_pid, split ' ',
+        slurp("/proc/$sink_pid/task/$sink_pid/children"));
+}
 
 # A thread for the points, and those for the requests are another child's.
 sub server {
@@ -93,28 +98,38 @@ sub write_one {
     die $head if $head !~ /^HTTP\/1.1 204 /;
 }
 
-# utime of a process, seconds.
-sub cpu_of {
-    my @stat = split ' ', slurp("/proc/$_[0]/stat") =~ s/^.*\) //sr;
-    return ($stat[11] + $stat[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
-}
-
 # ---- how many one worker takes ----
 
-sub taken {
-    my $h = server();
-    my ($s, $got) = (connect_to($h), '');
+# A round ends when its points are delivered: that is in the processor time.
+sub take {
+    my ($h, $s) = @_;
     my ($child) = $h->children;
-    write_one($s, \$got) for 1 .. 5;
-    my ($begin, $cpu) = (time, cpu_of($child));
+    my ($got, $cpu, $begin) = ('', ImxVisit::cpu_ns($child), time);
     write_one($s, \$got) for 1 .. $bodies;
     my $took = time - $begin;
-    $cpu = cpu_of($child) - $cpu;
-    die "points were lost\n"
-        if figures($h)->{points_taken} != $lines * ($bodies + 5)
-        || figures($h)->{points_dropped};
+    wait_until(60, sub { figures($h)->{points_pending} == 0 })
+        or die "points are not delivered\n";
+    my $n = $lines * $bodies;
+    return { rate => $n / $took,
+        of_cpu => $n * 1e9 / (ImxVisit::cpu_ns($child) - $cpu) };
+}
+
+# The control is the same server once more.
+sub taken {
+    my $h = server();
+    my $s = connect_to($h);
+    ImxVisit::pin_as_usual([$$, sink_pids()],
+        [{ pids => ImxVisit::httpd_pids($h) }]);
+    take($h, $s);               # warm: the buffer's memory is used once
+    my $run = ImxRounds->new(rounds => $rounds,
+        measure => sub { take($h, $s) });
+    my $group = $run->group({ name => 'over one connection that is kept' },
+        { name => 'the same once more: the control' });
+    $run->run;
+    die "points were lost\n" if figures($h)->{points_dropped}
+        || figures($h)->{points_taken} != $lines * $bodies * (1 + 2 * $rounds);
     $h->stop;
-    return ($lines * $bodies / $took, $lines * $bodies / ($cpu || 1));
+    return $group;
 }
 
 # ---- what requests feel ----
@@ -131,14 +146,14 @@ sub write_steadily {
     }
 }
 
-my ($rate, $of_cpu) = taken();
+my $taken = taken();
 my $h = server();
 my ($without, $control, $with) = map { { name => $_, path => '/index.html',
     port => $h->port, pids => ImxVisit::httpd_pids($h), sent => 0,
     rate => $requests } } 'without', 'without, once more: the control', 'with';
 my %group;
 for my $way (ImxVisit::ways()) {
-    ImxVisit::pin($way, [$sink_pid], [$without]);
+    ImxVisit::pin($way, [$$, sink_pids()], [$without]);
     my $run = ImxRounds->new(rounds => $rounds, measure => \&measure);
     $group{$way} = $run->group($without, $control, $with);
     $run->run;
@@ -157,10 +172,16 @@ sub measure {
 }
 
 sub report {
-    printf "Bodies of %d points (%d bytes) over one connection that is kept: "
-        . "**%s points a second** taken by one worker (%d bodies), %s a second "
-        . "of the child's processor time, its sending of them included.\n\n",
-        $lines, length $body, int $rate, $bodies, int $of_cpu;
+    my ($base) = $taken->{base};
+    print ImxReport::wrapped(sprintf 'Bodies of %d points (%d bytes), taken by '
+        . "one worker: **%.0f points a second** (quartiles %.0f .. %.0f), and "
+        . "%.0f (%.0f .. %.0f) a second of the child's processor time, its "
+        . 'sending of them included. %d rounds of %d bodies; %s.', $lines,
+        length $body, (map { (ImxRounds::quartiles($taken->all($base, $_)))
+            [1, 0, 2] } qw(rate of_cpu)), $rounds, $bodies,
+        ImxVisit::cores_in_words()), "\n";
+    print $taken->table('points of applications', [rate => 'points a second',
+        '%.0f'], [of_cpu => 'a second of processor time', '%.0f']), "\n";
     print ImxReport::wrapped(sprintf 'Beside %d requests a second (5 '
         . 'connections, %d rounds of %.1f s, 12-byte file), %d points a second. %s',
         $requests, $rounds, $ImxVisit::MS / 1000,

@@ -50,6 +50,15 @@ is(ImxRounds::difference([-25, 20, 7], 21, 25, 22), 'not distinguishable',
     'one that equal ones have, too, is not');
 is(ImxRounds::difference([1, 0, -2], -90, -89, -91), '-90', 'less, too');
 
+is(ImxRounds::added(undef, 3, -1, 0), '+0 | -1 .. 3',
+    'the cells of a control: its median, and the range');
+is(ImxRounds::added([-3, 20, 7], 21, 25, 22), '+22 | 21 .. 25',
+    'those of a difference');
+is(ImxRounds::added([-25, 20, 7], 21, 25, 22),
+    'not distinguishable | 21 .. 25', '... of one that equal ones have, too');
+is(ImxRounds::ranged('%.1f', 17.2, 17.4, 17.1), '17.2 (17.1 .. 17.4)',
+    'a median and the range around it');
+
 # A machine that gets slower all the time: pairs do not see it.
 my ($time, @order) = (0);
 my $rounds = ImxRounds->new(rounds => 8, say => 0, measure => sub {
@@ -72,6 +81,8 @@ like($table, qr/^\| equal \| \d+ \| not distinguishable \|/m, 'an equal one');
 like($table, qr/^\| control \| \d+ \| [-+]0\.0 % \(/m,
     'the control has its figures in the table');
 like($table, qr/^\| base \| \d+ \|  \| - \|  \|$/m, 'the base has none');
+is(scalar(my @all = $group->all($base, 'rps')), 16,
+    'all values of the base: one for each two that share it');
 is($group->compare($half, 'none'), undef, 'nothing was measured');
 is(ImxRounds::sentence($group->compare($half, 'rps'), 'throughput'),
     '-50 % throughput', 'in a sentence');
