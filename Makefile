@@ -461,7 +461,8 @@ bench-beat:
 BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append load \
     buffer)
 
-$(BUILD)/bench-flusher: bench/sink.c bench/flushed.c bench/flushed.h
+$(BUILD)/bench-flusher: $(addprefix bench/,sink.c sink.h flushed.c flushed.h cases.c \
+    cases.h delay.c delay.h common.h)
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $(filter-out %.h,$^) $(LIBS)
 
