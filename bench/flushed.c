@@ -19,8 +19,9 @@ int flushed_is_good(const result_t *r)
 void flushed_print_head(void)
 {
     printf(
-        "| recorded | sent | in the sink | dropped | what | lines/s | lines/s a core | CPU ns a line | bytes copied a line | system "
-        "calls a line | lines a body | most in the buffer, MB |\n"
+        "| recorded | sent | in the sink | dropped | what | lines/s | lines/s "
+        "a core | CPU ns a line | bytes copied a line | system calls a line | "
+        "lines a body | most in the buffer, MB |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
 
@@ -127,7 +128,7 @@ void flushed_print_limits(const case_t *c, const result_t *r, int n)
 
 void flushed_print_ratio(const result_t *r, const result_t *others, int n)
 {
-    double ratios[FLUSHED_ROUNDS_MAX];
+    double ratios[FLUSHED_ROUNDS_MAX] = { 0 };
     int i;
 
     for (i = 0; i < n; i++)

@@ -43,8 +43,8 @@ void flushed_print_head(void);
  * line of each arrived. */
 int flushed_print_row(const case_t *c, const result_t *r, int n);
 
-/* How many lines a second can be there, where a body waits for the way there and
- * back, or for a whole second: with so many bodies at once.  0: no limit. */
+/* How many lines a second can be there with so many bodies at once, where each
+ * waits for the way there and back, or for a whole second.  0: no limit. */
 double flushed_limit(const case_t *c, const result_t *r, int n, int bodies);
 
 /* A case beside what its network allows, and most bodies under way at once. */
