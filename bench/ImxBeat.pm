@@ -2,7 +2,8 @@
 # by the slot of the second in which they ended, and a picture of it.
 # Nothing is kept.
 #
-#   my $points = ImxBeat::read_points($file, $begin);   # lines, as delivered
+#   my $points = ImxBeat::read_points($file, $seconds, @begins);
+#       # lines, as delivered; how long a turn is, and when each began
 #   my $j = ImxBeat::judge($points);
 #   # { slots => [p99 of each, us], middle, worst, ratio, p999,
 #   #   turns => [p99.9 of each, us], values => [those of each slot, us] }
@@ -13,9 +14,12 @@
 # slot of that run.  A beat comes each second of each run, so it stays where all
 # runs are taken together, and such a moment does not.
 #
-# p99.9 is compared turn by turn (ImxRounds.pm): each turn with the other
-# module's right beside it.  The control is a turn against the next one of the
-# same module, one time in this order and the next time in the other.
+# p99.9 is compared turn by turn: each turn with the other module's right beside
+# it, which went before as often as it came after.  The control is a turn against
+# the next one of the same module.  Each turn is in one of these pairs only, so
+# that they are independent; and the later one is above as often as below: what
+# a server does in its first turn, and a machine that gets slower all the time,
+# would move the median of the control otherwise.
 package ImxBeat;
 
 use strict;
@@ -35,12 +39,20 @@ sub percentile {
     return $v[int($percent / 100 * $#v + 0.5)];
 }
 
-# count: of all points, each once (their times are unique); those before begin
-# (seconds since 1970) are not looked at further.
+# The number of the turn in which that was; -1: in none of them.
+sub turn_of {
+    my ($time, $seconds, $begins) = @_;
+    my $turn = $#$begins;
+    $turn-- while $turn >= 0 && $begins->[$turn] > $time;
+    return $turn >= 0 && $time < $begins->[$turn] + $seconds ? $turn : -1;
+}
+
+# count: of all points, each once (their times are unique); those of no turn are
+# not looked at further.  Times are seconds since 1970.
 sub read_points {
-    my ($file, $begin) = @_;
+    my ($file, $seconds, @begins) = @_;
     my %points = (count => 0, slots => [map { [] } 1 .. $SLOTS], all => [],
-        seconds => {});
+        turns => [map { [] } @begins]);
     my %seen;
     open my $in, '<', $file or die "$file: $!\n";
     while (my $line = <$in>) {
@@ -50,27 +62,14 @@ sub read_points {
             or die "$file: no point: $line";
         next if $seen{"$s$ns"}++;
         $points{count}++;
-        next if $s < $begin;
+        my $turn = turn_of("$s.$ns", $seconds, \@begins);
+        next if $turn < 0;
         my $slot = int $ns / (1e9 / $SLOTS);
-        push @{ $points{slots}[$slot] }, $took * 1e6;
-        push @{ $points{seconds}{$s}[$slot] }, $took * 1e6;
-        push @{ $points{all} }, $took * 1e6;
+        push @$_, $took * 1e6
+            for $points{slots}[$slot], $points{turns}[$turn], $points{all};
     }
     close $in;
     return \%points;
-}
-
-# A turn ends where there is a second without requests: [slot => values].
-sub turns {
-    my ($seconds) = @_;
-    my (@turns, $last);
-    for my $s (sort { $a <=> $b } keys %$seconds) {
-        push @turns, [] if !defined $last || $s > $last + 1;
-        push @{ $turns[-1][$_] }, @{ $seconds->{$s}[$_] // [] }
-            for 0 .. $SLOTS - 1;
-        $last = $s;
-    }
-    return @turns;
 }
 
 sub worst_of_median {
@@ -84,19 +83,38 @@ sub ratios {
     return map { $turns->[$_] / $others->[$_] } 0 .. $#$turns;
 }
 
-sub ratios_to_itself {
+# Pairs of a list's neighbours, later to earlier.
+sub neighbours {
     my ($turns) = @_;
-    return map { $turns->[$_ + $_ % 2] / $turns->[$_ + 1 - $_ % 2] }
-        0 .. $#$turns - 1;
+    return map { $turns->[2 * $_ + 1] / $turns->[2 * $_] } 0 .. @$turns / 2 - 1;
 }
 
-# Of runs [{ NAME => judged }]: as ImxRounds' compare.
+# Of the lists of all runs, as they are and the other way round, one after the
+# other.  Two runs in a row have another server first each, and begin with the
+# same; the next two begin with the opposite: so this is even where a run has an
+# odd number of pairs, too.
+sub ratios_to_itself {
+    my @runs = @_;
+    return map {
+        my ($run, @later) = ($_, neighbours($runs[$_]));
+        map { (int($run / 2) + $_) % 2 ? 1 / $later[$_] : $later[$_] } 0 .. $#later;
+    } 0 .. $#runs;
+}
+
+# How sure the median is: { median, interval, n }.
+sub median_of {
+    my @ratios = @_;
+    return { median => median(@ratios), n => scalar @ratios,
+        interval => [ImxRounds::interval(@ratios)] };
+}
+
+# Of runs [{ NAME => judged }]: what is said of p99.9, and of its control.
 sub compare {
     my ($runs, $name, $control) = @_;
-    return { %{ ImxRounds::summary(map {
+    return { %{ median_of(map {
             ratios($_->{$name}{turns}, $_->{$control}{turns}) } @$runs) },
-        control => ImxRounds::summary(map {
-            ratios_to_itself($_->{$control}{turns}) } @$runs) };
+        control => median_of(ratios_to_itself(map {
+            $_->{$control}{turns} } @$runs)) };
 }
 
 # Goals, in words.  What the machine does can be told from what delivery does
@@ -110,25 +128,26 @@ sub is_below {
         : (grep { $_ > $goal } @$control) ? $UNKNOWN : $MISSED;
 }
 
-# Of compare().
+# Of compare(): only what all of the interval says is said.  A control that is
+# not the same as itself says that something else than delivery is measured.
 sub is_no_more {
     my ($goal, $ratio) = @_;
-    my ($known, $spread) = (ImxRounds::distinguishable($ratio,
-        $ratio->{control}), ImxRounds::spread($ratio->{control}));
-    return $ratio->{median} > $goal ? $known ? $MISSED : $UNKNOWN
-        : $known || $spread <= $goal - 1 ? $REACHED : $UNKNOWN;
+    my ($low, $high) = @{ $ratio->{interval} };
+    my ($from, $to) = @{ $ratio->{control}{interval} };
+    return $UNKNOWN if !defined $high || !defined $to || $from > 1 || $to < 1;
+    return $high <= $goal ? $REACHED : $low > $goal ? $MISSED : $UNKNOWN;
 }
 
 sub judge {
     my ($points) = @_;
     my @slots = map { @$_ ? percentile(99, $_) : die "a slot is empty\n" }
         @{ $points->{slots} };
-    my @turns = turns($points->{seconds});
     my ($worst) = sort { $b <=> $a } @slots;
     return { slots => \@slots, middle => median(@slots), worst => $worst,
         ratio => worst_of_median(@slots), values => $points->{slots},
         p999 => percentile(99.9, $points->{all}),
-        turns => [map { percentile(99.9, [map { @{ $_ // [] } } @$_]) } @turns] };
+        turns => [map { @$_ ? percentile(99.9, $_) : die "a turn is empty\n" }
+            @{ $points->{turns} }] };
 }
 
 sub together {

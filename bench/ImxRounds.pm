@@ -14,6 +14,15 @@
 # What is printed of a ratio is how much more or less it is, in percent, median
 # and quartiles.  Nothing is printed of one that the control reaches by itself:
 # it is "not distinguishable".
+#
+# Of many ratios that spread widely, each by itself, the median is known better
+# than the quartiles say: interval() tells how well, whatever their distribution
+# is.  Each ratio is below the true median or above it, as a coin falls; so the
+# number of those below is binomial, and the interval ends at the values that
+# the sign test does not refuse.  (W. R. Thompson, On Confidence Ranges for the
+# Median and Other Expectation Distributions for Populations of Unknown
+# Distribution Form, Annals of Mathematical Statistics 7, 1936; H. A. David and
+# H. N. Nagaraja, Order Statistics, 3rd edition, 2003, section 7.1.)
 package ImxRounds;
 
 use strict;
@@ -37,6 +46,28 @@ sub quartiles {
 }
 
 sub median { return (quartiles(@_))[1] }
+
+# How many of n values lie outside of the interval, on each side: the most of
+# which as few or fewer fall there by chance in 2.5 % of all cases at most.
+sub outside {
+    my ($n) = @_;
+    my ($k, $log, $below) = (0, -$n * log 2, 0);
+    while ($k < $n) {
+        $below += exp $log;         # of k successes or fewer in n, each 1/2
+        last if $below > 0.025;
+        $log += log(($n - $k) / ($k + 1));
+        $k++;
+    }
+    return $k;
+}
+
+# (low, high) of the median, 95 % or a little more; nothing where there are less
+# than six values: not even their range is that sure.
+sub interval {
+    my @v = sort { $a <=> $b } @_;
+    my $k = outside(scalar @v);
+    return $k > 0 ? @v[$k - 1, @v - $k] : ();
+}
 
 # Of ratios, one a pair.
 sub summary {
@@ -73,6 +104,14 @@ sub words {
     my ($ratio) = @_;
     return sprintf '%s %% (%s .. %s)',
         map { percent($ratio->{$_}) } qw(median q1 q3);
+}
+
+# The median with its interval: of { median, interval }.
+sub confident {
+    my ($ratio) = @_;
+    return percent($ratio->{median}) . ' % ' . (@{ $ratio->{interval} }
+        ? sprintf '(%s .. %s)', map { percent($_) } @{ $ratio->{interval} }
+        : '(too few to tell more)');
 }
 
 sub cell {

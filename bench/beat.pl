@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# beat.pl [--runs N] [--seconds S] [--rates R,R] [--connections C]
+# beat.pl [--runs N] [--more N] [--seconds S] [--rates R,R] [--connections C]
 #         [--module FILE]: does delivery have a beat that requests feel?
 #
 # httpd has one core for itself, the load tool and the server in the place of
@@ -9,11 +9,16 @@
 # same moment of each second, one slot is slower than the others.
 #
 # The control is the module without delivery: its points stay in the buffer
-# until httpd stops.  Both servers run at once, and the load goes to one after
-# the other, in turns of three seconds, so that whatever else the machine does
-# falls on both.  Prints Markdown, writes docs/pictures/beat.svg; fails when a
-# point is lost.  BENCH_QUICK=1: half a minute; with less than five runs the
-# picture goes into the build's directory.
+# until httpd stops.  Both servers run at once, and the load goes to one of them
+# and the other, in turns of three seconds, so that whatever else the machine
+# does falls on both.  Which of the two is first changes from pair to pair; and
+# there is a rest after each turn, so that nobody's lines are delivered in the
+# turn of the other.  Each turn begins after a second of load, so that there is
+# something to deliver in all of it.  --more: so many runs beside, of which only p99.9 is taken,
+# which needs many turns to be known well; the slots are those of the others.
+# Prints Markdown, writes docs/pictures/beat.svg; fails when a point is lost.
+# BENCH_QUICK=1: half a minute; with less than five runs the picture goes into
+# the build's directory.
 use strict;
 use warnings;
 use FindBin;
@@ -28,13 +33,17 @@ use ImxLoad;
 use ImxReport;
 use ImxRounds;
 
-my ($runs, $seconds) = $ENV{BENCH_QUICK} ? (1, 6) : (5, 30);
+my ($runs, $more, $seconds) = $ENV{BENCH_QUICK} ? (1, 0, 6)
+    : (5, $ENV{BEAT_MORE} // 5, 30);
 my ($rates, $connections, $module) = ('4000,10000', 8, 1);
-GetOptions('runs=i' => \$runs, 'seconds=i' => \$seconds, 'rates=s' => \$rates,
+GetOptions('runs=i' => \$runs, 'more=i' => \$more, 'seconds=i' => \$seconds, 'rates=s' => \$rates,
     'connections=i' => \$connections, 'module=s' => \$module)
-    or die "usage: $0 [--runs N] [--seconds S] [--rates R,R] "
-    . "[--connections C] [--module FILE]\n";
+    or die "usage: $0 [--runs N] [--more N] [--seconds S] "
+    . "[--rates R,R] [--connections C] [--module FILE]\n";
 my ($TURN, $OF_HTTPD, $OF_OTHERS) = (3, 0, 1);
+# Seconds of load before a turn, in which nothing is there to be delivered yet;
+# and after it: lines wait for an interval and go out within half of one.
+my ($LEAD, $REST) = (1, 2);
 my @VARIANTS = qw(delivers control);
 my %NAME = (delivers => 'as it is by default',
     control => 'control: without delivery');
@@ -96,16 +105,19 @@ sub run_once {
     my @servers = map { start_server($_) } @VARIANTS;
     my %got;
     drive($_, $rate, 1) for @servers;            # warm
-    sleep 1.2;
-    my $begin = time;
-    my %rps;
-    for my $turn (1 .. max(1, int($seconds / $TURN + 0.5))) {
-        push @{ $rps{ $_->{how} } }, drive($_, $rate, $TURN)
-            for $number % 2 ? @servers : reverse @servers;
+    sleep $REST;
+    my (%rps, %begins);
+    for my $pair (1 .. max(1, int($seconds / $TURN + 0.5))) {
+        for my $v (($number + $pair) % 2 ? reverse @servers : @servers) {
+            push @{ $begins{ $v->{how} } }, time + $LEAD;
+            push @{ $rps{ $v->{how} } }, drive($v, $rate, $LEAD + $TURN);
+            sleep $REST;
+        }
     }
     for my $v (@servers) {
         $v->{httpd}->stop or die "httpd did not stop\n";
-        my $points = ImxBeat::read_points($v->{sink}{file}, $begin);
+        my $points = ImxBeat::read_points($v->{sink}{file}, $TURN,
+            @{ $begins{ $v->{how} } });
         die "$v->{how}: $v->{sent} requests, $points->{count} points\n"
             if $points->{count} != $v->{sent};
         $got{ $v->{how} } = ImxBeat::judge($points);
@@ -115,11 +127,16 @@ sub run_once {
     return \%got;
 }
 
-my %all;        # rate => [ run ]
-for my $number (1 .. $runs) {
+my %all;        # rate => [ run ]: the slots'
+my %turns;      # rate => [ run ]: p99.9's
+for my $number (1 .. $runs + $more) {
     for my $rate (split /,/, $rates) {
-        print STDERR "# run $number of $runs, $rate requests a second\n";
-        push @{ $all{$rate} }, run_once($rate, $number);
+        printf STDERR "# run %d of %d, %d requests a second\n", $number,
+            $runs + $more, $rate;
+        my $run = run_once($rate, $number);
+        push @{ $all{$rate} }, $run if $number <= $runs;
+        push @{ $turns{$rate} },
+            { map { $_ => { turns => $run->{$_}{turns} } } @VARIANTS };
     }
 }
 
@@ -129,7 +146,7 @@ sub range {
         min(@v), max(@v);
 }
 
-my %p999 = map { $_ => ImxBeat::compare($all{$_}, @VARIANTS) } keys %all;
+my %p999 = map { $_ => ImxBeat::compare($turns{$_}, @VARIANTS) } keys %turns;
 
 print ImxReport::wrapped("A 12-byte file, event MPM with 2 children on one core; "
     . "bombardier ($connections connections) and a server in the place of "
@@ -138,25 +155,36 @@ print ImxReport::wrapped("A 12-byte file, event MPM with 2 children on one core;
     . "the runs. p99 in us, by 20 ms of the second. A beat comes each second of "
     . "each run; what the machine does beside may come once and make a slot the "
     . "worst one of its run. So the ratio is there a second time, of all runs "
-    . "taken together. p99.9 is compared turn by turn, in percent more or less, median and quartiles; the second line's is "
-    . "its own turns against each other. A ratio that is no larger than that is "
-    . '"not distinguishable".') . "\n"
+    . 'taken together.') . "\n"
+    . ImxReport::wrapped('p99.9 is compared turn by turn, each with the turn of '
+    . 'the other server beside it, which is the earlier one as often as the later '
+    . "one. Before each turn there are $LEAD s of load that do not count, so that "
+    . "something is delivered in all of it, and after it a rest of $REST s for its "
+    . "last points. "
+    . ($more ? "$more more run(s) are for p99.9 only. " : '')
+    . 'The second line\'s are its own turns, each against the next one and the '
+    . 'next against it, in turn: a median that is not 1 there would be an error '
+    . 'of measuring. Of each the median is told, in percent more or less, with '
+    . 'the range in which the true median is with 95 % certainty, whatever the '
+    . 'distribution (order statistics, the sign test turned round: W. R. '
+    . 'Thompson, Annals of Mathematical Statistics 7, 1936), if turns do not '
+    . 'depend on each other.') . "\n"
     . "| requests a second | module | kept to | p99, median slot | worst slot "
     . "| worst of median | range | of all runs together | p99.9 us "
-    . "| against without delivery |\n" . '|---' x 10 . "|\n";
+    . "| against without delivery | turns compared |\n" . '|---' x 11 . "|\n";
 for my $rate (split /,/, $rates) {
     my $p999 = $p999{$rate};
     for my $how (@VARIANTS) {
         my @of = map { $_->{$how} } @{ $all{$rate} };
-        printf "| %d | %s | %.0f | %.0f | %.0f | %s | %.2f | %.0f | %s |\n", $rate,
-            $NAME{$how}, ImxBeat::median(map { $_->{rps} } @of),
+        printf "| %d | %s | %.0f | %.0f | %.0f | %s | %.2f | %.0f | %s | %d |\n",
+            $rate, $NAME{$how}, ImxBeat::median(map { $_->{rps} } @of),
             ImxBeat::median(map { $_->{middle} } @of),
             ImxBeat::median(map { $_->{worst} } @of),
             range('%.2f', map { $_->{ratio} } @of),
             ImxBeat::together($all{$rate}, $how),
             ImxBeat::median(map { $_->{p999} } @of),
-            $how eq 'control' ? ImxRounds::words($p999->{control})
-                : ImxRounds::cell($p999, $p999->{control});
+            map { ImxRounds::confident($_), $_->{n} }
+                $how eq 'control' ? $p999->{control} : $p999;
     }
 }
 
@@ -170,13 +198,14 @@ sub goal {
     my $p999 = $p999{$rate};
     return sprintf 'At %d a second the worst slot has %.2f of the median one '
         . '(goal 1.5, median of the runs: %s; %.2f without delivery, up to %.2f), '
-        . 'of all runs together %.2f (%.2f without delivery); p99.9 against that '
-        . 'without delivery: %s (goal +5 %%: %s).', $rate,
+        . 'of all runs together %.2f (%.2f without delivery). p99.9 against that '
+        . 'without delivery is %s in %d turns (goal: at most +5 %%, with all of '
+        . 'the range: %s); a server against itself %s.', $rate,
         ImxBeat::median(@$ours), ImxBeat::is_below(1.5, $ours, $control),
         ImxBeat::median(@$control), max(@$control),
         (map { ImxBeat::together($all{$rate}, $_) } @VARIANTS),
-        ImxRounds::cell($p999, $p999->{control}),
-        ImxBeat::is_no_more(1.05, $p999);
+        ImxRounds::confident($p999), $p999->{n},
+        ImxBeat::is_no_more(1.05, $p999), ImxRounds::confident($p999->{control});
 }
 print "\n", ImxReport::wrapped(join ' ', map { goal($_) } split /,/, $rates);
 my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;

@@ -21,10 +21,10 @@ int flushed_is_good(const result_t *r)
 void flushed_print_head(void)
 {
     printf(
-        "| recorded | sent | in the sink | dropped | what | lines/s | answers "
-        "allow | lines/s a core | CPU ns a line | bytes copied a line | system "
-        "calls a line | lines a body | most in the buffer, MB |\n"
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+        "| recorded | sent | in the sink | dropped | what | lines/s | lines/s "
+        "a core | CPU ns a line | bytes copied a line | system calls a line | "
+        "lines a body | most in the buffer, MB |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
 
 double flushed_quartile(const result_t *r, int n, size_t figure, int which)
@@ -46,18 +46,6 @@ static void print_spread(const result_t *r, int n, size_t figure)
     printf(" ");
 }
 
-/* What the answers allow: a body for each of them, two where they come once a
- * second. */
-static void print_bound(const case_t *c, double lines_of_body)
-{
-    if (c->is_v3)
-        printf("| %.0f ", 2 * lines_of_body);
-    else if (c->delay_ms > 0)
-        printf("| %.0f ", lines_of_body * 1000 / c->delay_ms);
-    else
-        printf("| - ");
-}
-
 int flushed_print_row(const case_t *c, const result_t *r, int n)
 {
     result_t all = { 0 };
@@ -75,7 +63,6 @@ int flushed_print_row(const case_t *c, const result_t *r, int n)
            (unsigned long long)all.arrived, (unsigned long long)all.dropped,
            c->name);
     print_spread(r, n, offsetof(result_t, rate));
-    print_bound(c, FLUSHED_MEDIAN(r, n, body));
     printf("| %.0f ", 1e9 / FLUSHED_MEDIAN(r, n, ns));
     print_spread(r, n, offsetof(result_t, ns));
     printf("| %.0f | %.4f | %.1f | %.1f |\n", FLUSHED_MEDIAN(r, n, copied),
@@ -83,4 +70,71 @@ int flushed_print_row(const case_t *c, const result_t *r, int n)
            FLUSHED_MEDIAN(r, n, highest));
     fflush(stdout);
     return good;
+}
+
+/* ---- what the network allows ---- */
+
+/* Bodies one after the other, each with its time on the network and the wait
+ * for its answer; two of them halve the waits, but not the time of bytes. */
+double flushed_limit(const case_t *c, const result_t *r, int n, int bodies)
+{
+    double lines = FLUSHED_MEDIAN(r, n, body);
+    double bytes = FLUSHED_MEDIAN(r, n, body_bytes);
+    double wire = c->bandwidth > 0 ? bytes / (double)c->bandwidth : 0;
+    double waits = c->delay_ms / 1000.0 + (c->is_v3 ? 1 : 0);
+    double limit = wire + waits > 0 ? bodies * lines / (wire + waits) : 0;
+
+    return wire > 0 && limit > lines / wire ? lines / wire : limit;
+}
+
+void flushed_print_limits_head(void)
+{
+    printf(
+        "| what | MB/s of the network | ms there and back | kB a body | "
+        "lines/s | limit with one body at a time | limit with two | lines/s "
+        "of the first limit | bodies under way at once |\n"
+        "|---|---|---|---|---|---|---|---|---|\n");
+}
+
+static uint64_t under_way_at_once(const result_t *r, int n)
+{
+    uint64_t most = 0;
+    int i;
+
+    for (i = 0; i < n; i++)
+        most = r[i].under_way > most ? r[i].under_way : most;
+    return most;
+}
+
+void flushed_print_limits(const case_t *c, const result_t *r, int n)
+{
+    double rate = FLUSHED_MEDIAN(r, n, rate);
+    double one = flushed_limit(c, r, n, 1);
+
+    printf("| %s ", c->name);
+    if (c->bandwidth > 0)
+        printf("| %.1f ", (double)c->bandwidth / 1e6);
+    else
+        printf("| no limit ");
+    printf("| %d | %.0f ", c->delay_ms,
+           FLUSHED_MEDIAN(r, n, body_bytes) / 1e3);
+    print_spread(r, n, offsetof(result_t, rate));
+    if (one > 0)
+        printf("| %.0f | %.0f | %.0f %% ", one, flushed_limit(c, r, n, 2),
+               100 * rate / one);
+    else
+        printf("| - | - | - ");
+    printf("| %llu |\n", (unsigned long long)under_way_at_once(r, n));
+    fflush(stdout);
+}
+
+void flushed_print_ratio(const result_t *r, const result_t *others, int n)
+{
+    double ratios[FLUSHED_ROUNDS_MAX] = { 0 };
+    int i;
+
+    for (i = 0; i < n; i++)
+        ratios[i] = r[i].rate / others[i].rate;
+    printf("%.2f (%.2f .. %.2f)", quartile(ratios, n, 2),
+           quartile(ratios, n, 1), quartile(ratios, n, 3));
 }

@@ -14,8 +14,11 @@
  *         --v3 [--lines MOST]  answers come once a second, as InfluxDB 3's;
  *                              MOST lines in a body
  *         --gzip
- *         --delay MS           the way there and back takes so long
+ *         --delay MS --bandwidth BYTES  the sink is far away: so long there
+ *                              and back, so many bytes a second
  *     flusher --sink-only [--record FILE]      (prints its port, and serves)
+ *     flusher --proxy-only PORT [--delay MS] [--bandwidth BYTES]  (the same,
+ *                              the way to the server at that port)
  */
 #define _GNU_SOURCE
 
@@ -35,16 +38,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cases.h"
 #include "common.h"
+#include "delay.h"
 #include "flushed.h"
 #include "shared/arena.h"
 #include "deliver/monitor.h"
 #include "sink.h"
 
-#define CHILDREN 2
-#define THREADS 4          /* in each child */
+#define CHILDREN CASES_CHILDREN
+#define THREADS CASES_THREADS
+#define LINE CASES_LINE
 #define OF_SINK 1          /* its core; all that it is sent by: 0 */
-#define LINE 200           /* bytes, LF included */
 #define BUFFER (32u << 20) /* InfluxMetricsBufferSize's default */
 #define LARGE (512u << 20) /* of a burst: less than half is taken */
 #define SECOND INT64_C(1000000000)
@@ -62,7 +67,7 @@ typedef struct {
 typedef struct {
     _Atomic uint64_t arrived;   /* lines in the sink */
     _Atomic uint64_t bodies;    /* in the sink */
-    _Atomic uint64_t most;      /* bodies that waited for an answer */
+    _Atomic uint64_t most;      /* bodies that had no answer at once */
     _Atomic int64_t monitor_ns; /* CPU time of the monitors */
     _Atomic int64_t took_ns;    /* to send a burst */
     _Atomic uint64_t calls;     /* of the system, by the monitors */
@@ -317,9 +322,8 @@ static pid_t fork_sink(unsigned *port)
     if (pid == 0) {
         sink_options_t o = { .lines = &shared->arrived,
                              .bodies = &shared->bodies,
-                             .most = &shared->most,
+                             .most = now_run->is_far ? NULL : &shared->most,
                              .at_seconds = now_run->is_v3,
-                             .delay_ms = now_run->delay_ms,
                              .record_fd = -1 };
 
         is_appending = 1;
@@ -330,8 +334,38 @@ static pid_t fork_sink(unsigned *port)
     return pid;
 }
 
+/* The way to the sink, on the sink's processor; from here on *port is its. */
+static pid_t fork_proxy(const case_t *c, unsigned *port)
+{
+    delay_options_t o = { .port = *port,
+                          .delay_ms = c->delay_ms,
+                          .bandwidth = c->bandwidth,
+                          .most = &shared->most };
+    int listener = sink_listen(port);
+    pid_t pid = listener < 0 ? -1 : fork();
+
+    if (pid < 0)
+        die("proxy");
+    if (pid == 0) {
+        is_appending = 1;
+        pin_to(OF_SINK);
+        delay_serve(listener, &o);
+    }
+    close(listener);
+    return pid;
+}
+
+static void end(pid_t pid)
+{
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
 /* Until all children have ended: the most bytes the buffer ever held. */
-static uint64_t watch(const imx_arena_t *a, int running, pid_t sink)
+static uint64_t watch(const imx_arena_t *a, int running, pid_t sink,
+                      pid_t proxy)
 {
     const struct timespec pause = { 0, 20 * MILLISECOND };
     uint64_t highest = 0;
@@ -342,8 +376,8 @@ static uint64_t watch(const imx_arena_t *a, int running, pid_t sink)
 
         if (t.bytes_used > highest)
             highest = t.bytes_used;
-        if (pid == sink) {
-            fprintf(stderr, "the sink ended\n");
+        if (pid > 0 && (pid == sink || pid == proxy)) {
+            fprintf(stderr, "the sink ended, or the way to it\n");
             exit(1);
         }
         if (pid > 0) {
@@ -378,6 +412,7 @@ static result_t result(const imx_batch_t *b, int64_t ns, uint64_t highest)
         .copied = copied_of_line(lines),
         .calls = (double)shared->calls / lines,
         .body = lines / (double)shared->bodies,
+        .body_bytes = (double)shared->sent / (double)shared->bodies,
         .highest = (double)highest / (1 << 20),
     };
 }
@@ -407,22 +442,23 @@ static result_t run_here(const case_t *c)
     unsigned port;
     int64_t start;
     result_t r;
-    pid_t sink;
+    pid_t sink, proxy;
 
     now_run = c;
     shared = share(sizeof(*shared));
     a = make_arena();
     sink = fork_sink(&port);
+    proxy = c->is_far ? fork_proxy(c, &port) : 0;
     pin_to(0);
     fflush(NULL);
     start = now_ns(CLOCK_MONOTONIC);
     fork_children(a, port, children);
-    highest = watch(a, children, sink);
+    highest = watch(a, children, sink, proxy);
     r = result(&a->batch,
                c->burst ? shared->took_ns : now_ns(CLOCK_MONOTONIC) - start,
                highest);
-    kill(sink, SIGKILL);
-    waitpid(sink, NULL, 0);
+    end(proxy);
+    end(sink);
     if (!flushed_is_good(&r))
         fprintf(stderr, "not every line arrived\n");
     return r;
@@ -456,102 +492,40 @@ static int run_one(const case_t *c)
 
     flushed_print_head();
     good = flushed_print_row(c, &r, 1);
-    if (c->is_v3)
+    if (c->is_v3 || c->is_far) {
+        printf("\n");
+        flushed_print_limits_head();
+        flushed_print_limits(c, &r, 1);
         printf("\nBodies under way at once: %llu.\n",
                (unsigned long long)r.under_way);
+    }
     return !good;
 }
 
-/* ---- all cases ---- */
+/* ---- the proxy alone ---- */
 
-#define MILLION INT64_C(1000000)
-#define GOAL 200000 /* lines a second a core into a fast sink */
+#define PROBE ((size_t)100000000) /* bytes */
 
-enum { STEADY = 0, BURST, V3 = 7, CASES };
-
-static const case_t cases[CASES] = {
-    [STEADY] = { .name = "steadily, 66,000 a second",
-                 .rate = 66000,
-                 .seconds = 5 },
-    [BURST] = { .name = "a burst", .burst = MILLION },
-    { .name = "a burst, once more: the control", .burst = MILLION },
-    { .name = "a burst, gzip", .burst = MILLION, .gzip = 1 },
-    { .name = "a burst, 50 ms there and back",
-      .burst = MILLION,
-      .delay_ms = 50 },
-    { .name = "the same, 50,000 lines a body",
-      .burst = MILLION,
-      .delay_ms = 50,
-      .most_lines = 50000 },
-    { .name = "a burst, gzip, 50 ms there and back",
-      .burst = MILLION,
-      .gzip = 1,
-      .delay_ms = 50 },
-    [V3] = { .name = "a burst, answers at whole seconds (API v3)",
-             .burst = MILLION,
-             .is_v3 = 1 },
-};
-
-static result_t results[CASES][FLUSHED_ROUNDS_MAX];
-
-static void run_rounds(int rounds)
+/*
+ * What the proxy of this case lets pass of bytes that nothing else holds up.
+ * Its delay is waited for twice: for the connection, and for the last byte and
+ * the answer.
+ */
+static double probe(const case_t *c)
 {
-    int round, i;
+    unsigned port;
+    pid_t sink, proxy;
+    double seconds;
 
-    for (round = 0; round < rounds; round++) {
-        fprintf(stderr, "# round %d of %d\n", round + 1, rounds);
-        for (i = 0; i < CASES; i++) {
-            int c = round % 2 ? CASES - 1 - i : i;
-
-            results[c][round] = run_case(&cases[c]);
-        }
-    }
-}
-
-/* The most of all rounds. */
-static unsigned long long under_way_at_once(int rounds)
-{
-    uint64_t most = 0;
-    int i;
-
-    for (i = 0; i < rounds; i++)
-        most = results[V3][i].under_way > most ? results[V3][i].under_way
-                                               : most;
-    return most;
-}
-
-static int run_all(int rounds)
-{
-    double core;
-    int bad = 0, i;
-
-    run_rounds(rounds);
-    flushed_print_head();
-    for (i = 0; i < CASES; i++)
-        bad |= !flushed_print_row(&cases[i], results[i], rounds);
-    core = 1e9 / FLUSHED_MEDIAN(results[STEADY], rounds, ns);
-    printf(
-        "\nMedians (quartiles) of %d interleaved rounds; the sink has a "
-        "processor of its own.\nSteadily, a core would bring %.0f lines a "
-        "second into a fast sink (goal %d:\n%s). Bodies under way at once "
-        "where answers come at whole seconds: %llu.\n",
-        rounds, core, GOAL, core >= GOAL ? "reached" : "not reached",
-        under_way_at_once(rounds));
-    printf(
-        "\nLines of %d bytes; a burst is a million of them that lie in the "
-        "buffer when delivery\nbegins. CPU and calls (send, recv, read, poll) "
-        "are the monitor's; the sink is another\nprocess. The steady load is "
-        "what its producers append (%d processes of %d threads).\nA burst "
-        "fills less than half of its buffer, so it goes out in pieces with "
-        "rests:\nlines/s is that pace, lines/s a core is what the processor "
-        "time would allow. Copied:\ntwice what is sent, into libcurl's buffer "
-        "and from there into the system's; with gzip\nthe line before that, "
-        "into zlib's window. With 50 ms there and back, which is an\nanswer "
-        "that comes so late, a second body goes only where an answer takes "
-        "an\ninterval, so the time of a body is that of its pieces and of its "
-        "answer.\n",
-        LINE, CHILDREN, THREADS);
-    return bad;
+    now_run = c;
+    if (shared == NULL)
+        shared = share(sizeof(*shared));
+    sink = fork_sink(&port);
+    proxy = fork_proxy(c, &port);
+    seconds = delay_of_body(port, PROBE) - 2 * c->delay_ms / 1000.0;
+    end(proxy);
+    end(sink);
+    return (double)PROBE / seconds;
 }
 
 static int sink_only(const char *record)
@@ -575,12 +549,30 @@ static int sink_only(const char *record)
     return 1;
 }
 
+static int proxy_only(const case_t *c, unsigned server)
+{
+    delay_options_t o = {
+        .port = server, .delay_ms = c->delay_ms, .bandwidth = c->bandwidth
+    };
+    unsigned port;
+    int listener = sink_listen(&port);
+
+    if (listener < 0)
+        die("proxy");
+    is_appending = 1;
+    printf("%u\n", port);
+    fflush(stdout);
+    delay_serve(listener, &o);
+    return 1;
+}
+
 static int usage(const char *name)
 {
     fprintf(stderr,
             "usage: %s [--rounds N | --rate LINES --seconds S | --burst LINES] "
-            "[--v3] [--lines MOST] [--gzip] [--delay MS] | --sink-only "
-            "[--record FILE]\n",
+            "[--v3] [--lines MOST] [--gzip] [--delay MS] [--bandwidth BYTES] | "
+            "--sink-only [--record FILE] | --proxy-only PORT [--delay MS] "
+            "[--bandwidth BYTES]\n",
             name);
     return 2;
 }
@@ -590,6 +582,7 @@ int main(int argc, char **argv)
     case_t c = { .name = "as asked for", .rate = 66000, .seconds = 5 };
     const char *record = NULL;
     int i, is_sink = 0, is_one = 0;
+    unsigned server = 0; /* a port */
     int rounds = rounds_wanted(FLUSHED_ROUNDS_MAX);
 
     for (i = 1; i < argc; i++) {
@@ -613,7 +606,11 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--lines") == 0 && has_value)
             c.most_lines = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--delay") == 0 && has_value)
-            c.delay_ms = atoi(argv[++i]);
+            c.is_far = 1, c.delay_ms = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--bandwidth") == 0 && has_value)
+            c.is_far = 1, c.bandwidth = atoll(argv[++i]);
+        else if (strcmp(argv[i], "--proxy-only") == 0 && has_value)
+            server = (unsigned)atoi(argv[++i]);
         else if (strcmp(argv[i], "--record") == 0 && has_value)
             record = argv[++i];
         else
@@ -621,9 +618,11 @@ int main(int argc, char **argv)
     }
     if (is_sink)
         return sink_only(record);
+    if (server != 0)
+        return proxy_only(&c, server);
     if (is_one)
         return run_one(&c);
     if (rounds < 1 || rounds > FLUSHED_ROUNDS_MAX)
         return usage(argv[0]);
-    return run_all(rounds);
+    return cases_run(rounds, run_case, probe);
 }

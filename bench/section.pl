@@ -26,5 +26,7 @@ while (my $line = <$pipe>) {
 close $pipe;
 exit(($? >> 8) || 1) if $?;
 ImxReport::write($name, $markdown, command => "make bench-$name"
-        . ($name eq 'encoder' && $ENV{QUESTDB_C} ? ' QUESTDB_C=DIR' : ''),
+        . ($name eq 'encoder' && $ENV{QUESTDB_C} ? ' QUESTDB_C=DIR' : '')
+        . ($name eq 'beat' && ($ENV{BEAT_MORE} // 5) != 5
+            ? " BEAT_MORE=$ENV{BEAT_MORE}" : ''),
     readme => $readme);

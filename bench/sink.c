@@ -80,8 +80,6 @@ static int answer(int fd)
 /* A whole body has come.  Returns 0 when the connection is over. */
 static int is_whole(connection_t *c, int fd)
 {
-    int64_t now = ms_of_day();
-
     c->part = HEAD;
     atomic_fetch_add(o->lines, c->lines);
     if (o->record_fd >= 0
@@ -94,9 +92,7 @@ static int is_whole(connection_t *c, int fd)
     if (o->bodies != NULL)
         atomic_fetch_add(o->bodies, 1);
     if (o->at_seconds)
-        c->due = (now / 1000 + 1) * 1000;
-    else if (o->delay_ms > 0)
-        c->due = now + o->delay_ms;
+        c->due = (ms_of_day() / 1000 + 1) * 1000;
     else
         return answer(fd);
     return 1;

@@ -16,8 +16,6 @@ typedef struct {
     _Atomic uint64_t *most;   /* or NULL: most that waited for an answer */
     int at_seconds;           /* 1: answers come at the next whole second, as
                                  InfluxDB 3's */
-    int delay_ms;             /* answers come so much later: the way there and
-                                 back */
     int record_fd;            /* what arrives is written there; -1: nowhere */
 } sink_options_t;
 

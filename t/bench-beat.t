@@ -24,7 +24,7 @@ sub points {
         }
     }
     close $out or die "$file: $!\n";
-    return ImxBeat::read_points($file, 10);
+    return ImxBeat::read_points($file, 3, 10, 20, 30);
 }
 
 # Of the first of some runs, and of all of them.
@@ -36,7 +36,10 @@ sub rounded {
 
 my $points = points(sub { return 0 });
 is($points->{count}, 9 * 100 * $ImxBeat::SLOTS, 'each point once');
-is(scalar(() = ImxBeat::turns($points->{seconds})), 3, 'three turns');
+is_deeply([map { scalar @$_ } @{ $points->{turns} }],
+    [(3 * 100 * $ImxBeat::SLOTS) x 3], 'three turns');
+is_deeply([map { ImxBeat::turn_of($_, 1.5, [10.5, 12, 14]) } 10.4, 10.5, 12.1,
+    13.6, 15.4, 99], [-1, 0, 1, -1, 2, -1], 'what is before a turn is of none');
 is_deeply(rounded($points), ['1.00', '1.00'], 'all alike: no slot is slower');
 is_deeply(rounded(map { points(sub { $_[1] == 7 }) } 1 .. 3), ['9.00', '9.00'],
     'a slot that is slow each second of each run is a beat');
@@ -49,11 +52,21 @@ sub judged { return { turns => [map { $_ * 100 } @_] } }
 my $runs = [{ with => judged(2, 4, 6), without => judged(1, 2, 3) },
     { with => judged(2, 2, 2), without => judged(1, 1, 1) }];
 my $p999 = ImxBeat::compare($runs, 'with', 'without');
-is_deeply([map { sprintf '%.2f', $_ } @$p999{qw(q1 median q3)}],
-    ['2.00', '2.00', '2.00'], 'p99.9 is compared with the turn beside it');
-is_deeply([map { sprintf '%.3f', $_ }
-    ImxBeat::ratios_to_itself([100, 200, 300, 400])],
-    ['0.500', '1.500', '0.750'], 'and the control with itself, in both orders');
+is_deeply([$p999->{median}, @{ $p999->{interval} }, $p999->{n}], [2, 2, 2, 6],
+    'p99.9 is compared with the turn beside it');
+
+# The control: each turn once, and both ways as often.
+sub control { return map { sprintf '%.2f', $_ } ImxBeat::ratios_to_itself(@_) }
+is_deeply([control([100, 200, 300, 600])], ['2.00', '0.50'],
+    'the control: a turn against the next one, and the next against it');
+is_deeply([control([100, 200, 5], [100, 200, 5], [100, 200, 5])],
+    ['2.00', '2.00', '0.50'], '... over the ends of runs, the odd one left out');
+sub middle { return sprintf '%.2f', ImxBeat::median(control(@_)) }
+cmp_ok(abs(middle(map { [map { 100 * 1.2 ** $_ } 0 .. 9] } 1 .. 4) - 1), '<', 0.03,
+    '... so a machine that gets slower is none');
+srand 11;
+my @noisy = map { [map { exp(2 * rand() + ($_ % 2 ? 0.5 : 0)) } 0 .. 9] } 1 .. 400;
+cmp_ok(abs(middle(@noisy) - 1), '<', 0.05, '... nor a second turn that is slower');
 is_deeply(ImxBeat::judge($points)->{turns}, [100, 100, 100],
     'a p99.9 for each turn');
 
@@ -65,16 +78,20 @@ is(ImxBeat::is_below(1.5, [1.2, 1.6, 2.6], [1.2, 1.3]), 'not reached',
 is(ImxBeat::is_below(1.5, [1.2, 1.6, 2.6], [1.2, 1.8]), 'cannot be told',
     '... and one that is so without delivery as well');
 sub against {
-    my ($median, $control) = @_;
-    return { q1 => $median - 0.01, median => $median, q3 => $median + 0.01,
-        control => { q1 => 1 - $control, median => 1, q3 => 1 + $control } };
+    my ($low, $high, $control_low, $control_high) = @_;
+    return { interval => [$low, $high],
+        control => { interval => [$control_low, $control_high] } };
 }
-is(ImxBeat::is_no_more(1.05, against(1.02, 0.02)), 'reached', 'p99.9');
-is(ImxBeat::is_no_more(1.05, against(1.08, 0.02)), 'not reached', '... higher');
-is(ImxBeat::is_no_more(1.05, against(1.08, 0.2)), 'cannot be told',
-    '... higher, and the control is wide');
-is(ImxBeat::is_no_more(1.05, against(1.02, 0.2)), 'cannot be told',
-    '... not higher, but the control is wide');
-is(ImxBeat::is_no_more(1.05, against(0.5, 0.2)), 'reached', '... much lower');
+is(ImxBeat::is_no_more(1.05, against(0.97, 1.04, 0.9, 1.1)), 'reached', 'p99.9');
+is(ImxBeat::is_no_more(1.05, against(0.97, 1.06, 0.9, 1.1)), 'cannot be told',
+    '... that may be higher');
+is(ImxBeat::is_no_more(1.05, against(1.06, 1.3, 0.9, 1.1)), 'not reached',
+    '... that is higher');
+is(ImxBeat::is_no_more(1.05, against(0.97, 1.04, 1.01, 1.1)), 'cannot be told',
+    '... and a control that is not the same as itself');
+is(ImxBeat::is_no_more(1.05, against(0.97, 1.04, 0.9, 0.99)), 'cannot be told',
+    '... to the other side, too');
+is(ImxBeat::is_no_more(1.05, { interval => [], control => { interval => [] } }),
+    'cannot be told', '... of too few turns');
 
 done_testing;
