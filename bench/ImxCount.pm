@@ -10,8 +10,9 @@
 #   $cost->{whole};         # ... and in APR and httpd, but for the next filter
 #   $cost->{"OBJECT:FUNCTION"};     # what the function itself took
 #   ImxCount::own_code($profile, $calls);       # the module's code alone, of one
-#   ImxCount::calls_out($profile, $calls);      # profile; its calls of others'
-#   my ($own, $calls) = ImxCount::step('deliver_lines');    # the same of a line
+#   ImxCount::calls_out($profile, $calls);      # profile; its calls of others',
+#                                   # and those of memcpy(), strlen() and the like
+#   my ($own, $calls, $copies) = ImxCount::step('deliver_lines');   # of a line
 #
 # The monitor's thread is counted apart: what it does is not on the request's
 # way. $ImxCount::ON makes the interval an hour, so that it sends everything
@@ -31,6 +32,10 @@ InfluxMetricsShutdownTimeout 8s
 CONF
 our $MODULE = 'mod_influx_metrics.so';
 my @CLOCKS = qw(clock_gettime gettimeofday apr_time_now);
+# What a compiler calls on its own account, or does in place: other compilers,
+# and flags, do so elsewhere.
+my $COPIES = qr/^_*(?:mem|str|bcmp)/;
+my $CLOCK_LOOK = 'look_at_real_clock';  # comes every 10 ms
 # What these call would be called without the module, too.
 my %NEXT_FILTER = map { $_ => 1 } qw(ap_pass_brigade ap_get_brigade);
 
@@ -45,6 +50,8 @@ package ImxCount::Httpd {
         return (ImxTest::which_one('valgrind'), '--tool=callgrind',
             '--separate-threads=yes',
             "--callgrind-out-file=@{[ $self->profiles ]}/out",
+            ($self->{mpm} eq 'prefork'
+                ? '--toggle-collect=ap_process_connection' : ()),
             $self->SUPER::_command(@flags));
     }
 
@@ -62,22 +69,42 @@ sub request {
         grep { !ref $many->{$_} } keys %$many };
 }
 
+# A copy without debugging information, of which valgrind can only read what is
+# not newer: the names of functions stay.
+sub names_only {
+    my ($file) = @_;
+    my $copy = work_dir() . '/' . $file =~ s{.*/}{}r;
+    return $copy if -e $copy;
+    system('objcopy', '--strip-debug', $file, $copy) == 0
+        or die "objcopy: $?\n";
+    return $copy;
+}
+
 # Totals of one run.
 sub profile {
     my ($requests, %o) = @_;
+    my $is_prefork = ($o{mpm} // '') eq 'prefork';
     my $conf = $o{conf};
     $conf .= 'InfluxMetricsServer ' . $o{db}->url . "\n" if $o{module};
-    my $httpd = ImxCount::Httpd->new(module => $o{module}, conf => $conf,
-        modules => $o{modules} // [], children => 1, threads => 4, start => 0);
+    # A signal would end prefork in its handler, wherever that interrupts it: it
+    # ends by itself after the connection that looks whether it is there, and
+    # the client's.
+    $conf .= "MaxConnectionsPerChild 2\n" if $is_prefork;
+    my $httpd = ImxCount::Httpd->new(conf => $conf,
+        module => $o{module} ? names_only(build() . "/$MODULE") : 0,
+        modules => $o{modules} // [], children => 1, threads => 4, start => 0,
+        mpm => $o{mpm} // 'event');
     $httpd->put('htdocs/hello.txt', "hello world\n");
     mkdir $httpd->profiles or die $httpd->profiles . ": $!\n";
     chmod 0777, $httpd->profiles;   # httpd has dropped root when it ends
     $httpd->start('-X');
     my $r = client(port => $httpd->port, n => $requests, c => 1,
-        path => $o{path} // '/hello.txt')->wait;
+        path => $o{path} // '/hello.txt', request => $o{request})->wait;
     die "$requests requests: $r->{complete} answers\n"
         if $r->{complete} != $requests;
-    $httpd->stop or die "httpd did not stop\n";
+    ($is_prefork ? wait_until(60, sub { !$httpd->alive }) : $httpd->stop)
+        or die "httpd did not stop\n";
+    return totals($httpd->profiles, '01') if $is_prefork;
     my $sum = totals($httpd->profiles);
     die "the monitor's thread was not found: its work is in the figures\n"
         if $conf =~ /^InfluxMetrics On/m && !$sum->{monitor};
@@ -87,11 +114,11 @@ sub profile {
 # The key "OBJECT:FUNCTION" is what the function itself took in all serving
 # threads.
 sub totals {
-    my ($dir) = @_;
+    my ($dir, $only) = @_;
     my %sum = (request => 0, monitor => 0, clocks => 0, own => 0, libc => 0,
         whole => 0);
     # Thread 1 starts and stops the server and serves nothing.
-    my @threads = grep { !/-01$/ } glob "$dir/out-*";
+    my @threads = grep { defined $only ? /-$only$/ : !/-01$/ } glob "$dir/out-*";
     die "no profiles in $dir\n" unless @threads;
     for my $file (@threads) {
         my $p = read_profile($file);
@@ -103,7 +130,7 @@ sub totals {
         $sum{clocks} += $p->{clocks};
         $sum{$_} += $p->{libc} for qw(own libc);
         $sum{whole} += $p->{called};
-        for my $what (qw(calls out)) {
+        for my $what (qw(calls out copies)) {
             $sum{$what}{$_} += $p->{$what}{$_} for keys %{ $p->{$what} };
         }
         for (keys %{ $p->{self} }) {
@@ -124,7 +151,7 @@ sub read_profile {
     my ($file) = @_;
     my (%name, $object, $function, $callee, $callee_object, $is_call);
     my %p = (total => 0, monitor => 0, clocks => 0, libc => 0, called => 0,
-        self => {}, calls => {}, out => {});
+        self => {}, calls => {}, out => {}, copies => {});
     for my $line (split /\n/, slurp($file)) {
         if ($line =~ /^(c?)(ob|fn)=\((\d+)\)(?: (.*))?/) {
             my ($called, $kind, $number, $given) = ($1, $2, $3, $4);
@@ -148,8 +175,12 @@ sub read_profile {
             my $times = $1;
             $is_call = 1;
             $p{calls}{$callee} += $times;
-            $p{out}{"$object:$function"} += $times
-                if ($callee_object // $object) ne $object;
+            my $is_out = ($callee_object // $object) ne $object;
+            $p{ $callee =~ $COPIES ? 'copies' : 'out' }{"$object:$function"}
+                += $times if $is_out;
+            # A function for it that reads the clock for others, too.
+            $p{out}{"$object:$callee"} -= $times
+                if !$is_out && $function eq $CLOCK_LOOK;
             $p{clocks} += $times if $object eq $MODULE
                 && grep { index($callee, $_) == 0 } @CLOCKS;
         }
@@ -171,12 +202,12 @@ sub read_profile {
 }
 
 # The module's own functions that were called at least this often: those of every
-# request, but not those of the first one, nor what comes every 10 ms.
+# request, but not those of the first one.
 sub usual_functions {
     my ($profile, $calls) = @_;
     return grep {
         my ($function) = /^\Q$MODULE\E:(.*)/;
-        defined $function && $function ne 'look_at_real_clock'
+        defined $function && $function ne $CLOCK_LOOK
             && ($profile->{calls}{$function} // 0) >= $calls;
     } keys %$profile;
 }
@@ -189,22 +220,27 @@ sub own_code {
     return $own;
 }
 
-# How often these called a function that is not the module's.
+# How often these called a function that is not the module's, and, apart from
+# that, one of $COPIES.
 sub calls_out {
     my ($profile, $calls) = @_;
-    my $out = 0;
-    $out += $profile->{out}{$_} // 0 for usual_functions($profile, $calls);
-    return $out;
+    my @functions = usual_functions($profile, $calls);
+    return map {
+        my $of = $profile->{$_};
+        my $sum = 0;
+        $sum += $of->{$_} // 0 for @functions;
+        $sum;
+    } qw(out copies);
 }
 
-# What a function of bench-steps takes for a line: instructions of its own, and
-# calls of others' functions.
+# What a function of bench-steps takes for a line: instructions of its own, calls
+# of others' functions, and of $COPIES.
 sub step {
     my ($function) = @_;
     my ($out, $lines) = (work_dir() . "/$function", 2000);
     system(which_one('valgrind'), '-q', '--tool=callgrind',
         "--toggle-collect=$function", "--callgrind-out-file=$out",
-        '--log-file=/dev/null', build() . '/bench-steps') == 0
+        '--log-file=/dev/null', names_only(build() . '/bench-steps')) == 0
         or die "bench-steps: $?\n";
     my $profile = read_profile($out);
     return map {
@@ -212,7 +248,7 @@ sub step {
         my $sum = 0;
         $sum += $of->{$_} for grep { /^bench-steps:/ } keys %$of;
         $sum / $lines;
-    } @$profile{qw(self out)};
+    } @$profile{qw(self out copies)};
 }
 
 sub median {

@@ -53,6 +53,7 @@ package ImxTest;
 #   get($url); raw($port, $bytes, %o); http($method, $url, \%o)
 #   load(url =>, n =>, c =>, keepalive => 1)      # ab: result hash, checked
 #   my $l = client(port =>, n => or seconds =>, c =>, path =>, close => 1,
+#                  request => all its bytes, where it is no GET of the path,
 #                  rate => requests a second of each connection,
 #                  timeout => seconds without a byte);
 #   my $r = $l->wait;  # {sent, complete, broken}: never repeats a request

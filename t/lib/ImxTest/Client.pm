@@ -59,7 +59,8 @@ sub _run {
     my %r = (sent => 0, complete => 0, broken => 0);
     my $mine = defined $self->{n}
         ? int(($self->{n} + $self->{c} - 1 - $i) / $self->{c}) : undef;
-    my $request = "GET $self->{path} HTTP/1.1\r\nHost: $self->{host}\r\n"
+    my $request = $self->{request}
+        // "GET $self->{path} HTTP/1.1\r\nHost: $self->{host}\r\n"
         . ($self->{close} ? "Connection: close\r\n" : '') . "\r\n";
     my ($s, $due) = (undef, time);
     while (defined $mine ? $r{sent} < $mine
@@ -106,8 +107,10 @@ sub _answer {
     my $fields = substr $got, 0, $head;
     my $close = $fields =~ /^Connection:\s*close/mi;
     my ($length) = $fields =~ /^Content-Length:\s*(\d+)/mi;
-    return if !defined $length;
-    while (length($got) < $head + 4 + $length) {
+    my $is_chunked = $fields =~ /^Transfer-Encoding:\s*chunked/mi;
+    return if !defined $length && !$is_chunked;
+    until ($is_chunked ? $got =~ /\r\n0\r\n\r\n\z/
+                       : length $got >= $head + 4 + $length) {
         sysread($s, $got, 65536, length $got) or return;
     }
     return $close ? 0 : 1;
