@@ -358,6 +358,50 @@ static void test_give_up_many(void **state)
     assert_true(fate(f, IMX_BATCH_DROPPED) > dropped);
 }
 
+static uint32_t looks(fixture_t *f)
+{
+    return atomic_load(&f->arena.batch.part->in_turn);
+}
+
+/* A look at all segments of a full buffer costs; in an outage none is needed to
+ * know that there is room still, and when there is none any more. */
+static void test_full_in_an_outage(void **state)
+{
+    fixture_t *f = *state;
+    uint32_t all = imx_batch_segments(&f->arena.batch), before, i;
+    uint64_t dropped;
+
+    refuse(f, 503, "Retry-After: 3600\r\n", "full");
+    begin(f);
+    append(f, 1);
+    tick(f);
+    until_refused(f, 1, 1);
+    for (i = 1; i < all; i++) {
+        append_segment(f);
+    }
+    imx_monitor_step(f->m);
+    dropped = fate(f, IMX_BATCH_DROPPED);
+    before = looks(f);
+    for (i = 0; i < 90; i++) {
+        later(f, 10);
+        imx_monitor_step(f->m);
+    }
+    for (i = 0; i < all / 256; i++) {
+        append_segment(f);
+        imx_monitor_step(f->m);
+    }
+    assert_int_equal(looks(f), before);
+    assert_int_equal(fate(f, IMX_BATCH_DROPPED), dropped);
+    append_segment(f);
+    imx_monitor_step(f->m);
+    assert_in_range(looks(f), before + 1, before + 2);
+    assert_true(fate(f, IMX_BATCH_DROPPED) > dropped);
+    before = looks(f);
+    later(f, 1000); /* what was scribbled, if anybody did, is seen */
+    imx_monitor_step(f->m);
+    assert_int_equal(looks(f), before + 1);
+}
+
 /* Nothing listens.  What is with InfluxDB just then is kept, so not exactly
  * the oldest ones go. */
 static void test_give_up_down(void **state)
@@ -871,6 +915,8 @@ int main(void)
         TEST(test_no_seal_in_backoff),
         TEST_SMALL(test_give_up_oldest),
         cmocka_unit_test_setup_teardown(test_give_up_many, setup_many,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_full_in_an_outage, setup_many,
                                         teardown),
         TEST_SMALL(test_give_up_down),
         TEST_SMALL(test_give_up_hanging),
