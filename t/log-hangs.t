@@ -22,17 +22,23 @@ my ($dir) = @ARGV;
 open my $log, '>>', "$dir/error.log" or die;
 while (sysread STDIN, my $text, 65536) {
     syswrite $log, $text;
-    select undef, undef, undef, 0.05 while -e "$dir/hang";
+    while (-e "$dir/hang") {
+        open my $hangs, '>', "$dir/hangs" or die;
+        select undef, undef, undef, 0.05;
+    }
 }
 PERL
 $h->start;
 
 sub ask { return get($h->url('/'))->{status} }
 
-# The pipe is the parent's standard error, too.
+# The pipe is the parent's standard error, too.  What is in it already is read
+# once more.
 sub fill {
     sysopen my $pipe, '/proc/' . $h->pid . '/fd/2', O_WRONLY | O_NONBLOCK
         or die "its standard error: $!";
+    syswrite $pipe, "the last one\n";
+    wait_until(20, sub { -e "$h->{dir}/hangs" }) or return 0;
     1 while syswrite $pipe, '-' x 4095 . "\n";
     return $!{EAGAIN};
 }
