@@ -3,6 +3,8 @@
  * them (see cases.h).
  * One thread; nothing is kept.
  */
+#define _GNU_SOURCE
+
 #include "cases.h"
 
 #include <stdio.h>

@@ -11,6 +11,7 @@
 #include "deliver/batch_source.h"
 #include "deliver/flow.h"
 #include "deliver/pace.h"
+#include "deliver/room.h"
 #include "deliver/sender.h"
 #include "shared/spare.h"
 
@@ -23,7 +24,6 @@
 #define WATCH_EVERY (2000 * MS) /* look for dead children, and for news */
 #define TICK_LATE (60000 * MS)  /* a next tick so long ago says nothing */
 #define BACKLOG_END_MS 200      /* for the disk, when the lease is given up */
-#define DROPS_AT_ONCE 256u      /* segments, when the buffer is full */
 #define SENDERS 2
 
 struct imx_holder {
@@ -39,6 +39,7 @@ struct imx_holder {
     uint32_t epoch;         /* of the configuration */
     int is_holder, hangs;
     int64_t next_tick, next_watch, next_look;
+    imx_room_t room;   /* second duty */
     uint64_t to_drain; /* lines of this tick that are still to be sent */
     uint64_t random;
 };
@@ -158,6 +159,7 @@ int imx_holder_take(imx_holder_t *h, int ends_server)
     imx_batch_recover(&h->o.arena->batch);
     imx_batch_trim(&h->o.arena->batch);
     imx_spare_begin(&h->spare, &h->o.arena->batch, now);
+    imx_room_begin(&h->room, &h->o.arena->batch, &h->news, h->backlog);
     h->next_watch = now;
     h->next_tick = first_tick(h);
     imx_news_publish(&h->news);
@@ -216,71 +218,6 @@ void imx_holder_watch(imx_holder_t *h)
 static void salvage(imx_holder_t *h)
 {
     imx_batch_reap(&h->o.arena->batch, now_of(h) >= h->next_watch);
-}
-
-/* ---- second duty: make room ---- */
-
-/* Returns how many lines it has. */
-static uint64_t drop(imx_holder_t *h, const imx_batch_claim_t *claim)
-{
-    uint64_t fate[IMX_BATCH_FATES] = { 0 };
-    const char *text;
-    uint32_t i;
-
-    for (i = claim->first; i < claim->lines; i++) {
-        fate[IMX_BATCH_DROPPED] +=
-            imx_batch_line(&h->o.arena->batch, claim, i, &text) > 0;
-    }
-    imx_batch_settle(&h->o.arena->batch, claim, fate);
-    return fate[IMX_BATCH_DROPPED];
-}
-
-/*
- * Gives up the oldest sealed segments until `wanted` are free, and some more:
- * the segments of a large buffer take milliseconds to be put in order, which is
- * not to be done for each of them.  Returns 0 when there is none.
- */
-static int drop_oldest(imx_holder_t *h, const imx_batch_level_t *level,
-                       size_t wanted, uint64_t *dropped)
-{
-    imx_batch_claim_t claims[DROPS_AT_ONCE];
-    size_t n = wanted - level->free_segments + level->segments / DROPS_AT_ONCE;
-    size_t claimed, i;
-
-    claimed = imx_batch_claim(&h->o.arena->batch, claims,
-                              n < DROPS_AT_ONCE ? n : DROPS_AT_ONCE,
-                              UINT64_MAX, UINT64_MAX);
-    for (i = 0; i < claimed; i++) {
-        *dropped += drop(h, &claims[i]);
-    }
-    return claimed > 0;
-}
-
-/*
- * So that requests find free segments: moves the oldest lines to the spool, one
- * file a step and in time, while InfluxDB takes nothing.  Without a spool that
- * takes them, or when it is too slow, they are given up.  The tries are
- * counted: whatever is sealed meanwhile, this ends.
- */
-static void make_room(imx_holder_t *h, imx_batch_level_t *level)
-{
-    size_t least = level->segments / 16 + 1;
-    size_t wanted = imx_news_is_down(&h->news) ? level->segments / 2 : least;
-    uint64_t dropped = 0;
-    size_t tries = 0;
-
-    if (level->free_segments < wanted
-        && imx_backlog_put_oldest(h->backlog) > 0) {
-        *level = imx_batch_level(&h->o.arena->batch);
-    }
-    while (level->free_segments < least && tries++ < least
-           && !imx_backlog_takes(h->backlog)
-           && drop_oldest(h, level, least, &dropped)) {
-        *level = imx_batch_level(&h->o.arena->batch);
-    }
-    if (dropped > 0) {
-        imx_news_gave_up(&h->news, dropped);
-    }
 }
 
 /* ---- third duty: send ---- */
@@ -347,8 +284,7 @@ static void tick(imx_holder_t *h)
 static int is_due(imx_holder_t *h, const imx_batch_level_t *level)
 {
     return h->to_drain > 0 || imx_backlog_has_files(h->backlog)
-           || is_full_body(h, level)
-           || level->free_segments < level->segments / 2;
+           || is_full_body(h, level) || imx_room_is_short(level);
 }
 
 /* ... in pieces, so that requests notice nothing of it; but as fast as it can
@@ -356,8 +292,7 @@ static int is_due(imx_holder_t *h, const imx_batch_level_t *level)
 static uint64_t piece_of(const imx_holder_t *h, const imx_batch_level_t *level,
                          uint64_t under_way)
 {
-    return level->free_segments < level->segments / 2
-                   || imx_news_is_down(&h->news)
+    return imx_room_is_short(level) || imx_news_is_down(&h->news)
                ? IMX_FLOW_ANY
                : imx_flow_piece(level->sealed_bytes + under_way,
                                 h->o.interval_ms,
@@ -475,11 +410,10 @@ static int least(int a, int b)
 /* When a step is due again, if nobody wakes the thread. */
 static int pause_of(imx_holder_t *h, const imx_batch_level_t *level)
 {
-    int is_short = level->free_segments < level->segments / 2;
     int two = imx_sender_is_posting(h->senders[0])
               && imx_sender_is_posting(h->senders[1]);
 
-    return is_short || two ? LOOK_SOON_MS : LOOK_MS;
+    return imx_room_is_short(level) || two ? LOOK_SOON_MS : LOOK_MS;
 }
 
 /* What the server does is to be seen at even distances. */
@@ -507,17 +441,16 @@ static void give_when_idle(imx_holder_t *h, int is_busy)
 
 int imx_holder_step(imx_holder_t *h)
 {
-    imx_batch_level_t level;
+    const imx_batch_level_t *level;
     int ms, was_busy, is_busy;
 
     imx_news_beat(&h->news);
     look(h);
     salvage(h);
-    level = imx_batch_level(&h->o.arena->batch);
-    imx_spare_look(&h->spare, &h->o.arena->batch, level.end, now_of(h));
-    make_room(h, &level);
+    level = imx_room_make(&h->room);
+    imx_spare_look(&h->spare, &h->o.arena->batch, level->end, now_of(h));
     set_flows(h, imx_holder_is_superseded(h) ? IMX_FLOW_ANY
-                                             : piece_of(h, &level, 0));
+                                             : piece_of(h, level, 0));
     was_busy = imx_holder_advance(h);
     if (imx_holder_is_superseded(h)) {
         give_when_idle(h, was_busy);
@@ -527,8 +460,8 @@ int imx_holder_step(imx_holder_t *h)
         h->o.report(h->o.report_context);
     }
     tick(h);
-    is_busy = send_due(h, &level) ? imx_holder_advance(h) : 1;
-    ms = is_busy ? pause_of(h, &level) : 0;
+    is_busy = send_due(h, level) ? imx_holder_advance(h) : 1;
+    ms = is_busy ? pause_of(h, level) : 0;
     ms = least(ms, imx_backlog_step(h->backlog));
     watch(h);
     return ms;

@@ -41,6 +41,7 @@
 #include "config/names.h"
 #include "intake/points.h"
 #include "intake/query_run.h"
+#include "report/error_log.h"
 #include "lineproto.h"
 
 APLOG_USE_MODULE(influx_metrics);
@@ -156,7 +157,8 @@ static unsigned may_say(query_t *q, said_e what)
     apr_int64_t now = imx_clock_now();
     unsigned times = ++q->said[what].times;
 
-    if (q->said[what].at != 0 && now - q->said[what].at < QUIET) {
+    if ((q->said[what].at != 0 && now - q->said[what].at < QUIET)
+        || !imx_error_log_takes(server)) {
         return 0;
     }
     q->said[what].at = now;
@@ -195,7 +197,7 @@ static void say_left_out(query_t *q, const imx_query_run_t *run)
 
 static void say_slow(query_t *q)
 {
-    if (!q->is_slow_said) {
+    if (!q->is_slow_said && imx_error_log_takes(server)) {
         q->is_slow_said = 1;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server, IMX_LOGNO(63) "the "
                      "query for \"%s\" takes longer than its interval, %d s, "

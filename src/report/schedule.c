@@ -91,13 +91,6 @@ static void step(imx_output_t *out, const imx_measurement_t *m,
 
 /* ---- all of them ---- */
 
-/* Nothing is written while the buffer is full: an interval can get longer,
- * while a line would be lost. */
-static int has_room(const imx_output_t *out)
-{
-    return imx_batch_level(&out->arena->batch).free_segments > 0;
-}
-
 void imx_schedule_step(void *schedule)
 {
     imx_output_t *out = schedule;
@@ -105,7 +98,10 @@ void imx_schedule_step(void *schedule)
     size_t i;
 
     out->is_last = 0;
-    out->lines_left = has_room(out) ? LINES_A_STEP : 0;
+    /* Nothing is written while the buffer is full: an interval can get longer,
+     * while a line would be lost. */
+    out->lines_left = imx_batch_has_room(&out->arena->batch) ? LINES_A_STEP
+                                                             : 0;
     for (i = 0; i < MEASUREMENTS; i++) {
         step(out, measurements[i], &now);
     }

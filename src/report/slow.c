@@ -67,7 +67,7 @@ static void write_points(int64_t now)
         imx_watch_place_t *p = &watch.places[i];
 
         if (p->seat == NULL || (p->ended == 0 && now < p->due)
-            || imx_batch_level(&output.arena->batch).free_segments == 0
+            || !imx_batch_has_room(&output.arena->batch)
             || !write_point(&output, p, now)) {
             continue;
         }

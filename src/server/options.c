@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "intake/query.h"
+#include "report/error_log.h"
 #include "report/schedule.h"
 #include "server/runtime.h"
 #include "server/spool_place.h"
@@ -20,9 +21,11 @@ static void log_text(void *context, imx_log_level_e level, const char *text)
 {
     static const int levels[] = { APLOG_ERR, APLOG_WARNING, APLOG_NOTICE,
                                   APLOG_INFO, APLOG_DEBUG };
+    server_rec *s = context;
 
-    ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)context, "%s",
-                 text);
+    if (APLOG_IS_LEVEL(s, levels[level]) && imx_error_log_takes(s)) {
+        ap_log_error(APLOG_MARK, levels[level], 0, s, "%s", text);
+    }
 }
 
 static void report(void *schedule)

@@ -614,3 +614,14 @@ imx_batch_level_t imx_batch_level(const imx_batch_t *b)
     }
     return sum;
 }
+
+uint64_t imx_batch_taken(const imx_batch_t *b)
+{
+    return load(&b->part->tickets);
+}
+
+int imx_batch_has_room(const imx_batch_t *b)
+{
+    return atomic_load_explicit(&b->part->any_free, memory_order_relaxed)
+           && count_free(b, 1) > 0;
+}

@@ -281,6 +281,13 @@ typedef struct {
 } imx_batch_level_t;
 imx_batch_level_t imx_batch_level(const imx_batch_t *b);
 
+/* Any: how many segments were ever taken: since a look at the level that many
+ * more, at most, are not free. */
+uint64_t imx_batch_taken(const imx_batch_t *b);
+
+/* Any: is a segment free?  Without a look at all of them where there is one. */
+int imx_batch_has_room(const imx_batch_t *b);
+
 /*
  * Holder: claims up to max of the sealed segments, oldest first, that are
  * complete or whose owner is dead, until they have max_lines lines or

@@ -2307,6 +2307,35 @@ static void test_a_segment_is_freed_meanwhile(void **state)
     assert_books(0);
 }
 
+/* Said without a look at all segments: is one free, and how many were taken. */
+static void test_has_room(void **state)
+{
+    uint32_t n, looks;
+
+    (void)state;
+    make_area(3, 1024, 1);
+    join_here(&child);
+    looks = atomic_load(&batch.part->in_turn);
+    for (n = 0; imx_batch_taken(&batch) < 3; n++) {
+        assert_int_equal(imx_batch_has_room(&batch), 1);
+        append_lines(&child, 1, n, n + 1);
+    }
+    assert_int_equal(imx_batch_has_room(&batch), 0);
+    while (append(&child, 1, n)) {
+        n++;
+    }
+    assert_int_equal(imx_batch_has_room(&batch), 0);
+    assert_int_equal(imx_batch_taken(&batch), 3);
+    imx_batch_seal_all(&batch);
+    assert_int_equal(claim_all(&held, 1), 1);
+    assert_int_equal(imx_batch_has_room(&batch), 0);
+    settle_as(&held, IMX_BATCH_SENT, look_at(&held));
+    assert_int_equal(imx_batch_has_room(&batch), 1);
+    assert_int_equal(atomic_load(&batch.part->in_turn), looks);
+    deliver();
+    assert_books(0);
+}
+
 /* ---- pages ---- */
 
 /* Where a page is larger than a segment, no memory goes back, and nobody's
@@ -2667,6 +2696,7 @@ int main(void)
         TEST(test_a_claim_begins_at_its_cursor),
         TEST(test_a_claim_that_is_all_done),
         TEST(test_a_segment_is_freed_meanwhile),
+        TEST(test_has_room),
         TEST(test_pages_larger_than_segments),
         TEST(test_unique_time),
         TEST(test_unique_time_under_threads),

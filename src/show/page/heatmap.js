@@ -19,23 +19,31 @@ function rampColor(ramp, share) {
     return ramp[i].map((c, j) => c + (ramp[i + 1][j] - c) * part);
 }
 
-// Cells of equal width: requests a second of what falls into each.
+// Cells of equal width: requests a second of what falls into each, and from when
+// to when that is.  What happened in a gap is in the moment behind it, so it
+// falls into all cells of the gap.
 function gather(s, from, to, columns) {
     const rows = BUCKETS;
     const cells = new Float64Array(columns * rows);
     const seconds = new Float64Array(columns);
+    const begin = new Float64Array(columns).fill(Infinity);
+    const end = new Float64Array(columns);
     s.time.forEach((time, i) => {
         const heat = s.heat[i];
-        if (time <= from || time > to) return;
+        if (!heat || time <= from || time > to) return;
+        const spent = secondsOf(s, s.heat, i);
+        const place = t => Math.round((t - from) / (to - from) * columns);
         // The newest has a cell, however narrow the columns are.
-        const first = Math.min(columns - 1, Math.max(0, Math.round((time - s.step[i] - from) / (to - from) * columns)));
-        const end = Math.max(first + 1, Math.round((time - from) / (to - from) * columns));
-        for (let x = first; x < Math.min(end, columns); x++) {
-            seconds[x] += s.step[i];
-            if (heat) heat.counts.forEach((n, y) => cells[x * rows + heat.first + y] += n);
+        const first = Math.min(columns - 1, Math.max(0, place(time - spent)));
+        const behind = Math.max(first + 1, place(time));
+        for (let x = first; x < Math.min(behind, columns); x++) {
+            seconds[x] += spent;
+            begin[x] = Math.min(begin[x], time - spent);
+            end[x] = time;
+            heat.counts.forEach((n, y) => cells[x * rows + heat.first + y] += n);
         }
     });
-    return { cells: cells.map((n, i) => n && n / seconds[Math.floor(i / rows)]), seconds };
+    return { cells: cells.map((n, i) => n && n / seconds[Math.floor(i / rows)]), seconds, begin, end };
 }
 
 // The buckets that have requests, and one on each side.
@@ -143,8 +151,9 @@ function makeHeatmap() {
         if (x < 0 || x >= shown.columns || y < low || y > high) return null;
         const lower = y > 0 ? upperOf(y - 1) : 0;
         const time = i => shown.from + i / shown.columns * (shown.to - shown.from);
-        const n = shown.cells[x * shown.rows + y];
-        return { bucket: y, from: time(x), to: time(x + 1), rate: n, count: Math.round(n * shown.seconds[x]),
+        const n = shown.cells[x * shown.rows + y], is = shown.seconds[x] > 0;
+        return { bucket: y, from: is ? shown.begin[x] : time(x), to: is ? shown.end[x] : time(x + 1), rate: n,
+            count: Math.round(n * shown.seconds[x]),
             took: y === BUCKETS - 1 ? 'more than ' + taken(lower) : taken(lower) + ' to ' + taken(upperOf(y)) };
     }
 
@@ -194,8 +203,8 @@ function makeHeatmap() {
             const unit = s.step.length ? Math.max(...s.step) : 1;
             const most = Math.floor((plot.clientWidth - LEFT - 10) / 2);
             const columns = Math.max(30, Math.min(Math.floor((to - from) / unit), most));
-            const { cells, seconds } = gather(s, from, to, columns);
-            shown = { plain, from, to, columns, rows: BUCKETS, cells, seconds, used: usedRows(cells, BUCKETS) };
+            const found = gather(s, from, to, columns);
+            shown = { plain, from, to, columns, rows: BUCKETS, used: usedRows(found.cells, BUCKETS), ...found };
             paint();
             if (!canvas.matches(':hover')) summary();
         },

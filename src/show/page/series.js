@@ -59,10 +59,10 @@ function addRow(s, time, columns, i) {
     s.time.push(time);
     s.step.push(columns.step);
     for (const name of PLAIN) s[name].push(at(columns[name]));
-    const counts = columns.heat && at(columns.heat.count);
-    s.heat.push(counts && counts.length ? { first: bucketOf(columns.heat.upper[0]), counts } : null);
-    // Where nothing is known of all, nothing is of a host.
+    // Where nothing is known of all, nothing is of durations or of a host.
     const known = !columns.requests || at(columns.requests) != null;
+    const counts = columns.heat && at(columns.heat.count);
+    s.heat.push(counts && known ? { first: bucketOf(columns.heat.upper[0]), counts } : null);
     for (const name of Object.keys(s.hosts)) {
         const from = Object.hasOwn(columns.hosts || {}, name) ? columns.hosts[name] : {};
         for (const column of OF_HOST) {
