@@ -33,6 +33,7 @@ my %text = map {
     ($name => defined $file ? slurp($file) : '');
 } grep { $_ ne 'bench-cardinality' } @all;
 is_deeply([grep { $text{$_} eq '' } sort keys %text], [], 'each has a program');
+$text{'bench-flusher'} .= slurp('bench/cases.c');
 # Memory is the same on each core.
 is_deeply([grep { $text{$_} !~ /\b(?:taskset|pin_to\(|pin(?:_as_usual)?\()/ }
     grep { $_ ne 'bench-vhosts' } split ' ', $timed], [],
