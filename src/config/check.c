@@ -334,8 +334,9 @@ static int check_files(apr_pool_t *p, server_rec *s, imx_config_file_t *files)
         return OK;
     }
     n = imx_errand_run(look_at_files, files, FILES_MS, text);
+    /* Where nobody could look, it may be the secret as well. */
+    imx_config_to_settle()->influx.hides_path = n < 0 || n > IMX_FILES;
     if (n > 0) {
-        imx_config_to_settle()->influx.hides_path = n > IMX_FILES;
         refuse_file(p, s, &files[(n - 1) % IMX_FILES], n <= IMX_FILES, text);
         return is_restart() ? OK : HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -78,6 +78,7 @@ static int needs_count(const imx_room_t *r)
     size_t least = least_free(&r->level);
 
     return !imx_room_is_short(&r->level)
+           || imx_batch_segments(r->batch) != r->level.segments
            || imx_news_now(r->news) >= r->next_count
            || !imx_news_is_down(r->news) || imx_backlog_takes(r->backlog)
            || r->level.free_segments < least

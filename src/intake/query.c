@@ -157,11 +157,13 @@ static unsigned may_say(query_t *q, said_e what)
     apr_int64_t now = imx_clock_now();
     unsigned times = ++q->said[what].times;
 
-    if ((q->said[what].at != 0 && now - q->said[what].at < QUIET)
-        || !imx_error_log_takes(server)) {
+    if (q->said[what].at != 0 && now - q->said[what].at < QUIET) {
         return 0;
     }
     q->said[what].at = now;
+    if (!imx_error_log_takes(server)) {
+        return 0;
+    }
     q->said[what].times = 0;
     return times;
 }
@@ -197,8 +199,11 @@ static void say_left_out(query_t *q, const imx_query_run_t *run)
 
 static void say_slow(query_t *q)
 {
-    if (!q->is_slow_said && imx_error_log_takes(server)) {
-        q->is_slow_said = 1;
+    if (q->is_slow_said) {
+        return;
+    }
+    q->is_slow_said = 1;
+    if (imx_error_log_takes(server)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server, IMX_LOGNO(63) "the "
                      "query for \"%s\" takes longer than its interval, %d s, "
                      "so it is left out as long as it runs",

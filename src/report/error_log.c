@@ -15,6 +15,8 @@
 
 APLOG_USE_MODULE(influx_metrics);
 
+#define WAIT_MS 100 /* for a program that has much to read just now */
+
 /* A pipe that has room for less than a page takes nothing; a file takes all.
  * Of a log that is no file nothing is known. */
 static int takes(const server_rec *s)
@@ -23,7 +25,7 @@ static int takes(const server_rec *s)
 
     return s->error_log == NULL
            || apr_os_file_get(&p.fd, s->error_log) != APR_SUCCESS
-           || poll(&p, 1, 0) != 0;
+           || poll(&p, 1, WAIT_MS) != 0;
 }
 
 int imx_error_log_takes(const server_rec *s)
@@ -39,7 +41,7 @@ int imx_error_log_takes(const server_rec *s)
     if (n > 0) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, IMX_LOGNO(84) "%u "
                      "messages of this child were left out, as the program "
-                     "that ErrorLog names did not read", n);
+                     "that ErrorLog names did not read in time", n);
     }
     return 1;
 }

@@ -134,13 +134,17 @@ static int can_record(apr_pool_t *pconf, server_rec *s)
  * reads its files twice.) */
 static int cannot_record(server_rec *s)
 {
+    apr_uint64_t waiting;
+
     if (ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    waiting = imx_runtime_leave(s);
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, IMX_LOGNO(99) "httpd goes on "
                  "without mod_influx_metrics: no request is recorded and "
-                 "nothing is sent until a restart finds this mended");
-    imx_runtime_leave();
+                 "nothing is sent until a restart finds this mended; %"
+                 APR_UINT64_T_FMT " points are in the buffer, and a stop loses "
+                 "those that the children of before cannot deliver", waiting);
     return OK;
 }
 

@@ -224,9 +224,12 @@ int imx_runtime_is_kept(server_rec *s)
     return get_kept(s) != NULL;
 }
 
-void imx_runtime_leave(void)
+apr_uint64_t imx_runtime_leave(server_rec *s)
 {
+    const kept_t *k = get_kept(s);
+
     kept = NULL;
+    return k != NULL ? imx_batch_totals(&k->arena.batch).pending : 0;
 }
 
 imx_arena_t *imx_runtime_arena(void)

@@ -18,8 +18,9 @@ int imx_runtime_is_kept(server_rec *s);
 int imx_runtime_prepare(server_rec *s);
 
 /* Parent, in post_config: this generation records nothing.  What is kept stays
- * for the next one, and the children of before deliver what is in there. */
-void imx_runtime_leave(void);
+ * for the next one, and the children of before deliver what is in there: so
+ * many points. */
+apr_uint64_t imx_runtime_leave(server_rec *s);
 
 /* NULL: this server records nothing. */
 imx_arena_t *imx_runtime_arena(void);

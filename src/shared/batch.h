@@ -81,7 +81,7 @@
 
 #include "shared/children.h"
 
-#define IMX_BATCH_VERSION 2
+#define IMX_BATCH_VERSION 3
 #define IMX_BATCH_NOBODY IMX_CHILDREN_NOBODY /* a segment without an owner */
 #define IMX_BATCH_LINE_MAX 8192              /* bytes of a line, LF included */
 #define IMX_BATCH_SEGMENT_MIN 16384          /* bytes */
@@ -267,8 +267,9 @@ unsigned imx_batch_reap(const imx_batch_t *b, int look_for_them);
 void imx_batch_trim(const imx_batch_t *b);
 void imx_batch_give_back(const imx_batch_t *b, uint32_t from, uint32_t to);
 
-/* Any: segments that were ever taken are below this. */
-uint32_t imx_batch_touched(const imx_batch_t *b);
+/* Holder: segments with memory are below this, as the last one has seen it. */
+uint32_t imx_batch_backed(const imx_batch_t *b);
+void imx_batch_set_backed(const imx_batch_t *b, uint32_t end);
 
 /* Holder: seals what is being filled, in all children. */
 void imx_batch_seal_all(const imx_batch_t *b);

@@ -92,9 +92,17 @@ static int must_be_cleared(const imx_batch_t *b, uint32_t i, uint64_t word)
            || is_beyond(b, i);
 }
 
-uint32_t imx_batch_touched(const imx_batch_t *b)
+/* Any child can write there. */
+uint32_t imx_batch_backed(const imx_batch_t *b)
 {
-    return touched(groups(b));
+    uint32_t end = atomic_load(&b->part->backed), most = touched(groups(b));
+
+    return end < most ? end : most;
+}
+
+void imx_batch_set_backed(const imx_batch_t *b, uint32_t end)
+{
+    atomic_store(&b->part->backed, end);
 }
 
 void imx_batch_give_back(const imx_batch_t *b, uint32_t from, uint32_t to)

@@ -202,6 +202,7 @@ struct imx_batch_part {
     _Atomic uint32_t in_use;    /* segments that children may take */
     _Atomic uint32_t begun;     /* segments that were ever in use */
     _Atomic uint32_t touched;   /* below this: those that were ever taken */
+    _Atomic uint32_t backed;    /* ... and have memory still, see spare.h */
     _Atomic uint32_t in_turn;   /* a group that is looked at anyway */
     _Atomic uint64_t homeless;  /* lines refused to processes without a row */
 };
@@ -241,7 +242,7 @@ static inline uint32_t at_most_room(const _Atomic uint32_t *p, uint32_t room)
  * 1, storing 0 comes before the second look.  Either the 1 is the later of the
  * two stores, then it stays; or the 0 is, then the second look sees the
  * segment.  (Killed before the second look, the 0 stays until the holder counts
- * free segments, which it does all the time.)
+ * free segments, which it does all the time, and once a second at least.)
  */
 static inline void let_go(struct imx_batch_part *part, uint32_t i)
 {

@@ -1,7 +1,7 @@
 /*
  * spare.c owns which memory of the buffer goes back to the system (spare.h).
  * Entered by the monitor that holds the lease.
- * Nothing survives a crash.
+ * Up to where there is memory is in the batch, and survives.
  */
 #include "shared/spare.h"
 
@@ -12,9 +12,16 @@ static uint32_t most(uint32_t a, uint32_t b)
 
 void imx_spare_begin(imx_spare_t *s, const imx_batch_t *b, int64_t now)
 {
-    s->top = s->needed = imx_batch_touched(b);
+    s->top = s->needed = imx_batch_backed(b);
     s->most = 0;
     s->until = now + IMX_SPARE_SPAN;
+}
+
+/* The next holder goes on from there. */
+static void set_top(imx_spare_t *s, const imx_batch_t *b, uint32_t top)
+{
+    s->top = top;
+    imx_batch_set_backed(b, top);
 }
 
 static void give_back(imx_spare_t *s, const imx_batch_t *b, uint32_t needed)
@@ -24,7 +31,7 @@ static void give_back(imx_spare_t *s, const imx_batch_t *b, uint32_t needed)
                         : needed;
 
     imx_batch_give_back(b, from, s->top);
-    s->top = from;
+    set_top(s, b, from);
 }
 
 void imx_spare_look(imx_spare_t *s, const imx_batch_t *b, uint32_t end,
@@ -32,7 +39,9 @@ void imx_spare_look(imx_spare_t *s, const imx_batch_t *b, uint32_t end,
 {
     uint32_t needed;
 
-    s->top = most(s->top, end);
+    if (end > s->top) {
+        set_top(s, b, end);
+    }
     s->most = most(s->most, end);
     if (now >= s->until) {
         s->needed = s->most;

@@ -6,10 +6,11 @@
  * it sees, as often as it looks at the batch, up to which segment there are
  * lines: what lay above that for a whole span was needed once, by an outage or
  * a burst.  It is given back from the top, a few segments a look, as each of
- * them costs some microseconds.  A segment that is taken again gets new memory.
+ * them costs some microseconds, and a millisecond where two thousand processes
+ * share the memory.  A segment that is taken again gets new memory.
  *
- * Threads: the monitor that holds the lease.  Nothing of it survives a crash:
- * the next holder takes all for needed that ever was, and begins a span.
+ * Threads: the monitor that holds the lease.  Up to where there is memory is in
+ * the batch: the next holder takes all of that for needed, and begins a span.
  */
 #ifndef IMX_SPARE_H
 #define IMX_SPARE_H
@@ -17,7 +18,7 @@
 #include "shared/batch.h"
 
 #define IMX_SPARE_SPAN INT64_C(10000000000) /* ns */
-#define IMX_SPARE_AT_ONCE 64                /* segments, in one look */
+#define IMX_SPARE_AT_ONCE 16                /* segments, in one look */
 
 typedef struct {
     uint32_t top;    /* segments from here on have no memory */

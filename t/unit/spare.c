@@ -98,6 +98,15 @@ static void look(int64_t now)
     imx_spare_look(&spare, &arena.batch, level.end, now);
 }
 
+static void look_often(int64_t now)
+{
+    unsigned i;
+
+    for (i = 0; i < SEGMENTS / IMX_SPARE_AT_ONCE; i++) {
+        look(now);
+    }
+}
+
 /* All lines that wait, each of which is the one behind that before. */
 static void deliver(void)
 {
@@ -145,7 +154,7 @@ static void test_after_an_outage(void **state)
     assert_int_equal(there(), SEGMENTS);
     look(2 * SPAN); /* a few at once */
     assert_int_equal(there(), SEGMENTS - IMX_SPARE_AT_ONCE);
-    look(2 * SPAN + 1);
+    look_often(2 * SPAN + 1);
     assert_int_equal(there(), 3);
     deliver();
     /* and the next one finds all its room */
@@ -188,8 +197,7 @@ static void test_an_outage_comes_back(void **state)
     assert_int_equal(there(), SEGMENTS - 10);
     deliver();
     look(3 * SPAN);
-    look(4 * SPAN);
-    look(4 * SPAN + 1);
+    look_often(4 * SPAN);
     assert_int_equal(there(), 0);
 }
 
@@ -202,8 +210,11 @@ static void test_another_holder(void **state)
     imx_spare_begin(&spare, &arena.batch, 100 * SPAN);
     look(101 * SPAN - 1);
     assert_int_equal(there(), 50);
-    look(101 * SPAN);
+    look_often(101 * SPAN);
     assert_int_equal(there(), 0);
+    /* the one behind it has nothing to do again */
+    imx_spare_begin(&spare, &arena.batch, 200 * SPAN);
+    assert_int_equal(spare.top, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, end)
