@@ -47,9 +47,9 @@ sub _parts {
     die "no arena was found in process $pid\n";
 }
 
-my @NUMBERS = qw(request_ns application_ns bytes_sent class_1 class_2 class_3
-    class_4 class_5 class_other max_ns server_ns input_ns output_ns
-    bytes_received aborted);
+my @NUMBERS = qw(request_ns application_ns max_ns server_ns input_ns output_ns
+    bytes_received aborted bytes_sent class_1 class_2 class_3 class_4 class_5
+    class_other);
 my @OBJECTIVE = qw(objective_total objective_good);
 
 sub _add_cell {
