@@ -54,8 +54,9 @@ sub wrapped { return fill('', '', $_[0]) . "\n" }
 sub PAIRS {
     return "Each run is paired with one of the first line's right beside it; a "
         . "ratio is the median of the pairs', with quartiles, in percent more or "
-        . "less. The second line is the first once more: what its ratio spreads "
-        . "is the machine. A ratio that is no larger than that is \"not "
+        . "less. The second line is the first once more: how far its ratio varies "
+        . "is the machine's doing. A ratio that is no larger than that, or that "
+        . "has its quartiles on both sides of no difference, is \"not "
         . "distinguishable\".";
 }
 
@@ -78,9 +79,9 @@ my %SAYS = (
         return if grep { !$_ } $alone, $on, $log, $on->{own};
         return sprintf 'A request for a file of 12 bytes takes %.1f %% more '
             . 'instructions, %d beside the %d of httpd, and %s clock reads; %d of '
-            . 'the instructions are the module\'s own. A CustomLog adds %d%s. The '
-            . 'module makes no system call for a request, takes no lock, and waits '
-            . 'for nobody.', 100 * $on->{added} / $alone, $on->{added}, $alone,
+            . 'the instructions are the module\'s own. A CustomLog adds %d%s. For '
+            . 'a usual request the module makes no system call and takes no lock.',
+            100 * $on->{added} / $alone, $on->{added}, $alone,
             $on->{clocks}, $on->{own}, $log->{added},
             $other ? "; a module that does nothing, $other->{added}" : '';
     },

@@ -43,6 +43,13 @@ sub describe {
         : 'the kernel chooses the cores';
 }
 
+# What is said of p99 where the load is all that a server can take.
+sub saturated {
+    return 'The load is all that the server can take, so p99 and p99.9 are of the '
+        . 'wait for a core: their ratios move from one run of this command to the '
+        . 'next by more than their quartiles say.';
+}
+
 sub of { return map { ref $_ eq 'CODE' ? $_->() : () } @_ }
 
 # Processes of a subject, all of which exist.

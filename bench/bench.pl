@@ -111,7 +111,8 @@ sub report {
         . 'of intervals, the InfluxDB here gets them all. Checked: the module '
         . 'delivered exactly a point for every request.',
         $ImxVisit::CONNECTIONS, $rounds, $ImxVisit::MS / 1000,
-        ImxReport::PAIRS(), ImxVisit::describe('pinned'))) . "\n";
+        ImxReport::PAIRS() . ' ' . ImxVisit::saturated(),
+        ImxVisit::describe('pinned'))) . "\n";
     $text .= join "\n", map { $text{$_} } ImxVisit::ways();
     print $text;
     my ($way) = ImxVisit::ways();
@@ -126,7 +127,8 @@ sub report {
         [$wsgi, 2, cpu => 'processor time'], [$wsgi, 2, rps => 'throughput'];
     ImxReport::write('load', $text, command => 'make bench',
         readme => "A request for a file of 12 bytes, delivery included: $say[0], "
-            . "$say[1], $say[2]; with an InfluxDB elsewhere: $say[3]. One for a "
+            . "$say[1], $say[2]; with a sink for the points in the place of "
+            . "InfluxDB: $say[3]. One for a "
             . "mod_wsgi application: $say[4], $say[5]. ("
             . ($way eq 'pinned' ? 'Server on one core, load and InfluxDB on '
                 . 'another.' : 'On one core.') . ')',

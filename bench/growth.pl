@@ -265,6 +265,12 @@ sub children {
                 $off, $control, $on) . " |\n";
     }
     $_->stop for map { @$_ } @servers;
+    push @panels, { title => 'Processor time a request, by children', log => 1,
+        x => 'children', y => 'us', lines => { map {
+            my ($name, $at) = @$_;
+            ($name => [map { [$numbers[$_],
+                $groups[$_]->value($subjects[$_][$at], 'cpu')] } 0 .. $#numbers]);
+        } ['without', 0], ['with the module', 2] } };
     push @panels, { title => 'Idle, by children', log => 1, x => 'children',
         y => '% of a core', lines => { 'with the module' =>
             [map { [$numbers[$_], $idle[3 * $_ + 2][1]] } 0 .. $#numbers] } };
@@ -272,7 +278,8 @@ sub children {
         . 'has a thread that wakes up for its own figures, and the one that '
         . 'delivers looks at all of httpd\'s workers and at all children: that '
         . 'is what grows, with requests or without. Memory is what is the '
-        . "child's own, and its part of what is shared. Pairs of $rounds rounds "
+        . "child's own, and its part of what is shared: that is what limits their "
+        . "number. Pairs of $rounds rounds "
         . 'of 0.3 s; ' . ImxVisit::cores_in_words() . '; the second in which '
         . 'most of the points are delivered is in the processor time.');
 }
@@ -322,7 +329,8 @@ sub start_up {
         . prose('A start makes a plan of the line for each virtual host and '
             . 'directory, once in each of the two times that httpd reads its '
             . 'configuration, and the shared memory, of which nothing is '
-            . "touched. Pairs of $rounds rounds; " . ImxVisit::cores_in_words()
+            . 'touched. What limits it is httpd, which reads the same hosts. Pairs '
+            . "of $rounds rounds; " . ImxVisit::cores_in_words()
             . '.');
 }
 
@@ -358,12 +366,14 @@ sub long_run {
         'Nothing is kept of a request: its line goes into a buffer of a constant '
         . 'size, its counts into tables of a constant size, which are shared. '
         . 'Their memory is taken when it is used first: of the buffer what waits '
-        . 'at one time, of the history a row each second for ten minutes, and '
-        . 'one each minute for a day. Off is the control: a server with the '
+        . 'at one time, which goes back when it was not needed for ten seconds; of '
+        . 'the history 872 bytes, and 32 for each virtual host, each second for '
+        . 'the first ten minutes and each minute for the first day. Off is the control: a server with the '
         . 'module loaded gets the same requests, tenth by tenth in turns; what '
         . 'grows there, too, is httpd\'s own. ' . grown($off, $on)
         . ' What is neither is pages of files, as libraries are: a process has '
         . 'its part of each, which changes with who else on the machine uses it.'
+        . ' So the number of requests is limited by nothing.'
         . ' Each line is the one before once more: what they differ by beside '
         . 'that is the machine; ' . ImxVisit::cores_in_words() . '.');
 }

@@ -405,7 +405,8 @@ sub report {
     my $text = ImxReport::wrapped(sprintf('%d connections, %d rounds of %.1f s, '
         . 'event MPM; %s. %s Each block has a base of its own, its first line.',
         $ImxVisit::CONNECTIONS, $rounds, $ImxVisit::MS / 1000,
-        ImxVisit::describe($way), ImxReport::PAIRS())) . "\n" . ImxReport::wrapped(
+        ImxVisit::describe($way), ImxReport::PAIRS() . ' ' . ImxVisit::saturated())) . "\n"
+        . ImxReport::wrapped(
         'Processor time and memory: of the server, and of what it needs beside '
         . 'it (a database and whoever asks for figures not counted). Seconds: '
         . "from a request to where it can be queried, median of $PROBES at random "
