@@ -371,6 +371,8 @@ sub long_run {
         . 'the first ten minutes and each minute for the first day. Off is the control: a server with the '
         . 'module loaded gets the same requests, tenth by tenth in turns; what '
         . 'grows there, too, is httpd\'s own. ' . grown($off, $on)
+        . ' Behind each second line the other server had the last turn: what '
+        . 'waited has gone back by then.'
         . ' What is neither is pages of files, as libraries are: a process has '
         . 'its part of each, which changes with who else on the machine uses it.'
         . ' So the number of requests is limited by nothing.'
