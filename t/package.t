@@ -151,6 +151,8 @@ $tree->spew('/usr/sbin/policy-rc.d', "#!/bin/sh\nexit 0\n", 0755);
 tree_ok('/etc/init.d/apache2 start', 'httpd starts');
 ok(wait_until(20, sub { get("http://127.0.0.1:$port/")->{status} == 200 }),
     'and serves');
+# httpd logs it behind its answer.
+wait_until(20, sub { requests() > 0 });
 my $before = requests();
 my @before = grep { !m{^/var/(?:log|cache)/} } $tree->files;
 sub install {
