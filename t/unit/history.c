@@ -726,7 +726,7 @@ static void count_at_once(uint32_t number, uint32_t bucket, uint64_t n)
 {
     char *cell = (char *)imx_stats_cell(&stats, 0, number);
 
-    ((uint64_t *)(cell + 24))[1] += n;
+    ((uint64_t *)(cell + 72))[1] += n;
     ((uint32_t *)(cell + 128))[bucket] += (uint32_t)n;
 }
 
