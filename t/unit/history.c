@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cell.h"
 #include "process.h"
 
 #define SECOND INT64_C(1000000000)
@@ -721,15 +722,6 @@ static void bounded_with_100_hosts(void **state)
 
 /* ---- totals ---- */
 
-/* What so many requests would have left in a counter of a cell. */
-static void count_at_once(uint32_t number, uint32_t bucket, uint64_t n)
-{
-    char *cell = (char *)imx_stats_cell(&stats, 0, number);
-
-    ((uint64_t *)(cell + 72))[1] += n;
-    ((uint32_t *)(cell + 128))[bucket] += (uint32_t)n;
-}
-
 /* Five times 2^32 requests, in minutes of half as many. */
 static void minutes_keep_the_totals(void **state)
 {
@@ -738,7 +730,7 @@ static void minutes_keep_the_totals(void **state)
 
     (void)state;
     for (i = 1; i <= 10; i++) {
-        count_at_once(host, 100, UINT64_C(1) << 31);
+        count_at_once(imx_stats_cell(&stats, 0, host), 100, UINT64_C(1) << 31);
         imx_stats_totals(&stats, host, &totals);
         assert_true(totals.buckets[0][100] == (uint64_t)i << 31);
         pass(60);

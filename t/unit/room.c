@@ -68,20 +68,27 @@ static void append_segment(fixture_t *f)
     imx_batch_seal_all(&f->arena.batch);
 }
 
-static void test_give_up_many(void **state)
+static void fill_in_an_outage(fixture_t *f, uint32_t segments)
 {
-    fixture_t *f = *state;
-    uint32_t all = imx_batch_segments(&f->arena.batch), i;
-    uint64_t dropped;
+    uint32_t i;
 
     refuse(f, 503, "Retry-After: 3600\r\n", "full");
     begin(f);
     append(f, 1);
     tick(f);
     until_refused(f, 1, 1);
-    for (i = 1; i < all; i++) {
+    for (i = 1; i < segments; i++) {
         append_segment(f);
     }
+}
+
+static void test_give_up_many(void **state)
+{
+    fixture_t *f = *state;
+    uint32_t all = imx_batch_segments(&f->arena.batch), i;
+    uint64_t dropped;
+
+    fill_in_an_outage(f, all);
     assert_true(all >= 1024);
     imx_monitor_step(f->m);
     dropped = fate(f, IMX_BATCH_DROPPED);
@@ -109,14 +116,7 @@ static void test_full_in_an_outage(void **state)
     uint32_t all = imx_batch_segments(&f->arena.batch), before, i;
     uint64_t dropped;
 
-    refuse(f, 503, "Retry-After: 3600\r\n", "full");
-    begin(f);
-    append(f, 1);
-    tick(f);
-    until_refused(f, 1, 1);
-    for (i = 1; i < all; i++) {
-        append_segment(f);
-    }
+    fill_in_an_outage(f, all);
     imx_monitor_step(f->m);
     dropped = fate(f, IMX_BATCH_DROPPED);
     before = looks(f);

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "cell.h"
 #include "shared/stats.h"
 
 #define SERIES 3
@@ -198,16 +199,6 @@ static void odd_numbers_stay_inside(void **state)
     assert_int_equal(sum.buckets[0][IMX_STATS_BUCKETS - 1], 30);
     assert_int_equal(imx_stats_take_max(&stats, 0, IMX_STATS_FOR_INTERVALS),
                      UINT64_MAX);
-}
-
-/* What so many requests would have left in a counter of a cell. */
-static void count_at_once(imx_stats_cell_t *cell, uint32_t bucket, uint64_t n)
-{
-    uint64_t *classes = (uint64_t *)((char *)cell + 72);
-    uint32_t *buckets = (uint32_t *)((char *)cell + 128);
-
-    classes[1] += n;
-    buckets[bucket] += (uint32_t)n;
 }
 
 static uint64_t all_of(const imx_stats_totals_t *totals)
