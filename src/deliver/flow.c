@@ -13,9 +13,9 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-uint64_t imx_flow_piece(uint64_t waiting, int interval_ms, int timeout_ms)
+uint64_t imx_flow_piece(uint64_t waiting, int spread_ms)
 {
-    int64_t steps = least(interval_ms / 2, timeout_ms / 8) / STEP_MS;
+    int64_t steps = spread_ms / STEP_MS;
     uint64_t piece = waiting / (uint64_t)(steps > 0 ? steps : 1) + 1;
 
     return piece > IMX_FLOW_LEAST ? piece : IMX_FLOW_LEAST;

@@ -5,9 +5,9 @@
  *
  * A body that goes out as fast as it can keeps a core from the requests for
  * about a millisecond, at the same moment of each interval.  So the holder's
- * bodies go out in pieces, one each 20 ms: all that waits is out within half an
- * interval.  There are not more bodies for that, and a point is there half an
- * interval later at most.
+ * bodies go out in pieces, one each 20 ms: all that waits at a tick is out shortly
+ * before the next one.  There are not more bodies for that, and a point is there
+ * an interval later at most.
  *
  * Times are ns of the monotonic clock, as the caller reads it.
  */
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define IMX_FLOW_STEP INT64_C(20000000)  /* ns between two pieces */
-#define IMX_FLOW_LEAST (32 * 1024)       /* bytes of a piece */
+#define IMX_FLOW_LEAST (4 * 1024)        /* bytes of a piece */
 #define IMX_FLOW_AT_ONCE INT64_C(100000) /* ns of work, then there is a rest */
 #define IMX_FLOW_ANY UINT64_MAX          /* bytes: no limit */
 
@@ -30,10 +30,9 @@ typedef struct {
 
 /*
  * How large pieces are, so that what waits is out in time.  waiting: bytes that
- * are sealed, those of the body among them.  interval_ms: between two ticks.
- * timeout_ms: for a body and its answer, of which an eighth may go to this.
+ * are sealed, those of the body among them.  spread_ms: for all of them.
  */
-uint64_t imx_flow_piece(uint64_t waiting, int interval_ms, int timeout_ms);
+uint64_t imx_flow_piece(uint64_t waiting, int spread_ms);
 
 /* A body begins, without limits. */
 void imx_flow_begin(imx_flow_t *f, int64_t now);

@@ -41,6 +41,7 @@ struct imx_holder {
     int64_t next_tick, next_watch, next_look;
     imx_room_t room;   /* second duty */
     uint64_t to_drain; /* lines of this tick that are still to be sent */
+    uint64_t piece;    /* the largest since this tick */
     uint64_t random;
 };
 
@@ -274,6 +275,7 @@ static void tick(imx_holder_t *h)
     h->news.board.next_tick = h->next_tick;
     imx_news_publish(&h->news);
     imx_batch_seal_all(&h->o.arena->batch);
+    h->piece = 0;
     h->to_drain = imx_batch_level(&h->o.arena->batch).sealed_lines
                   + imx_sender_left(h->senders[0])
                   + imx_sender_left(h->senders[1]);
@@ -287,16 +289,24 @@ static int is_due(imx_holder_t *h, const imx_batch_level_t *level)
            || is_full_body(h, level) || imx_room_is_short(level);
 }
 
-/* ... in pieces, so that requests notice nothing of it; but as fast as it can
- * when room is needed, or when InfluxDB is not well. */
-static uint64_t piece_of(const imx_holder_t *h, const imx_batch_level_t *level,
+/*
+ * ... in pieces, so that requests notice nothing of it; but as fast as it can
+ * when room is needed, or when InfluxDB is not well.  Until the next tick pieces
+ * do not become smaller: what waits becomes less only because they go out, and
+ * all that waited at this tick is to be out by then.
+ */
+static uint64_t piece_of(imx_holder_t *h, const imx_batch_level_t *level,
                          uint64_t under_way)
 {
-    return imx_room_is_short(level) || imx_news_is_down(&h->news)
-               ? IMX_FLOW_ANY
-               : imx_flow_piece(level->sealed_bytes + under_way,
-                                h->o.interval_ms,
-                                h->o.influx.total_timeout_ms);
+    uint64_t piece;
+
+    if (imx_room_is_short(level) || imx_news_is_down(&h->news)) {
+        return IMX_FLOW_ANY;
+    }
+    piece = imx_flow_piece(level->sealed_bytes + under_way,
+                           imx_pace_spread_ms(pace(h), &h->limits));
+    h->piece = piece > h->piece ? piece : h->piece;
+    return h->piece;
 }
 
 /* Before a body is posted: its load is not sealed any more. */

@@ -10,7 +10,8 @@
 #define MS INT64_C(1000000) /* ns */
 #define BACKOFF_LEAST_MS 1000
 #define BACKOFF_MOST_MS 30000
-#define SLOW_ROW 3 /* answers that make one look slow, not only late */
+#define SLOW_ROW 3     /* answers that make one look slow, not only late */
+#define CAREFUL_ROW 60 /* answers after a slow one that must not be */
 #define PATIENCE_LEAST (60000 * MS)
 #define PATIENCE_MOST (3600000 * MS)
 
@@ -51,6 +52,7 @@ void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
         p->backoff_ms = BACKOFF_MOST_MS;
     }
     p->answer_ms = least(p->answer_ms, (uint64_t)limits->timeout_ms);
+    p->careful = least(p->careful, CAREFUL_ROW);
     if (p->fits >= limits->max_bytes) {
         p->fits = 0;
     }
@@ -109,12 +111,37 @@ void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
     }
 }
 
-/* Three quarters of the interval are slow: where InfluxDB answers once a
+/*
+ * Three quarters of the interval are slow: where InfluxDB answers once a
  * second, an answer takes a little less, as the body was sent a little after
- * the last answer. */
-static int is_slow(int64_t took_ms, const imx_pace_limits_t *limits)
+ * the last answer.  But not where most of that time went to the pieces.
+ */
+static int is_slow(int64_t took_ms, int64_t answer_ms,
+                   const imx_pace_limits_t *limits)
 {
-    return took_ms > 0 && took_ms >= limits->interval_ms / 4 * 3;
+    return took_ms > 0 && took_ms >= limits->interval_ms / 4 * 3
+           && answer_ms >= limits->interval_ms / 4;
+}
+
+/*
+ * The answer is to come before the next tick: if it does not, the lines of that
+ * tick wait for it.  So an eighth of the interval is left, and the time that
+ * answers take; half is always used.  Where answers come at whole seconds, a
+ * body that is out too late for one waits for the next: there half is used
+ * until no answer was slow for a while.  An eighth of the limit for a body and
+ * its answer may go to the pieces.
+ */
+int imx_pace_spread_ms(const imx_board_pace_t *p,
+                       const imx_pace_limits_t *limits)
+{
+    int64_t interval = limits->interval_ms, half = interval / 2;
+    int64_t spread = interval - interval / 8 - (int64_t)p->answer_ms;
+
+    if (p->careful > 0 || spread < half) {
+        spread = half;
+    }
+    return (int)(spread < limits->timeout_ms / 8 ? spread
+                                                 : limits->timeout_ms / 8);
 }
 
 /* The next larger body that is to be tried; 0: the largest that is allowed. */
@@ -127,24 +154,25 @@ static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
  * Bodies that pass quickly may grow again, up to what is allowed.  A body that
  * was on its way already when another one failed does not say that the failure
  * is over.
- * Bodies go out in pieces, within half an interval at most: so that is no
- * answer that takes long, and not slow either.  But where answers come at whole
- * seconds, one is short because its body was late, and would take longer for a
- * body that is early: so the whole time counts there, and longer ones before it
- * are remembered for a while.
+ * The time in which the pieces of a body go out is no time that the answer
+ * takes.  But where answers come at whole seconds, one is short because its
+ * body was late, and would take longer for a body that is early: so the whole
+ * time counts there, and longer ones before it are remembered for a while.
  */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began, int64_t out)
 {
     int64_t took_ms = (now - began) / MS;
-    int64_t from = out > began && !is_slow(took_ms, limits) ? out : began;
-    int64_t answer_ms = (now - from) / MS;
+    int64_t answer_ms = out > began ? (now - out) / MS : took_ms;
+    int slow = is_slow(took_ms, answer_ms, limits);
     int is_over = began >= p->failed_at;
 
+    answer_ms = slow ? took_ms : answer_ms;
     p->created = 0;
     p->answer_ms = most((uint64_t)(answer_ms > 0 ? answer_ms : 0),
                         p->answer_ms / 4 * 3);
-    p->slow = is_slow(took_ms, limits) ? least(p->slow, SLOW_ROW) + 1 : 0;
+    p->slow = slow ? least(p->slow, SLOW_ROW) + 1 : 0;
+    p->careful = slow ? CAREFUL_ROW : p->careful - (p->careful > 0);
     if (took_ms < limits->timeout_ms / 4) {
         p->passes = doubled(p->passes, limits);
     }

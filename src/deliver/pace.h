@@ -51,6 +51,11 @@ void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began, int64_t out);
 
+/* In how many ms what waits may go out in pieces: as much of the interval as
+ * leaves time for the answer. */
+int imx_pace_spread_ms(const imx_board_pace_t *p,
+                       const imx_pace_limits_t *limits);
+
 /* How many bytes a body may have, as far as is known. */
 uint64_t imx_pace_size(const imx_board_pace_t *p,
                        const imx_pace_limits_t *limits);

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_BOARD_VERSION 4 /* another one with each change of imx_board_t */
+#define IMX_BOARD_VERSION 5 /* another one with each change of imx_board_t */
 #define IMX_BOARD_ERROR_MAX 256
 #define IMX_BOARD_REFUSED_MAX 408
 
@@ -73,6 +73,8 @@ typedef struct {
     uint64_t backoff_ms; /* upper end of the last random wait, 0: none */
     uint64_t answer_ms;  /* how long InfluxDB took for its last good answer */
     uint64_t slow;       /* good answers in a row that took long */
+    uint64_t careful;    /* for so many more good answers, bodies go out in half
+                            an interval */
     uint64_t fits;       /* bytes of a body: more were too large for it; 0: no
                             limit is known */
     uint64_t passes;     /* bytes of a body that can pass in time; 0: any */

@@ -190,7 +190,6 @@ static void test_too_slow(void **state)
     assert_int_equal(size(&p), limits.max_bytes);
 }
 
-/* One answer that is late does not make InfluxDB slow. */
 /* A body goes out in pieces: the time for that is no slow answer, and nobody
  * waits for it at a stop. */
 static void test_pieces_are_no_answer(void **state)
@@ -218,6 +217,54 @@ static void test_pieces_are_no_answer(void **state)
     assert_int_equal(p.answer_ms, 20);
 }
 
+static int spread(const imx_board_pace_t *p)
+{
+    return imx_pace_spread_ms(p, &limits);
+}
+
+/* The whole interval, but for the answer; half where that is slow, as it would
+ * not come before the next tick. */
+static void test_spread(void **state)
+{
+    static const imx_pace_limits_t hasty = { 4 << 20, 1000, 4800 };
+    imx_board_pace_t p = fresh();
+    int i;
+
+    (void)state;
+    assert_int_equal(spread(&p), 875);
+    assert_int_equal(imx_pace_spread_ms(&p, &hasty), 600);
+    imx_pace_taken(&p, &limits, NOW + 975 * MS, NOW, NOW + 875 * MS);
+    assert_int_equal(spread(&p), 775);
+    imx_pace_taken(&p, &limits, NOW + 700 * MS, NOW, NOW + 300 * MS);
+    assert_int_equal(spread(&p), 500);
+    imx_pace_taken(&p, &limits, NOW + 800 * MS, NOW, NOW + 760 * MS);
+    assert_int_equal(spread(&p), 575); /* it is remembered for a while */
+    imx_pace_taken(&p, &limits, NOW + 1125 * MS, NOW, NOW + 875 * MS);
+    for (i = 0; i < 60; i++) {
+        assert_int_equal(spread(&p), 500);
+        imx_pace_taken(&p, &limits, NOW + 510 * MS, NOW, NOW + 500 * MS);
+    }
+    assert_int_equal(spread(&p), 865);
+}
+
+/* Pieces do not make an answer slow. */
+static void test_two_pieces(void **state)
+{
+    imx_board_pace_t p = fresh();
+    int i;
+
+    (void)state;
+    for (i = 0; i < 10; i++) {
+        imx_pace_taken(&p, &limits, NOW + 1100 * MS, NOW, NOW + 875 * MS);
+        assert_false(imx_pace_wants_two(&p));
+    }
+    for (i = 0; i < 3; i++) {
+        imx_pace_taken(&p, &limits, NOW + 760 * MS, NOW, NOW + 500 * MS);
+    }
+    assert_true(imx_pace_wants_two(&p));
+}
+
+/* One answer that is late does not make InfluxDB slow. */
 static void test_two(void **state)
 {
     imx_board_pace_t p = fresh();
@@ -269,6 +316,8 @@ int main(void)
         cmocka_unit_test(test_two),
         cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_pieces_are_no_answer),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_two_pieces),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
