@@ -42,7 +42,7 @@ GetOptions('runs=i' => \$runs, 'more=i' => \$more, 'seconds=i' => \$seconds, 'ra
     . "[--rates R,R] [--connections C] [--module FILE]\n";
 my ($TURN, $OF_HTTPD, $OF_OTHERS) = (3, 0, 1);
 # Seconds of load before a turn, in which nothing is there to be delivered yet;
-# and after it: lines wait for an interval and go out within half of one.
+# and after it: lines wait for an interval and go out within the next one.
 my ($LEAD, $REST) = (1, 2);
 my @VARIANTS = qw(delivers control);
 my %NAME = (delivers => 'as it is by default',
