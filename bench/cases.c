@@ -127,9 +127,10 @@ static void say_networks(int rounds)
         "what the network can take. Where one body is under way,\nthe rests "
         "between pieces, and packing with gzip, keep the module below the "
         "first limit.\nA second body goes only where bodies and their answers "
-        "take three quarters of\nInfluxMetricsInterval (1 s here) three "
-        "times in a row: a way of 50 ms alone is no reason.\nThere larger "
-        "bodies help (InfluxMetricsMaxBody).\n");
+        "take three quarters of\nInfluxMetricsInterval (1 s here), and a "
+        "quarter without the pauses, three times in a\nrow: a way of 50 ms "
+        "alone is no reason. There larger bodies help\n"
+        "(InfluxMetricsMaxBody).\n");
     printf("\nThe proxy itself: a burst through it, without delay, has\n");
     flushed_print_ratio(results[PROXIED], results[BURST], rounds);
     printf(" of the lines/s of one without it; the control has\n");

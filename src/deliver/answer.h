@@ -44,8 +44,7 @@ typedef struct {
     int64_t retry_after_ms; /* what the server asked for, -1: nothing */
     int64_t clock_ahead_s;  /* of this host's clock before the server's; 0:
                                not known */
-    int64_t answer_ns;      /* from the last byte of the body to the end of the
-                               answer; 0: not known */
+    int64_t held_ns;        /* the pauses between the pieces of the body */
     int64_t dropped;        /* lines refused in a PARTIAL, named in a
                                MALFORMED; -1: not said */
     int more;               /* 1: at least so many, as the answer was cut */

@@ -13,7 +13,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-uint64_t imx_flow_piece(uint64_t waiting, int spread_ms)
+uint64_t imx_flow_piece(uint64_t waiting, int64_t spread_ms)
 {
     int64_t steps = spread_ms / STEP_MS;
     uint64_t piece = waiting / (uint64_t)(steps > 0 ? steps : 1) + 1;

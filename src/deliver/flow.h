@@ -5,9 +5,8 @@
  *
  * A body that goes out as fast as it can keeps a core from the requests for
  * about a millisecond, at the same moment of each interval.  So the holder's
- * bodies go out in pieces, one each 20 ms: all that waits at a tick is out shortly
- * before the next one.  There are not more bodies for that, and a point is there
- * an interval later at most.
+ * bodies go out in pieces, one each 20 ms: all that waits at a tick is out
+ * shortly before the next one (pace.h).  There are not more bodies for that.
  *
  * Times are ns of the monotonic clock, as the caller reads it.
  */
@@ -32,7 +31,7 @@ typedef struct {
  * How large pieces are, so that what waits is out in time.  waiting: bytes that
  * are sealed, those of the body among them.  spread_ms: for all of them.
  */
-uint64_t imx_flow_piece(uint64_t waiting, int spread_ms);
+uint64_t imx_flow_piece(uint64_t waiting, int64_t spread_ms);
 
 /* A body begins, without limits. */
 void imx_flow_begin(imx_flow_t *f, int64_t now);

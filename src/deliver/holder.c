@@ -257,18 +257,20 @@ static int wants_second(imx_holder_t *h)
 
 /*
  * Seals what the children are filling, so that it is sent: once an interval,
- * also while sending goes on, as segments that are full must not keep the tick
- * from the others.  But not while InfluxDB takes nothing, or has not answered
- * yet: there is no point in it then, and sealing eats segments.
+ * also while whole bodies go out one after the other, as segments that are full
+ * must not keep the tick from the others.  But not while InfluxDB takes
+ * nothing, or when there is no sender for what is sealed: it would wait for an
+ * answer without the lines that come until then, and sealing eats segments.
  */
-static void tick(imx_holder_t *h)
+static void tick(imx_holder_t *h, const imx_batch_level_t *level)
 {
     int64_t now = now_of(h), interval = h->o.interval_ms * MS;
 
     if (now < h->next_tick || !imx_pace_is_due(pace(h), now)
         || (imx_news_is_down(&h->news) && h->to_drain > 0)
         || (imx_sender_is_posting(h->senders[0])
-            && (imx_sender_is_posting(h->senders[1]) || !wants_second(h)))) {
+            && (imx_sender_is_posting(h->senders[1]) || !wants_second(h)
+                || !is_full_body(h, level)))) {
         return;
     }
     h->next_tick += (now - h->next_tick) / interval * interval + interval;
@@ -289,22 +291,38 @@ static int is_due(imx_holder_t *h, const imx_batch_level_t *level)
            || is_full_body(h, level) || imx_room_is_short(level);
 }
 
+/* How many bodies that will be. */
+static uint64_t bodies_of(imx_holder_t *h, uint64_t bytes, uint64_t lines)
+{
+    uint64_t by_bytes = bytes / imx_pace_size(pace(h), &h->limits);
+    uint64_t by_lines = lines / h->o.max_lines;
+
+    return 1 + (by_bytes > by_lines ? by_bytes : by_lines);
+}
+
 /*
  * ... in pieces, so that requests notice nothing of it; but as fast as it can
- * when room is needed, or when InfluxDB is not well.  Until the next tick pieces
- * do not become smaller: what waits becomes less only because they go out, and
- * all that waited at this tick is to be out by then.
+ * when room is needed, or when InfluxDB is not well.  s: has a body that is to
+ * go out with what is sealed, or NULL.  Until the next tick pieces do not
+ * become smaller: all that waited at this one is to be out by then.  They are
+ * twice as large while a quarter of the buffer waits, so that it does not
+ * become half full.
  */
 static uint64_t piece_of(imx_holder_t *h, const imx_batch_level_t *level,
-                         uint64_t under_way)
+                         const imx_sender_t *s)
 {
-    uint64_t piece;
+    uint64_t bytes = level->sealed_bytes, lines = level->sealed_lines, piece;
 
     if (imx_room_is_short(level) || imx_news_is_down(&h->news)) {
         return IMX_FLOW_ANY;
     }
-    piece = imx_flow_piece(level->sealed_bytes + under_way,
-                           imx_pace_spread_ms(pace(h), &h->limits));
+    if (s != NULL) {
+        bytes += imx_sender_left_bytes(s);
+        lines += imx_sender_left(s);
+    }
+    piece = imx_pace_piece(pace(h), &h->limits, bytes,
+                           bodies_of(h, bytes, lines));
+    piece = level->sealed_segments > level->segments / 4 ? 2 * piece : piece;
     h->piece = piece > h->piece ? piece : h->piece;
     return h->piece;
 }
@@ -314,7 +332,7 @@ static void set_flow(imx_holder_t *h, imx_sender_t *s)
 {
     imx_batch_level_t level = imx_batch_level(&h->o.arena->batch);
 
-    imx_sender_flow(s, piece_of(h, &level, imx_sender_left_bytes(s)));
+    imx_sender_flow(s, piece_of(h, &level, s));
 }
 
 static void set_flows(imx_holder_t *h, uint64_t piece)
@@ -338,6 +356,7 @@ static int take_next(imx_holder_t *h)
         return 1;
     }
     h->to_drain = 0;
+    h->piece = 0;
     return imx_sender_take(h->senders[0], imx_backlog_source(h->backlog));
 }
 
@@ -460,7 +479,7 @@ int imx_holder_step(imx_holder_t *h)
     level = imx_room_make(&h->room);
     imx_spare_look(&h->spare, &h->o.arena->batch, level->end, now_of(h));
     set_flows(h, imx_holder_is_superseded(h) ? IMX_FLOW_ANY
-                                             : piece_of(h, level, 0));
+                                             : piece_of(h, level, NULL));
     was_busy = imx_holder_advance(h);
     if (imx_holder_is_superseded(h)) {
         give_when_idle(h, was_busy);
@@ -469,7 +488,7 @@ int imx_holder_step(imx_holder_t *h)
     if (h->o.report != NULL) {
         h->o.report(h->o.report_context);
     }
-    tick(h);
+    tick(h, level);
     is_busy = send_due(h, level) ? imx_holder_advance(h) : 1;
     ms = is_busy ? pause_of(h, level) : 0;
     ms = least(ms, imx_backlog_step(h->backlog));
@@ -488,6 +507,11 @@ void imx_holder_wait(imx_holder_t *h, int wake_fd, int ms)
 }
 
 /* ---- the end ---- */
+
+uint64_t imx_holder_patience_ms(imx_holder_t *h)
+{
+    return imx_pace_patience_ms(pace(h));
+}
 
 imx_news_t *imx_holder_news(imx_holder_t *h)
 {
@@ -588,7 +612,8 @@ imx_holder_t *imx_holder_create(const imx_monitor_options_t *options,
     h->wake_context = wake_context;
     h->news = news_of(&h->o);
     h->limits = (imx_pace_limits_t){ h->o.max_bytes, h->o.interval_ms,
-                                     h->o.influx.total_timeout_ms };
+                                     h->o.influx.total_timeout_ms,
+                                     h->o.influx.api == IMX_INFLUX_V3 };
     h->epoch = imx_children_epoch(&h->o.arena->children);
     h->random = h->o.seed != 0
                     ? h->o.seed

@@ -139,7 +139,6 @@ static int seek_lines(void *arg, curl_off_t offset, int origin)
     }
     in->out = in->body.at;
     in->repeated = in->out > 0 ? in->out : 1;
-    in->ended = 0;
     imx_body_rewind(&in->body);
     return CURL_SEEKFUNC_OK;
 }
@@ -397,7 +396,7 @@ static void begin(imx_influx_t *in, const char *url,
     in->error[0] = '\0';
     imx_reply_clear(&in->reply);
     in->began = imx_clock_now();
-    in->ended = 0;
+    in->held = in->held_from = in->held_until = 0;
     imx_flow_begin(&in->flow, in->began);
     look_for_files(in);
 }
@@ -436,6 +435,11 @@ void imx_influx_flow(imx_influx_t *in, uint64_t piece)
     }
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* For how many ms nothing may go out; 0: something may, or the body is out. */
 static int held_ms(const imx_influx_t *in)
 {
@@ -460,9 +464,23 @@ static void allow_piece(imx_influx_t *in)
     bytes = imx_flow_allow(&in->flow, now);
     imx_body_allow(&in->body, bytes,
                    imx_flow_until(&in->flow, in->body.taken, now));
+    in->held += least(now, in->held_until) - in->held_from;
+    in->held_from = in->held_until = 0;
     if (in->body.waits) {
         in->body.waits = 0;
         curl_easy_pause(in->easy, CURLPAUSE_CONT);
+    }
+}
+
+/* After that: until when it may read nothing. */
+static void note_pause(imx_influx_t *in)
+{
+    int64_t now = imx_clock_now();
+    int64_t next = imx_flow_next(&in->flow, in->body.taken, now);
+
+    if (!imx_body_is_out(&in->body) && next > now) {
+        in->held_from = now;
+        in->held_until = next;
     }
 }
 
@@ -476,9 +494,7 @@ static CURLMcode perform(imx_influx_t *in, int *running)
     if (in->body.until != 0 && imx_clock_now() >= in->body.until) {
         imx_flow_rest(&in->flow, in->body.taken - before, imx_clock_now());
     }
-    if (in->ended == 0 && imx_body_is_out(&in->body)) {
-        in->ended = imx_clock_now();
-    }
+    note_pause(in);
     return code;
 }
 
@@ -570,12 +586,6 @@ static int move(imx_influx_t *in, CURLcode *code)
     return 0;
 }
 
-/* At least 1 when it is known. */
-static int64_t answer_ns(const imx_influx_t *in)
-{
-    return in->ended != 0 ? imx_clock_now() - in->ended + 1 : 0;
-}
-
 /* Also when nothing that the server said rules it out. */
 static uint64_t doubtful(const imx_influx_t *in, const imx_influx_result_t *r)
 {
@@ -599,7 +609,7 @@ imx_influx_answer_e imx_influx_step(imx_influx_t *in,
     }
     imx_outcome_judge(in, code, result);
     result->in_doubt = doubtful(in, result);
-    result->answer_ns = answer_ns(in);
+    result->held_ns = in->held;
     imx_influx_abort(in); /* lets go of the lines; keeps the connection */
     return result->answer;
 }

@@ -5,13 +5,17 @@
  */
 #include "deliver/pace.h"
 
+#include "deliver/flow.h"
+
 #include <string.h>
 
 #define MS INT64_C(1000000) /* ns */
 #define BACKOFF_LEAST_MS 1000
 #define BACKOFF_MOST_MS 30000
 #define SLOW_ROW 3     /* answers that make one look slow, not only late */
-#define CAREFUL_ROW 60 /* answers after a slow one that must not be */
+#define CAREFUL_ROW 60 /* answers after a late one that are not late */
+#define CAREFUL_LEAST (32 * 1024) /* bytes of a piece until then */
+#define BODIES_MOST 1000          /* that a tick's answers are reckoned for */
 #define PATIENCE_LEAST (60000 * MS)
 #define PATIENCE_MOST (3600000 * MS)
 
@@ -41,6 +45,7 @@ void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     if (p->target != target) {
         memset(p, 0, sizeof *p);
         p->target = target;
+        p->careful = limits->at_seconds ? CAREFUL_ROW : 0;
     }
     if (!is_within(p->not_before, 0, now + IMX_PACE_ASKED_MOST_MS * MS)) {
         p->not_before = 0;
@@ -112,36 +117,63 @@ void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
 }
 
 /*
- * Three quarters of the interval are slow: where InfluxDB answers once a
- * second, an answer takes a little less, as the body was sent a little after
- * the last answer.  But not where most of that time went to the pieces.
+ * took_ms is the time of a body and its answer, busy_ms is that without the
+ * pauses between the pieces.  Three quarters of the interval are slow: where
+ * InfluxDB answers once a second, a body and its answer take a little less, as
+ * the body was sent a little after the last answer.
  */
-static int is_slow(int64_t took_ms, int64_t answer_ms,
+static int is_slow(int64_t took_ms, int64_t busy_ms,
                    const imx_pace_limits_t *limits)
 {
-    return took_ms > 0 && took_ms >= limits->interval_ms / 4 * 3
-           && answer_ms >= limits->interval_ms / 4;
+    return took_ms >= limits->interval_ms / 4 * 3
+           && busy_ms >= limits->interval_ms / 4;
+}
+
+/* The next tick had to wait for the answer, or nearly. */
+static int is_late(int64_t took_ms, int64_t busy_ms,
+                   const imx_pace_limits_t *limits)
+{
+    return took_ms >= limits->interval_ms / 16 * 15
+           && is_slow(took_ms, busy_ms, limits);
 }
 
 /*
- * The answer is to come before the next tick: if it does not, the lines of that
- * tick wait for it.  So an eighth of the interval is left, and the time that
- * answers take; half is always used.  Where answers come at whole seconds, a
- * body that is out too late for one waits for the next: there half is used
- * until no answer was slow for a while.  An eighth of the limit for a body and
- * its answer may go to the pieces.
+ * In how many ms all that waits may go out.  The answers are to come before the
+ * next tick, or its lines wait for them: so an eighth of the interval is left,
+ * and the time that the answers take.  It is never less than half; and it is
+ * half after an answer that was late: where InfluxDB answers once a second, a
+ * body that is out too late for one answer waits for the next.  At most an
+ * eighth of the limit for a body and its answer goes to the pieces.
  */
-int imx_pace_spread_ms(const imx_board_pace_t *p,
-                       const imx_pace_limits_t *limits)
+static int64_t spread_ms(const imx_board_pace_t *p,
+                         const imx_pace_limits_t *limits, uint64_t bodies)
 {
-    int64_t interval = limits->interval_ms, half = interval / 2;
-    int64_t spread = interval - interval / 8 - (int64_t)p->answer_ms;
+    int64_t interval = limits->interval_ms, limit = limits->timeout_ms / 8;
+    int64_t answers = (int64_t)(p->answer_ms * least(bodies, BODIES_MOST));
+    int64_t spread = interval - interval / 8 - answers;
 
-    if (p->careful > 0 || spread < half) {
-        spread = half;
+    if (p->careful > 0 || spread < interval / 2) {
+        spread = interval / 2;
     }
-    return (int)(spread < limits->timeout_ms / 8 ? spread
-                                                 : limits->timeout_ms / 8);
+    return spread < limit ? spread : limit;
+}
+
+uint64_t imx_pace_piece(const imx_board_pace_t *p,
+                        const imx_pace_limits_t *limits, uint64_t waiting,
+                        uint64_t bodies)
+{
+    uint64_t piece = imx_flow_piece(waiting, spread_ms(p, limits, bodies));
+
+    return p->careful > 0 ? most(piece, CAREFUL_LEAST) : piece;
+}
+
+/* Where InfluxDB answers once a second, an answer that came at once says
+ * nothing of the next one. */
+uint64_t imx_pace_patience_ms(const imx_board_pace_t *p)
+{
+    uint64_t usual = 2 * p->answer_ms;
+
+    return p->careful > 0 ? most(usual, 1000) : usual;
 }
 
 /* The next larger body that is to be tried; 0: the largest that is allowed. */
@@ -154,25 +186,23 @@ static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
  * Bodies that pass quickly may grow again, up to what is allowed.  A body that
  * was on its way already when another one failed does not say that the failure
  * is over.
- * The time in which the pieces of a body go out is no time that the answer
- * takes.  But where answers come at whole seconds, one is short because its
- * body was late, and would take longer for a body that is early: so the whole
- * time counts there, and longer ones before it are remembered for a while.
+ * A longer time than this one's is remembered for a while.
  */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
-                   int64_t now, int64_t began, int64_t out)
+                   int64_t now, int64_t began, int64_t held_ns)
 {
     int64_t took_ms = (now - began) / MS;
-    int64_t answer_ms = out > began ? (now - out) / MS : took_ms;
-    int slow = is_slow(took_ms, answer_ms, limits);
+    int64_t busy_ms = (now - began - held_ns) / MS;
     int is_over = began >= p->failed_at;
 
-    answer_ms = slow ? took_ms : answer_ms;
     p->created = 0;
-    p->answer_ms = most((uint64_t)(answer_ms > 0 ? answer_ms : 0),
+    p->answer_ms = most((uint64_t)(busy_ms > 0 ? busy_ms : 0),
                         p->answer_ms / 4 * 3);
-    p->slow = slow ? least(p->slow, SLOW_ROW) + 1 : 0;
-    p->careful = slow ? CAREFUL_ROW : p->careful - (p->careful > 0);
+    p->slow = is_slow(took_ms, busy_ms, limits) ? least(p->slow, SLOW_ROW) + 1
+                                                : 0;
+    p->careful = limits->at_seconds || is_late(took_ms, busy_ms, limits)
+                     ? CAREFUL_ROW
+                     : p->careful - (p->careful > 0);
     if (took_ms < limits->timeout_ms / 4) {
         p->passes = doubled(p->passes, limits);
     }

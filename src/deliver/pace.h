@@ -17,11 +17,13 @@
 #define IMX_PACE_LEAST \
     (64 * 1024) /* bytes of a body, however slow the way is */
 
-/* What the configuration allows; it does not change. */
+/* What is configured; it does not change. */
 typedef struct {
     uint64_t max_bytes; /* of a body */
     int interval_ms;    /* between two ticks */
-    int timeout_ms;     /* for an answer */
+    int timeout_ms;     /* for a body and its answer */
+    int at_seconds;     /* 1: answers come once a second, as InfluxDB 3 writes
+                           its log then */
 } imx_pace_limits_t;
 
 /*
@@ -45,16 +47,19 @@ void imx_pace_try_now(imx_board_pace_t *p);
 void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
                        int64_t asked_ms, uint32_t random);
 
-/* InfluxDB took a body, which was begun at that time.  out: when its last byte
- * went out, 0: nobody saw that.  Returns 1 when it was begun after the last
- * failure. */
+/* InfluxDB took a body, which was begun at that time.  held_ns: the pauses
+ * between its pieces.  Returns 1 when it was begun after the last failure. */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
-                   int64_t now, int64_t began, int64_t out);
+                   int64_t now, int64_t began, int64_t held_ns);
 
-/* In how many ms what waits may go out in pieces: as much of the interval as
- * leaves time for the answer. */
-int imx_pace_spread_ms(const imx_board_pace_t *p,
-                       const imx_pace_limits_t *limits);
+/* How large the pieces of a body are (flow.h).  waiting: bytes that are to be
+ * out before the next tick, in so many bodies. */
+uint64_t imx_pace_piece(const imx_board_pace_t *p,
+                        const imx_pace_limits_t *limits, uint64_t waiting,
+                        uint64_t bodies);
+
+/* For how many ms the answer to a body that is out is worth waiting for. */
+uint64_t imx_pace_patience_ms(const imx_board_pace_t *p);
 
 /* How many bytes a body may have, as far as is known. */
 uint64_t imx_pace_size(const imx_board_pace_t *p,

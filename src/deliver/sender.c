@@ -400,14 +400,13 @@ static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 static void taken(imx_sender_t *s, const imx_influx_result_t *r)
 {
     uint64_t bytes = window_bytes(s);
-    int64_t out;
 
     s->guesses = 0;
     s->taken_at = now_of(s);
-    out = r->answer_ns > 0 ? s->taken_at - r->answer_ns : 0;
     s->proven = bytes > s->proven ? bytes : s->proven;
     imx_news_body_fits(s->o.news);
-    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began, out)) {
+    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
+                       r->held_ns)) {
         imx_news_up(s->o.news);
     }
 }

@@ -71,19 +71,21 @@ typedef struct {
     int64_t not_before;  /* no body before that time */
     int64_t failed_at;   /* when a body was not taken for the last time */
     uint64_t backoff_ms; /* upper end of the last random wait, 0: none */
-    uint64_t answer_ms;  /* how long InfluxDB took for its last good answer */
-    uint64_t slow;       /* good answers in a row that took long */
-    uint64_t careful;    /* for so many more good answers, bodies go out in half
-                            an interval */
-    uint64_t fits;       /* bytes of a body: more were too large for it; 0: no
+    uint64_t answer_ms; /* how long the last body that was taken and its answer
+                            took without the pauses between its pieces, or a
+                            little less than one before, if that took longer */
+    uint64_t slow;      /* good answers in a row that took long */
+    uint64_t careful;   /* for so many more good answers, bodies go out in half
+                            an interval, as one was late */
+    uint64_t fits;      /* bytes of a body: more were too large for it; 0: no
                             limit is known */
-    uint64_t passes;     /* bytes of a body that can pass in time; 0: any */
-    uint64_t too_large;  /* the first body that was, 0: the log was told */
-    uint64_t told;       /* the limit that the log was told of, 0: none */
-    int64_t grow_at;     /* when a larger body than fits is to be tried ... */
-    int64_t patience;    /* ... and how long after that the next time */
-    uint64_t grew;       /* 1: it was, and there is no answer yet */
-    uint64_t created;    /* 1: CREATE DATABASE was carried out, and no points
+    uint64_t passes;    /* bytes of a body that can pass in time; 0: any */
+    uint64_t too_large; /* the first body that was, 0: the log was told */
+    uint64_t told;      /* the limit that the log was told of, 0: none */
+    int64_t grow_at;    /* when a larger body than fits is to be tried ... */
+    int64_t patience;   /* ... and how long after that the next time */
+    uint64_t grew;      /* 1: it was, and there is no answer yet */
+    uint64_t created;   /* 1: CREATE DATABASE was carried out, and no points
                             were taken since */
 } imx_board_pace_t;
 

@@ -16,7 +16,7 @@
 #define MINUTE (60 * 1000 * MS)
 #define NOW (100 * HOUR)
 
-static const imx_pace_limits_t limits = { 4 << 20, 1000, 10000 };
+static const imx_pace_limits_t limits = { 4 << 20, 1000, 10000, 0 };
 
 static uint64_t size(const imx_board_pace_t *p)
 {
@@ -128,6 +128,9 @@ static void test_nonsense(void **state)
         assert_in_range(size(&p), 1, limits.max_bytes);
         assert_in_range(imx_pace_body(&p, &limits, NOW + 2 * HOUR), 1,
                         limits.max_bytes);
+        assert_in_range(imx_pace_piece(&p, &limits, UINT64_MAX, UINT64_MAX), 1,
+                        UINT64_MAX);
+        assert_in_range(imx_pace_patience_ms(&p), 0, 20000);
         imx_pace_back_off(&p, NOW + HOUR, NOW + HOUR, -1, 12345);
         assert_in_range(p.not_before - NOW - HOUR, 1000 * MS, 30000 * MS);
         assert_true(
@@ -190,78 +193,96 @@ static void test_too_slow(void **state)
     assert_int_equal(size(&p), limits.max_bytes);
 }
 
-/* A body goes out in pieces: the time for that is no slow answer, and nobody
- * waits for it at a stop. */
-static void test_pieces_are_no_answer(void **state)
+static void take(imx_board_pace_t *p, int took_ms, int held_ms)
+{
+    imx_pace_taken(p, &limits, NOW + took_ms * MS, NOW, held_ms * MS);
+}
+
+/* A body goes out in pieces: the pauses between them are no time that the
+ * answer takes, and nobody waits for it as long at a stop. */
+static void test_pauses(void **state)
 {
     imx_board_pace_t p = fresh();
     int i;
 
     (void)state;
-    for (i = 0; i < 5; i++) {
-        imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
+    take(&p, 520, 500);
+    assert_int_equal(p.answer_ms, 20);
+    assert_int_equal(imx_pace_patience_ms(&p), 40);
+    take(&p, 520, 0);
+    assert_int_equal(p.answer_ms, 520);
+    take(&p, 520, 500); /* a long one is remembered, and not for ever */
+    assert_int_equal(p.answer_ms, 390);
+    for (i = 0; i < 20; i++) {
+        take(&p, 520, 500);
     }
     assert_int_equal(p.answer_ms, 20);
     assert_false(imx_pace_wants_two(&p));
-    imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, 0);
-    assert_int_equal(p.answer_ms, 520);
-    imx_pace_taken(&p, &limits, NOW + 950 * MS, NOW, NOW + 500 * MS);
-    assert_int_equal(p.answer_ms, 950); /* at the whole second, it seems */
-    p.answer_ms = 520;
-    /* A long one is remembered, and not for ever. */
-    imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
-    assert_int_equal(p.answer_ms, 390);
-    for (i = 0; i < 20; i++) {
-        imx_pace_taken(&p, &limits, NOW + 520 * MS, NOW, NOW + 500 * MS);
-    }
-    assert_int_equal(p.answer_ms, 20);
-}
-
-static int spread(const imx_board_pace_t *p)
-{
-    return imx_pace_spread_ms(p, &limits);
-}
-
-/* The whole interval, but for the answer; half where that is slow, as it would
- * not come before the next tick. */
-static void test_spread(void **state)
-{
-    static const imx_pace_limits_t hasty = { 4 << 20, 1000, 4800 };
-    imx_board_pace_t p = fresh();
-    int i;
-
-    (void)state;
-    assert_int_equal(spread(&p), 875);
-    assert_int_equal(imx_pace_spread_ms(&p, &hasty), 600);
-    imx_pace_taken(&p, &limits, NOW + 975 * MS, NOW, NOW + 875 * MS);
-    assert_int_equal(spread(&p), 775);
-    imx_pace_taken(&p, &limits, NOW + 700 * MS, NOW, NOW + 300 * MS);
-    assert_int_equal(spread(&p), 500);
-    imx_pace_taken(&p, &limits, NOW + 800 * MS, NOW, NOW + 760 * MS);
-    assert_int_equal(spread(&p), 575); /* it is remembered for a while */
-    imx_pace_taken(&p, &limits, NOW + 1125 * MS, NOW, NOW + 875 * MS);
-    for (i = 0; i < 60; i++) {
-        assert_int_equal(spread(&p), 500);
-        imx_pace_taken(&p, &limits, NOW + 510 * MS, NOW, NOW + 500 * MS);
-    }
-    assert_int_equal(spread(&p), 865);
-}
-
-/* Pieces do not make an answer slow. */
-static void test_two_pieces(void **state)
-{
-    imx_board_pace_t p = fresh();
-    int i;
-
-    (void)state;
     for (i = 0; i < 10; i++) {
-        imx_pace_taken(&p, &limits, NOW + 1100 * MS, NOW, NOW + 875 * MS);
+        take(&p, 1100, 875);
         assert_false(imx_pace_wants_two(&p));
     }
     for (i = 0; i < 3; i++) {
-        imx_pace_taken(&p, &limits, NOW + 760 * MS, NOW, NOW + 500 * MS);
+        take(&p, 760, 500);
     }
     assert_true(imx_pace_wants_two(&p));
+}
+
+/* In how many ms a body of a second's lines goes out; they are so many that no
+ * piece is of the least size. */
+static int spread(const imx_board_pace_t *p, uint64_t bodies)
+{
+    uint64_t bytes = UINT64_C(1) << 40;
+
+    return 20 * (int)(bytes / imx_pace_piece(p, &limits, bytes, bodies) + 1);
+}
+
+/* The whole interval, but for the answers; half when one was late, as the lines
+ * of the next tick waited for it. */
+static void test_spread(void **state)
+{
+    static const imx_pace_limits_t hasty = { 4 << 20, 1000, 4800, 0 };
+    imx_board_pace_t p = fresh();
+    int i;
+
+    (void)state;
+    assert_int_equal(spread(&p, 1), 860);
+    assert_int_equal(imx_pace_piece(&p, &hasty, 30000000, 1), 1000001);
+    take(&p, 975, 875);
+    assert_int_equal(spread(&p, 1), 760);
+    assert_int_equal(spread(&p, 3), 560);
+    assert_int_equal(spread(&p, 9), 500);
+    assert_int_equal(spread(&p, UINT64_MAX), 500);
+    take(&p, 400, 0);
+    assert_int_equal(spread(&p, 1), 500);
+    take(&p, 900, 600);                   /* before the next tick */
+    assert_int_equal(spread(&p, 1), 560); /* 400 / 4 * 3 */
+    take(&p, 1125, 875);
+    for (i = 0; i < 60; i++) {
+        assert_int_equal(spread(&p, 1), 500);
+        assert_int_equal(imx_pace_patience_ms(&p), 1000);
+        assert_int_equal(imx_pace_piece(&p, &limits, 1, 1), 32 * 1024);
+        take(&p, 510, 500);
+    }
+    assert_int_equal(spread(&p, 1), 860);
+    assert_int_equal(imx_pace_piece(&p, &limits, 1, 1), 4 * 1024);
+}
+
+/* An InfluxDB that answers once a second can seem quick for long. */
+static void test_at_seconds(void **state)
+{
+    static const imx_pace_limits_t seconds = { 4 << 20, 1000, 10000, 1 };
+    imx_board_pace_t p;
+    int i;
+
+    (void)state;
+    memset(&p, 0, sizeof p);
+    imx_pace_take_over(&p, &seconds, 1, NOW);
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(spread(&p, 1), 500);
+        assert_int_equal(imx_pace_patience_ms(&p), 1000);
+        imx_pace_taken(&p, &seconds, NOW + 510 * MS, NOW, 500 * MS);
+    }
 }
 
 /* One answer that is late does not make InfluxDB slow. */
@@ -306,18 +327,12 @@ static void test_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fresh),
-        cmocka_unit_test(test_back_off),
-        cmocka_unit_test(test_asked),
-        cmocka_unit_test(test_take_over),
-        cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_too_slow),
-        cmocka_unit_test(test_two),
-        cmocka_unit_test(test_at_once),
-        cmocka_unit_test(test_pieces_are_no_answer),
-        cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_two_pieces),
+        cmocka_unit_test(test_fresh),    cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_asked),    cmocka_unit_test(test_take_over),
+        cmocka_unit_test(test_nonsense), cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_too_slow), cmocka_unit_test(test_two),
+        cmocka_unit_test(test_at_once),  cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_spread),   cmocka_unit_test(test_at_seconds),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
