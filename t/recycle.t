@@ -18,7 +18,9 @@ sub is_there {
 }
 
 # Milliseconds from a child's 50th line in the access log to its end.  Looked at
-# every 5 ms, from a process of its own, so both can be late by that.
+# every 5 ms, from a process of its own, so both can be late by that.  A child
+# that stays is told, too, but in worker: its threads count connections without
+# a lock (requests_this_child in worker.c), so that it may take one more.
 sub watch_ends {
     my ($h) = @_;
     my $pid = open(my $pipe, '-|') // die "fork: $!";
@@ -38,7 +40,8 @@ sub watch_ends {
         }
         sleep 0.005;
     }
-    syswrite STDOUT, join(' ', (map { sprintf '%.0f', $_ } @ms), %full) . "\n";
+    syswrite STDOUT, join(' ', (map { sprintf '%.0f', $_ } @ms),
+        $h->{mpm} eq 'worker' ? () : %full) . "\n";
     POSIX::_exit(0);
 }
 
