@@ -291,7 +291,7 @@ static int is_due(imx_holder_t *h, const imx_batch_level_t *level)
            || is_full_body(h, level) || imx_room_is_short(level);
 }
 
-/* How many bodies that will be. */
+/* In how many bodies so much goes out. */
 static uint64_t bodies_of(imx_holder_t *h, uint64_t bytes, uint64_t lines)
 {
     uint64_t by_bytes = bytes / imx_pace_size(pace(h), &h->limits);
@@ -301,12 +301,12 @@ static uint64_t bodies_of(imx_holder_t *h, uint64_t bytes, uint64_t lines)
 }
 
 /*
- * ... in pieces, so that requests notice nothing of it; but as fast as it can
- * when room is needed, or when InfluxDB is not well.  s: has a body that is to
- * go out with what is sealed, or NULL.  Until the next tick pieces do not
- * become smaller: all that waited at this one is to be out by then.  They are
- * twice as large while a quarter of the buffer waits, so that it does not
- * become half full.
+ * A body goes out in pieces, so that requests notice nothing of it; but as fast
+ * as it can when room is needed, or when InfluxDB is not well.  s: has a body
+ * that is to go out with what is sealed, or NULL.  Until the next tick pieces
+ * do not become smaller: all that waited at this one is to be out by then.
+ * They are twice as large while a quarter of the buffer waits, so that it does
+ * not become half full.
  */
 static uint64_t piece_of(imx_holder_t *h, const imx_batch_level_t *level,
                          const imx_sender_t *s)
