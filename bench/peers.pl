@@ -409,8 +409,10 @@ sub report {
         . ImxReport::wrapped(
         'Processor time and memory: of the server, and of what it needs beside '
         . 'it (a database and whoever asks for figures not counted). Seconds: '
-        . "from a request to where it can be queried, median of $PROBES at random "
-        . 'moments. Points: in the database for each request that was answered.')
+        . 'from a request to where it can be queried, of a server that has nothing '
+        . "else to do, median of $PROBES at random moments; under load this module "
+        . 'takes up to two intervals, as its pieces go out over one. Points: in the '
+        . 'database for each request that was answered.')
         . "\n| | requests a second | throughput | us of processor time a "
         . "request | against the first | p50 | p99 | p99.9 | points a request | "
         . "seconds | MiB |\n" . '|---' x 11 . "|\n";
