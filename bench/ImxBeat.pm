@@ -133,9 +133,28 @@ sub is_below {
 sub is_no_more {
     my ($goal, $ratio) = @_;
     my ($low, $high) = @{ $ratio->{interval} };
-    my ($from, $to) = @{ $ratio->{control}{interval} };
-    return $UNKNOWN if !defined $high || !defined $to || $from > 1 || $to < 1;
+    return $UNKNOWN if !defined $high || !is_even($ratio);
     return $high <= $goal ? $REACHED : $low > $goal ? $MISSED : $UNKNOWN;
+}
+
+# Is the control the same as itself?
+sub is_even {
+    my ($from, $to) = @{ $_[0]{control}{interval} };
+    return defined $to && $from <= 1 && $to >= 1;
+}
+
+# Of compare(), in words: the median only where it is not 1 for certain, and more
+# than what the control may be; else its range alone, in percent.
+sub told {
+    my ($ratio) = @_;
+    my ($low, $high) = @{ $ratio->{interval} };
+    my $words = ImxRounds::confident($ratio);
+    return $words if !defined $high;
+    my ($ours, @control) = map { abs log } $ratio->{median},
+        @{ $ratio->{control}{interval} };
+    return $words if is_even($ratio) && ($low > 1 || $high < 1)
+        && !grep { $_ >= $ours } @control;
+    return 'not distinguishable ' . $words =~ s/^[^(]*//r;
 }
 
 sub judge {

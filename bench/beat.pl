@@ -164,7 +164,8 @@ print ImxReport::wrapped("A 12-byte file, event MPM with 2 children on one core;
     . ($more ? "$more more run(s) are for p99.9 only. " : '')
     . 'The second line\'s are its own turns, each against the next one and the '
     . 'next against it, in turn: a median that is not 1 there would be an error '
-    . 'of measuring. Of each the median is told, in percent more or less, with '
+    . 'of measuring. Of each the median is told, in percent more or less, if it '
+    . 'is more than the second line\'s may be (else: not distinguishable), with '
     . 'the range in which the true median is with 95 % certainty, whatever the '
     . 'distribution (order statistics, the sign test turned round: W. R. '
     . 'Thompson, Annals of Mathematical Statistics 7, 1936), if turns do not '
@@ -183,8 +184,9 @@ for my $rate (split /,/, $rates) {
             range('%.2f', map { $_->{ratio} } @of),
             ImxBeat::together($all{$rate}, $how),
             ImxBeat::median(map { $_->{p999} } @of),
-            map { ImxRounds::confident($_), $_->{n} }
-                $how eq 'control' ? $p999->{control} : $p999;
+            $how eq 'control'
+                ? (ImxRounds::confident($p999->{control}), $p999->{control}{n})
+                : (ImxBeat::told($p999), $p999->{n});
     }
 }
 
@@ -200,12 +202,13 @@ sub goal {
         . '(goal 1.5, median of the runs: %s; %.2f without delivery, up to %.2f), '
         . 'of all runs together %.2f (%.2f without delivery). p99.9 against that '
         . 'without delivery is %s in %d turns (goal: at most +5 %%, with all of '
-        . 'the range: %s); a server against itself %s.', $rate,
+        . 'the range: %s); a server against itself %s%s.', $rate,
         ImxBeat::median(@$ours), ImxBeat::is_below(1.5, $ours, $control),
         ImxBeat::median(@$control), max(@$control),
         (map { ImxBeat::together($all{$rate}, $_) } @VARIANTS),
-        ImxRounds::confident($p999), $p999->{n},
-        ImxBeat::is_no_more(1.05, $p999), ImxRounds::confident($p999->{control});
+        ImxBeat::told($p999), $p999->{n},
+        ImxBeat::is_no_more(1.05, $p999), ImxRounds::confident($p999->{control}),
+        ImxBeat::is_even($p999) ? '' : ', which is an error of measuring';
 }
 print "\n", ImxReport::wrapped(join ' ', map { goal($_) } split /,/, $rates);
 my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;

@@ -94,4 +94,17 @@ is(ImxBeat::is_no_more(1.05, against(0.97, 1.04, 0.9, 0.99)), 'cannot be told',
 is(ImxBeat::is_no_more(1.05, { interval => [], control => { interval => [] } }),
     'cannot be told', '... of too few turns');
 
+# The median is told only where it is more than what the control may be.
+my %told = (
+    'not distinguishable (-3.0 .. +4.0)' => [1.01, 0.97, 1.04, 0.99, 1.01],
+    'not distinguishable (+2.0 .. +9.0)' => [1.05, 1.02, 1.09, 0.9, 1.1],
+    'not distinguishable (+6.0 .. +30)' => [1.2, 1.06, 1.3, 1.01, 1.1],
+    '+20 % (+6.0 .. +30)' => [1.2, 1.06, 1.3, 0.95, 1.1],
+);
+for my $words (sort keys %told) {
+    my ($median, @ranges) = @{ $told{$words} };
+    is(ImxBeat::told({ median => $median, n => 50, %{ against(@ranges) } }), $words,
+        $words);
+}
+
 done_testing;
