@@ -137,16 +137,10 @@ sub is_no_more {
     return $high <= $goal ? $REACHED : $low > $goal ? $MISSED : $UNKNOWN;
 }
 
-# Is the control the same as itself, or for certain not?  Neither is known of too
-# few turns.
+# Is the control the same as itself?  undef: too few turns to know.
 sub is_even {
     my ($from, $to) = @{ $_[0]{control}{interval} };
-    return defined $to && $from <= 1 && $to >= 1;
-}
-
-sub is_odd {
-    my ($from, $to) = @{ $_[0]{control}{interval} };
-    return defined $to && ($from > 1 || $to < 1);
+    return defined $to ? $from <= 1 && $to >= 1 || 0 : undef;
 }
 
 # Of compare(), in words: the median only where it is not 1 for certain, and more

@@ -208,7 +208,7 @@ sub goal {
         (map { ImxBeat::together($all{$rate}, $_) } @VARIANTS),
         ImxBeat::told($p999), $p999->{n},
         ImxBeat::is_no_more(1.05, $p999), ImxRounds::confident($p999->{control}),
-        ImxBeat::is_odd($p999) ? ', which is an error of measuring' : '';
+        ImxBeat::is_even($p999) // 1 ? '' : ', which is an error of measuring';
 }
 print "\n", ImxReport::wrapped(join ' ', map { goal($_) } split /,/, $rates);
 my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;

@@ -61,6 +61,7 @@ for my $mpm (qw(prefork event worker)) {
     my @ms = sort { $a <=> $b } split ' ', readline $ends->{pipe};
     close $ends->{pipe};
     cmp_ok(scalar @ms, '>=', 5, "$mpm: " . @ms . ' children were recycled');
+    cmp_ok($ms[$#ms / 2], '<', 200 * slow(), "$mpm: most of them at once");
     # For an answer that is due: 250 ms, or a second where answers take long.
     cmp_ok($ms[-1], '<', 1000 + 200 * slow(),
         "$mpm: a child leaves after $ms[$#ms / 2] ms, $ms[-1] ms at most");

@@ -50,7 +50,7 @@ static int is_over(const ending_t *e)
 
 static int answer_ms(imx_holder_t *h)
 {
-    uint64_t usual = imx_holder_patience_ms(h);
+    uint64_t usual = imx_pace_patience_ms(&imx_holder_news(h)->board.pace);
 
     if (usual < ANSWER_MS) {
         return ANSWER_MS;

@@ -21,17 +21,23 @@ uint64_t imx_flow_piece(uint64_t waiting, int64_t spread_ms)
     return piece > IMX_FLOW_LEAST ? piece : IMX_FLOW_LEAST;
 }
 
-void imx_flow_begin(imx_flow_t *f, int64_t now)
+static void lift(imx_flow_t *f, int64_t now)
 {
     f->piece = f->allowed = IMX_FLOW_ANY;
     f->at = now;
     f->rest = 0;
 }
 
+void imx_flow_begin(imx_flow_t *f, int64_t now)
+{
+    lift(f, now);
+    f->held = f->held_from = f->held_until = 0;
+}
+
 void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now)
 {
     if (piece == IMX_FLOW_ANY) {
-        imx_flow_begin(f, now);
+        lift(f, now);
     }
     else if (f->piece == IMX_FLOW_ANY) {
         f->piece = f->allowed = piece;
@@ -51,6 +57,8 @@ uint64_t imx_flow_allow(imx_flow_t *f, int64_t now)
 {
     int64_t steps = (now - f->at) / IMX_FLOW_STEP;
 
+    f->held += least(now, f->held_until) - f->held_from;
+    f->held_from = f->held_until = 0;
     if (f->piece != IMX_FLOW_ANY && steps > 0) {
         f->allowed += (uint64_t)least(steps, LATE) * f->piece;
         f->at = steps > LATE ? now : f->at + steps * IMX_FLOW_STEP;
@@ -79,4 +87,15 @@ int64_t imx_flow_next(const imx_flow_t *f, uint64_t out, int64_t now)
     int64_t more = out < f->allowed ? now : f->at + IMX_FLOW_STEP;
 
     return more > f->rest ? more : f->rest;
+}
+
+/* A thread that wakes up too late for the next piece had no longer pause. */
+void imx_flow_pause(imx_flow_t *f, uint64_t out, int64_t now)
+{
+    int64_t next = imx_flow_next(f, out, now);
+
+    if (next > now) {
+        f->held_from = now;
+        f->held_until = next;
+    }
 }

@@ -25,6 +25,8 @@ typedef struct {
     uint64_t allowed; /* bytes of the body that may be out by now */
     int64_t at;       /* when the last piece was allowed */
     int64_t rest;     /* nothing goes out before; 0: no rest */
+    int64_t held;     /* the pauses between pieces that are over ... */
+    int64_t held_from, held_until; /* ... and the one that is not */
 } imx_flow_t;
 
 /*
@@ -43,6 +45,10 @@ void imx_flow_limit(imx_flow_t *f, uint64_t piece, int64_t now);
 /* Nothing of the body can go out yet, as there is no connection: this time does
  * not count. */
 void imx_flow_wait(imx_flow_t *f, int64_t now);
+
+/* So many bytes of the body are out, and nothing is done until
+ * imx_flow_allow(): that is a pause, for as long as no more may go out. */
+void imx_flow_pause(imx_flow_t *f, uint64_t out, int64_t now);
 
 /* How many bytes of the body may be out now. */
 uint64_t imx_flow_allow(imx_flow_t *f, int64_t now);

@@ -508,11 +508,6 @@ void imx_holder_wait(imx_holder_t *h, int wake_fd, int ms)
 
 /* ---- the end ---- */
 
-uint64_t imx_holder_patience_ms(imx_holder_t *h)
-{
-    return imx_pace_patience_ms(pace(h));
-}
-
 imx_news_t *imx_holder_news(imx_holder_t *h)
 {
     return &h->news;

@@ -71,9 +71,6 @@ int imx_holder_advance(imx_holder_t *h);
  * can. */
 void imx_holder_hurry(imx_holder_t *h);
 
-/* For how many ms an answer is worth waiting for. */
-uint64_t imx_holder_patience_ms(imx_holder_t *h);
-
 /* Is there a body of which only the answer is missing? */
 int imx_holder_is_out(const imx_holder_t *h);
 

@@ -396,7 +396,6 @@ static void begin(imx_influx_t *in, const char *url,
     in->error[0] = '\0';
     imx_reply_clear(&in->reply);
     in->began = imx_clock_now();
-    in->held = in->held_from = in->held_until = 0;
     imx_flow_begin(&in->flow, in->began);
     look_for_files(in);
 }
@@ -435,11 +434,6 @@ void imx_influx_flow(imx_influx_t *in, uint64_t piece)
     }
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* For how many ms nothing may go out; 0: something may, or the body is out. */
 static int held_ms(const imx_influx_t *in)
 {
@@ -464,23 +458,9 @@ static void allow_piece(imx_influx_t *in)
     bytes = imx_flow_allow(&in->flow, now);
     imx_body_allow(&in->body, bytes,
                    imx_flow_until(&in->flow, in->body.taken, now));
-    in->held += least(now, in->held_until) - in->held_from;
-    in->held_from = in->held_until = 0;
     if (in->body.waits) {
         in->body.waits = 0;
         curl_easy_pause(in->easy, CURLPAUSE_CONT);
-    }
-}
-
-/* After that: until when it may read nothing. */
-static void note_pause(imx_influx_t *in)
-{
-    int64_t now = imx_clock_now();
-    int64_t next = imx_flow_next(&in->flow, in->body.taken, now);
-
-    if (!imx_body_is_out(&in->body) && next > now) {
-        in->held_from = now;
-        in->held_until = next;
     }
 }
 
@@ -494,7 +474,9 @@ static CURLMcode perform(imx_influx_t *in, int *running)
     if (in->body.until != 0 && imx_clock_now() >= in->body.until) {
         imx_flow_rest(&in->flow, in->body.taken - before, imx_clock_now());
     }
-    note_pause(in);
+    if (!imx_body_is_out(&in->body)) {
+        imx_flow_pause(&in->flow, in->body.taken, imx_clock_now());
+    }
     return code;
 }
 
@@ -609,7 +591,7 @@ imx_influx_answer_e imx_influx_step(imx_influx_t *in,
     }
     imx_outcome_judge(in, code, result);
     result->in_doubt = doubtful(in, result);
-    result->held_ns = in->held;
+    result->held_ns = in->flow.held;
     imx_influx_abort(in); /* lets go of the lines; keeps the connection */
     return result->answer;
 }

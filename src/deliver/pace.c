@@ -1,5 +1,6 @@
 /*
- * pace.c owns when the next body may be sent and how large it may be.
+ * pace.c owns when the next body may be sent, and how large it and its pieces
+ * may be.
  * Pure arithmetic, for the thread that holds the lease.
  * What was learned is a struct on the board, so it survives every holder.
  */
@@ -130,11 +131,9 @@ static int is_slow(int64_t took_ms, int64_t busy_ms,
 }
 
 /* The next tick had to wait for the answer, or nearly. */
-static int is_late(int64_t took_ms, int64_t busy_ms,
-                   const imx_pace_limits_t *limits)
+static int is_late(int64_t took_ms, const imx_pace_limits_t *limits)
 {
-    return took_ms >= limits->interval_ms / 16 * 15
-           && is_slow(took_ms, busy_ms, limits);
+    return took_ms >= limits->interval_ms / 16 * 15;
 }
 
 /*
@@ -193,14 +192,14 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
 {
     int64_t took_ms = (now - began) / MS;
     int64_t busy_ms = (now - began - held_ns) / MS;
+    int slow = is_slow(took_ms, busy_ms, limits);
     int is_over = began >= p->failed_at;
 
     p->created = 0;
     p->answer_ms = most((uint64_t)(busy_ms > 0 ? busy_ms : 0),
                         p->answer_ms / 4 * 3);
-    p->slow = is_slow(took_ms, busy_ms, limits) ? least(p->slow, SLOW_ROW) + 1
-                                                : 0;
-    p->careful = limits->at_seconds || is_late(took_ms, busy_ms, limits)
+    p->slow = slow ? least(p->slow, SLOW_ROW) + 1 : 0;
+    p->careful = limits->at_seconds || (slow && is_late(took_ms, limits))
                      ? CAREFUL_ROW
                      : p->careful - (p->careful > 0);
     if (took_ms < limits->timeout_ms / 4) {

@@ -1,5 +1,6 @@
 /*
- * pace.h owns when the next body may be sent and how large it may be.
+ * pace.h owns when the next body may be sent, and how large it and its pieces
+ * may be.
  * Pure arithmetic, for the thread that holds the lease.
  * What was learned is a struct on the board, so it survives every holder: the
  * next one goes on where the last one was.

@@ -45,8 +45,6 @@ struct imx_influx {
     stage_e stage;
     CURLcode code; /* when FAILED */
     int64_t began; /* ns */
-    int64_t held;  /* ns: the pauses between pieces, but for the last one */
-    int64_t held_from, held_until; /* ns: the last one; 0: there is none */
     const char *url;
     imx_body_t body;
     imx_flow_t flow;   /* of the body */

@@ -137,6 +137,34 @@ static void test_rest(void **state)
     assert_true(imx_flow_next(&f, 10000, NOW) <= NOW);
 }
 
+/* What was no pause is work, or a thread that wakes up late. */
+static void test_pauses(void **state)
+{
+    imx_flow_t f;
+
+    (void)state;
+    imx_flow_begin(&f, NOW);
+    imx_flow_pause(&f, 40000, NOW); /* there is no limit */
+    imx_flow_limit(&f, 40000, NOW);
+    imx_flow_allow(&f, NOW);
+    imx_flow_pause(&f, 30000, NOW); /* more may go out */
+    imx_flow_allow(&f, NOW + 5 * MS);
+    assert_int_equal(f.held, 0);
+    imx_flow_pause(&f, 40000, NOW + 5 * MS);
+    imx_flow_allow(&f, NOW + 12 * MS);
+    assert_int_equal(f.held, 7 * MS);
+    imx_flow_allow(&f, NOW + 13 * MS);
+    imx_flow_pause(&f, 40000, NOW + 14 * MS);
+    imx_flow_allow(&f, NOW + 31 * MS); /* due at 20 */
+    assert_int_equal(f.held, 13 * MS);
+    imx_flow_pause(&f, 80000, NOW + 31 * MS);
+    imx_flow_limit(&f, IMX_FLOW_ANY, NOW + 33 * MS);
+    imx_flow_allow(&f, NOW + 33 * MS);
+    assert_int_equal(f.held, 15 * MS);
+    imx_flow_begin(&f, NOW);
+    assert_int_equal(f.held, 0);
+}
+
 #define AT_ONCE 20000 /* bytes that are compressed within IMX_FLOW_AT_ONCE */
 
 /* A body of a million bytes, in 25 pieces, that is compressed by a thread that
@@ -184,7 +212,7 @@ int main(void)
         cmocka_unit_test(test_piece),  cmocka_unit_test(test_any),
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_faster),
         cmocka_unit_test(test_wait),   cmocka_unit_test(test_rest),
-        cmocka_unit_test(test_late),
+        cmocka_unit_test(test_pauses), cmocka_unit_test(test_late),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

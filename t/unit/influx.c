@@ -1303,11 +1303,15 @@ static void post_pieces(fixture_t *f, imx_influx_answer_e wanted)
 static void test_pieces(void **state)
 {
     fixture_t *f = *state;
+    int i = 0;
 
-    post_pieces(f, IMX_INFLUX_SENT);
-    assert_true(f->took_ms >= PIECES_MS);
-    /* The pauses are told; a busy machine makes up for some of them. */
-    assert_in_range(f->r.held_ns, PIECES_MS * INT64_C(1000000) / 8,
+    /* Most of the time is no time that the server needs.  A busy machine makes
+     * up for pauses: one attempt shows it. */
+    do {
+        post_pieces(f, IMX_INFLUX_SENT);
+        assert_true(f->took_ms >= PIECES_MS);
+    } while (f->r.held_ns < f->took_ms * 500000 && ++i < 5);
+    assert_in_range(f->r.held_ns, f->took_ms * 500000,
                     (f->took_ms + 1) * 1000000);
     f->piece = 0; /* the next one is free again */
     assert_int_equal(post_many(f, 5000, 200), IMX_INFLUX_SENT);
