@@ -47,8 +47,8 @@ sub group {
         subject('without', $path, %site),
         subject('without, once more: the control', $path, %site),
         subject('with the module', $path, %site, influx => $db),
-        $title =~ /wsgi/ ? () : subject('with the module, lines to a sink',
-            $path, %site, sink => ImxSink->new),
+        subject('with the module, lines to a sink', $path, %site,
+            sink => ImxSink->new),
     ] };
 }
 
@@ -124,12 +124,13 @@ sub report {
     } [$file, 2, cpu => 'processor time'], [$file, 2, rps => 'throughput'],
         [$file, 2, p99 => '99th percentile'],
         [$file, 3, p99 => '99th percentile'],
-        [$wsgi, 2, cpu => 'processor time'], [$wsgi, 2, rps => 'throughput'];
+        [$wsgi, 2, cpu => 'processor time'], [$wsgi, 2, rps => 'throughput'],
+        [$wsgi, 3, cpu => 'processor time'], [$wsgi, 3, rps => 'throughput'];
     ImxReport::write('load', $text, command => 'make bench',
         readme => "A request for a file of 12 bytes, delivery included: $say[0], "
             . "$say[1], $say[2]; with a sink for the points in the place of "
-            . "InfluxDB: $say[3]. One for a "
-            . "mod_wsgi application: $say[4], $say[5]. ("
+            . "InfluxDB: $say[3]. One for a mod_wsgi application: $say[4], "
+            . "$say[5]; with a sink: $say[6], $say[7]. ("
             . ($way eq 'pinned' ? 'Server on one core, load and InfluxDB on '
                 . 'another.' : 'On one core.') . ')',
         versions => join ', ', grep { defined }
