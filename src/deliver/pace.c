@@ -62,6 +62,7 @@ void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     if (p->fits >= limits->max_bytes) {
         p->fits = 0;
     }
+    p->proven = least(p->proven, limits->max_bytes);
     if (p->passes < IMX_PACE_LEAST || p->passes >= limits->max_bytes) {
         p->passes = 0;
     }
@@ -102,6 +103,7 @@ void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
 {
     int64_t ms = asked_ms;
 
+    p->proven = 0;
     if (ms < 0 && began < p->failed_at) {
         return;
     }
@@ -166,6 +168,17 @@ uint64_t imx_pace_piece(const imx_board_pace_t *p,
     return p->careful > 0 ? most(piece, CAREFUL_LEAST) : piece;
 }
 
+/*
+ * A body that is too large is refused before its end: then a proxy on the way
+ * that still has to pass pieces on answers 502 and not 413, and nothing is
+ * learned.  So only a body that is hardly larger than what was taken since the
+ * last failure goes out in pieces.
+ */
+int imx_pace_is_proven(const imx_board_pace_t *p, uint64_t bytes)
+{
+    return bytes <= p->proven + p->proven / 4;
+}
+
 /* Where InfluxDB answers once a second, an answer that came at once says
  * nothing of the next one. */
 uint64_t imx_pace_patience_ms(const imx_board_pace_t *p)
@@ -188,7 +201,7 @@ static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
  * A longer time than this one's is remembered for a while.
  */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
-                   int64_t now, int64_t began, int64_t held_ns)
+                   int64_t now, int64_t began, int64_t held_ns, uint64_t bytes)
 {
     int64_t took_ms = (now - began) / MS;
     int64_t busy_ms = (now - began - held_ns) / MS;
@@ -196,6 +209,7 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     int is_over = began >= p->failed_at;
 
     p->created = 0;
+    p->proven = most(bytes, p->proven);
     p->answer_ms = most((uint64_t)(busy_ms > 0 ? busy_ms : 0),
                         p->answer_ms / 4 * 3);
     p->slow = slow ? least(p->slow, SLOW_ROW) + 1 : 0;
@@ -245,6 +259,7 @@ void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes)
                                                       : PATIENCE_MOST;
     }
     p->grew = 0;
+    p->proven = 0;
     p->fits = bytes > 1 ? bytes / 2 : 1;
     p->grow_at = now + p->patience;
     p->too_large = p->too_large ? p->too_large : bytes;

@@ -48,10 +48,15 @@ void imx_pace_try_now(imx_board_pace_t *p);
 void imx_pace_back_off(imx_board_pace_t *p, int64_t now, int64_t began,
                        int64_t asked_ms, uint32_t random);
 
-/* InfluxDB took a body, which was begun at that time.  held_ns: the pauses
- * between its pieces.  Returns 1 when it was begun after the last failure. */
+/* InfluxDB took a body of so many bytes, which was begun at that time.
+ * held_ns: the pauses between its pieces.  Returns 1 when it was begun after
+ * the last failure. */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
-                   int64_t now, int64_t began, int64_t held_ns);
+                   int64_t now, int64_t began, int64_t held_ns,
+                   uint64_t bytes);
+
+/* May a body of so many bytes go out in pieces? */
+int imx_pace_is_proven(const imx_board_pace_t *p, uint64_t bytes);
 
 /* How large the pieces of a body are (flow.h).  waiting: bytes that are to be
  * out before the next tick, in so many bodies. */

@@ -51,7 +51,6 @@ struct imx_sender {
     int is_creating;    /* ... which is CREATE DATABASE, or that is next */
     int64_t began;      /* when it was begun */
     uint64_t piece;     /* bytes: see imx_sender_flow() */
-    uint64_t proven;    /* bytes of the largest body that was taken */
     uint64_t under_way; /* lines of it, as the board has them */
     uint64_t done;      /* lines since imx_sender_done() */
     unsigned guesses;   /* refusals in unknown words, since lines were taken */
@@ -191,16 +190,10 @@ static void count_repeated(imx_sender_t *s, uint64_t lines)
     s->o.news->board.repeated += lines;
 }
 
-/*
- * Only a body that is hardly larger than what was taken before goes out in
- * pieces.  One that is too large is refused before its end: then a proxy on the
- * way that still has to pass pieces on answers 502 and not 413, and nothing is
- * learned.
- */
-static int goes_in_pieces(const imx_sender_t *s)
+static int goes_in_pieces(imx_sender_t *s)
 {
     return s->load.source->is_live
-           && window_bytes(s) <= s->proven + s->proven / 4;
+           && imx_pace_is_proven(pace(s), window_bytes(s));
 }
 
 static void post_window(imx_sender_t *s)
@@ -385,7 +378,6 @@ static void refused_somehow(imx_sender_t *s, const imx_influx_result_t *r)
 
 static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 {
-    s->proven = 0;
     if (s->load.window > 1) {
         imx_pace_too_large(pace(s), now_of(s), window_bytes(s));
         imx_news_publish(s->o.news);
@@ -399,14 +391,11 @@ static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 
 static void taken(imx_sender_t *s, const imx_influx_result_t *r)
 {
-    uint64_t bytes = window_bytes(s);
-
     s->guesses = 0;
     s->taken_at = now_of(s);
-    s->proven = bytes > s->proven ? bytes : s->proven;
     imx_news_body_fits(s->o.news);
     if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
-                       r->held_ns)) {
+                       r->held_ns, window_bytes(s))) {
         imx_news_up(s->o.news);
     }
 }

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMX_BOARD_VERSION 5 /* another one with each change of imx_board_t */
+#define IMX_BOARD_VERSION 6 /* another one with each change of imx_board_t */
 #define IMX_BOARD_ERROR_MAX 256
 #define IMX_BOARD_REFUSED_MAX 408
 
@@ -77,6 +77,8 @@ typedef struct {
     uint64_t slow;      /* good answers in a row that took long */
     uint64_t careful;   /* for so many more good answers, bodies go out in half
                             an interval, as one was late */
+    uint64_t proven;    /* bytes of the largest body that was taken since one
+                            was not */
     uint64_t fits;      /* bytes of a body: more were too large for it; 0: no
                             limit is known */
     uint64_t passes;    /* bytes of a body that can pass in time; 0: any */

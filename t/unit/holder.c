@@ -99,6 +99,25 @@ static void test_pieces(void **state)
     assert_int_equal(stored(f), 2 * lines);
 }
 
+/* The next holder knows what is taken: its first body goes in pieces. */
+static void test_pieces_next_holder(void **state)
+{
+    fixture_t *f = *state;
+    const int lines = 4000;
+    int64_t since;
+
+    begin(f);
+    append(f, lines);
+    deliver(f);
+    end_monitor(f);
+    begin(f);
+    append(f, lines);
+    since = real_ms();
+    deliver(f);
+    assert_in_range(real_ms() - since, f->o.interval_ms * 3 / 4, LIMIT_MS);
+    assert_int_equal(writes(f), 2);
+}
+
 /* What waits at a tick is out in an interval, in however many bodies that is:
  * not slower and slower, as what is left becomes less.  That would take two
  * intervals.  This machine may be busy: one attempt shows it. */
@@ -745,6 +764,7 @@ int main(void)
         TEST(test_phase),
         TEST(test_order),
         TEST_LARGE(test_pieces),
+        TEST_LARGE(test_pieces_next_holder),
         TEST_LARGE(test_pieces_many),
         TEST_LARGE(test_pieces_answer),
         TEST(test_limits),

@@ -68,7 +68,7 @@ static void test_back_off(void **state)
     }
     assert_in_range(least - now, 1000 * MS, 1500 * MS);
     assert_in_range(longest - now, 29500 * MS, 30000 * MS);
-    assert_true(imx_pace_taken(&p, &limits, longest, longest, 0));
+    assert_true(imx_pace_taken(&p, &limits, longest, longest, 0, 1));
     imx_pace_back_off(&p, longest, longest, -1, 0xFFFFFFFFu);
     assert_in_range(p.not_before - longest, 1000 * MS, 2000 * MS);
 }
@@ -134,7 +134,7 @@ static void test_nonsense(void **state)
         imx_pace_back_off(&p, NOW + HOUR, NOW + HOUR, -1, 12345);
         assert_in_range(p.not_before - NOW - HOUR, 1000 * MS, 30000 * MS);
         assert_true(
-            imx_pace_taken(&p, &limits, NOW + 3 * HOUR, NOW + 3 * HOUR, 0));
+            imx_pace_taken(&p, &limits, NOW + 3 * HOUR, NOW + 3 * HOUR, 0, 1));
     }
     memset(&p, 0, sizeof p);
     p.target = 1;
@@ -142,7 +142,7 @@ static void test_nonsense(void **state)
     p.failed_at = NOW + 1;
     imx_pace_take_over(&p, &limits, 1, NOW);
     assert_true(imx_pace_is_due(&p, NOW));
-    assert_true(imx_pace_taken(&p, &limits, NOW, NOW, 0));
+    assert_true(imx_pace_taken(&p, &limits, NOW, NOW, 0, 1));
 }
 
 /* A limit that stays is tried less and less often; one that goes is gone. */
@@ -185,17 +185,42 @@ static void test_too_slow(void **state)
         imx_pace_too_slow(&p, bytes);
     }
     assert_int_equal(size(&p), IMX_PACE_LEAST);
-    imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW, 0);
+    imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW, 0, 1);
     assert_int_equal(size(&p), IMX_PACE_LEAST);
     for (i = 0; i < 7; i++) {
-        imx_pace_taken(&p, &limits, NOW + 2499 * MS, NOW, 0);
+        imx_pace_taken(&p, &limits, NOW + 2499 * MS, NOW, 0, 1);
     }
     assert_int_equal(size(&p), limits.max_bytes);
 }
 
+/* The first body of its size goes at once, and so does one after a failure. */
+static void test_proven(void **state)
+{
+    imx_board_pace_t p = fresh();
+
+    (void)state;
+    assert_false(imx_pace_is_proven(&p, 1));
+    imx_pace_taken(&p, &limits, NOW, NOW, 0, 1000);
+    imx_pace_taken(&p, &limits, NOW, NOW, 0, 10);
+    assert_true(imx_pace_is_proven(&p, 1250));
+    assert_false(imx_pace_is_proven(&p, 1251));
+    imx_pace_take_over(&p, &limits, 1, NOW); /* the next holder knows it */
+    assert_true(imx_pace_is_proven(&p, 1250));
+    imx_pace_back_off(&p, NOW, NOW, -1, 7);
+    assert_false(imx_pace_is_proven(&p, 1));
+    imx_pace_taken(&p, &limits, NOW, NOW, 0, 1000);
+    imx_pace_too_large(&p, NOW, 1000);
+    assert_false(imx_pace_is_proven(&p, 1));
+    p.proven = UINT64_MAX; /* nonsense of another process */
+    imx_pace_take_over(&p, &limits, 1, NOW);
+    assert_false(imx_pace_is_proven(&p, 2 * limits.max_bytes));
+    imx_pace_take_over(&p, &limits, 2, NOW); /* another InfluxDB */
+    assert_false(imx_pace_is_proven(&p, 1));
+}
+
 static void take(imx_board_pace_t *p, int took_ms, int held_ms)
 {
-    imx_pace_taken(p, &limits, NOW + took_ms * MS, NOW, held_ms * MS);
+    imx_pace_taken(p, &limits, NOW + took_ms * MS, NOW, held_ms * MS, 1);
 }
 
 /* A body goes out in pieces: the pauses between them are no time that the
@@ -281,7 +306,7 @@ static void test_at_seconds(void **state)
     for (i = 0; i < 100; i++) {
         assert_int_equal(spread(&p, 1), 500);
         assert_int_equal(imx_pace_patience_ms(&p), 1000);
-        imx_pace_taken(&p, &seconds, NOW + 510 * MS, NOW, 500 * MS);
+        imx_pace_taken(&p, &seconds, NOW + 510 * MS, NOW, 500 * MS, 1);
     }
 }
 
@@ -293,14 +318,14 @@ static void test_two(void **state)
 
     (void)state;
     for (i = 0; i < 20; i++) {
-        imx_pace_taken(&p, &limits, NOW + (i % 3 ? 990 : 100) * MS, NOW, 0);
+        imx_pace_taken(&p, &limits, NOW + (i % 3 ? 990 : 100) * MS, NOW, 0, 1);
         assert_false(imx_pace_wants_two(&p));
     }
     for (i = 0; i < 4; i++) {
-        imx_pace_taken(&p, &limits, NOW + 990 * MS, NOW, 0);
+        imx_pace_taken(&p, &limits, NOW + 990 * MS, NOW, 0, 1);
     }
     assert_true(imx_pace_wants_two(&p));
-    imx_pace_taken(&p, &limits, NOW + 100 * MS, NOW, 0);
+    imx_pace_taken(&p, &limits, NOW + 100 * MS, NOW, 0, 1);
     assert_false(imx_pace_wants_two(&p));
 }
 
@@ -317,7 +342,7 @@ static void test_at_once(void **state)
     imx_pace_back_off(&p, NOW + 20, NOW + 1, -1, 7);
     assert_int_equal(p.not_before, before);
     assert_int_equal(p.backoff_ms, 2000);
-    assert_false(imx_pace_taken(&p, &limits, NOW + 30, NOW + 2, 0));
+    assert_false(imx_pace_taken(&p, &limits, NOW + 30, NOW + 2, 0, 1));
     assert_int_equal(p.backoff_ms, 2000);
     assert_false(imx_pace_is_due(&p, NOW + 40));
     imx_pace_back_off(&p, NOW + 40, NOW + 3, 60000, 7); /* it was asked */
@@ -333,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_too_slow), cmocka_unit_test(test_two),
         cmocka_unit_test(test_at_once),  cmocka_unit_test(test_pauses),
         cmocka_unit_test(test_spread),   cmocka_unit_test(test_at_seconds),
+        cmocka_unit_test(test_proven),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
