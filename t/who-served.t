@@ -52,11 +52,28 @@ RewriteEngine On
 RewriteRule ^/rewritten http://127.0.0.1:$port[1]/index.html [P]
 ProxyPass /down http://127.0.0.1:1/
 ErrorDocument 503 /index.html
+ProxyPass /login http://me:p\@ss\@127.0.0.1:$port[0]
+<Proxy balancer://one>
+BalancerMember http://me:secret\@127.0.0.1:$port[0]
+</Proxy>
+ProxyPass /member balancer://one
+ProxyPass /refused http://me:secret\@127.0.0.1:$port[0]
+ProxyPass /told http://me:secret\@127.0.0.1:$port[0]
+<LocationMatch "^/(refused|told)">
+Require all denied
+</LocationMatch>
+<Location /told>
+ErrorDocument 403 /index.html
+</Location>
+<Location /missing>
+ErrorDocument 404 /refused/document
+</Location>
 CONF
     get($h->url("/two/$_")) for 1 .. 4;
     get($h->url("/$_")) for qw(plain/index.html socket/x handler/x rewritten
-        down/x index.html);
-    my @p = points($db, $name, 10);
+        down/x index.html login/x member/x refused/x told/x
+        missing/x);
+    my @p = points($db, $name, 15);
     my $backend = by_uri(backend => @p);
     my %n;
     $n{ $backend->{"/two/$_"} }++ for 1 .. 4;
@@ -70,7 +87,13 @@ CONF
     is($backend->{'/down/x'}, 'http://127.0.0.1:1', 'one that is down,'
         . ' with an ErrorDocument');
     is($backend->{'/index.html'}, undef, 'a file has none');
+    is($backend->{$_}, "http://127.0.0.1:$port[0]", "$_: no password")
+        for '/login/x', '/member/x';
+    is($backend->{'/refused/x'}, undef, 'a request that httpd refused has none');
+    is($backend->{'/told/x'}, undef, '... also with an ErrorDocument');
+    is($backend->{'/missing/x'}, undef, '... and if it was the ErrorDocument');
     my $handler = by_uri(handler => @p);
+    is($handler->{'/refused/x'}, undef, '... and no handler');
     is($handler->{'/plain/index.html'}, 'proxy-server', 'handler of a proxy');
     is($handler->{'/index.html'}, 'default-handler', 'handler of a file');
     kill KILL => $pid;

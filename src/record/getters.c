@@ -92,10 +92,10 @@ static const char *get_protocol(const imx_facts_t *f)
  * of the content. */
 static const char *get_handler(const imx_facts_t *f)
 {
-    if (f->last->handler != NULL) {
-        return f->last->handler;
+    if (!f->met_handler) {
+        return NULL; /* mod_proxy has its own there before authorization */
     }
-    return f->met_handler ? "default-handler" : NULL;
+    return f->last->handler != NULL ? f->last->handler : "default-handler";
 }
 
 /* The path that was asked for, decoded: httpd does that in place, and what a
@@ -170,6 +170,26 @@ static const char *get_scheme(const imx_facts_t *f)
                                                 : ap_http_scheme(f->first);
 }
 
+/* The name of a balancer's member has what its URL has before the host: a user
+ * and a password.  The last '@' of the authority ends them. */
+static const char *without_user(apr_pool_t *p, const char *url)
+{
+    const char *authority = strstr(url, "://");
+    const char *host;
+
+    if (authority == NULL) {
+        return url;
+    }
+    authority += 3;
+    host = authority + strcspn(authority, "/");
+    while (host > authority && host[-1] != '@') {
+        host--;
+    }
+    return apr_pstrcat(p,
+                       apr_pstrmemdup(p, url, (apr_size_t)(authority - url)),
+                       host > authority ? host : authority, NULL);
+}
+
 /*
  * The server behind mod_proxy, as scheme and authority: a member of a balancer
  * by the name that mod_proxy_balancer leaves in the environment, the socket of
@@ -184,7 +204,7 @@ static const char *backend_of(request_rec *r)
     const char *url, *end;
 
     if (member != NULL) {
-        return member;
+        return without_user(r->pool, member);
     }
     if (r->filename == NULL || strncmp(r->filename, "proxy:", 6) != 0) {
         return NULL;
@@ -200,13 +220,20 @@ static const char *backend_of(request_rec *r)
 }
 
 /* Of the last request that went to one: when a backend fails, an ErrorDocument
- * may have followed. */
+ * may have followed.  mod_proxy names one before authorization, user and
+ * password included: of those that met no handler nothing is read. */
 static const char *get_backend(const imx_facts_t *f)
 {
+    const imx_rare_t *rare = rare_of(f);
+    const request_rec *stop = NULL;
+    request_rec *r = f->met_handler ? f->first : NULL;
     const char *found = NULL;
-    request_rec *r;
 
-    for (r = f->last; r != NULL && found == NULL; r = r->prev) {
+    if (rare != NULL && rare->met_last != NULL) {
+        r = rare->met_last;
+        stop = rare->met_first != NULL ? rare->met_first->prev : NULL;
+    }
+    for (; r != stop && found == NULL; r = r->prev) {
         found = backend_of(r);
     }
     return found;

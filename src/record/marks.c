@@ -300,38 +300,35 @@ static request_rec *first_of(request_rec *r)
     return r;
 }
 
-/* It began where requests are recorded, and is to be answered where they are
- * not: nobody is to see it. */
-static void pass_over(request_rec *r)
-{
-    imx_marks_t *m = imx_marks_of(first_of(r));
-
-    if (m != NULL) {
-        IMX_MARKS_SET(&m->seen.is_passed_over, 1);
-    }
-}
-
 /* A redirected request comes here again: the first call counts, but what is
  * taken away is for the last one to say. */
 __attribute__((noinline, cold)) static void insert_otherwise(
     request_rec *r, const imx_schema_dir_t *dir)
 {
-    request_rec *first;
-    imx_marks_t *m;
+    request_rec *first = first_of(r);
+    imx_marks_t *m = imx_marks_of(first);
 
     if (r->main != NULL) {
         return;
     }
+    /* It began where requests are recorded, and is to be answered where they
+     * are not: nobody is to see it. */
     if (dir->enabled != 1) {
-        pass_over(r);
+        if (m != NULL) {
+            IMX_MARKS_SET(&m->seen.is_passed_over, 1);
+        }
         return;
     }
-    first = first_of(r);
-    m = imx_marks_of(first);
     if (m == NULL) {
         m = take_marks(first);
     }
     m->headers = dir->changes_headers;
+    if (r != first) {
+        imx_rare_t *rare = imx_marks_rare(m, r);
+
+        rare->met_last = r;
+        rare->met_first = m->seen.handler == 0 ? r : rare->met_first;
+    }
     if (m->seen.handler == 0) {
         mark_handler(m, first, r);
         return;

@@ -31,6 +31,11 @@ typedef struct {
     const char *tls_version;  /* ... point needs it; NULL: not looked at */
     apr_table_t *taken;       /* headers that were taken away; NULL: none */
     apr_bucket_brigade *rest; /* kept for splitting; NULL: not needed yet */
+    /* Of a chain of internal redirects, of which one met a handler behind the
+     * first request: the last that did, and the first, which is NULL where
+     * that is the first request. */
+    request_rec *met_last;
+    const request_rec *met_first;
 } imx_rare_t;
 
 /*
