@@ -129,14 +129,15 @@ sub names {
         @rows > @ImxNames::names;
     }), 'hosts with odd names are in the page');
     my $held = ImxNames::hold($h,
-        '/%3Cimg%20src=x%20onerror=alert(4)%3E%0A?secret');
+        '/%3Cimg%20src=x%20onerror=alert(4)%3E%0A%FF?secret');
     my @slow;
     ok(wait_until(20, sub {
         @slow = rows(get($h->url('/status?html'))->{content}, 'slow');
     }), 'a slow request is in the page');
     is_deeply([@{ $slow[0] }[1 .. 4]], ['GET', $ImxNames::names[0]
             =~ s/</&lt;/gr =~ s/>/&gt;/gr,
-        '/held/&lt;img src=x onerror=alert(4)&gt; ', 'application'],
+        qq{/held/&lt;img src=x onerror=alert(4)&gt; \xEF\xBF\xBD},
+            'application'],
         '... with its host and its path as text, without its query');
     my $html = get($h->url('/status?html'))->{content};
     like($html, qr{id="note-slow">oldest [\d.]+ s<}, '... in its tile, too');
@@ -144,6 +145,10 @@ sub names {
     is(scalar(() = $html =~ /<img/g), 0, 'no element of a name');
     unlike($html, qr/[\x00-\x08\x0b-\x1f\x7f]/, 'no control character');
     like($html, qr/&lt;script&gt;alert\(1\)/, 'but its letters');
+    for ($html, get($h->url('/status?text'))->{content}) {
+        like($_, qr/onerror=alert\(4\)/, 'the path is there');
+        ok(utf8::decode(my $copy = $_), '... and all is UTF-8');
+    }
     my $json = status($h);
     ok($json, 'the JSON is JSON');
     is(scalar(grep { $_->{name} =~ /\A<script>/ } @{ $json->{hosts} }), 1,

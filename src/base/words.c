@@ -136,10 +136,17 @@ size_t imx_words_line(char *to, size_t size, const char *text)
 {
     writer_t w = start(to, size);
 
-    for (; *text != '\0'; text++) {
+    while (*text != '\0') {
         unsigned char c = (unsigned char)*text;
+        size_t length = utf8_length(text);
 
-        put(&w, c < ' ' || c == 0x7F ? " " : text, 1);
+        if (length == 0) {
+            put(&w, REPLACEMENT, 3);
+        }
+        else {
+            put(&w, c < ' ' || c == 0x7F ? " " : text, length);
+        }
+        text += length > 0 ? length : 1;
     }
     return w.length;
 }

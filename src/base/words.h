@@ -22,7 +22,8 @@ size_t imx_words_json(char *to, size_t size, const char *text);
  * UTF-8 becomes U+FFFD, and so do control characters but the end of a line. */
 size_t imx_words_label(char *to, size_t size, const char *text);
 
-/* The text on one line: a space stands for each control character. */
+/* The text on one line: a space stands for each control character, U+FFFD for
+ * what is not UTF-8. */
 size_t imx_words_line(char *to, size_t size, const char *text);
 
 /* "12,345,678" */

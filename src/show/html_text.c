@@ -15,7 +15,7 @@
 
 const char *imx_html_text(request_rec *r, const char *text)
 {
-    size_t size = strlen(text) + 1;
+    size_t size = imx_words_line(NULL, 0, text) + 1;
     char *line = apr_palloc(r->pool, size);
 
     imx_words_line(line, size, text);

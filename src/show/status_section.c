@@ -43,7 +43,7 @@ static const imx_figures_row_t *row_of(const char *name)
 
 static const char *one_line(request_rec *r, const char *text)
 {
-    size_t size = strlen(text) + 1;
+    size_t size = imx_words_line(NULL, 0, text) + 1;
     char *line = apr_palloc(r->pool, size);
 
     imx_words_line(line, size, text);

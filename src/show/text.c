@@ -18,7 +18,7 @@
 /* A figure is one line, whatever is in it. */
 static const char *one_line(request_rec *r, const char *text)
 {
-    size_t size = strlen(text) + 1;
+    size_t size = imx_words_line(NULL, 0, text) + 1;
     char *to = apr_palloc(r->pool, size);
 
     imx_words_line(to, size, text);

@@ -95,6 +95,8 @@ static void line(void **state)
 {
     (void)state;
     IS(imx_words_line(got, sizeof got, "a\r\nb\x7f\xC3\xB6"), "a  b \xC3\xB6");
+    IS(imx_words_line(got, sizeof got, "\xC3\xFF\tz\xE2\x82"),
+       "\xEF\xBF\xBD\xEF\xBF\xBD z\xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
 static void number(void **state)
