@@ -34,8 +34,8 @@ subtest 'backend' => sub {
         }
         POSIX::_exit(0);
     }
-    my ($h, $name) = server($db, modules => [qw(proxy proxy_http proxy_balancer
-        lbmethod_byrequests slotmem_shm rewrite)], conf => <<"CONF");
+    my ($h, $name) = server($db, modules => [qw(proxy proxy_http proxy_ftp
+        proxy_balancer lbmethod_byrequests slotmem_shm rewrite)], conf => <<"CONF");
 InfluxMetricsTags +backend +handler
 InfluxMetricsFields +uri
 ProxyPass /plain http://127.0.0.1:$port[0]
@@ -57,6 +57,7 @@ ProxyPass /login http://me:p\@ss\@127.0.0.1:$port[0]
 BalancerMember http://me:secret\@127.0.0.1:$port[0]
 </Proxy>
 ProxyPass /member balancer://one
+ProxyPass /ftp ftp://me:secret\@127.0.0.1:1
 ProxyPass /refused http://me:secret\@127.0.0.1:$port[0]
 ProxyPass /told http://me:secret\@127.0.0.1:$port[0]
 <LocationMatch "^/(refused|told)">
@@ -72,8 +73,8 @@ CONF
     get($h->url("/two/$_")) for 1 .. 4;
     get($h->url("/$_")) for qw(plain/index.html socket/x handler/x rewritten
         down/x index.html login/x member/x refused/x told/x
-        missing/x);
-    my @p = points($db, $name, 15);
+        missing/x ftp/x);
+    my @p = points($db, $name, 16);
     my $backend = by_uri(backend => @p);
     my %n;
     $n{ $backend->{"/two/$_"} }++ for 1 .. 4;
@@ -89,6 +90,7 @@ CONF
     is($backend->{'/index.html'}, undef, 'a file has none');
     is($backend->{$_}, "http://127.0.0.1:$port[0]", "$_: no password")
         for '/login/x', '/member/x';
+    is($backend->{'/ftp/x'}, 'ftp://127.0.0.1:1', '... nor behind ftp');
     is($backend->{'/refused/x'}, undef, 'a request that httpd refused has none');
     is($backend->{'/told/x'}, undef, '... also with an ErrorDocument');
     is($backend->{'/missing/x'}, undef, '... and if it was the ErrorDocument');

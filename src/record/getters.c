@@ -170,8 +170,9 @@ static const char *get_scheme(const imx_facts_t *f)
                                                 : ap_http_scheme(f->first);
 }
 
-/* The name of a balancer's member has what its URL has before the host: a user
- * and a password.  The last '@' of the authority ends them. */
+/* The name of a balancer's member, and what mod_proxy_ftp makes of a URL, have
+ * the user and the password that were given before the host.  The last '@' of
+ * the authority ends them. */
 static const char *without_user(apr_pool_t *p, const char *url)
 {
     const char *authority = strstr(url, "://");
@@ -215,8 +216,12 @@ static const char *backend_of(request_rec *r)
     url = r->filename + 6;
     end = strstr(url, "://");
     end = end != NULL ? strchr(end + 3, '/') : NULL;
-    return end != NULL ? apr_pstrmemdup(r->pool, url, (apr_size_t)(end - url))
-                       : url;
+    if (end != NULL) {
+        url = apr_pstrmemdup(r->pool, url, (apr_size_t)(end - url));
+    }
+    return url[0] == 'f' && strncmp(url, "ftp:", 4) == 0
+               ? without_user(r->pool, url)
+               : url;
 }
 
 /* Of the last request that went to one: when a backend fails, an ErrorDocument
