@@ -11,6 +11,7 @@ use Test::More;
 chdir top() or die top() . ": $!";
 
 my @allowed = (
+    [qr{^src/base/clock\.h$}, 'it reads the clocks for all others'],
     [qr{^src/shared/(?:arena|batch|snapshot)\.c$}, 'when the arena was made'],
     [qr{^src/shared/events\.c$}, 'when an event happened'],
     [qr{^src/record/(?:request|marks)\.c$}, 'the time of a point'],
@@ -25,7 +26,7 @@ my @allowed = (
         'how long ago the arena was made and points were delivered'],
 );
 my $real = qr{\bapr_time_now\b|\bCLOCK_REALTIME|\bCLOCK_TAI\b|\bgettimeofday\b
-    |\bftime\b|\bapr_time_clock_hires\b|\bpthread_\w+_timedwait\b
+    |\bimx_clock_wall\b|\bftime\b|\bapr_time_clock_hires\b|\bpthread_\w+_timedwait\b
     |\bpthread_mutex_timedlock\b|\bsem_timedwait\b|\bapr_thread_cond_timedwait\b
     |(?<![\w>.])time\s*\(}x;
 
@@ -47,6 +48,9 @@ for my $file (glob('*.[ch]'), glob('src/*/*.[ch]')) {
     $used += @found;
     is_deeply(\@found, [], "$file does not read the real clock")
         if !defined $reason;
+    is_deeply([$text =~ /\bCLOCK_(?:REALTIME|MONOTONIC)\w*/g], [],
+        "$file leaves reading the clocks to base/clock.h")
+        if $file ne 'src/base/clock.h';
 }
 cmp_ok($files, '>=', 30, 'the sources were looked at');
 cmp_ok($monotonic, '>=', 5, 'the monotonic clock is seen');
