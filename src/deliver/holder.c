@@ -213,7 +213,7 @@ static void salvage(imx_holder_t *h)
     imx_batch_reap(&h->o.arena->batch, now_of(h) >= h->next_watch);
 }
 
-/* ---- third duty: send ---- */
+/* ---- fourth duty: send ---- */
 
 int imx_holder_advance(imx_holder_t *h)
 {
