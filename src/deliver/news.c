@@ -14,7 +14,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #define MS IMX_CLOCK_MS
 #define QUIET (60000 * MS)          /* between two lines of one kind */

@@ -15,7 +15,6 @@
 #include "record/marks.h"
 
 #include "http_log.h"
-#include "http_protocol.h"
 #include "http_request.h"
 
 #include "base/clock.h"

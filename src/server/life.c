@@ -38,7 +38,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /* httpd fixes the parameters of hooks. */

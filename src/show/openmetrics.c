@@ -12,7 +12,6 @@
 #include "scoreboard.h"
 
 #include "base/version.h"
-#include "config/config.h"
 #include "report/process_info.h"
 #include "shared/figures.h"
 #include "shared/health.h"
