@@ -28,9 +28,9 @@
  *     that gets an escape, would eat what is behind them and cannot be escaped
  *     themselves: they are left off;
  *   - a tag whose value is empty (or was nothing but backslashes) is left out;
- * - a measurement or key that is empty, longer than IMX_LINEPROTO_NAME_MAX, or
- * begins with '_', a key named "time", a measurement that has a control byte
- *     or begins with '#' (a comment): IMX_LINEPROTO_BAD_NAME;
+ *   - a measurement or key that is empty, longer than IMX_LINEPROTO_NAME_MAX,
+ *     or begins with '_', a key named "time", a measurement that has a control
+ *     byte or begins with '#' (a comment): IMX_LINEPROTO_BAD_NAME;
  *   - NaN, an infinity, or a value over IMX_LINEPROTO_VALUE_MAX:
  *     IMX_LINEPROTO_BAD_VALUE.
  *

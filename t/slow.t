@@ -333,6 +333,17 @@ for my $mpm (sort keys %h) {
 
 # ---- without their paths ----
 
+# One of bytes that are no characters is cut like any other.
+{
+    my $h = server('event');
+    my $r = begin($h, { path => '/' . "\x80" x 120, query => 'x' });
+    my $slow;
+    ok(wait_until(5, sub { ($slow) = @{ figures($h)->{slow} }; $slow }),
+        'a long path of bytes that are no UTF-8: seen');
+    like($slow->{uri} // '', qr{^/\x{FFFD}{95}$}, '... with its path');
+    is($h->stop, 1, '... and stops with it under way');
+}
+
 {
     my $h = server('event', conf => 'InfluxMetricsSlowPath Off');
     my $r = begin($h, $kinds[0]);

@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "base/errand.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,10 +17,10 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define REAP_MS 100 /* for which a killed process may take to end */
+/* For so long a killed process may take to end. */
+#define REAP (100 * IMX_CLOCK_MS)
 
 typedef struct {
     signed char number;
@@ -27,14 +29,6 @@ typedef struct {
 
 /* One write() of an answer is not cut in pieces by the kernel. */
 _Static_assert(sizeof(answer_t) <= 4096, "an answer fits into a pipe at once");
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void close_from(int first)
 {
@@ -96,9 +90,9 @@ static int get_answer(int fd, int64_t deadline, answer_t *answer, int *is_late)
     int n = 0;
 
     do {
-        left = deadline - now_ms();
+        left = (deadline - imx_clock_now()) / IMX_CLOCK_MS;
         n = poll(&ready, 1, left > 0 ? (int)left : 0);
-    } while (n < 0 && errno == EINTR && now_ms() < deadline);
+    } while (n < 0 && errno == EINTR && imx_clock_now() < deadline);
     *is_late = n <= 0;
     return n > 0
            && read(fd, answer, sizeof *answer) == (ssize_t)sizeof *answer;
@@ -106,8 +100,7 @@ static int get_answer(int fd, int64_t deadline, answer_t *answer, int *is_late)
 
 static void end(pid_t pid)
 {
-    const struct timespec pause = { .tv_nsec = 1000000 };
-    int64_t deadline = now_ms() + REAP_MS;
+    int64_t deadline = imx_clock_now() + REAP;
     pid_t done;
 
     /* It has answered, or is to be killed: there is nothing that it could
@@ -116,15 +109,15 @@ static void end(pid_t pid)
     do {
         done = waitpid(pid, NULL, WNOHANG);
         if (done == 0) {
-            nanosleep(&pause, NULL);
+            imx_clock_pause(1);
         }
     } while ((done == 0 || (done < 0 && errno == EINTR))
-             && now_ms() < deadline);
+             && imx_clock_now() < deadline);
 }
 
 int imx_errand_run(imx_errand_fn step, void *context, int limit_ms, char *text)
 {
-    int64_t deadline = now_ms() + limit_ms;
+    int64_t deadline = imx_clock_now() + limit_ms * IMX_CLOCK_MS;
     answer_t answer;
     int ways[2], came, is_late = 0;
     pid_t pid;

@@ -8,8 +8,6 @@
 #ifndef IMX_ERRAND_H
 #define IMX_ERRAND_H
 
-#include <stddef.h>
-
 #define IMX_ERRAND_TEXT 1024 /* bytes of an answer, with its NUL */
 
 /*

@@ -169,12 +169,16 @@ static int give(walk_t *w, gid_t group)
 {
     struct stat st;
 
-    if (geteuid() == 0 && w->user != 0
-        && (fstat(w->fd, &st) != 0 || st.st_uid != 0
-            || fchown(w->fd, w->user, group) != 0)) {
+    if (geteuid() != 0 || w->user == 0) {
+        return 0;
+    }
+    if (fstat(w->fd, &st) != 0) {
         return refuse(w, errno, "%m");
     }
-    return 0;
+    if (st.st_uid != 0) { /* as on NFS, where root is nobody */
+        return refuse(w, EPERM, "what root makes there is another user's");
+    }
+    return fchown(w->fd, w->user, group) == 0 ? 0 : refuse(w, errno, "%m");
 }
 
 /* Is it root who makes it, in a directory of the user? */

@@ -313,9 +313,9 @@ static void warn_of_readers(server_rec *s, const imx_config_file_t *files,
     }
 }
 
-static int is_restart(void)
+int imx_check_is_restart(void)
 {
-    return ap_state_query(AP_SQ_CONFIG_GEN) > 0;
+    return ap_state_query(AP_SQ_CONFIG_GEN) > 1;
 }
 
 /* What the server's user cannot read now, it cannot read later either.  But a
@@ -338,7 +338,7 @@ static int check_files(apr_pool_t *p, server_rec *s, imx_config_file_t *files)
     imx_config_to_settle()->influx.hides_path = n < 0 || n > IMX_FILES;
     if (n > 0) {
         refuse_file(p, s, &files[(n - 1) % IMX_FILES], n <= IMX_FILES, text);
-        return is_restart() ? OK : HTTP_INTERNAL_SERVER_ERROR;
+        return imx_check_is_restart() ? OK : HTTP_INTERNAL_SERVER_ERROR;
     }
     if (n < 0) {
         say_late(s, &files[first], n == IMX_ERRAND_LATE);
@@ -387,7 +387,8 @@ static int take_secrets(server_rec *s, imx_config_t *conf, int level)
  */
 int imx_check_secrets(server_rec *s)
 {
-    return take_secrets(s, imx_config_to_settle(), APLOG_ERR) || is_restart()
+    return take_secrets(s, imx_config_to_settle(), APLOG_ERR)
+                   || imx_check_is_restart()
                ? OK
                : HTTP_INTERNAL_SERVER_ERROR;
 }

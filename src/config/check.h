@@ -19,4 +19,8 @@ int imx_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
  * same. */
 int imx_check_secrets(server_rec *s);
 
+/* Does the site serve already?  What would stop a start must not end it.  (A
+ * start reads its files twice: these are generation 0 and 1.) */
+int imx_check_is_restart(void);
+
 #endif

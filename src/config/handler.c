@@ -14,6 +14,7 @@
 #include "http_log.h"
 
 #include "base/log.h"
+
 #include <stdatomic.h>
 
 APLOG_USE_MODULE(influx_metrics);

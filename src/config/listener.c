@@ -7,7 +7,6 @@
 #include "config/listener.h"
 
 #include "ap_listen.h"
-#include "apr_strings.h"
 #include "apr_uri.h"
 
 #include "base/errand.h"

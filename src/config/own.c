@@ -18,9 +18,9 @@
 
 APLOG_USE_MODULE(influx_metrics);
 
-#define NAME_MAX_BYTES IMX_VALUES_NAME_MAX
-#define HOST_MAX 255               /* bytes of a name of this host */
-#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, for what is no UTF-8 */
+#define HOST_MAX 255 /* bytes of a name of this host */
+
+_Static_assert(IMX_KEY_MAX <= IMX_VALUES_NAME_MAX, "a tag's name fits");
 
 /* A field that is there when points are sampled, not by its name. */
 #define SAMPLE_RATE "sample_rate"
@@ -64,32 +64,13 @@ unsigned imx_own_limited_number(imx_tag_e tag)
 
 /* ---- names ---- */
 
-/* Can it be a key, of a tag or a field, without a change?  Two names that the
- * encoder would have to mend could become one. */
-static int is_key(const char *name)
-{
-    char text[2 * NAME_MAX_BYTES + 16];
-    imx_lineproto_t lp;
-
-    if (strlen(name) > NAME_MAX_BYTES || imx_directive_has_control(name)
-        || strchr(name, '\\') != NULL || strstr(name, REPLACEMENT) != NULL) {
-        return 0;
-    }
-    imx_lineproto_init(&lp, text, sizeof text - 1);
-    imx_lineproto_encoded(&lp, "", 0);
-    imx_lineproto_tag(&lp, name, strlen(name), "x", 1);
-    text[imx_lineproto_length(&lp)] = '\0';
-    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK
-           && strstr(text, REPLACEMENT) == NULL;
-}
-
 /* A name means one thing: InfluxDB 3 takes no tag and field of one name. */
 static const char *why_not_name(const imx_own_t *own)
 {
     const meaning_t *known = apr_hash_get(meanings, own->name,
                                           APR_HASH_KEY_STRING);
 
-    if (!is_key(own->name)) {
+    if (!imx_typed_is_key(own->name)) {
         return "a name of at most 255 bytes in UTF-8, without control "
                "characters or backslashes, that is not \"time\" and does not "
                "begin with '_'";
@@ -201,7 +182,7 @@ static const char *allowed_constant(imx_type_e type)
 
 static const char *check_constant(cmd_parms *cmd, const imx_own_t *own)
 {
-    char text[3 * IMX_VALUE_MAX + 2 * NAME_MAX_BYTES + 64];
+    char text[3 * IMX_VALUE_MAX + 2 * IMX_KEY_MAX + 64];
     imx_lineproto_t lp;
     int is_good;
 

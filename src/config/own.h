@@ -20,7 +20,7 @@
 /* Values that were left out of their points, in this child. */
 typedef struct {
     _Atomic unsigned count;
-    _Atomic apr_int64_t said; /* s of the monotonic clock; 0: never */
+    _Atomic apr_int64_t said; /* by imx_clock_now(); 0: never */
 } imx_own_loss_t;
 
 typedef struct {

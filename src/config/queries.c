@@ -8,6 +8,7 @@
 
 #include "apr_strings.h"
 
+#include "base/hash.h"
 #include "config/directive.h"
 #include "config/schema.h"
 
@@ -38,16 +39,6 @@ const imx_queries_t *imx_queries(void)
 /* ---- InfluxMetricsQuery ---- */
 
 /* FNV-1a. */
-static apr_uint64_t hash(apr_uint64_t so_far, const char *text)
-{
-    const char *p = text;
-
-    do {
-        so_far = (so_far ^ (unsigned char)*p) * APR_UINT64_C(1099511628211);
-    } while (*p++ != '\0');
-    return so_far;
-}
-
 const char *imx_queries_set(cmd_parms *cmd, void *dir, const char *measurement,
                             const char *interval, const char *sql)
 {
@@ -76,10 +67,9 @@ const char *imx_queries_set(cmd_parms *cmd, void *dir, const char *measurement,
         q->measurement = measurement;
         q->sql = sql;
         q->interval = ms * MS;
-        q->key = hash(hash(APR_UINT64_C(14695981039346656037)
-                               + (apr_uint64_t)ms,
-                           measurement),
-                      sql);
+        q->key = imx_hash(imx_hash(IMX_HASH_BEGIN + (apr_uint64_t)ms,
+                                   measurement),
+                          sql);
         conf.count++;
     }
     return err;

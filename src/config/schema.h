@@ -102,7 +102,6 @@ const char *imx_schema_set_objective(cmd_parms *cmd, void *dir,
                                      const char *time, const char *percent);
 const char *imx_schema_set_unset_header(cmd_parms *cmd, void *dir,
                                         const char *name);
-
 const char *imx_schema_set_server_timing(cmd_parms *cmd, void *dir, int on);
 
 /* Is `InfluxMetrics On`, the handler that takes points, or a query anywhere in

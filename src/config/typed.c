@@ -12,15 +12,11 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const names[] = { "int", "float", "string", "bool", "tag" };
-
-const char *imx_typed_name(imx_type_e type)
-{
-    return names[type];
-}
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, for what is no UTF-8 */
 
 int imx_typed_find(const char *name)
 {
+    static const char *const names[] = { "int", "float", "string", "bool" };
     int i;
 
     for (i = 0; i < IMX_TYPE_TAG; i++) {
@@ -29,6 +25,31 @@ int imx_typed_find(const char *name)
         }
     }
     return -1;
+}
+
+static int has_control(const char *name)
+{
+    while ((unsigned char)*name >= ' ' && *name != 127) {
+        name++;
+    }
+    return *name != '\0';
+}
+
+int imx_typed_is_key(const char *name)
+{
+    char text[2 * IMX_KEY_MAX + 16];
+    imx_lineproto_t lp;
+
+    if (strlen(name) > IMX_KEY_MAX || has_control(name)
+        || strchr(name, '\\') != NULL || strstr(name, REPLACEMENT) != NULL) {
+        return 0;
+    }
+    imx_lineproto_init(&lp, text, sizeof text - 1);
+    imx_lineproto_encoded(&lp, "", 0);
+    imx_lineproto_tag(&lp, name, strlen(name), "x", 1);
+    text[imx_lineproto_length(&lp)] = '\0';
+    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK
+           && strstr(text, REPLACEMENT) == NULL;
 }
 
 static int is_integer(const char *text, int64_t *v)

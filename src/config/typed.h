@@ -19,12 +19,14 @@ typedef enum {
 } imx_type_e;
 
 #define IMX_VALUE_MAX 1024 /* bytes of a string or of a tag's value */
+#define IMX_KEY_MAX 255    /* bytes of a tag's or a field's name */
 
-/* "int", "float", "string", "bool" or "tag". */
-const char *imx_typed_name(imx_type_e type);
-
-/* The type with this name, not "tag"; -1: none has it. */
+/* The type with this name ("int", "float", "string" or "bool"); -1: none. */
 int imx_typed_find(const char *name);
+
+/* Can it be a key, of a tag or a field, without a change?  Two names that the
+ * encoder would have to mend could become one. */
+int imx_typed_is_key(const char *name);
 
 /* Puts the text (not "") as a value of this type, behind a key; returns 0 if it
  * is not of the type, or does not fit.  A string is cut at IMX_VALUE_MAX. */

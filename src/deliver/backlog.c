@@ -8,6 +8,7 @@
 #include "deliver/backlog.h"
 
 #include "base/clock.h"
+#include "base/least.h"
 #include "deliver/backlog_account.h"
 #include "deliver/backlog_claims.h"
 #include "deliver/backlog_news.h"
@@ -69,11 +70,6 @@ static imx_board_spool_t *account(const imx_backlog_t *b, int dir)
 static const imx_spool_totals_t *seen(const imx_backlog_t *b, int dir)
 {
     return &b->account.dirs[dir].seen;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* ---- jobs ---- */
@@ -351,8 +347,8 @@ static void done(imx_source_t *source, size_t count, uint64_t rejected)
     imx_backlog_t *b = (imx_backlog_t *)source;
     imx_board_t *d = &b->o.news->board;
 
-    count = (size_t)least(count, b->given - b->done);
-    rejected = least(rejected, count);
+    count = (size_t)imx_least(count, b->given - b->done);
+    rejected = imx_least(rejected, count);
     imx_backlog_account_out(&b->account, b->piece_dir, &d->spool_delivered,
                             count - rejected);
     imx_backlog_account_out(&b->account, b->piece_dir, &d->spool_rejected,

@@ -6,6 +6,8 @@
  */
 #include "deliver/backlog_account.h"
 
+#include "base/least.h"
+
 #include <string.h>
 
 #define DIRS IMX_BOARD_SPOOLS
@@ -32,11 +34,6 @@ uint64_t imx_backlog_account_id(const char *path)
     return path != NULL ? id | 1 : 0;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Lines leave, or join, what is promised of the directory.  What is in the one
  * in use follows from the others. */
 static void change(imx_backlog_account_t *a, int dir, uint64_t more,
@@ -46,17 +43,17 @@ static void change(imx_backlog_account_t *a, int dir, uint64_t more,
 
     if (dir > 0) {
         *lines += more;
-        *lines -= least(*lines, less);
+        *lines -= imx_least(*lines, less);
     }
 }
 
 uint64_t imx_backlog_account_out(imx_backlog_account_t *a, int dir,
                                  uint64_t *word, uint64_t lines)
 {
-    uint64_t again = least(a->dirs[dir].twice, lines);
+    uint64_t again = imx_least(a->dirs[dir].twice, lines);
 
     a->dirs[dir].twice -= again;
-    board(a)->spool_twice -= least(board(a)->spool_twice, again);
+    board(a)->spool_twice -= imx_least(board(a)->spool_twice, again);
     *word += lines - again;
     change(a, dir, 0, lines - again);
     return lines - again;
@@ -65,7 +62,7 @@ uint64_t imx_backlog_account_out(imx_backlog_account_t *a, int dir,
 /* Lines became known that we have not put there. */
 static void learn(imx_backlog_account_t *a, int dir, uint64_t lines)
 {
-    uint64_t promised = least(a->dirs[dir].expected, lines);
+    uint64_t promised = imx_least(a->dirs[dir].expected, lines);
 
     a->dirs[dir].expected -= promised;
     lines -= promised;

@@ -7,17 +7,13 @@
  */
 #include "deliver/backlog_claims.h"
 
+#include "base/least.h"
 #include "deliver/spool_names.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define SEGMENT_LINES_MAX 4096 /* more than a segment can have */
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 int imx_backlog_claims_init(imx_backlog_claims_t *c, const imx_batch_t *batch,
                             uint64_t max_lines, uint64_t max_bytes,
@@ -26,8 +22,9 @@ int imx_backlog_claims_init(imx_backlog_claims_t *c, const imx_batch_t *batch,
     uint64_t most = spool_bytes / 4;
 
     c->batch = batch;
-    c->max_lines = least(max_lines, IMX_SPOOL_LINES_MAX - SEGMENT_LINES_MAX);
-    c->max_bytes = most > 0 ? least(max_bytes, most) : max_bytes;
+    c->max_lines = imx_least(max_lines,
+                             IMX_SPOOL_LINES_MAX - SEGMENT_LINES_MAX);
+    c->max_bytes = most > 0 ? imx_least(max_bytes, most) : max_bytes;
     c->count = 0;
     c->lines = malloc((c->max_lines + SEGMENT_LINES_MAX) * sizeof *c->lines);
     return c->lines != NULL ? 0 : ENOMEM;

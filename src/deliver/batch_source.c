@@ -5,6 +5,8 @@
  */
 #include "deliver/batch_source.h"
 
+#include "base/least.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,11 +92,6 @@ static size_t next(imx_source_t *source, imx_influx_line_t *lines, size_t room,
     return count;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The cursor behind the next `lines` whole lines of the claim. */
 static uint32_t cursor_after(const imx_batch_source_t *b,
                              const imx_batch_claim_t *claim, uint64_t lines)
@@ -135,8 +132,8 @@ static void done(imx_source_t *source, size_t count, uint64_t rejected)
     uint64_t left = count;
 
     while (left > 0 && b->first < b->count) {
-        uint64_t lines = least(left, b->taken[b->first].left);
-        uint64_t bad = least(rejected, lines);
+        uint64_t lines = imx_least(left, b->taken[b->first].left);
+        uint64_t bad = imx_least(rejected, lines);
 
         segment_done(b, lines, bad);
         left -= lines;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/least.h"
 
 /*
  * Access lines of 198 bytes with 4 servers and 16 processes, zlib 1.2.13:
@@ -20,17 +21,12 @@
 #define GZIP_WINDOW (15 + 16) /* 32 KB, and gzip's head and tail */
 #define GZIP_MEMORY 8         /* zlib's default: 256 KB in all */
 
-static size_t least(size_t a, uint64_t b)
-{
-    return a < b ? a : (size_t)b;
-}
-
 /* Fills libcurl's buffer with as many lines as fit, cut wherever it ends. */
 static size_t read_lines(char *to, size_t room, imx_body_t *b)
 {
     size_t done = 0;
 
-    room = least(room, b->may_take - b->taken);
+    room = (size_t)imx_least(room, b->may_take - b->taken);
     while (done < room && b->at < b->count) {
         const imx_influx_line_t *line = &b->lines[b->at];
         size_t len = line->len - b->off;

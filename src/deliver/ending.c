@@ -8,8 +8,6 @@
 #include "base/clock.h"
 #include "deliver/pace.h"
 
-#include <stdlib.h>
-
 #define MS IMX_CLOCK_MS
 /* For an answer where it is not known to take longer.  A body that is out and
  * was not answered goes twice, and a busy machine takes its time to answer. */

@@ -6,6 +6,8 @@
 #include "deliver/holder.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
+#include "base/least.h"
 #include "base/random.h"
 #include "deliver/backlog.h"
 #include "deliver/batch_source.h"
@@ -58,16 +60,6 @@ static imx_board_pace_t *pace(imx_holder_t *h)
 /* ---- the lease ---- */
 
 /* FNV-1a over all that says which InfluxDB it is, and as whom. */
-static uint64_t hash(uint64_t so_far, const char *text)
-{
-    const char *p = text != NULL ? text : "";
-
-    do {
-        so_far = (so_far ^ (unsigned char)*p) * 1099511628211u;
-    } while (*p++ != '\0');
-    return so_far;
-}
-
 static uint64_t target_of(const imx_influx_options_t *o)
 {
     const char *parts[] = { o->url,        o->unix_socket,
@@ -75,11 +67,11 @@ static uint64_t target_of(const imx_influx_options_t *o)
                             o->org,        o->bucket,
                             o->user,       o->password_file,
                             o->token_file, NULL };
-    uint64_t sum = 14695981039346656037u + (uint64_t)o->api;
+    uint64_t sum = IMX_HASH_BEGIN + (uint64_t)o->api;
     size_t i;
 
     for (i = 0; i < sizeof parts / sizeof *parts; i++) {
-        sum = hash(sum, parts[i]);
+        sum = imx_hash(sum, parts[i] != NULL ? parts[i] : "");
     }
     return sum;
 }
@@ -221,7 +213,7 @@ static void salvage(imx_holder_t *h)
     imx_batch_reap(&h->o.arena->batch, now_of(h) >= h->next_watch);
 }
 
-/* ---- third duty: send ---- */
+/* ---- fourth duty: send ---- */
 
 int imx_holder_advance(imx_holder_t *h)
 {
@@ -431,11 +423,6 @@ static void watch(imx_holder_t *h)
     }
 }
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 /* When a step is due again, if nobody wakes the thread. */
 static int pause_of(imx_holder_t *h, const imx_batch_level_t *level)
 {
@@ -491,7 +478,7 @@ int imx_holder_step(imx_holder_t *h)
     tick(h, level);
     is_busy = send_due(h, level) ? imx_holder_advance(h) : 1;
     ms = is_busy ? pause_of(h, level) : 0;
-    ms = least(ms, imx_backlog_step(h->backlog));
+    ms = imx_least_int(ms, imx_backlog_step(h->backlog));
     watch(h);
     return ms;
 }

@@ -8,6 +8,7 @@
 #include "deliver/monitor.h"
 
 #include "base/clock.h"
+#include "base/least.h"
 #include "base/thread.h"
 #include "deliver/ending.h"
 #include "deliver/holder.h"
@@ -80,11 +81,6 @@ static int patrol(imx_monitor_t *m)
     return (int)((m->next_patrol - now) / MS) + 1;
 }
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 int imx_monitor_step(imx_monitor_t *m)
 {
     int ms = patrol(m);
@@ -93,9 +89,9 @@ int imx_monitor_step(imx_monitor_t *m)
         try_lease(m);
     }
     if (imx_holder_is_one(m->holder)) {
-        return least(ms, imx_holder_step(m->holder));
+        return imx_least_int(ms, imx_holder_step(m->holder));
     }
-    return least(ms, (int)((m->next_try - now_of(m)) / MS) + 1);
+    return imx_least_int(ms, (int)((m->next_try - now_of(m)) / MS) + 1);
 }
 
 void imx_monitor_wait(imx_monitor_t *m, int ms)

@@ -14,8 +14,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 #define MS IMX_CLOCK_MS
 #define QUIET (60000 * MS)          /* between two lines of one kind */
@@ -108,14 +106,6 @@ static void set_error(imx_news_t *n, const char *reason)
     snprintf(n->board.last_error, sizeof n->board.last_error, "%s", reason);
 }
 
-static int64_t real_time(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec * 1000 * MS + t.tv_nsec;
-}
-
 /* As it changes: the log hears of it once an hour, however often it is right in
  * between (several InfluxDBs at one address). */
 static void watch_clock(imx_news_t *n, int64_t ahead_s)
@@ -146,7 +136,7 @@ void imx_news_answer(imx_news_t *n, const imx_influx_result_t *r, int lines)
     n->board.last_status = r->status;
     if (lines
         && (r->answer == IMX_INFLUX_SENT || r->answer == IMX_INFLUX_PARTIAL)) {
-        n->board.last_flush = real_time();
+        n->board.last_flush = imx_clock_wall();
     }
     set_error(n, r->answer == IMX_INFLUX_SENT ? "" : r->public_reason);
     imx_news_publish(n);

@@ -6,6 +6,7 @@
  */
 #include "deliver/pace.h"
 
+#include "base/least.h"
 #include "deliver/flow.h"
 
 #include <string.h>
@@ -19,16 +20,6 @@
 #define BODIES_MOST 1000          /* that a tick's answers are reckoned for */
 #define PATIENCE_LEAST (60000 * MS)
 #define PATIENCE_MOST (3600000 * MS)
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
 
 static int is_within(int64_t value, int64_t low, int64_t high)
 {
@@ -57,12 +48,12 @@ void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     if (p->backoff_ms > BACKOFF_MOST_MS) {
         p->backoff_ms = BACKOFF_MOST_MS;
     }
-    p->answer_ms = least(p->answer_ms, (uint64_t)limits->timeout_ms);
-    p->careful = least(p->careful, CAREFUL_ROW);
+    p->answer_ms = imx_least(p->answer_ms, (uint64_t)limits->timeout_ms);
+    p->careful = imx_least(p->careful, CAREFUL_ROW);
     if (p->fits >= limits->max_bytes) {
         p->fits = 0;
     }
-    p->proven = least(p->proven, limits->max_bytes);
+    p->proven = imx_least(p->proven, limits->max_bytes);
     if (p->passes < IMX_PACE_LEAST || p->passes >= limits->max_bytes) {
         p->passes = 0;
     }
@@ -90,7 +81,7 @@ static int64_t random_wait_ms(imx_board_pace_t *p, uint32_t random)
     uint64_t most = p->backoff_ms > 0 ? 2 * p->backoff_ms
                                       : 2 * BACKOFF_LEAST_MS;
 
-    p->backoff_ms = least(most, BACKOFF_MOST_MS);
+    p->backoff_ms = imx_least(most, BACKOFF_MOST_MS);
     return BACKOFF_LEAST_MS
            + (int64_t)(random % (p->backoff_ms - BACKOFF_LEAST_MS));
 }
@@ -150,7 +141,7 @@ static int64_t spread_ms(const imx_board_pace_t *p,
                          const imx_pace_limits_t *limits, uint64_t bodies)
 {
     int64_t interval = limits->interval_ms, limit = limits->timeout_ms / 8;
-    int64_t answers = (int64_t)(p->answer_ms * least(bodies, BODIES_MOST));
+    int64_t answers = (int64_t)(p->answer_ms * imx_least(bodies, BODIES_MOST));
     int64_t spread = interval - interval / 8 - answers;
 
     if (p->careful > 0 || spread < interval / 2) {
@@ -165,7 +156,7 @@ uint64_t imx_pace_piece(const imx_board_pace_t *p,
 {
     uint64_t piece = imx_flow_piece(waiting, spread_ms(p, limits, bodies));
 
-    return p->careful > 0 ? most(piece, CAREFUL_LEAST) : piece;
+    return p->careful > 0 ? imx_most(piece, CAREFUL_LEAST) : piece;
 }
 
 /*
@@ -185,7 +176,7 @@ uint64_t imx_pace_patience_ms(const imx_board_pace_t *p)
 {
     uint64_t usual = 2 * p->answer_ms;
 
-    return p->careful > 0 ? most(usual, 1000) : usual;
+    return p->careful > 0 ? imx_most(usual, 1000) : usual;
 }
 
 /* The next larger body that is to be tried; 0: the largest that is allowed. */
@@ -209,10 +200,10 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     int is_over = began >= p->failed_at;
 
     p->created = 0;
-    p->proven = most(bytes, p->proven);
-    p->answer_ms = most((uint64_t)(busy_ms > 0 ? busy_ms : 0),
-                        p->answer_ms / 4 * 3);
-    p->slow = slow ? least(p->slow, SLOW_ROW) + 1 : 0;
+    p->proven = imx_most(bytes, p->proven);
+    p->answer_ms = imx_most((uint64_t)(busy_ms > 0 ? busy_ms : 0),
+                            p->answer_ms / 4 * 3);
+    p->slow = slow ? imx_least(p->slow, SLOW_ROW) + 1 : 0;
     p->careful = limits->at_seconds || (slow && is_late(took_ms, limits))
                      ? CAREFUL_ROW
                      : p->careful - (p->careful > 0);
@@ -240,8 +231,8 @@ uint64_t imx_pace_size(const imx_board_pace_t *p,
 {
     uint64_t most = limits->max_bytes;
 
-    most = p->fits > 0 ? least(most, p->fits) : most;
-    return p->passes > 0 ? least(most, p->passes) : most;
+    most = p->fits > 0 ? imx_least(most, p->fits) : most;
+    return p->passes > 0 ? imx_least(most, p->passes) : most;
 }
 
 uint64_t imx_pace_body(imx_board_pace_t *p, const imx_pace_limits_t *limits,

@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define GUESSES 64       /* bodies to find out what a refusal means ... */
 #define GUESSES_MOST 500 /* ... when InfluxDB has just taken other lines */

@@ -8,6 +8,7 @@
  */
 #include "deliver/spool.h"
 
+#include "base/clock.h"
 #include "deliver/spool_count.h"
 #include "deliver/spool_dir.h"
 
@@ -16,9 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define SECOND UINT64_C(1000000000)
 #define USELESS_AT_ONCE 100 /* files without a line, in one call */
 
 struct imx_spool {
@@ -133,13 +132,10 @@ static int measure(const struct iovec *lines, size_t count, uint64_t *bytes)
 static int new_name(imx_spool_t *s, imx_spool_name_t *n, size_t lines,
                     uint64_t bytes)
 {
-    struct timespec t;
-    uint64_t now;
-    int err;
+    int64_t now = imx_clock_wall();
+    int err = imx_spool_names_new(n, &s->dir.newest,
+                                  now > 0 ? (uint64_t)now : 0);
 
-    clock_gettime(CLOCK_REALTIME, &t);
-    now = t.tv_sec > 0 ? (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec : 0;
-    err = imx_spool_names_new(n, &s->dir.newest, now);
     n->named = n->lines = (uint32_t)lines;
     n->bytes = bytes;
     n->counted = IMX_SPOOL_COUNTED;

@@ -12,9 +12,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { IDLE = 0, BEGUN, DONE };
 

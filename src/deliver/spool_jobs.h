@@ -62,7 +62,7 @@ imx_spool_jobs_t *imx_spool_jobs_create(const imx_spool_jobs_options_t *o);
 /* Begins a job; only when none is under way.  Inline: does it. */
 void imx_spool_jobs_begin(imx_spool_jobs_t *j, const imx_spool_job_t *job);
 
-/* 1: a job was begun and its result was not taken. */
+/* Tests: 1: a job was begun and its result was not taken. */
 int imx_spool_jobs_is_busy(const imx_spool_jobs_t *j);
 
 /* 1: the job that was begun is done, and *result is it. */

@@ -6,7 +6,6 @@
  */
 #include "intake/parse.h"
 
-#include <limits.h>
 #include <string.h>
 
 /* What a byte is. */

@@ -30,7 +30,6 @@
 #include "intake/query.h"
 
 #include "apr_dbd.h"
-#include "apr_strings.h"
 #include "http_log.h"
 #include "http_core.h"
 

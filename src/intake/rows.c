@@ -12,7 +12,6 @@
 #include "config/typed.h"
 #include "lineproto.h"
 
-#define NAME_MAX_BYTES 255
 #define SECOND INT64_C(1000000000)
 #define SECOND_DIGITS 9
 
@@ -33,26 +32,6 @@ static int wrong_column(imx_rows_t *rows, const char *name, const char *why)
     snprintf(rows->wrong, sizeof rows->wrong, "the column \"%.80s\" %s", name,
              why);
     return 0;
-}
-
-/* Can it be a key as it is?  Two names that the encoder would have to mend
- * could become one. */
-static int is_key(const char *key)
-{
-    char text[2 * NAME_MAX_BYTES + 16];
-    imx_lineproto_t lp;
-    const char *p = key;
-
-    while ((unsigned char)*p >= ' ' && *p != 127 && *p != '\\') {
-        p++;
-    }
-    if (*p != '\0' || (size_t)(p - key) > NAME_MAX_BYTES) {
-        return 0;
-    }
-    imx_lineproto_init(&lp, text, sizeof text);
-    imx_lineproto_encoded(&lp, "", 0);
-    imx_lineproto_tag(&lp, key, (size_t)(p - key), "x", 1);
-    return imx_lineproto_error(&lp) == IMX_LINEPROTO_OK;
 }
 
 static int read_name(imx_rows_t *rows, imx_rows_column_t *column,
@@ -80,11 +59,12 @@ static int read_name(imx_rows_t *rows, imx_rows_column_t *column,
         column->kind = prefixes[i].kind;
         column->key = name + strlen(prefixes[i].prefix);
     }
-    return is_key(column->key)
+    return imx_typed_is_key(column->key)
            || wrong_column(rows, name,
                            "has no name that a tag or field can have: at most "
-                           "255 bytes, without control characters and "
-                           "backslashes, not \"time\", not with '_' at first");
+                           "255 bytes in UTF-8, without control characters "
+                           "and backslashes, not \"time\", not with '_' at "
+                           "first");
 }
 
 /* Tags by key, then the others as they came. */

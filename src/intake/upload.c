@@ -8,7 +8,6 @@
 
 #include "apr_strings.h"
 #include "http_protocol.h"
-#include "http_request.h"
 
 #include <zlib.h>
 

@@ -13,13 +13,13 @@
 #include "apr_siphash.h"
 #include "http_log.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "config/typed.h"
 #include "lineproto.h"
 #include "record/getters.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 APLOG_USE_MODULE(influx_metrics);
 
@@ -64,19 +64,17 @@ static apr_size_t room(const char *p, const char *end)
 
 /* ---- values that are left out ---- */
 
-#define SAY_EVERY 3600 /* s, for each name in each child */
+/* Between two messages of a child about one name. */
+#define SAY_EVERY (3600 * 1000 * IMX_CLOCK_MS)
 #define NO_ROOM "the line has no room for it"
 
 /* Is a message due?  The first loss is told, then one an hour. */
 static int is_due(imx_own_loss_t *loss)
 {
-    struct timespec now;
-    apr_int64_t said = loss->said;
+    apr_int64_t said = loss->said, now = imx_clock_now();
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (said == 0 || now.tv_sec - said >= SAY_EVERY)
-           && atomic_compare_exchange_strong(&loss->said, &said,
-                                             now.tv_sec + 1);
+    return (said == 0 || now - said >= SAY_EVERY)
+           && atomic_compare_exchange_strong(&loss->said, &said, now);
 }
 
 /* Never the value itself, nor anything else that a client has sent. */

@@ -15,14 +15,13 @@
 #include "record/marks.h"
 
 #include "http_log.h"
-#include "http_protocol.h"
 #include "http_request.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "record/response.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 APLOG_USE_MODULE(influx_metrics);
 
@@ -49,17 +48,9 @@ static apr_int64_t child_began;
 #define OFFSET_LASTS APR_INT64_C(10000000) /* ns */
 static _Atomic apr_int64_t clock_offset, offset_until;
 
-static apr_int64_t read_clock(clockid_t id)
-{
-    struct timespec t;
-
-    clock_gettime(id, &t);
-    return t.tv_sec * IMX_SECOND + t.tv_nsec;
-}
-
 __attribute__((noinline, cold)) static void look_at_real_clock(apr_int64_t now)
 {
-    atomic_store_explicit(&clock_offset, read_clock(CLOCK_REALTIME) - now,
+    atomic_store_explicit(&clock_offset, imx_clock_wall() - now,
                           memory_order_relaxed);
     /* Who sees this sees the offset, too: before the first one it is 0. */
     atomic_store_explicit(&offset_until, now + OFFSET_LASTS,
@@ -93,9 +84,8 @@ apr_int64_t imx_marks_age(const imx_marks_t *m, const request_rec *first,
 {
     apr_int64_t handler = IMX_MARKS_SEEN(&m->seen.handler);
 
-    return handler != 0
-               ? now - handler + IMX_MARKS_SEEN(&m->waited)
-               : since_request_line(first, now, read_clock(CLOCK_REALTIME));
+    return handler != 0 ? now - handler + IMX_MARKS_SEEN(&m->waited)
+                        : since_request_line(first, now, imx_clock_wall());
 }
 
 /* ---- under way ---- */
@@ -111,7 +101,7 @@ void imx_marks_child_init(unsigned workers)
     unsigned seats = workers < IMX_FLIGHTS_MAX ? workers * SEATS_A_WORKER
                                                : IMX_FLIGHTS_MAX;
 
-    child_began = read_clock(CLOCK_MONOTONIC);
+    child_began = imx_clock_now();
     imx_flights_init(&flights, seats > SEATS_LEAST ? seats : SEATS_LEAST);
 }
 
@@ -286,7 +276,7 @@ static inline void mark_handler(imx_marks_t *m, const request_rec *first,
     apr_int64_t now;
 
     add_filter(&m->filter, r, &r->output_filters, &r->proto_output_filters);
-    now = read_clock(CLOCK_MONOTONIC);
+    now = imx_clock_now();
     IMX_MARKS_SET(&m->waited,
                   since_request_line(first, now, now + offset_at(now)));
     IMX_MARKS_SET(&m->seen.handler, now);
@@ -412,7 +402,7 @@ __attribute__((noinline)) static apr_status_t pass_piece(
     }
     IMX_MARKS_SET(&m->seen.is_writing, 1);
     rv = ap_pass_brigade(f->next, bb);
-    after = read_clock(CLOCK_MONOTONIC);
+    after = imx_clock_now();
     /* Else ap_die() made an answer below: what that waited for is counted. */
     if (m->seen.is_writing && m->seen.end == 0) {
         m->seen.blocked_out += after - before;
@@ -465,7 +455,7 @@ static apr_status_t pass_front(ap_filter_t *f, apr_bucket_brigade *bb,
     apr_status_t rv;
 
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(bb->bucket_alloc));
-    rv = pass_piece(f, bb, read_clock(CLOCK_MONOTONIC));
+    rv = pass_piece(f, bb, imx_clock_now());
     apr_brigade_cleanup(bb);
     APR_BRIGADE_CONCAT(bb, rest);
     return rv;
@@ -527,7 +517,7 @@ __attribute__((noinline, cold)) static apr_status_t pass_unread(
     apr_status_t rv = read_to_end(f, bb);
 
     if (m->seen.end == 0) { /* else an answer of ap_die() came and ended */
-        IMX_MARKS_SET(&m->seen.end, read_clock(CLOCK_MONOTONIC));
+        IMX_MARKS_SET(&m->seen.end, imx_clock_now());
     }
     return rv == APR_SUCCESS ? pass(f, bb) : rv;
 }
@@ -541,7 +531,7 @@ __attribute__((noinline)) static apr_status_t on_piece(
         if (rv != APR_SUCCESS) {
             return rv;
         }
-        now = read_clock(CLOCK_MONOTONIC);
+        now = imx_clock_now();
     }
     return pass_piece(f, bb, now);
 }
@@ -569,7 +559,7 @@ static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
     imx_marks_t *m = f->ctx;
 
     if (m->seen.end == 0) {
-        apr_int64_t now = read_clock(CLOCK_MONOTONIC);
+        apr_int64_t now = imx_clock_now();
 
         if (m->headers != NULL) {
             change_headers(f, now);
@@ -604,14 +594,14 @@ static apr_status_t read_body(ap_filter_t *f, apr_bucket_brigade *bb,
                               apr_off_t readbytes)
 {
     imx_marks_t *m = f->ctx;
-    apr_int64_t before = read_clock(CLOCK_MONOTONIC);
+    apr_int64_t before = imx_clock_now();
     apr_off_t length;
     apr_status_t rv;
 
     IMX_MARKS_SET(&m->seen.is_reading, 1);
     rv = ap_get_brigade(f->next, bb, mode, block, readbytes);
     IMX_MARKS_SET(&m->seen.is_reading, 0);
-    count_read(m, read_clock(CLOCK_MONOTONIC) - before);
+    count_read(m, imx_clock_now() - before);
     if (rv != APR_SUCCESS) {
         return failed(m, rv);
     }
@@ -659,18 +649,13 @@ imx_facts_t imx_marks_unhandled(request_rec *first, request_rec *last,
                       .last = last,
                       .marks = m,
                       .met_handler = 0,
-                      .now = read_clock(CLOCK_MONOTONIC),
-                      .ended = read_clock(CLOCK_REALTIME),
+                      .now = imx_clock_now(),
+                      .ended = imx_clock_wall(),
                       .application_time = IMX_ABSENT,
                       .bytes_sent = bytes_sent(last) };
 
     f.request_time = since_request_line(first, f.now, f.ended);
     return f;
-}
-
-apr_int64_t imx_marks_now(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
 }
 
 /* Without an end of the stream (a tunnel, a handler that gave up) all the time

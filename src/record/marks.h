@@ -190,9 +190,6 @@ static inline __attribute__((always_inline)) int imx_marks_begin(request_rec *r)
     return DECLINED;
 }
 
-/* ns, monotonic: now. */
-apr_int64_t imx_marks_now(void);
-
 /* The facts of a request that has ended: its handler was called, and it is
  * logged now; or it was answered before that (marks may be NULL then).  marks:
  * those of `first`. */

@@ -11,11 +11,12 @@
 #include "apr_strings.h"
 #include "http_config.h"
 
+#include "base/clock.h"
 #include "config/config.h"
+#include "record/getters.h"
 #include "record/line.h"
 #include "record/marks.h"
 #include "record/plan.h"
-#include "record/getters.h"
 #include "shared/batch.h"
 
 #include <stdatomic.h>
@@ -245,7 +246,7 @@ static inline int append_short(const imx_plan_t *plan, const imx_facts_t *f)
 static inline void log_plain(request_rec *first, request_rec *last,
                              imx_marks_t *marks, const imx_plan_t *plan)
 {
-    apr_int64_t now = imx_marks_now();
+    apr_int64_t now = imx_clock_now();
     imx_facts_t f = imx_marks_handled(first, last, marks, now);
 
     imx_counted_add(plan->cell, &f);
@@ -310,7 +311,7 @@ __attribute__((noinline, flatten)) static void log_other(
 {
     imx_facts_t f = marks != NULL && marks->seen.handler != 0
                         ? imx_marks_handled(first, last, marks,
-                                            imx_marks_now())
+                                            imx_clock_now())
                         : imx_marks_unhandled(first, last, marks);
     const imx_plan_text_t *rate = &plan->kept;
     char line[IMX_BATCH_LINE_MAX];

@@ -12,6 +12,7 @@
 #include "apr_strings.h"
 
 #include "config/schema.h"
+#include "config/typed.h"
 #include "record/getters.h"
 #include "shared/series.h"
 
@@ -47,12 +48,7 @@ static void put_path(char *to, const char *path)
     if (query != NULL) {
         len = (apr_size_t)(query - path);
     }
-    if (len > IMX_SLOW_PATH_MAX) {
-        len = IMX_SLOW_PATH_MAX;
-        while (len > 0 && ((unsigned char)path[len] & 0xC0) == 0x80) {
-            len--;
-        }
-    }
+    len = imx_typed_cut(path, len, IMX_SLOW_PATH_MAX);
     memcpy(to, path, len);
     to[len] = '\0';
 }

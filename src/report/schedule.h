@@ -5,8 +5,6 @@
 #ifndef IMX_SCHEDULE_H
 #define IMX_SCHEDULE_H
 
-#include <stdint.h>
-
 #include "report/measurement.h"
 
 /* A process, before its monitor: what is written from now on is written as this

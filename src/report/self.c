@@ -6,6 +6,7 @@
  */
 #include "report/self.h"
 
+#include "base/hash.h"
 #include "shared/figures.h"
 
 static imx_snapshot_t snapshot;
@@ -20,14 +21,6 @@ static void take(imx_output_t *out)
 /* ---- the counters at the end of an interval ---- */
 
 /* FNV-1a: after an upgrade there may be others in the table. */
-static uint64_t hash(uint64_t so_far, const char *text)
-{
-    do {
-        so_far = (so_far ^ (unsigned char)*text) * 1099511628211u;
-    } while (*text++ != '\0');
-    return so_far;
-}
-
 static void fill(void *context, uint32_t i, const void *old, void *row)
 {
     imx_measured_self_t *self = row;
@@ -37,10 +30,10 @@ static void fill(void *context, uint32_t i, const void *old, void *row)
     (void)i;
     (void)old;
     take(context);
-    self->names = 14695981039346656037u;
+    self->names = IMX_HASH_BEGIN;
     for (f = 0; f < figures && n < IMX_MEASURED_COUNTERS; f++) {
         if (figure[f].kind == IMX_FIGURES_COUNTER) {
-            self->names = hash(self->names, figure[f].name);
+            self->names = imx_hash(self->names, figure[f].name);
             self->counters[n++] = (uint64_t)figure[f].get(&snapshot).number;
         }
     }

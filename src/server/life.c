@@ -38,7 +38,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /* httpd fixes the parameters of hooks. */
@@ -130,13 +129,12 @@ static int can_record(apr_pool_t *pconf, server_rec *s)
 }
 
 /* A start fails.  A restart would end a site that serves, after `httpd -t` has
- * found nothing: so it goes on without us.  (The start is generation 1, as it
- * reads its files twice.) */
+ * found nothing: so it goes on without us. */
 static int cannot_record(server_rec *s)
 {
     apr_uint64_t waiting;
 
-    if (ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
+    if (!imx_check_is_restart()) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     waiting = imx_runtime_leave(s);

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "shared/measured.h"
 
 #define MAGIC UINT64_C(0x616e657261786d69) /* "imxarena" in memory */
@@ -319,9 +319,7 @@ static size_t add_part(imx_arena_t *a, size_t i, size_t at,
 void imx_arena_format(imx_arena_t *a, void *base, const imx_arena_spec_t *spec)
 {
     size_t at = up_to_page(sizeof(struct imx_arena_header)), i;
-    struct timespec now;
 
-    clock_gettime(CLOCK_REALTIME, &now);
     memset(a, 0, sizeof *a);
     a->header = base;
     a->size = imx_arena_size(spec);
@@ -332,7 +330,7 @@ void imx_arena_format(imx_arena_t *a, void *base, const imx_arena_spec_t *spec)
     a->header->version = VERSION;
     a->header->parts = PARTS;
     a->header->size = a->size;
-    a->header->made = (int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    a->header->made = imx_clock_wall();
 }
 
 /* Anonymous memory at the same address in all processes to come.  Not in core

@@ -102,7 +102,7 @@ typedef struct {
     uint32_t segments;     /* in use at first */
     uint32_t segment_size; /* bytes, a power of two */
     uint32_t children;     /* rows in the table of children */
-    uint32_t room;         /* segments there can be; 0: as many as segments */
+    uint32_t room;         /* segments there can be, as many at least */
     uint32_t page;         /* bytes; 0: the system's */
 } imx_batch_geometry_t;
 
@@ -220,8 +220,6 @@ typedef enum {
     IMX_BATCH_NO_ROOM, /* now; perhaps later */
     IMX_BATCH_TOO_MANY /* for a buffer of this size, or at once */
 } imx_batch_many_e;
-
-#define IMX_BATCH_SEGMENTS_AT_ONCE 1024
 
 /*
  * Any: appends many whole lines that stand one behind the other, or none of

@@ -63,7 +63,7 @@ int imx_children_is_gone(const imx_children_t *c, imx_children_who_t who);
 int imx_children_join(const imx_children_t *c, imx_children_self_t *self,
                       pid_t pid);
 
-/* A process without a row (the parent's helper at a stop). */
+/* A process without a row: the table has none for it. */
 imx_children_self_t imx_children_outsider(const imx_children_t *c, pid_t pid);
 
 /* A child: its start is done (1), or httpd has told it to end (0).

@@ -7,11 +7,9 @@
 #include "shared/events.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "shared/fault.h"
-
-#define SECOND INT64_C(1000000000)
 
 typedef struct {
     _Alignas(64) _Atomic uint64_t n; /* its number; 0: being written */
@@ -50,12 +48,11 @@ void imx_events_add(const imx_events_t *e, imx_event_e kind, pid_t pid,
 {
     uint64_t n = atomic_fetch_add(&e->part->last, 1) + 1;
     place_t *p = place_of(e, n);
-    struct timespec t;
+    int64_t now = imx_clock_wall();
 
-    clock_gettime(CLOCK_REALTIME, &t);
     atomic_store(&p->n, 0);
     FAULT("event");
-    atomic_store(&p->time, t.tv_sec * SECOND + t.tv_nsec);
+    atomic_store(&p->time, now);
     atomic_store(&p->kind_and_pid, pair((uint32_t)kind, (uint32_t)pid));
     atomic_store(&p->number_and_generation,
                  pair((uint32_t)number, (uint32_t)generation));

@@ -9,6 +9,8 @@
 #include "base/version.h"
 #include "shared/health.h"
 
+#include <string.h>
+
 #define SECOND 1000000000LL
 
 static imx_figures_value_t number(uint64_t n)
@@ -179,6 +181,17 @@ const imx_figures_row_t *imx_figures_table(size_t *rows)
 {
     *rows = sizeof table / sizeof table[0];
     return table;
+}
+
+const imx_figures_row_t *imx_figures_find(const char *name)
+{
+    const imx_figures_row_t *row = table;
+
+    while (row < &table[sizeof table / sizeof table[0] - 1]
+           && strcmp(row->name, name) != 0) {
+        row++;
+    }
+    return row;
 }
 
 const char *imx_figures_subject(imx_figures_subject_e subject)

@@ -47,6 +47,9 @@ typedef struct {
 
 const imx_figures_row_t *imx_figures_table(size_t *rows);
 
+/* The one with this name, which one of them has. */
+const imx_figures_row_t *imx_figures_find(const char *name);
+
 /* A heading: "Points". */
 const char *imx_figures_subject(imx_figures_subject_e subject);
 

@@ -21,8 +21,7 @@ size_t imx_batch_size(const imx_batch_geometry_t *g)
 {
     return sizeof(struct imx_batch_part) + g->room * sizeof(segment_t)
            + g->children * sizeof(refused_t)
-           + mark_words(g->room > g->segments ? g->room : g->segments)
-                 * sizeof(uint64_t);
+           + mark_words(g->room) * sizeof(uint64_t);
 }
 
 size_t imx_batch_data_size(const imx_batch_geometry_t *g)
@@ -100,9 +99,6 @@ void imx_batch_format(imx_batch_t *b, void *words, void *data,
     b->part = words;
     b->geometry = *geometry;
     b->geometry.page = page_size(geometry->page);
-    if (b->geometry.room < geometry->segments) {
-        b->geometry.room = geometry->segments;
-    }
     b->segments = (segment_t *)(b->part + 1);
     b->refused = (refused_t *)(b->segments + b->geometry.room);
     b->marks = (_Atomic uint64_t *)(b->refused + b->geometry.children);

@@ -8,7 +8,6 @@
 #include "shared/history.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 #include "shared/atomic_copy.h"
 #include "shared/fault.h"

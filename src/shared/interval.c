@@ -7,12 +7,10 @@
 #include "shared/interval.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "shared/fault.h"
 
-#define SECOND INT64_C(1000000000)
 #define OFFSETS 1000000u /* ns: below a millisecond */
 
 typedef struct {
@@ -29,10 +27,8 @@ struct imx_interval_part {
 imx_interval_now_t imx_interval_now(void)
 {
     imx_interval_now_t now;
-    struct timespec t;
 
-    clock_gettime(CLOCK_REALTIME, &t);
-    now.wall = t.tv_sec * SECOND + t.tv_nsec;
+    now.wall = imx_clock_wall();
     now.mono = imx_clock_now();
     return now;
 }

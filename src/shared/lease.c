@@ -12,7 +12,7 @@
 
 struct imx_lease_part {
     _Alignas(64) _Atomic imx_children_who_t who; /* 0: nobody has the lease */
-    _Atomic uint32_t slot; /* the holder's, for the page and for tests */
+    _Atomic uint32_t slot;                       /* the holder's, for tests */
 };
 
 size_t imx_lease_size(void)

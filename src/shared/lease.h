@@ -61,8 +61,8 @@ int imx_lease_is_mine(const imx_lease_t *l, const imx_children_self_t *self);
 /* Parent: the process with this pid was reaped.  Async-signal-safe. */
 void imx_lease_died(const imx_lease_t *l, pid_t pid);
 
-/* Any: the holder's slot, NOBODY when there is none or it has no row; the
- * holder's pid, 0 when there is none. */
+/* Tests: the holder's slot, NOBODY when there is none or it has no row.  Any:
+ * the holder's pid, 0 when there is none. */
 uint32_t imx_lease_holder(const imx_lease_t *l);
 pid_t imx_lease_holder_pid(const imx_lease_t *l);
 

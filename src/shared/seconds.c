@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/least.h"
 #include "shared/fault.h"
 #include "shared/quantile.h"
 
@@ -240,11 +241,6 @@ static void close_second(imx_seconds_t *s, const imx_seconds_sample_t *sample,
 
 /* ---- a minute ---- */
 
-static uint32_t most(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
 /* What was looked at in each second of the minute: the mean of some, the
  * largest of the others, and the last. */
 static void put_gauges(const imx_history_t *h, uint64_t last,
@@ -261,8 +257,8 @@ static void put_gauges(const imx_history_t *h, uint64_t last,
             seen++;
             busy += second.gauges.busy;
             utilization += second.gauges.utilization;
-            g->listen_queue = most(g->listen_queue,
-                                   second.gauges.listen_queue);
+            g->listen_queue = imx_most_32(g->listen_queue,
+                                          second.gauges.listen_queue);
             g->pending = second.gauges.pending;
             if (second.longest > minute->longest) {
                 minute->longest = second.longest;

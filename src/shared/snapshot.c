@@ -8,19 +8,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 
 #define SECOND 1000000000LL
-
-static int64_t real_clock(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec * SECOND + t.tv_nsec;
-}
 
 static void read_tags(imx_snapshot_t *s, const imx_values_t *values)
 {
@@ -59,7 +50,7 @@ void imx_snapshot_take(imx_snapshot_t *s, const imx_snapshot_inputs_t *from)
     const imx_arena_t *arena = from->arena;
     uint32_t segment = arena->batch.geometry.segment_size;
 
-    s->now = real_clock();
+    s->now = imx_clock_wall();
     s->tick = imx_clock_now();
     s->made = imx_arena_made(arena);
     s->server = from->server ? from->server : "";

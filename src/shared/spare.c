@@ -5,10 +5,7 @@
  */
 #include "shared/spare.h"
 
-static uint32_t most(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
+#include "base/least.h"
 
 void imx_spare_begin(imx_spare_t *s, const imx_batch_t *b, int64_t now)
 {
@@ -42,13 +39,13 @@ void imx_spare_look(imx_spare_t *s, const imx_batch_t *b, uint32_t end,
     if (end > s->top) {
         set_top(s, b, end);
     }
-    s->most = most(s->most, end);
+    s->most = imx_most_32(s->most, end);
     if (now >= s->until) {
         s->needed = s->most;
         s->most = end;
         s->until = now + IMX_SPARE_SPAN;
     }
-    needed = most(s->needed, s->most);
+    needed = imx_most_32(s->needed, s->most);
     if (s->top > needed) {
         give_back(s, b, needed);
     }

@@ -341,10 +341,15 @@ static void say_workers(imx_verdict_t *v, const imx_verdict_facts_t *f)
         return;
     }
     word = add(v, IMX_VERDICT_CRITICAL, "");
-    count_of(workers, (uint64_t)f->workers, "worker");
+    if (f->workers == 1) {
+        put(word, "The only worker is busy");
+    }
+    else {
+        count_of(workers, (uint64_t)f->workers, "worker");
+        put(word, "All %s are busy", workers);
+    }
     count_of(waiting, (uint64_t)f->queue, "connection");
-    put(word, "All %s are busy and %s %s.", workers, waiting,
-        f->queue == 1 ? "waits" : "wait");
+    put(word, " and %s %s.", waiting, f->queue == 1 ? "waits" : "wait");
     say_busiest(word, f);
     advise(word,
            "More workers (MaxRequestWorkers) if the machine has room for "
@@ -428,12 +433,14 @@ static void say_machine(imx_verdict_t *v, const imx_verdict_facts_t *f)
 static void say_clients(imx_verdict_t *v, const imx_verdict_facts_t *f)
 {
     if (f->request_ns > 0 && f->output_ns > f->request_ns / 2) {
-        advise(add(v, IMX_VERDICT_WARNING, ""),
-               "A worker is held for as long as a client takes: a proxy or "
-               "cache in front would free it.");
-        put(&v->words[v->count - 1],
+        imx_verdict_word_t *word = add(v, IMX_VERDICT_WARNING, "");
+
+        put(word,
             "Most of the time goes into sending to slow clients, not into the "
             "application.");
+        advise(word,
+               "A worker is held for as long as a client takes: a proxy or "
+               "cache in front would free it.");
     }
 }
 

@@ -8,7 +8,6 @@
 #ifndef IMX_VERDICT_H
 #define IMX_VERDICT_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/snapshot.h"

@@ -7,13 +7,10 @@
 #include "show/apache_exporter.h"
 
 #include "ap_mpm.h"
-#include "apr_strings.h"
 #include "http_core.h"
 #include "scoreboard.h"
 
 #include "shared/stats.h"
-
-#include <stdlib.h>
 
 #define GAUGE IMX_EXPOSITION_GAUGE
 #define COUNTER IMX_EXPOSITION_COUNTER

@@ -6,7 +6,6 @@
  */
 #include "show/html.h"
 
-#include "ap_mpm.h"
 #include "apr_lib.h"
 #include "apr_strings.h"
 #include "http_protocol.h"

@@ -90,16 +90,11 @@ static const char *const of_delivery[] = {
 
 void imx_html_figures_delivery(request_rec *r, const imx_view_t *v)
 {
-    size_t rows, i, j;
-    const imx_figures_row_t *table = imx_figures_table(&rows);
+    size_t i;
 
     for (i = 0; i < sizeof of_delivery / sizeof *of_delivery; i++) {
-        for (j = 0; j < rows; j++) {
-            if (strcmp(table[j].name, of_delivery[i]) == 0) {
-                write_row(r, v->snapshot, &table[j],
-                          i == 5 ? " class=\"sum\"" : "");
-            }
-        }
+        write_row(r, v->snapshot, imx_figures_find(of_delivery[i]),
+                  i == 5 ? " class=\"sum\"" : "");
     }
 }
 

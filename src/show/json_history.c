@@ -6,8 +6,6 @@
  */
 #include "show/json_history.h"
 
-#include "apr_strings.h"
-
 #include "base/c_locale.h"
 #include "report/server_events.h"
 #include "shared/quantile.h"

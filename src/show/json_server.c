@@ -6,7 +6,6 @@
  */
 #include "show/json_server.h"
 
-#include "ap_mpm.h"
 #include "http_protocol.h"
 #include "scoreboard.h"
 

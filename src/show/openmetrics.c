@@ -12,7 +12,6 @@
 #include "scoreboard.h"
 
 #include "base/version.h"
-#include "config/config.h"
 #include "report/process_info.h"
 #include "shared/figures.h"
 #include "shared/health.h"
@@ -218,19 +217,9 @@ static void put_processes(imx_exposition_t *e, const imx_view_t *v)
 
 /* ---- the module ---- */
 
-static const imx_figures_row_t *figure(const char *name)
-{
-    size_t rows, i;
-    const imx_figures_row_t *row = imx_figures_table(&rows);
-
-    for (i = 0; i < rows && strcmp(row[i].name, name) != 0; i++) {
-    }
-    return &row[i < rows ? i : 0];
-}
-
 static int64_t number_of(const char *name, const imx_snapshot_t *s)
 {
-    return figure(name)->get(s).number;
+    return imx_figures_find(name)->get(s).number;
 }
 
 /* Figures that are shown as they are, under another name where the unit has to
@@ -256,7 +245,7 @@ static void put_figures(imx_exposition_t *e, const imx_snapshot_t *s)
     size_t i;
 
     for (i = 0; i < sizeof figures / sizeof *figures; i++) {
-        const imx_figures_row_t *row = figure(figures[i].figure);
+        const imx_figures_row_t *row = imx_figures_find(figures[i].figure);
         int counts = row->kind == IMX_FIGURES_COUNTER;
 
         imx_exposition_family(e, figures[i].name, counts ? COUNTER : GAUGE,

@@ -9,7 +9,6 @@
  */
 #include "show/slow.h"
 
-#include "apr_strings.h"
 #include "http_protocol.h"
 
 #include "base/words.h"

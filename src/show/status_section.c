@@ -29,16 +29,6 @@ static const struct {
     { "points_pending", "Pending" },   { "points_spooled", "Spooled" },
 };
 
-static const imx_figures_row_t *row_of(const char *name)
-{
-    size_t rows, i;
-    const imx_figures_row_t *row = imx_figures_table(&rows);
-
-    for (i = 0; i + 1 < rows && strcmp(row[i].name, name) != 0; i++) {
-    }
-    return &row[i];
-}
-
 /* ---- ?auto ---- */
 
 static const char *one_line(request_rec *r, const char *text)
@@ -84,7 +74,7 @@ static void write_short(request_rec *r, const imx_view_t *v,
     for (i = 0; i < sizeof figures / sizeof *figures; i++) {
         ap_rprintf(r, "InfluxPoints%s: %" APR_INT64_T_FMT "\n",
                    figures[i].name,
-                   (apr_int64_t)row_of(figures[i].figure)
+                   (apr_int64_t)imx_figures_find(figures[i].figure)
                        ->get(v->snapshot)
                        .number);
     }
@@ -116,7 +106,7 @@ static void write_points(request_rec *r, const imx_snapshot_t *s)
 
     ap_rputs("<dl>\n", r);
     for (i = 0; i < sizeof figures / sizeof *figures; i++) {
-        const imx_figures_row_t *row = row_of(figures[i].figure);
+        const imx_figures_row_t *row = imx_figures_find(figures[i].figure);
 
         imx_words_number(number, sizeof number, row->get(s).number);
         ap_rvputs(r, "<dt>", row->label, ": ", number, "</dt>\n", NULL);

@@ -16,16 +16,10 @@
 
 static const imx_figures_row_t *row_of(const char *name)
 {
-    size_t rows, i;
-    const imx_figures_row_t *row = imx_figures_table(&rows);
+    const imx_figures_row_t *row = imx_figures_find(name);
 
-    for (i = 0; i < rows; i++) {
-        if (strcmp(row[i].name, name) == 0) {
-            return &row[i];
-        }
-    }
-    fail_msg("no figure %s", name);
-    return NULL;
+    assert_string_equal(row->name, name);
+    return row;
 }
 
 static imx_figures_value_t get(const imx_snapshot_t *s, const char *name)

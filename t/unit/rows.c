@@ -80,6 +80,9 @@ static void test_columns(void **state)
     const char *under[] = { "int:_a" };
     const char *no_name[] = { "int:" };
     const char *control[] = { "int:a\nb" };
+    const char *latin1[] = { "int:caf\xe9" };
+    const char *mended[] = { "int:caf\xef\xbf\xbd" };
+    const char *utf8[] = { "int:caf\xc3\xa9" };
     const char *two[] = { "time", "int:a", "time" };
     const char *many[IMX_ROWS_COLUMNS_MAX + 1];
     char names[IMX_ROWS_COLUMNS_MAX + 1][16];
@@ -95,6 +98,9 @@ static void test_columns(void **state)
     does_not(under, COUNT(under), "has no name");
     does_not(no_name, COUNT(no_name), "has no name");
     does_not(control, COUNT(control), "has no name");
+    does_not(latin1, COUNT(latin1), "in UTF-8");
+    does_not(mended, COUNT(mended), "has no name");
+    begins(utf8, COUNT(utf8));
     memset(longest, 'x', sizeof longest);
     memcpy(longest, "int:", 4);
     longest[sizeof longest - 1] = '\0';

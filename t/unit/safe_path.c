@@ -36,11 +36,15 @@ static const char *at(const char *name)
 /* In the place of libc's: somebody who is quick puts another directory
  * there. */
 static const char *swapped; /* NULL: nobody does */
+static int is_squashed;     /* root is nobody there, as on NFS */
 
 int mkdirat(int dir, const char *name, mode_t mode)
 {
     int rv = (int)syscall(SYS_mkdirat, dir, name, mode), saved = errno;
 
+    if (rv == 0 && is_squashed) {
+        rv = fchownat(dir, name, 65534, 65534, 0);
+    }
     if (rv == 0 && swapped != NULL) {
         rv = renameat(dir, name, dir, "away");
         rv = rv ? rv : renameat(dir, swapped, dir, name);
@@ -234,6 +238,20 @@ static void what_is_put_there_instead_is_not_given_away(void **state)
     assert_int_equal(geteuid(), 0);
 }
 
+static void what_root_cannot_make_as_root_is_refused(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("# not root: nothing can be given to another user\n");
+        skip();
+    }
+    is_squashed = 1;
+    errno = ENOENT; /* of an earlier call */
+    assert_int_equal(try_make(at("a/new"), 12345), EPERM);
+    is_squashed = 0;
+    assert_string_equal(reason, "what root makes there is another user's");
+}
+
 static void in_a_directory_of_the_user_it_is_made(void **state)
 {
     struct stat st;
@@ -263,6 +281,7 @@ int main(void)
         TEST(nothing_is_made_through_a_link),
         TEST(what_is_there_is_not_given_away),
         TEST(what_is_put_there_instead_is_not_given_away),
+        TEST(what_root_cannot_make_as_root_is_refused),
         TEST(in_a_directory_of_the_user_it_is_made),
     };
 

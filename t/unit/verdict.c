@@ -362,6 +362,10 @@ static void workers(void **state)
     says(0, CRITICAL, "",
          "All 150 workers are busy and 1 connection waits. 82 % of the busy "
          "time is shop.example.org's application.");
+    f.workers = 1;
+    f.busiest = "";
+    judge();
+    says(0, CRITICAL, "", "The only worker is busy and 1 connection waits.");
     f.queue = 0;
     judge();
     assert_int_equal(v.count, 1);
