@@ -105,7 +105,7 @@ my @wrong = (
     [InfluxMetricsTags => '+-status', qr/all or none of them/],
     [InfluxMetricsTags => 'status +scheme', qr/all or none of them/],
     [InfluxMetricsTags => '+scheme status', qr/all or none of them/],
-    [InfluxMetricsTags => 'none status', qr/none.*hostname.*status/],
+    [InfluxMetricsTags => 'none status', qr/"none" alone.*hostname.*status/],
     [InfluxMetricsFields => '', qr/none.*request_time.*uri/],
     [InfluxMetricsFields => '+status', qr/none.*request_time.*uri/],
     [InfluxMetricsFields => 'URI', qr/none.*request_time.*uri/],
@@ -129,6 +129,8 @@ my @wrong = (
     [InfluxMetricsTag => "a b\x01c", qr/control/],
     [InfluxMetricsTag => "a b\x7f", qr/control/],
     [InfluxMetricsTag => 'a expr=%{REQUEST_URI}', qr/without "expr="/],
+    [InfluxMetricsTag => 'instance=blue', qr/behind a space/],
+    [InfluxMetricsField => 'items=int', qr/behind a space/],
     [InfluxMetricsField => '', qr/argument/],
     [InfluxMetricsField => 'a int', qr/argument/],
     [InfluxMetricsField => 'a int 1 2', qr/argument/],
@@ -165,6 +167,8 @@ my @wrong = (
     [InfluxMetricsIf => '', qr/expression/],
     [InfluxMetricsIf => '""', qr/expression/],
     [InfluxMetricsIf => '1==', qr/expression/],
+    (map { [InfluxMetricsIf => $_, qr/without "expr="/] }
+        'expr=true', '"expr=%{REQUEST_STATUS} != 304"'),
     (map { [InfluxMetricsIf => "true || $_ '/x'", qr/too late here/] }
         qw(-A -F -U)),
     [InfluxMetricsIf => '"true" || false', qr/quotes around/],

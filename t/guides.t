@@ -330,6 +330,20 @@ subtest 'are there points, and how much memory do series take' => sub {
     $query =~ s{http://127\.0\.0\.1:8086}{$url};
     $query =~ s/db=httpd/db=$name/;
     like(`$query`, qr/"raw-requests".*,3\]/, '... and in InfluxDB');
+
+    # With a retention policy that is not the default one.
+    my ($from, $policy) = $faq =~ /it is `(FROM "(\w+)"\."raw-requests")`/;
+    ok($policy, 'faq.md has what is asked then');
+    $db->query("CREATE RETENTION POLICY $policy ON \"$name\" DURATION 14d "
+        . 'REPLICATION 1');
+    my $kept = httpd(module => 1, influx => $db,
+        conf => "InfluxMetricsDatabase $name $policy\n");
+    get($kept->url);
+    my $there = $query =~ s/FROM "raw-requests"/$from/r;
+    ok(wait_until(20, sub { `$there` =~ /"raw-requests".*,1\]/ }),
+        '... and finds the points') or diag `$there`;
+    like(`$query`, qr/,3\]/, '... which the other query does not');
+    ok($kept->stop, 'stops');
     ok($h->stop, 'stops');
 
     # Queries of two other pages, of points that are a sample, and of an interval.

@@ -102,6 +102,22 @@ for my $page (@pages) {
 }
 is_deeply(\@dead, [], '... and its links lead somewhere');
 
+# The dashboards are installed as their page says, of what the package has.
+my ($commands) = slurp("$manual/dashboards/README.md")
+    =~ /^## Installing them\n.*?\n((?: {4}[^\n]*\n)+)/ms;
+my $grafana = "$dir/grafana";
+mkdir $grafana;
+mkdir "$grafana/provisioning";
+$commands =~ s{/(?:etc|var/lib)/grafana}{$grafana}g;
+my $said = `cd $manual/dashboards && { $commands } 2>&1`;
+is($said, '', 'the dashboards can be copied');
+is_deeply([map { s{^\Q$grafana\E/}{}r } sort glob
+    "$grafana/dashboards/httpd/* $grafana/provisioning/*/*"],
+    [(map { "dashboards/httpd/$_.json" }
+        qw(delivery raw-requests request-metrics server)),
+    map { "provisioning/$_/httpd.yaml" } qw(alerting dashboards datasources)],
+    '... under names that Grafana reads');
+
 my $db = influxd();
 $db->query('CREATE DATABASE httpd');
 my $tree = ImxTree->new;

@@ -22,7 +22,8 @@ sub said {
 my @cases = (
     ['', 'http://127.0.0.1:9, database "httpd" (API v1), every 1 s'],
     ["InfluxMetricsDatabase web two_weeks\nInfluxMetricsInterval 250ms",
-        'http://127.0.0.1:9, database "web" (API v1), every 250 ms'],
+        'http://127.0.0.1:9, database "web", retention policy "two_weeks" '
+        . '(API v1), every 250 ms'],
     ['InfluxMetricsBucket org bucket',
         'http://127.0.0.1:9, bucket "bucket" of organization "org" (API v2), '
         . 'every 1 s'],

@@ -65,7 +65,7 @@ static const char *field_name(int i)
 static const char *allowed_names(apr_pool_t *p, name_t *name, int count)
 {
     const char *text =
-        "\"none\", or names, all or none of them with + or - "
+        "\"none\" alone, or names, all or none of them with + or - "
         "before it, of:";
     int i;
 

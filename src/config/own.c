@@ -235,6 +235,18 @@ static const char *set_value(cmd_parms *cmd, imx_own_t *own, const char *text)
                : err;
 }
 
+/* NAME=VALUE would take away a tag of that whole name, in silence. */
+static const char *check_lone(cmd_parms *cmd, const char *name)
+{
+    return strchr(name, '=') != NULL
+                   && apr_hash_get(meanings, name, APR_HASH_KEY_STRING) == NULL
+               ? imx_directive_wrong(cmd, name,
+                                     "a name, and what it has behind a space; "
+                                     "a name alone takes away what a place "
+                                     "further out has")
+               : NULL;
+}
+
 /* ---- lists ---- */
 
 /* Takes the place of one of the same name. */
@@ -263,8 +275,8 @@ const char *imx_own_add(cmd_parms *cmd, apr_array_header_t **list,
     own->type = type;
     own->text = "";
     own->limited = IMX_NOT_LIMITED;
-    if (err == NULL && text != NULL) {
-        err = set_value(cmd, own, text);
+    if (err == NULL) {
+        err = text != NULL ? set_value(cmd, own, text) : check_lone(cmd, name);
     }
     if (err != NULL) {
         return err;

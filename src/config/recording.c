@@ -246,6 +246,10 @@ const char *imx_schema_set_condition(cmd_parms *cmd, void *dir,
     if (*expr == '\0') {
         return imx_directive_wrong(cmd, expr, "an expression");
     }
+    if (strncmp(expr, "expr=", 5) == 0) { /* as CustomLog wants it */
+        return imx_directive_wrong(cmd, expr,
+                                   "an expression without \"expr=\"");
+    }
     return imx_own_compile(cmd, expr, 0,
                            &((imx_schema_dir_t *)dir)->condition);
 }

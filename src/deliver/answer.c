@@ -498,4 +498,12 @@ void imx_answer_sort_created(long status, const char *body, size_t len,
         && imx_span_json((imx_span_t){ body, len, 0 }, "\"error\"").p) {
         r->answer = IMX_INFLUX_REJECTED;
     }
+    if (r->answer == IMX_INFLUX_REJECTED && !r->advice) {
+        r->advice = AT_DATABASE;
+    }
+    if (status == 403) {
+        r->advice = AT_DATABASE
+            ", which this user may not create: do it as an "
+            "administrator of InfluxDB";
+    }
 }

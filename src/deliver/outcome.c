@@ -5,6 +5,7 @@
  */
 #include "deliver/outcome.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,55 @@ static void sort(struct imx_influx *in, long status, imx_influx_result_t *r)
     }
 }
 
+/* libcurl's own words of a socket that it cannot connect to are about a host
+ * and a port.  0: it is no socket, or libcurl does not know. */
+static int socket_error(struct imx_influx *in, CURLcode code)
+{
+    long error = 0;
+
+    if (in->o->unix_socket && code == CURLE_COULDNT_CONNECT) {
+        curl_easy_getinfo(in->easy, CURLINFO_OS_ERRNO, &error);
+    }
+    return (int)error;
+}
+
+static void explain_socket(const char *path, int error, imx_influx_result_t *r)
+{
+    char why[2 * IMX_INFLUX_REASON_MAX];
+
+    errno = error;
+    snprintf(why, sizeof(why), "%.255s: %m", path);
+    explain(r, why);
+    r->advice = error == EACCES
+                    ? "InfluxMetricsServer: may the server's user write to it?"
+                    : NULL;
+}
+
+/* Which directives has somebody to look at? */
+static const char *failure_advice(CURLcode code, const char *said)
+{
+    switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "InfluxMetricsTLSCAFile and InfluxMetricsServer";
+    case CURLE_SSL_CACERT_BADFILE:
+        return "InfluxMetricsTLSCAFile";
+    case CURLE_SSL_CERTPROBLEM:
+        return "InfluxMetricsTLSCertificateFile and "
+               "InfluxMetricsTLSCertificateKeyFile";
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "InfluxMetricsServer";
+    case CURLE_SSL_CONNECT_ERROR: /* an alert is TLS, and says what is wrong */
+        return strstr(said, "alert")
+                   ? NULL
+                   : "InfluxMetricsServer: is https spoken at that port?";
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return "InfluxMetricsServer: is http spoken at that port, or https?";
+    default:
+        return NULL;
+    }
+}
+
 /* Which file, or which server, has somebody to look at? */
 static void explain_failure(struct imx_influx *in, CURLcode code,
                             imx_influx_result_t *r)
@@ -44,15 +94,14 @@ static void explain_failure(struct imx_influx *in, CURLcode code,
                                                         : NULL;
     char why[CURL_ERROR_SIZE + 3 * IMX_INFLUX_REASON_MAX];
 
+    if (socket_error(in, code)) {
+        explain_socket(o->unix_socket, socket_error(in, code), r);
+        return;
+    }
     snprintf(why, sizeof(why), "%.255s%s%s", file ? file : "",
              file ? ": " : "", said);
     explain(r, why);
-    r->advice = code == CURLE_PEER_FAILED_VERIFICATION
-                    ? "InfluxMetricsTLSCAFile and InfluxMetricsServer"
-                : code == CURLE_COULDNT_RESOLVE_HOST ? "InfluxMetricsServer"
-                : code == CURLE_SSL_CONNECT_ERROR && !strstr(said, "alert")
-                    ? "InfluxMetricsServer: is https spoken at that port?"
-                    : NULL; /* an alert is TLS, and says what is wrong */
+    r->advice = failure_advice(code, said);
 }
 
 /*

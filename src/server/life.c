@@ -69,7 +69,11 @@ static const char *where_to(apr_pool_t *p, const imx_influx_options_t *o)
         return apr_psprintf(p, "bucket \"%s\" of organization \"%s\" (API v2)",
                             o->bucket, o->org);
     }
-    return apr_psprintf(p, "database \"%s\" (API %s)", o->database,
+    return apr_psprintf(p, "database \"%s\"%s (API %s)", o->database,
+                        o->retention_policy
+                            ? apr_psprintf(p, ", retention policy \"%s\"",
+                                           o->retention_policy)
+                            : "",
                         o->api == IMX_INFLUX_V3 ? "v3" : "v1");
 }
 

@@ -110,12 +110,15 @@ static void test_count(void **state)
     }
 }
 
+static const char *create_advice;
+
 static imx_influx_answer_e created(long status, const char *body)
 {
     imx_influx_result_t r;
 
     imx_answer_sort_created(status, body, strlen(body), &r);
     assert_int_equal(r.status, status);
+    create_advice = r.advice;
     return r.answer;
 }
 
@@ -127,8 +130,13 @@ static void test_created(void **state)
     assert_int_equal(created(204, ""), IMX_INFLUX_SENT);
     assert_int_equal(created(200, "{\"results\":[{\"error\":\"no\"}]}"),
                      IMX_INFLUX_REJECTED);
+    assert_non_null(create_advice);
+    assert_string_equal(create_advice, "InfluxMetricsDatabase");
     assert_int_equal(created(403, "{\"error\":\"no\"}"),
                      IMX_INFLUX_UNAUTHORIZED);
+    assert_non_null(strstr(create_advice,
+                           "InfluxMetricsDatabase, which this "
+                           "user may not create"));
     assert_int_equal(created(503, ""), IMX_INFLUX_RETRY);
 }
 

@@ -542,6 +542,40 @@ static void test_unix_socket(void **state)
     assert_int_equal(our_sockets(f, f->path), 1);
 }
 
+/* The log names the socket and what the system says of it. */
+static void test_unix_socket_fails(void **state)
+{
+    fixture_t *f = *state;
+    uid_t user = geteuid();
+    char expected[IMX_INFLUX_REASON_MAX];
+
+    f->o.url = "http://localhost";
+    f->o.unix_socket = f->path;
+    unlink(f->path);
+    assert_int_equal(post_two(f), IMX_INFLUX_RETRY);
+    snprintf(expected, sizeof(expected),
+             "%s: No such file or directory; see InfluxMetricsServer: does "
+             "InfluxDB run there?",
+             f->path);
+    assert_string_equal(f->r.reason, expected);
+    if (user != 0) {
+        skip(); /* only root can become somebody who may not write to it */
+    }
+    standin_stop(f->server);
+    f->server = standin_start(f->path);
+    assert_int_equal(chmod(f->path, 0600), 0);
+    assert_int_equal(seteuid(33), 0);
+    post_two(f);
+    assert_int_equal(seteuid(user), 0);
+    assert_int_equal(f->r.answer, IMX_INFLUX_RETRY);
+    snprintf(expected, sizeof(expected),
+             "%s: Permission denied; see InfluxMetricsServer: may the "
+             "server's user write to it?",
+             f->path);
+    assert_string_equal(f->r.reason, expected);
+    assert_string_equal(f->r.public_reason, expected);
+}
+
 #if LIBCURL_VERSION_NUM >= 0x075000
 #define LIVES 11 /* posts, a minute apart */
 #else
@@ -1007,6 +1041,7 @@ static void test_odd_answers(void **state)
     /* HTTP/0.9, another protocol, chunks that are none */
     answer_to(f, STANDIN_CLOSE, "stored, all of it");
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
+    assert_non_null(strstr(f->r.reason, "is http spoken at that port"));
     answer_to(f, STANDIN_CLOSE, "SSH-2.0-OpenSSH_9\r\n");
     assert_int_equal(f->r.answer, IMX_INFLUX_UNKNOWN);
     answer_to(f, STANDIN_CLOSE,
@@ -1812,9 +1847,13 @@ static void test_create(void **state)
     assert_head(f, "\r\nContent-Length: 0\r\n");
     assert_int_equal(create(f, 200, "{\"results\":[{\"error\":\"no\"}]}"),
                      IMX_INFLUX_REJECTED);
-    assert_string_equal(f->r.reason, "no");
+    assert_string_equal(f->r.reason, "no; see InfluxMetricsDatabase");
     assert_int_equal(create(f, 403, "{\"error\":\"requires admin\"}"),
                      IMX_INFLUX_UNAUTHORIZED);
+    assert_string_equal(f->r.public_reason,
+                        "requires admin; see InfluxMetricsDatabase, which this "
+                        "user may not create: do it as an administrator of "
+                        "InfluxDB");
     assert_int_equal(answer_to(f, STANDIN_ANSWER, OK_204), IMX_INFLUX_SENT);
     assert_head(f, "POST /write?db=a%22b%5Cc&");
     assert_int_equal(standin_accepts(f->server), 1);
@@ -1836,6 +1875,7 @@ int main(void)
         TEST(test_secret_hidden),
         TEST(test_one_connection),
         TEST(test_unix_socket),
+        TEST(test_unix_socket_fails),
         TEST(test_lifetime),
         TEST(test_changed_files),
         TEST(test_changed_then_down),

@@ -50,13 +50,17 @@ static const row_t rows[] = {
     { CURLE_OUT_OF_MEMORY, NULL, "Out of memory", NULL },
     /* Which file? */
     { CURLE_SSL_CACERT_BADFILE, "no such file", "/ca.pem: no such file",
-      NULL },
-    { CURLE_SSL_CERTPROBLEM, "bad key", "/certificate.pem: bad key", NULL },
+      "InfluxMetricsTLSCAFile" },
+    { CURLE_SSL_CERTPROBLEM, "bad key", "/certificate.pem: bad key",
+      "InfluxMetricsTLSCertificateFile and "
+      "InfluxMetricsTLSCertificateKeyFile" },
     /* Which directive? */
     { CURLE_PEER_FAILED_VERIFICATION, "self-signed", "self-signed",
       "InfluxMetricsTLSCAFile and InfluxMetricsServer" },
     { CURLE_COULDNT_RESOLVE_HOST, "no such host", "no such host",
       "InfluxMetricsServer" },
+    { CURLE_UNSUPPORTED_PROTOCOL, "HTTP/0.9", "HTTP/0.9",
+      "InfluxMetricsServer: is http spoken at that port, or https?" },
 };
 
 static void assert_says(const char *reason, const row_t *row)
