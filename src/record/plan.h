@@ -96,6 +96,12 @@ static inline const imx_plan_t *imx_plan_usual(const server_rec *s)
                                 memory_order_acquire);
 }
 
+/* As if it was not made yet.  Async-signal-safe. */
+static inline void imx_plan_forget(const server_rec *s)
+{
+    atomic_store(&imx_schema_server(s)->usual_plan, NULL);
+}
+
 /* Any thread of a child: the plan for requests of s that end in dir.  p: of the
  * request, which the plan may end with. */
 static inline const imx_plan_t *imx_plan_find(const imx_schema_dir_t *dir,

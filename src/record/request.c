@@ -54,6 +54,15 @@ void imx_request_use(imx_batch_child_t *child, const imx_values_t *values,
     imx_counted_use(stats, child->self.slot);
 }
 
+/* Without a usual plan a request is looked at more closely. */
+void imx_request_use_nothing(server_rec *s)
+{
+    recorder = NULL;
+    for (; s != NULL; s = s->next) {
+        imx_plan_forget(s);
+    }
+}
+
 static void find_wishes(void)
 {
     unsigned fields = imx_choice_asked_fields() | imx_counted_fields();

@@ -17,6 +17,10 @@
 void imx_request_use(imx_batch_child_t *child, const imx_values_t *values,
                      const imx_stats_t *stats, const imx_exemplars_t *kept);
 
+/* A copy of a child that ends: no request is recorded any more.  s: the main
+ * server.  Async-signal-safe. */
+void imx_request_use_nothing(server_rec *s);
+
 /* Hook child_init, after that. */
 void imx_request_child_init(apr_pool_t *pchild, server_rec *s);
 

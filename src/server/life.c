@@ -49,6 +49,7 @@ static imx_batch_child_t child;
 static imx_monitor_t *monitor;
 static pid_t parent_pid;
 static int generation; /* of this child, as httpd counts */
+static pid_t child_pid;
 
 /* ---- the parent ---- */
 
@@ -220,6 +221,27 @@ static int is_ours_to_deliver(void)
            || ap_scoreboard_image->global->running_generation != generation;
 }
 
+/*
+ * A program is executed by a copy of the child, in prefork with its handler of
+ * SIGTERM.  mod_cgi sends that when the client goes away, and where the copy
+ * has not executed the program yet, it ends as the child would.  It has nothing
+ * to end: the thread and the row are the child's, and so are the requests that
+ * it logs.
+ */
+static int is_copy(void)
+{
+    return getpid() != child_pid;
+}
+
+/* A clean-up of pchild that runs first, before requests are logged. */
+static apr_status_t copy_ends(void *s)
+{
+    if (is_copy()) {
+        imx_request_use_nothing(s);
+    }
+    return APR_SUCCESS;
+}
+
 static volatile sig_atomic_t thread_is_left; /* it could not be stopped */
 
 /* What exit() calls first, with the status that httpd tells the parent
@@ -231,21 +253,25 @@ static void leave_without_destructors(int status, void *data)
     }
 }
 
-/*
- * A clean-up of pchild that was registered first and so runs last, after all
- * requests of the child are logged.  prefork runs it in a signal handler.  When
- * the thread does not end, or that of a query, exit() under it would run
- * destructors of what it uses: so leave without them.  (httpd -X: its own
- * clean-ups must still run.)
- */
-static apr_status_t child_ends(void *data)
+static int has_stopped(void)
 {
     imx_children_runs(&imx_runtime_arena()->children, &child.self, 0);
     if (!is_ours_to_deliver()) {
         imx_monitor_leave(monitor);
     }
-    if ((!imx_monitor_stop(monitor) || imx_query_is_out())
-        && !is_also_parent()) {
+    return imx_monitor_stop(monitor) && !imx_query_is_out();
+}
+
+/*
+ * A clean-up of pchild that was registered first and so runs last, after all
+ * requests of the child are logged.  prefork runs it in a signal handler.  When
+ * the thread does not end, or that of a query, exit() under it would run
+ * destructors of what it uses: so leave without them.  A copy has locks of the
+ * thread, but not the thread.  (httpd -X: its own clean-ups must still run.)
+ */
+static apr_status_t child_ends(void *data)
+{
+    if (is_copy() || (!has_stopped() && !is_also_parent())) {
         thread_is_left = 1;
 #ifndef __GLIBC__
         _exit(0);
@@ -300,6 +326,8 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
     }
     imx_batch_open(&child, &a->batch, &self);
     imx_request_use(&child, &a->values, &a->stats, &a->exemplars);
+    child_pid = getpid();
+    apr_pool_pre_cleanup_register(pchild, s, copy_ends);
     imx_status_use(pchild, s, a);
     imx_write_use(&child, a);
     imx_query_child_init(pchild, s, a);

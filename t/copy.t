@@ -1,0 +1,47 @@
+# prefork executes a program by a copy of the child, which still has httpd's
+# handlers of signals.  When the client goes away at once, mod_cgi ends the copy
+# by SIGTERM, before it has executed the program, and the copy ends as the child
+# would.  It does not record what the child has yet to log, waits for no thread,
+# which it does not have, and leaves the child's row alone.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use ImxTest;
+use Test::More;
+
+my $apxs = $ENV{APXS} || which_one('apxs') || which_one('apxs2')
+    or die 'apxs is not installed';
+my @include = map { "-isystem $_" } split /\n/,
+    `$apxs -q INCLUDEDIR; $apxs -q APR_INCLUDEDIR`;
+my $so = work_dir() . '/mod_copy.so';
+is(system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
+    '-D_GNU_SOURCE', @include, '-o', $so, "$FindBin::Bin/lib/mod_copy.c"), 0,
+    'the module for this test is made') or BAIL_OUT('no compiler');
+
+my $db = influxd();
+my $h = httpd(mpm => 'prefork', module => 1, influx => $db, children => 1,
+    report => 'events', conf => "LoadModule copy_module $so\n"
+        . "<Location /copy>\nSetHandler copy\n</Location>");
+my ($child) = $h->children;
+
+# In a pipeline the first answer is not yet sent, and so not yet logged, when
+# the second request is handled.
+my $times = 3;
+for (1 .. $times) {
+    my $got = raw($h->port, "GET /no HTTP/1.1\r\nHost: x\r\n\r\n"
+        . "GET /copy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    my ($ms) = $got =~ /(\d+) ms/;
+    cmp_ok($ms // 9999, '<', 1000 * slow(), 'the copy ends at once');
+}
+cmp_ok($h->access_count, '>', 2 * $times, 'httpd logs a request in the copy');
+count_is($db, 2 * $times, 'each request has one point');
+
+ok($h->kill_child($child), 'the child was still there');
+ok(wait_until(20, sub {
+    grep { $_->{kind} eq 'child_killed' && $_->{pid} == $child }
+        $db->query('SELECT * FROM "server-events"');
+}), 'it is known to have been killed');
+ok($h->stop, 'stops');
+
+finish();
