@@ -282,11 +282,12 @@ void imx_pace_told(imx_board_pace_t *p, int told)
 }
 
 /*
- * Perhaps the network is too slow for so large a body and would be again, so
- * the next one is smaller.  A server that hangs looks the same: so bodies do
- * not shrink below a least size.
+ * Perhaps the network is too slow for so large a body and would be again, or a
+ * proxy did not hear that it is too large: so the next one is smaller.  A
+ * server that hangs or is away looks the same: so bodies do not shrink below a
+ * least size.
  */
-void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes)
+void imx_pace_try_smaller(imx_board_pace_t *p, uint64_t bytes)
 {
     p->passes = bytes / 2 > IMX_PACE_LEAST ? bytes / 2 : IMX_PACE_LEAST;
 }

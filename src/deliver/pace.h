@@ -86,8 +86,9 @@ uint64_t imx_pace_news(const imx_board_pace_t *p);
 /* The log was told of the limit, or need not be. */
 void imx_pace_told(imx_board_pace_t *p, int told);
 
-/* A body of so many bytes had no answer in time. */
-void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes);
+/* A body of so many bytes had no answer in time, or a proxy could not pass it
+ * on. */
+void imx_pace_try_smaller(imx_board_pace_t *p, uint64_t bytes);
 
 /*
  * Do answers take so long that a second body should be on its way meanwhile?

@@ -434,10 +434,10 @@ static void search_on(imx_sender_t *s, const imx_influx_result_t *r)
     }
 }
 
-static void retry_slower(imx_sender_t *s, const imx_influx_result_t *r)
+static void retry_smaller(imx_sender_t *s, const imx_influx_result_t *r)
 {
-    if (r->too_slow) {
-        imx_pace_too_slow(pace(s), window_bytes(s));
+    if (r->try_smaller) {
+        imx_pace_try_smaller(pace(s), window_bytes(s));
     }
     retry(s, r);
 }
@@ -506,7 +506,7 @@ static void act_on_answer(imx_sender_t *s, const imx_influx_result_t *r)
         }
         break;
     default: /* RETRY, UNKNOWN: the same bytes, later */
-        retry_slower(s, r);
+        retry_smaller(s, r);
     }
 }
 

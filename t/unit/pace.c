@@ -100,7 +100,7 @@ static void test_take_over(void **state)
     (void)state;
     imx_pace_back_off(&p, NOW, NOW, 3600000, 99);
     imx_pace_too_large(&p, NOW, 1 << 20);
-    imx_pace_too_slow(&p, 1 << 19);
+    imx_pace_try_smaller(&p, 1 << 19);
     p.created = 1;
     same = p;
     imx_pace_take_over(&same, &limits, 1, NOW + MINUTE);
@@ -182,7 +182,7 @@ static void test_too_slow(void **state)
 
     (void)state;
     for (bytes = limits.max_bytes, i = 0; i < 20; i++, bytes = size(&p)) {
-        imx_pace_too_slow(&p, bytes);
+        imx_pace_try_smaller(&p, bytes);
     }
     assert_int_equal(size(&p), IMX_PACE_LEAST);
     imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW, 0, 1);

@@ -692,6 +692,28 @@ static void test_backoff(void **state)
     assert_in_range(ms_to_retry(f, 5, 40000), 1000, 2005);
 }
 
+/* A proxy may say 502 for a body that is too large, and for ever. */
+static void test_gateway(void **state)
+{
+    fixture_t *f = *state;
+    int n;
+
+    refuse(f, 502, "", "no answer");
+    begin(f);
+    append(f, 2000); /* 240,000 bytes */
+    tick(f);
+    for (n = 0; n < 2; n++) {
+        until_refused(f, n + 1, 2000);
+        assert_in_range(body(f, n).bytes, 240000 / (n + 1) - 2 * LINE_BYTES,
+                        240000 / (n + 1));
+        ms_to_retry(f, 10, 5000);
+    }
+    heal(f);
+    ms_to_retry(f, 10, 9000);
+    UNTIL(pending(f) == 0);
+    assert_int_equal(stored(f), 2000);
+}
+
 /* Stored or not, nobody knows: the same bytes are sent again. */
 static void test_unknown(void **state)
 {
@@ -992,6 +1014,7 @@ int main(void)
         TEST(test_no_create),
         TEST(test_retry_after),
         TEST(test_backoff),
+        TEST(test_gateway),
         TEST(test_unknown),
         TEST(test_fail_in_the_middle),
     };
