@@ -199,6 +199,8 @@ static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
  * was on its way already when another one failed does not say that the failure
  * is over.
  * A longer time than this one's is remembered for a while.
+ * When more fits than was known, the next body may be larger again: a limit
+ * that has gone is not felt for longer than until it is tried.
  */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began, int64_t held_ns, uint64_t bytes)
@@ -209,6 +211,9 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     int is_over = began >= p->failed_at;
 
     p->created = 0;
+    if (p->grew && bytes > p->fits / 2) {
+        p->grow_at = now;
+    }
     p->proven = most(bytes, p->proven);
     p->answer_ms = most((uint64_t)(busy_ms > 0 ? busy_ms : 0),
                         p->answer_ms / 4 * 3);

@@ -391,11 +391,14 @@ static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 
 static void taken(imx_sender_t *s, const imx_influx_result_t *r)
 {
+    int is_over;
+
     s->guesses = 0;
     s->taken_at = now_of(s);
+    is_over = imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
+                             r->held_ns, window_bytes(s));
     imx_news_body_fits(s->o.news);
-    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
-                       r->held_ns, window_bytes(s))) {
+    if (is_over) {
         imx_news_up(s->o.news);
     }
 }
