@@ -40,7 +40,8 @@ typedef struct {
     imx_influx_answer_e answer;
     long status;            /* HTTP status, 0 when there was none */
     int curl_code;          /* CURLcode of the transfer */
-    int too_slow;           /* 1: connected, but no answer in time */
+    int try_smaller;        /* 1: a smaller body may do, as none of this one
+                               was answered in time or passed on by a proxy */
     int64_t retry_after_ms; /* what the server asked for, -1: nothing */
     int64_t clock_ahead_s;  /* of this host's clock before the server's; 0:
                                not known */

@@ -128,7 +128,7 @@ static void judge_failure(struct imx_influx *in, CURLcode code, long status,
         curl_easy_getinfo(in->easy, CURLINFO_REQUEST_SIZE, &request);
     }
     r->answer = request > 0 ? IMX_INFLUX_UNKNOWN : IMX_INFLUX_RETRY;
-    r->too_slow = request > 0 && code == CURLE_OPERATION_TIMEDOUT;
+    r->try_smaller = request > 0 && code == CURLE_OPERATION_TIMEDOUT;
     r->dropped = -1;
     explain_failure(in, code, r);
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT) {
@@ -148,6 +148,18 @@ static void judge_early(const struct imx_influx *in, imx_influx_result_t *r)
         r->dropped = -1;
         r->advice = "InfluxMetricsServer: is this InfluxDB?";
         explain(r, "the answer came before all of the body was sent");
+    }
+}
+
+/*
+ * A proxy that passes a body on while it comes can only say so when InfluxDB
+ * has refused the body with 413 and closed the connection before its end.
+ */
+static void judge_gateway(imx_influx_result_t *r)
+{
+    if (r->answer == IMX_INFLUX_RETRY
+        && (r->status == 502 || r->status == 504)) {
+        r->try_smaller = 1;
     }
 }
 
@@ -249,6 +261,7 @@ void imx_outcome_judge(struct imx_influx *in, CURLcode code,
         judge_failure(in, code, status, r);
     }
     judge_early(in, r);
+    judge_gateway(r);
     judge_gzip(in, r);
     judge_redirect(in, r);
     finish_reasons(in, r);

@@ -190,6 +190,8 @@ static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
  * was on its way already when another one failed does not say that the failure
  * is over.
  * A longer time than this one's is remembered for a while.
+ * When more fits than was known, the next body may be larger again: a limit
+ * that has gone is not felt for longer than until it is tried.
  */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began, int64_t held_ns, uint64_t bytes)
@@ -200,6 +202,9 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     int is_over = began >= p->failed_at;
 
     p->created = 0;
+    if (p->grew && bytes > p->fits / 2) {
+        p->grow_at = now;
+    }
     p->proven = imx_most(bytes, p->proven);
     p->answer_ms = imx_most((uint64_t)(busy_ms > 0 ? busy_ms : 0),
                             p->answer_ms / 4 * 3);
@@ -273,11 +278,12 @@ void imx_pace_told(imx_board_pace_t *p, int told)
 }
 
 /*
- * Perhaps the network is too slow for so large a body and would be again, so
- * the next one is smaller.  A server that hangs looks the same: so bodies do
- * not shrink below a least size.
+ * Perhaps the network is too slow for so large a body and would be again, or a
+ * proxy did not hear that it is too large: so the next one is smaller.  A
+ * server that hangs or is away looks the same: so bodies do not shrink below a
+ * least size.
  */
-void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes)
+void imx_pace_try_smaller(imx_board_pace_t *p, uint64_t bytes)
 {
     p->passes = bytes / 2 > IMX_PACE_LEAST ? bytes / 2 : IMX_PACE_LEAST;
 }

@@ -83,11 +83,12 @@ void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes);
  * the log is to be told of the limit that was found, else 0. */
 uint64_t imx_pace_news(const imx_board_pace_t *p);
 
-/* The log was told of the limit, or need not be. */
+/* The log was told of the limit, or need not be.  After imx_pace_taken(). */
 void imx_pace_told(imx_board_pace_t *p, int told);
 
-/* A body of so many bytes had no answer in time. */
-void imx_pace_too_slow(imx_board_pace_t *p, uint64_t bytes);
+/* A body of so many bytes had no answer in time, or a proxy could not pass it
+ * on. */
+void imx_pace_try_smaller(imx_board_pace_t *p, uint64_t bytes);
 
 /*
  * Do answers take so long that a second body should be on its way meanwhile?

@@ -390,11 +390,14 @@ static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
 
 static void taken(imx_sender_t *s, const imx_influx_result_t *r)
 {
+    int is_over;
+
     s->guesses = 0;
     s->taken_at = now_of(s);
+    is_over = imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
+                             r->held_ns, window_bytes(s));
     imx_news_body_fits(s->o.news);
-    if (imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
-                       r->held_ns, window_bytes(s))) {
+    if (is_over) {
         imx_news_up(s->o.news);
     }
 }
@@ -433,10 +436,10 @@ static void search_on(imx_sender_t *s, const imx_influx_result_t *r)
     }
 }
 
-static void retry_slower(imx_sender_t *s, const imx_influx_result_t *r)
+static void retry_smaller(imx_sender_t *s, const imx_influx_result_t *r)
 {
-    if (r->too_slow) {
-        imx_pace_too_slow(pace(s), window_bytes(s));
+    if (r->try_smaller) {
+        imx_pace_try_smaller(pace(s), window_bytes(s));
     }
     retry(s, r);
 }
@@ -505,7 +508,7 @@ static void act_on_answer(imx_sender_t *s, const imx_influx_result_t *r)
         }
         break;
     default: /* RETRY, UNKNOWN: the same bytes, later */
-        retry_slower(s, r);
+        retry_smaller(s, r);
     }
 }
 

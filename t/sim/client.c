@@ -145,7 +145,7 @@ static int is_over(imx_influx_t *in, imx_influx_result_t *r)
     }
     else if (spent >= in->o->total_timeout_ms) {
         explain(r, IMX_INFLUX_UNKNOWN, 28, "no answer in time");
-        r->too_slow = 1;
+        r->try_smaller = 1;
     }
     else {
         return 0;

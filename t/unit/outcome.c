@@ -83,7 +83,7 @@ static void test_nothing_went_out(void **state)
         assert_int_equal(result.answer, IMX_INFLUX_RETRY);
         assert_int_equal(result.status, 0);
         assert_int_equal(result.curl_code, rows[i].code);
-        assert_int_equal(result.too_slow, 0);
+        assert_int_equal(result.try_smaller, 0);
         assert_int_equal(result.dropped, -1);
         assert_int_equal(result.retry_after_ms, -1);
         assert_says(result.reason, &rows[i]);

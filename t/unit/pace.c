@@ -100,7 +100,7 @@ static void test_take_over(void **state)
     (void)state;
     imx_pace_back_off(&p, NOW, NOW, 3600000, 99);
     imx_pace_too_large(&p, NOW, 1 << 20);
-    imx_pace_too_slow(&p, 1 << 19);
+    imx_pace_try_smaller(&p, 1 << 19);
     p.created = 1;
     same = p;
     imx_pace_take_over(&same, &limits, 1, NOW + MINUTE);
@@ -174,6 +174,30 @@ static void test_too_large(void **state)
     assert_int_equal(size(&p), limits.max_bytes);
 }
 
+/* What was too large once goes when a larger body is taken, however small the
+ * limit was; but not when one of a size that fits is. */
+static void test_limit_goes(void **state)
+{
+    imx_board_pace_t p = fresh();
+    int64_t now = NOW + MINUTE;
+    int bodies;
+
+    (void)state;
+    imx_pace_too_large(&p, NOW, 200);
+    imx_pace_told(&p, 1);
+    assert_int_equal(imx_pace_body(&p, &limits, now), 200);
+    imx_pace_taken(&p, &limits, now, now, 0, 100);
+    assert_int_equal(imx_pace_body(&p, &limits, now), 200);
+    imx_pace_taken(&p, &limits, now, now, 0, 200);
+    for (bodies = 0; size(&p) < limits.max_bytes && bodies < 100; bodies++) {
+        uint64_t bytes = imx_pace_body(&p, &limits, now);
+
+        imx_pace_taken(&p, &limits, now, now, 0, bytes);
+        imx_pace_told(&p, 0);
+    }
+    assert_in_range(bodies, 10, 16);
+}
+
 static void test_too_slow(void **state)
 {
     imx_board_pace_t p = fresh();
@@ -182,7 +206,7 @@ static void test_too_slow(void **state)
 
     (void)state;
     for (bytes = limits.max_bytes, i = 0; i < 20; i++, bytes = size(&p)) {
-        imx_pace_too_slow(&p, bytes);
+        imx_pace_try_smaller(&p, bytes);
     }
     assert_int_equal(size(&p), IMX_PACE_LEAST);
     imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW, 0, 1);
@@ -358,7 +382,7 @@ int main(void)
         cmocka_unit_test(test_too_slow), cmocka_unit_test(test_two),
         cmocka_unit_test(test_at_once),  cmocka_unit_test(test_pauses),
         cmocka_unit_test(test_spread),   cmocka_unit_test(test_at_seconds),
-        cmocka_unit_test(test_proven),
+        cmocka_unit_test(test_proven),   cmocka_unit_test(test_limit_goes),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
