@@ -1,7 +1,7 @@
 # Bodies that are too large: for InfluxDB itself, and for a proxy, which answers
 # with a page before it has read the body.  They are halved, the limit is
 # remembered, nothing is lost; and a single line that is too large is the only
-# one that is.
+# one that is.  Where every line is, no line is to blame.
 use strict;
 use warnings;
 use FindBin;
@@ -59,23 +59,47 @@ for my $who (qw(InfluxDB proxy)) {
     };
 }
 
-# The proxy takes less than one line: there is nothing left to halve.
-subtest 'one line is too large' => sub {
+# The proxy takes less than one usual line, so nothing at all: the proxy is set
+# up wrongly, and the points are kept until it is not.
+subtest 'every body is too large' => sub {
     $proxy->reconf(conf => proxy_conf(60));
     $proxy->graceful(gone => 1);
     $db->query('CREATE DATABASE tiny');
     my $h = httpd(module => 1, influx => $proxy, figures => 1,
         conf => 'InfluxMetricsDatabase tiny');
     load(url => $h->url, n => 10, c => 1);
-    figures_are($h, { points_rejected => 10, points_pending => 0,
-        points_sent => 0 }, 'they are refused');
-    my @lines = grep { /IMX0022:/ } $h->error_log;
-    is(scalar @lines, 1, 'and that is told once, for now');
-    like($lines[0] // '', qr/413.*one of them: raw-requests,/, 'with a name');
+    ok(wait_until(20, sub {
+        grep { /IMX0020:.*kept until it does: .*413/ } $h->error_log;
+    }), 'that is told') or diag $h->error_log;
+    figures_are($h, { points_rejected => 0, points_pending => 10,
+        points_sent => 0 }, 'they are kept');
     $proxy->reconf(conf => 'ProxyPass / ' . $db->url('/'));
     $proxy->graceful(gone => 1);
-    load(url => $h->url, n => 20, c => 1);
-    count_is($db, 20, 'the next ones are taken', database => 'tiny');
+    load(url => $h->url, n => 10, c => 1);
+    count_is($db, 20, 'all are taken afterwards', database => 'tiny',
+        seconds => 60);
+    is(scalar(grep { /IMX0022:|IMX0024:/ } $h->error_log), 0,
+        'no line and no size is blamed');
+    accounts_ok($h, 'after that');
+};
+
+# The proxy takes usual lines, and not one with a long path.
+subtest 'one line is too large' => sub {
+    $proxy->reconf(conf => proxy_conf(700));
+    $proxy->graceful(gone => 1);
+    $db->query('CREATE DATABASE long');
+    my $h = httpd(module => 1, influx => $proxy, figures => 1,
+        conf => "InfluxMetricsDatabase long\nInfluxMetricsFields +uri");
+    load(url => $h->url, n => 10, c => 1);
+    load(url => $h->url('/' . 'x' x 900), n => 1, c => 1);
+    load(url => $h->url, n => 10, c => 1);
+    count_is($db, 20, 'the others are taken', database => 'long',
+        seconds => 60);
+    figures_are($h, { points_rejected => 1, points_pending => 0,
+        points_sent => 20 }, 'it is refused');
+    my @lines = grep { /IMX0022:/ } $h->error_log;
+    is(scalar @lines, 1, 'and that is told once');
+    like($lines[0] // '', qr/413.*one of them: raw-requests,/, 'with a name');
     accounts_ok($h, 'after that');
 };
 

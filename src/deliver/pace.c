@@ -261,6 +261,11 @@ void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes)
     p->too_large = p->too_large ? p->too_large : bytes;
 }
 
+void imx_pace_forget_limit(imx_board_pace_t *p)
+{
+    p->fits = p->too_large = p->grew = 0;
+}
+
 uint64_t imx_pace_news(const imx_board_pace_t *p)
 {
     return p->told == 0 || (p->fits > 0 && p->fits < p->told / 4)

@@ -79,6 +79,9 @@ uint64_t imx_pace_body(imx_board_pace_t *p, const imx_pace_limits_t *limits,
 /* A body of so many bytes was refused as too large. */
 void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes);
 
+/* The size is not the reason: no limit is known. */
+void imx_pace_forget_limit(imx_board_pace_t *p);
+
 /* A body was not too large.  Returns the bytes of the first one that was, if
  * the log is to be told of the limit that was found, else 0. */
 uint64_t imx_pace_news(const imx_board_pace_t *p);

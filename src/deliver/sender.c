@@ -17,6 +17,7 @@
 #define GUESSES 64       /* bodies to find out what a refusal means ... */
 #define GUESSES_MOST 500 /* ... when InfluxDB has just taken other lines */
 #define RECENT (INT64_C(60000) * 1000000) /* ns */
+#define LEAST_LIMIT 512 /* bytes of a body that any server takes */
 
 /*
  * The lines before pos are accounted for; the next `window` are with InfluxDB,
@@ -375,17 +376,6 @@ static void refused_somehow(imx_sender_t *s, const imx_influx_result_t *r)
     }
 }
 
-static void shrink(imx_sender_t *s, const imx_influx_result_t *r)
-{
-    if (s->load.window > 1) {
-        imx_pace_too_large(pace(s), now_of(s), window_bytes(s));
-        imx_news_publish(s->o.news);
-    }
-    else {
-        refuse(s, 1, r->reason, &s->load.lines[s->load.pos]);
-    }
-}
-
 /* ---- answers ---- */
 
 static void taken(imx_sender_t *s, const imx_influx_result_t *r)
@@ -409,6 +399,25 @@ static void retry(imx_sender_t *s, const imx_influx_result_t *r)
     imx_pace_back_off(pace(s), now_of(s), s->began, r->retry_after_ms,
                       imx_random(s->o.random));
     imx_news_down(s->o.news, r->reason, r->public_reason);
+}
+
+/*
+ * One that refuses so small a body refuses every one: a proxy that is set up
+ * wrongly, not a line that is too large.
+ */
+static void too_large(imx_sender_t *s, const imx_influx_result_t *r)
+{
+    if (window_bytes(s) <= LEAST_LIMIT) {
+        imx_pace_forget_limit(pace(s));
+        retry(s, r);
+    }
+    else if (s->load.window > 1) {
+        imx_pace_too_large(pace(s), now_of(s), window_bytes(s));
+        imx_news_publish(s->o.news);
+    }
+    else {
+        refuse(s, 1, r->reason, &s->load.lines[s->load.pos]);
+    }
 }
 
 /* Another answer ends the search without a name.  If it is a failure, it holds
@@ -492,7 +501,7 @@ static void act_on_answer(imx_sender_t *s, const imx_influx_result_t *r)
         refused_somehow(s, r);
         break;
     case IMX_INFLUX_TOO_LARGE:
-        shrink(s, r);
+        too_large(s, r);
         break;
     case IMX_INFLUX_UNAUTHORIZED:
         retry(s, r);

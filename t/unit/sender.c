@@ -406,6 +406,7 @@ static void test_slow_way(void **state)
 static void test_too_large(void **state)
 {
     fixture_t *f = *state;
+    char line[600];
     int n, i;
 
     SET(f, limit, 50000);
@@ -426,15 +427,37 @@ static void test_too_large(void **state)
     }
     assert_in_range(i - n, 8, 10);
 
-    SET(f, limit, LINE_BYTES - 1); /* not even one */
+    SET(f, limit, sizeof line - 1); /* not even one of this length */
+    memset(line, 'x', sizeof line);
+    assert_true(imx_batch_append(&f->child[0], line, sizeof line));
+    f->shared->next++;
     append(f, 20);
     deliver(f);
-    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 20);
-    assert_int_equal(fate(f, IMX_BATCH_SENT), 4000);
-    SET(f, limit, 0);
-    append(f, 20);
-    deliver(f);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 1);
     assert_int_equal(stored(f), 4020);
+}
+
+/* Who takes not even a usual line takes nothing: the points are kept, and the
+ * log is not told of a limit. */
+static void test_all_too_large(void **state)
+{
+    fixture_t *f = *state;
+    int n;
+
+    SET(f, limit, LINE_BYTES - 1);
+    begin(f);
+    append(f, 2000);
+    tick(f);
+    UNTIL(logged(f, "IMX0020") == 1);
+    assert_says(f, "IMX0020", IMX_LOG_WARNING, "they are kept");
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 0);
+    n = writes(f);
+    SET(f, limit, 0);
+    later(f, 31000);
+    deliver(f);
+    assert_int_equal(stored(f), 2000);
+    assert_int_equal(writes(f) - n, 1);
+    assert_int_equal(logged(f, "IMX0024"), 0);
 }
 
 /* A limit that goes away is found out, one that stays is seldom asked for. */
@@ -443,11 +466,11 @@ static void test_too_large_for_a_while(void **state)
     fixture_t *f = *state;
     int n, i, asked = 0;
 
-    SET(f, limit, 2 * LINE_BYTES);
+    SET(f, limit, 5 * LINE_BYTES);
     begin(f);
     append(f, 64);
     deliver(f);
-    assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 240");
+    assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 480");
     SET(f, limit, 0);
     for (i = 0; i < 2; i++) { /* minutes */
         later(f, 60000);
@@ -869,9 +892,8 @@ static void test_no_line_twice(void **state)
     assert_true(holders > 5);
     assert_int_equal(stored_again(f), 0);
     assert_int_equal(fate(f, IMX_BATCH_SENT), stored(f));
-    /* A 413 for a line that went alone refuses it, too. */
-    assert_in_range(fate(f, IMX_BATCH_REJECTED), 30, 300);
-    assert_int_equal(stored(f) + fate(f, IMX_BATCH_REJECTED), 4000);
+    assert_int_equal(fate(f, IMX_BATCH_REJECTED), 30);
+    assert_int_equal(stored(f), 4000 - 30);
     assert_int_equal(board(f).repeated, 0);
     end_monitor(f);
     standin_stop(second);
@@ -1005,6 +1027,7 @@ int main(void)
         TEST(test_refused_here_and_there),
         TEST_LARGE(test_slow_way),
         TEST(test_too_large),
+        TEST(test_all_too_large),
         TEST(test_too_large_for_a_while),
         TEST(test_unauthorized),
         TEST(test_no_token_file),
