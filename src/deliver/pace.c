@@ -17,6 +17,7 @@
 #define SLOW_ROW 3     /* answers that make one look slow, not only late */
 #define CAREFUL_ROW 60 /* answers after a late one that are not late */
 #define CAREFUL_LEAST (32 * 1024) /* bytes of a piece until then */
+#define SPREAD_MOST_MS 5000       /* that a body's pieces take */
 #define BODIES_MOST 1000          /* that a tick's answers are reckoned for */
 #define PATIENCE_LEAST (60000 * MS)
 #define PATIENCE_MOST (3600000 * MS)
@@ -135,7 +136,8 @@ static int is_late(int64_t took_ms, const imx_pace_limits_t *limits)
  * and the time that the answers take.  It is never less than half; and it is
  * half after an answer that was late: where InfluxDB answers once a second, a
  * body that is out too late for one answer waits for the next.  At most an
- * eighth of the limit for a body and its answer goes to the pieces.
+ * eighth of the limit for a body and its answer goes to the pieces, and no more
+ * than 5 s: many servers end a request that lasts 10 s.
  */
 static int64_t spread_ms(const imx_board_pace_t *p,
                          const imx_pace_limits_t *limits, uint64_t bodies)
@@ -147,6 +149,7 @@ static int64_t spread_ms(const imx_board_pace_t *p,
     if (p->careful > 0 || spread < interval / 2) {
         spread = interval / 2;
     }
+    limit = limit < SPREAD_MOST_MS ? limit : SPREAD_MOST_MS;
     return spread < limit ? spread : limit;
 }
 

@@ -291,11 +291,13 @@ static int spread(const imx_board_pace_t *p, uint64_t bodies)
 static void test_spread(void **state)
 {
     static const imx_pace_limits_t hasty = { 4 << 20, 1000, 4800, 0 };
+    static const imx_pace_limits_t slow_way = { 4 << 20, 60000, 600000, 0 };
     imx_board_pace_t p = fresh();
     int i;
 
     (void)state;
     assert_int_equal(spread(&p, 1), 860);
+    assert_int_equal(imx_pace_piece(&p, &slow_way, 25000000, 1), 100001);
     assert_int_equal(imx_pace_piece(&p, &hasty, 30000000, 1), 1000001);
     take(&p, 975, 875);
     assert_int_equal(spread(&p, 1), 760);
