@@ -401,19 +401,17 @@ static void retry(imx_sender_t *s, const imx_influx_result_t *r)
     imx_news_down(s->o.news, r->reason, r->public_reason);
 }
 
-/*
- * One that refuses so small a body refuses every one: a proxy that is set up
- * wrongly, not a line that is too large.
- */
+/* Who refuses even a usual line that is alone refuses all: a proxy is set up
+ * wrongly, and no line is too large. */
 static void too_large(imx_sender_t *s, const imx_influx_result_t *r)
 {
-    if (window_bytes(s) <= LEAST_LIMIT) {
-        imx_pace_forget_limit(pace(s));
-        retry(s, r);
-    }
-    else if (s->load.window > 1) {
+    if (s->load.window > 1) {
         imx_pace_too_large(pace(s), now_of(s), window_bytes(s));
         imx_news_publish(s->o.news);
+    }
+    else if (window_bytes(s) <= LEAST_LIMIT) {
+        imx_pace_forget_limit(pace(s));
+        retry(s, r);
     }
     else {
         refuse(s, 1, r->reason, &s->load.lines[s->load.pos]);

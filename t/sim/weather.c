@@ -325,8 +325,8 @@ void weather_begin(const product_options_t *o, int64_t from, int64_t to)
                 ? (unsigned)chance_between(10, 70)
                 : 0;
     steps = (unsigned)chance_percent(30);
-    if (chance_percent(25)) {
-        influxdb_set_limit((size_t)chance_scale(150, 60000));
+    if (chance_percent(25)) { /* sender.c takes a lower one for a fault */
+        influxdb_set_limit((size_t)chance_scale(512, 60000));
     }
     m = fair();
     influxdb_set_mood(&m);

@@ -466,11 +466,11 @@ static void test_too_large_for_a_while(void **state)
     fixture_t *f = *state;
     int n, i, asked = 0;
 
-    SET(f, limit, 5 * LINE_BYTES);
+    SET(f, limit, 2 * LINE_BYTES);
     begin(f);
     append(f, 64);
     deliver(f);
-    assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 480");
+    assert_says(f, "IMX0024", IMX_LOG_NOTICE, "at most 240");
     SET(f, limit, 0);
     for (i = 0; i < 2; i++) { /* minutes */
         later(f, 60000);
