@@ -31,8 +31,7 @@ my $times = 3;
 for (1 .. $times) {
     my $got = raw($h->port, "GET /no HTTP/1.1\r\nHost: x\r\n\r\n"
         . "GET /copy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    my ($ms) = $got =~ /(\d+) ms/;
-    cmp_ok($ms // 9999, '<', 1000 * slow(), 'the copy ends at once');
+    like($got, qr/^ended$/m, 'the copy ends by itself');
 }
 cmp_ok($h->access_count, '>', 2 * $times, 'httpd logs a request in the copy');
 count_is($db, 2 * $times, 'each request has one point');

@@ -57,6 +57,13 @@ ProxyPass /login http://me:p\@ss\@127.0.0.1:$port[0]
 BalancerMember http://me:secret\@127.0.0.1:$port[0]
 </Proxy>
 ProxyPass /member balancer://one
+<Location /directory>
+RewriteEngine On
+RewriteRule ^.*\$ http://me:secret\@127.0.0.1:$port[0]/index.html [P]
+</Location>
+<Location /set>
+SetHandler "proxy:http://me:secret\@127.0.0.1:$port[0]/"
+</Location>
 ProxyPass /ftp ftp://me:secret\@127.0.0.1:1
 ProxyPass /refused http://me:secret\@127.0.0.1:$port[0]
 ProxyPass /told http://me:secret\@127.0.0.1:$port[0]
@@ -73,8 +80,8 @@ CONF
     get($h->url("/two/$_")) for 1 .. 4;
     get($h->url("/$_")) for qw(plain/index.html socket/x handler/x rewritten
         down/x index.html login/x member/x refused/x told/x
-        missing/x ftp/x);
-    my @p = points($db, $name, 16);
+        missing/x ftp/x directory/x set/x);
+    my @p = points($db, $name, 18);
     my $backend = by_uri(backend => @p);
     my %n;
     $n{ $backend->{"/two/$_"} }++ for 1 .. 4;
@@ -89,13 +96,15 @@ CONF
         . ' with an ErrorDocument');
     is($backend->{'/index.html'}, undef, 'a file has none');
     is($backend->{$_}, "http://127.0.0.1:$port[0]", "$_: no password")
-        for '/login/x', '/member/x';
+        for '/login/x', '/member/x', '/directory/x', '/set/x';
     is($backend->{'/ftp/x'}, 'ftp://127.0.0.1:1', '... nor behind ftp');
     is($backend->{'/refused/x'}, undef, 'a request that httpd refused has none');
     is($backend->{'/told/x'}, undef, '... also with an ErrorDocument');
     is($backend->{'/missing/x'}, undef, '... and if it was the ErrorDocument');
     my $handler = by_uri(handler => @p);
     is($handler->{'/refused/x'}, undef, '... and no handler');
+    is($handler->{'/set/x'}, "proxy:http://127.0.0.1:$port[0]/",
+        '... and no password in that of SetHandler');
     is($handler->{'/plain/index.html'}, 'proxy-server', 'handler of a proxy');
     is($handler->{'/index.html'}, 'default-handler', 'handler of a file');
     kill KILL => $pid;

@@ -19,7 +19,7 @@ static inline int64_t imx_clock_read(clockid_t id)
     struct timespec t;
 
     clock_gettime(id, &t);
-    return t.tv_sec * 1000 * IMX_CLOCK_MS + t.tv_nsec;
+    return t.tv_sec * (1000 * IMX_CLOCK_MS) + t.tv_nsec;
 }
 
 /* ns since some moment of the past; never goes back. */

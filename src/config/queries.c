@@ -38,7 +38,6 @@ const imx_queries_t *imx_queries(void)
 
 /* ---- InfluxMetricsQuery ---- */
 
-/* FNV-1a. */
 const char *imx_queries_set(cmd_parms *cmd, void *dir, const char *measurement,
                             const char *interval, const char *sql)
 {

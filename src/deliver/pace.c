@@ -58,6 +58,12 @@ void imx_pace_take_over(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     if (p->passes < IMX_PACE_LEAST || p->passes >= limits->max_bytes) {
         p->passes = 0;
     }
+    if (!is_within(p->passes_wait, PATIENCE_LEAST, PATIENCE_MOST)) {
+        p->passes_wait = 0;
+    }
+    if (!is_within(p->passes_at, 0, now + p->passes_wait)) {
+        p->passes_at = 0;
+    }
     if (!is_within(p->patience, PATIENCE_LEAST, PATIENCE_MOST)) {
         p->patience = PATIENCE_LEAST;
     }
@@ -194,7 +200,7 @@ static uint64_t doubled(uint64_t bytes, const imx_pace_limits_t *limits)
  * is over.
  * A longer time than this one's is remembered for a while.
  * When more fits than was known, the next body may be larger again: a limit
- * that has gone is not felt for longer than until it is tried.
+ * that has gone costs no more time than until it is tried.
  */
 int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
                    int64_t now, int64_t began, int64_t held_ns, uint64_t bytes)
@@ -215,8 +221,11 @@ int imx_pace_taken(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     p->careful = limits->at_seconds || (slow && is_late(took_ms, limits))
                      ? CAREFUL_ROW
                      : p->careful - (p->careful > 0);
-    if (took_ms < limits->timeout_ms / 4) {
+    if (took_ms < limits->timeout_ms / 4 && now >= p->passes_at) {
         p->passes = doubled(p->passes, limits);
+    }
+    if (p->passes == 0) {
+        p->passes_wait = 0;
     }
     p->backoff_ms = is_over ? 0 : p->backoff_ms;
     return is_over;
@@ -250,12 +259,19 @@ uint64_t imx_pace_body(imx_board_pace_t *p, const imx_pace_limits_t *limits,
     return imx_pace_size(p, limits);
 }
 
+static int64_t longer(int64_t wait)
+{
+    if (wait < PATIENCE_LEAST) {
+        return PATIENCE_LEAST;
+    }
+    return wait < PATIENCE_MOST / 2 ? 2 * wait : PATIENCE_MOST;
+}
+
 /* A limit that is there to stay is tried less and less often. */
 void imx_pace_too_large(imx_board_pace_t *p, int64_t now, uint64_t bytes)
 {
     if (p->grew) {
-        p->patience = p->patience < PATIENCE_MOST / 2 ? 2 * p->patience
-                                                      : PATIENCE_MOST;
+        p->patience = longer(p->patience);
     }
     p->grew = 0;
     p->proven = 0;
@@ -289,10 +305,15 @@ void imx_pace_told(imx_board_pace_t *p, int told)
  * Perhaps the network is too slow for so large a body and would be again, or a
  * proxy did not hear that it is too large: so the next one is smaller.  A
  * server that hangs or is away looks the same: so bodies do not shrink below a
- * least size.
+ * least size.  When smaller ones were taken, a larger one is tried less and
+ * less often.
  */
-void imx_pace_try_smaller(imx_board_pace_t *p, uint64_t bytes)
+void imx_pace_try_smaller(imx_board_pace_t *p, int64_t now, uint64_t bytes)
 {
+    if (p->proven > 0 && bytes > p->proven) {
+        p->passes_wait = longer(p->passes_wait);
+        p->passes_at = now + p->passes_wait;
+    }
     p->passes = bytes / 2 > IMX_PACE_LEAST ? bytes / 2 : IMX_PACE_LEAST;
 }
 

@@ -91,7 +91,7 @@ void imx_pace_told(imx_board_pace_t *p, int told);
 
 /* A body of so many bytes had no answer in time, or a proxy could not pass it
  * on. */
-void imx_pace_try_smaller(imx_board_pace_t *p, uint64_t bytes);
+void imx_pace_try_smaller(imx_board_pace_t *p, int64_t now, uint64_t bytes);
 
 /*
  * Do answers take so long that a second body should be on its way meanwhile?

@@ -55,6 +55,7 @@ struct imx_sender {
     uint64_t done;      /* lines since imx_sender_done() */
     unsigned guesses;   /* refusals in unknown words, since lines were taken */
     int64_t taken_at;   /* when lines were taken, 0: never */
+    int lone;           /* 1: the last body was one line, and too large */
 };
 
 static imx_board_pace_t *pace(imx_sender_t *s)
@@ -383,6 +384,7 @@ static void taken(imx_sender_t *s, const imx_influx_result_t *r)
     int is_over;
 
     s->guesses = 0;
+    s->lone = 0;
     s->taken_at = now_of(s);
     is_over = imx_pace_taken(pace(s), &s->o.limits, s->taken_at, s->began,
                              r->held_ns, window_bytes(s));
@@ -401,19 +403,24 @@ static void retry(imx_sender_t *s, const imx_influx_result_t *r)
     imx_news_down(s->o.news, r->reason, r->public_reason);
 }
 
-/* Who refuses even a usual line that is alone refuses all: a proxy is set up
- * wrongly, and no line is too large. */
+/*
+ * A server that refuses one short line as too large refuses every body: a proxy
+ * is set up wrongly, and no line is to blame.  When two lines in a row are too
+ * large, it may be the same.
+ */
 static void too_large(imx_sender_t *s, const imx_influx_result_t *r)
 {
     if (s->load.window > 1) {
         imx_pace_too_large(pace(s), now_of(s), window_bytes(s));
         imx_news_publish(s->o.news);
     }
-    else if (window_bytes(s) <= LEAST_LIMIT) {
+    else if (window_bytes(s) <= LEAST_LIMIT || s->lone) {
+        s->lone = 0;
         imx_pace_forget_limit(pace(s));
         retry(s, r);
     }
     else {
+        s->lone = 1;
         refuse(s, 1, r->reason, &s->load.lines[s->load.pos]);
     }
 }
@@ -446,7 +453,7 @@ static void search_on(imx_sender_t *s, const imx_influx_result_t *r)
 static void retry_smaller(imx_sender_t *s, const imx_influx_result_t *r)
 {
     if (r->try_smaller) {
-        imx_pace_try_smaller(pace(s), window_bytes(s));
+        imx_pace_try_smaller(pace(s), now_of(s), window_bytes(s));
     }
     retry(s, r);
 }

@@ -88,6 +88,27 @@ static const char *get_protocol(const imx_facts_t *f)
     }
 }
 
+/* What names a server behind mod_proxy can have the user and the password that
+ * were given before the host: the name of a balancer's member, what a
+ * RewriteRule in a directory or mod_proxy_ftp makes of a URL, the handler
+ * "proxy:URL".  The last '@' of the authority ends them. */
+static const char *without_user(apr_pool_t *p, const char *url)
+{
+    const char *authority, *host;
+
+    if (strchr(url, '@') == NULL || (authority = strstr(url, "://")) == NULL) {
+        return url;
+    }
+    authority += 3;
+    host = authority + strcspn(authority, "/?#");
+    while (host > authority && host[-1] != '@') {
+        host--;
+    }
+    return apr_pstrcat(p,
+                       apr_pstrmemdup(p, url, (apr_size_t)(authority - url)),
+                       host > authority ? host : authority, NULL);
+}
+
 /* httpd takes the handler away when it has run and had been found by the type
  * of the content. */
 static const char *get_handler(const imx_facts_t *f)
@@ -95,7 +116,12 @@ static const char *get_handler(const imx_facts_t *f)
     if (!f->met_handler) {
         return NULL; /* mod_proxy has its own there before authorization */
     }
-    return f->last->handler != NULL ? f->last->handler : "default-handler";
+    if (f->last->handler == NULL) {
+        return "default-handler";
+    }
+    return strncmp(f->last->handler, "proxy:", 6) == 0
+               ? without_user(f->last->pool, f->last->handler)
+               : f->last->handler;
 }
 
 /* The path that was asked for, decoded: httpd does that in place, and what a
@@ -170,27 +196,6 @@ static const char *get_scheme(const imx_facts_t *f)
                                                 : ap_http_scheme(f->first);
 }
 
-/* The name of a balancer's member, and what mod_proxy_ftp makes of a URL, have
- * the user and the password that were given before the host.  The last '@' of
- * the authority ends them. */
-static const char *without_user(apr_pool_t *p, const char *url)
-{
-    const char *authority = strstr(url, "://");
-    const char *host;
-
-    if (authority == NULL) {
-        return url;
-    }
-    authority += 3;
-    host = authority + strcspn(authority, "/");
-    while (host > authority && host[-1] != '@') {
-        host--;
-    }
-    return apr_pstrcat(p,
-                       apr_pstrmemdup(p, url, (apr_size_t)(authority - url)),
-                       host > authority ? host : authority, NULL);
-}
-
 /*
  * The server behind mod_proxy, as scheme and authority: a member of a balancer
  * by the name that mod_proxy_balancer leaves in the environment, the socket of
@@ -219,9 +224,7 @@ static const char *backend_of(request_rec *r)
     if (end != NULL) {
         url = apr_pstrmemdup(r->pool, url, (apr_size_t)(end - url));
     }
-    return url[0] == 'f' && strncmp(url, "ftp:", 4) == 0
-               ? without_user(r->pool, url)
-               : url;
+    return without_user(r->pool, url);
 }
 
 /* Of the last request that went to one: when a backend fails, an ErrorDocument

@@ -17,8 +17,8 @@
 void imx_request_use(imx_batch_child_t *child, const imx_values_t *values,
                      const imx_stats_t *stats, const imx_exemplars_t *kept);
 
-/* A copy of a child that ends: no request is recorded any more.  s: the main
- * server.  Async-signal-safe. */
+/* A forked process ends that is no child of httpd's: no request is recorded any
+ * more.  s: the main server.  Async-signal-safe. */
 void imx_request_use_nothing(server_rec *s);
 
 /* Hook child_init, after that. */

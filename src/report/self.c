@@ -20,7 +20,8 @@ static void take(imx_output_t *out)
 
 /* ---- the counters at the end of an interval ---- */
 
-/* FNV-1a: after an upgrade there may be others in the table. */
+/* The names are kept as a hash: after an upgrade there may be others in the
+ * table. */
 static void fill(void *context, uint32_t i, const void *old, void *row)
 {
     imx_measured_self_t *self = row;

@@ -222,21 +222,21 @@ static int is_ours_to_deliver(void)
 }
 
 /*
- * A program is executed by a copy of the child, in prefork with its handler of
- * SIGTERM.  mod_cgi sends that when the client goes away, and where the copy
- * has not executed the program yet, it ends as the child would.  It has nothing
- * to end: the thread and the row are the child's, and so are the requests that
- * it logs.
+ * To run a CGI program, a child forks; in prefork the forked process has the
+ * child's handler of SIGTERM until exec().  mod_cgi sends that signal when the
+ * client goes away, and the forked process ends as the child would.  It has
+ * nothing to end: the thread and the row are the child's, and so are the
+ * requests that it logs.
  */
-static int is_copy(void)
+static int is_forked(void)
 {
     return getpid() != child_pid;
 }
 
 /* A clean-up of pchild that runs first, before requests are logged. */
-static apr_status_t copy_ends(void *s)
+static apr_status_t forked_ends(void *s)
 {
-    if (is_copy()) {
+    if (is_forked()) {
         imx_request_use_nothing(s);
     }
     return APR_SUCCESS;
@@ -264,14 +264,15 @@ static int has_stopped(void)
 
 /*
  * A clean-up of pchild that was registered first and so runs last, after all
- * requests of the child are logged.  prefork runs it in a signal handler.  When
- * the thread does not end, or that of a query, exit() under it would run
- * destructors of what it uses: so leave without them.  A copy has locks of the
- * thread, but not the thread.  (httpd -X: its own clean-ups must still run.)
+ * requests of the child are logged.  prefork runs it in a signal handler.
+ * When the thread does not end, or that of a query, exit() under it would run
+ * destructors of what it uses: so leave without them.  A forked process has
+ * the locks of the thread, but not the thread.  (httpd -X: its own clean-ups
+ * must still run.)
  */
 static apr_status_t child_ends(void *data)
 {
-    if (is_copy() || (!has_stopped() && !is_also_parent())) {
+    if (is_forked() || (!has_stopped() && !is_also_parent())) {
         thread_is_left = 1;
 #ifndef __GLIBC__
         _exit(0);
@@ -327,7 +328,7 @@ void imx_life_child_init(apr_pool_t *pchild, server_rec *s)
     imx_batch_open(&child, &a->batch, &self);
     imx_request_use(&child, &a->values, &a->stats, &a->exemplars);
     child_pid = getpid();
-    apr_pool_pre_cleanup_register(pchild, s, copy_ends);
+    apr_pool_pre_cleanup_register(pchild, s, forked_ends);
     imx_status_use(pchild, s, a);
     imx_write_use(&child, a);
     imx_query_child_init(pchild, s, a);

@@ -77,17 +77,20 @@ typedef struct {
     uint64_t slow;      /* good answers in a row that took long */
     uint64_t careful;   /* for so many more good answers, bodies go out in half
                             an interval, as one was late */
-    uint64_t proven;    /* bytes of the largest body that was taken since one
-                            was not */
+    uint64_t proven;    /* bytes of the largest body that was taken since the
+                            last failure */
     uint64_t fits;      /* bytes of a body: more were too large for it; 0: no
                             limit is known */
-    uint64_t passes;    /* bytes of a body that can pass in time; 0: any */
-    uint64_t too_large; /* the first body that was, 0: the log was told */
-    uint64_t told;      /* the limit that the log was told of, 0: none */
-    int64_t grow_at;    /* when a larger body than fits is to be tried ... */
-    int64_t patience;   /* ... and how long after that the next time */
-    uint64_t grew;      /* 1: it was, and there is no answer yet */
-    uint64_t created;   /* 1: CREATE DATABASE was carried out, and no points
+    uint64_t passes;    /* bytes of a body that passes in time, and through a
+                            proxy; 0: any */
+    int64_t passes_at;  /* no larger body is tried before that time, */
+    int64_t passes_wait; /* which was so long after the last that failed, ns */
+    uint64_t too_large;  /* the first body that was, 0: the log was told */
+    uint64_t told;       /* the limit that the log was told of, 0: none */
+    int64_t grow_at;     /* when a larger body than fits is to be tried ... */
+    int64_t patience;    /* ... and how long after that the next time */
+    uint64_t grew;       /* 1: it was, and there is no answer yet */
+    uint64_t created;    /* 1: CREATE DATABASE was carried out, and no points
                             were taken since */
 } imx_board_pace_t;
 

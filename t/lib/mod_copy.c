@@ -1,8 +1,8 @@
 /*
  * mod_copy.c: a module for t/copy.t.  Its handler does what mod_cgi does when a
  * client goes away at once: it forks, and sends SIGTERM to the copy, which has
- * not executed a program yet, but is out of fork().  As APR does, it waits for
- * 3 s.  The answer is how many ms the copy took to end.
+ * not executed a program yet, but is out of fork().  As APR does, it kills the
+ * copy after 3 s.  The answer is whether it had to.
  */
 #include "httpd.h"
 #include "http_config.h"
@@ -15,7 +15,6 @@
 
 static int answer(request_rec *r)
 {
-    apr_time_t begin;
     int ready[2], i;
     char byte = 'x';
     pid_t pid;
@@ -35,7 +34,6 @@ static int answer(request_rec *r)
     if (pid < 0 || read(ready[0], &byte, 1) != 1 || kill(pid, SIGTERM) != 0) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    begin = apr_time_now();
     for (i = 0; i < 3000 && waitpid(pid, NULL, WNOHANG) == 0; i++) {
         usleep(1000);
     }
@@ -45,7 +43,7 @@ static int answer(request_rec *r)
     }
     close(ready[0]);
     close(ready[1]);
-    ap_rprintf(r, "%d ms", (int)apr_time_as_msec(apr_time_now() - begin));
+    ap_rputs(i < 3000 ? "ended\n" : "killed\n", r);
     return OK;
 }
 

@@ -100,7 +100,7 @@ static void test_take_over(void **state)
     (void)state;
     imx_pace_back_off(&p, NOW, NOW, 3600000, 99);
     imx_pace_too_large(&p, NOW, 1 << 20);
-    imx_pace_try_smaller(&p, 1 << 19);
+    imx_pace_try_smaller(&p, NOW, 1 << 19);
     p.created = 1;
     same = p;
     imx_pace_take_over(&same, &limits, 1, NOW + MINUTE);
@@ -198,6 +198,36 @@ static void test_limit_goes(void **state)
     assert_in_range(bodies, 10, 16);
 }
 
+/* A proxy says 502 for what is too large, for ever: that is tried less and less
+ * often. */
+static void test_gateway(void **state)
+{
+    imx_board_pace_t p = fresh();
+    int64_t now = NOW;
+    int tried = 0;
+
+    (void)state;
+    for (; now < NOW + 10 * HOUR; now += 1000 * MS) {
+        uint64_t bytes = imx_pace_body(&p, &limits, now);
+
+        if (bytes > 1 << 20) {
+            imx_pace_try_smaller(&p, now, bytes);
+            imx_pace_back_off(&p, now, now, -1, 7);
+            tried++;
+        }
+        else {
+            imx_pace_taken(&p, &limits, now, now, 0, bytes);
+        }
+    }
+    assert_in_range(tried, 8, 20);
+    for (; size(&p) < limits.max_bytes && now < NOW + 12 * HOUR;
+         now += 1000 * MS) {
+        imx_pace_taken(&p, &limits, now, now, 0, size(&p));
+    }
+    assert_int_equal(size(&p), limits.max_bytes);
+    assert_int_equal(p.passes_wait, 0);
+}
+
 static void test_too_slow(void **state)
 {
     imx_board_pace_t p = fresh();
@@ -206,7 +236,7 @@ static void test_too_slow(void **state)
 
     (void)state;
     for (bytes = limits.max_bytes, i = 0; i < 20; i++, bytes = size(&p)) {
-        imx_pace_try_smaller(&p, bytes);
+        imx_pace_try_smaller(&p, NOW, bytes);
     }
     assert_int_equal(size(&p), IMX_PACE_LEAST);
     imx_pace_taken(&p, &limits, NOW + 2500 * MS, NOW, 0, 1);
@@ -378,13 +408,14 @@ static void test_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fresh),    cmocka_unit_test(test_back_off),
-        cmocka_unit_test(test_asked),    cmocka_unit_test(test_take_over),
-        cmocka_unit_test(test_nonsense), cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_too_slow), cmocka_unit_test(test_two),
-        cmocka_unit_test(test_at_once),  cmocka_unit_test(test_pauses),
-        cmocka_unit_test(test_spread),   cmocka_unit_test(test_at_seconds),
-        cmocka_unit_test(test_proven),   cmocka_unit_test(test_limit_goes),
+        cmocka_unit_test(test_fresh),      cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_asked),      cmocka_unit_test(test_take_over),
+        cmocka_unit_test(test_nonsense),   cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_too_slow),   cmocka_unit_test(test_two),
+        cmocka_unit_test(test_at_once),    cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_spread),     cmocka_unit_test(test_at_seconds),
+        cmocka_unit_test(test_proven),     cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_limit_goes),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

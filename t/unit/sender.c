@@ -429,6 +429,7 @@ static void test_too_large(void **state)
 
     SET(f, limit, sizeof line - 1); /* not even one of this length */
     memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
     assert_true(imx_batch_append(&f->child[0], line, sizeof line));
     f->shared->next++;
     append(f, 20);
@@ -458,6 +459,30 @@ static void test_all_too_large(void **state)
     assert_int_equal(stored(f), 2000);
     assert_int_equal(writes(f) - n, 1);
     assert_int_equal(logged(f, "IMX0024"), 0);
+}
+
+/* The same with lines that could be too large: a few are lost, each with its
+ * backoff. */
+static void test_all_long_too_large(void **state)
+{
+    fixture_t *f = *state;
+    char line[600];
+    int i;
+
+    SET(f, limit, LINE_BYTES - 1);
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    for (i = 0; i < 100; i++) {
+        assert_true(imx_batch_append(&f->child[0], line, sizeof line));
+        f->shared->next++;
+    }
+    begin(f);
+    tick(f);
+    for (i = 1; i < 5; i++) {
+        UNTIL(fate(f, IMX_BATCH_REJECTED) == (uint64_t)i && !is_sending(f));
+        later(f, 31000);
+    }
+    assert_int_equal(logged(f, "IMX0020"), 1);
 }
 
 /* A limit that goes away is found out, one that stays is seldom asked for. */
@@ -1028,6 +1053,7 @@ int main(void)
         TEST_LARGE(test_slow_way),
         TEST(test_too_large),
         TEST(test_all_too_large),
+        TEST(test_all_long_too_large),
         TEST(test_too_large_for_a_while),
         TEST(test_unauthorized),
         TEST(test_no_token_file),
