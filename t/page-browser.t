@@ -96,7 +96,7 @@ sub under_load {
         'the tile of requests moves') or diag text($page, 'tile-requests');
     ok($page->until(20, q{parseFloat(document.getElementById('tile-errors').textContent) > 5}),
         'and that of errors');
-    is($page->eval(q{document.querySelectorAll('.plot canvas').length}), 4,
+    ok($page->until(20, q{document.querySelectorAll('.plot canvas').length == 4}),
         'four charts');
     # A second that nobody has closed has none.
     ok(wait_until(20, sub { text($page, "last-$_->[0]") =~ $_->[1] }),
