@@ -10,14 +10,8 @@ use lib "$FindBin::Bin/lib";
 use ImxTest;
 use Test::More;
 
-my $apxs = $ENV{APXS} || which_one('apxs') || which_one('apxs2')
-    or die 'apxs is not installed';
-my @include = map { "-isystem $_" } split /\n/,
-    `$apxs -q INCLUDEDIR; $apxs -q APR_INCLUDEDIR`;
-my $so = work_dir() . '/mod_copy.so';
-is(system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
-    '-D_GNU_SOURCE', @include, '-o', $so, "$FindBin::Bin/lib/mod_copy.c"), 0,
-    'the module for this test is made') or BAIL_OUT('no compiler');
+my $so = test_module('copy');
+ok(-e $so, 'the module for this test is made');
 
 my $db = influxd();
 my $h = httpd(mpm => 'prefork', module => 1, influx => $db, children => 1,

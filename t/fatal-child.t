@@ -7,14 +7,8 @@ use lib "$FindBin::Bin/lib";
 use ImxTest;
 use Test::More;
 
-my $apxs = $ENV{APXS} || which_one('apxs') || which_one('apxs2')
-    or die 'apxs is not installed';
-my @include = map { "-isystem $_" } split /\n/,
-    `$apxs -q INCLUDEDIR; $apxs -q APR_INCLUDEDIR`;
-my $so = work_dir() . '/mod_fatal.so';
-is(system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
-    '-D_GNU_SOURCE', @include, '-o', $so, "$FindBin::Bin/lib/mod_fatal.c"), 0,
-    'the module for this test is made') or BAIL_OUT('no compiler');
+my $so = test_module('fatal');
+ok(-e $so, 'the module for this test is made');
 
 for my $mpm (qw(prefork event)) {
     my $h = httpd(mpm => $mpm, module => 1, influx => 'http://127.0.0.1:9',

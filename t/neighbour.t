@@ -14,7 +14,7 @@ use Time::HiRes qw(time);
 
 plan skip_all => 'only root can have processes of another user' if $>;
 
-my $so = neighbour_module();
+my $so = test_module('neighbour');
 my $token = 'token-of-the-neighbour-5r2q';
 my $db = influxd();
 

@@ -31,7 +31,7 @@ note "STORM_SEED=$seed";
 $ENV{IMX_TSAN_OPTIONS} = 'suppressions=' . spew(work_dir() . '/tsan',
     "race:imx_batch_append\nrace:imx_line_put_short\n", 0644);
 
-my $so = neighbour_module();
+my $so = test_module('neighbour');
 my $db = influxd();
 my $behind = storm_backend();
 storm($_) for @mpms;

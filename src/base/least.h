@@ -21,6 +21,11 @@ static inline uint32_t imx_most_32(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+static inline int64_t imx_least_signed(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static inline int imx_least_int(int a, int b)
 {
     return a < b ? a : b;

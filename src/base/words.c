@@ -105,23 +105,27 @@ size_t imx_words_json(char *to, size_t size, const char *text)
     return w.length;
 }
 
+static int is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7F;
+}
+
 size_t imx_words_label(char *to, size_t size, const char *text)
 {
     writer_t w = start(to, size);
 
     while (*text != '\0') {
-        unsigned char c = (unsigned char)*text;
         size_t length = utf8_length(text);
 
-        if (c == '\n') {
+        if (*text == '\n') {
             put(&w, "\\n", 2);
         }
-        else if (c == '"' || c == '\\') {
-            char escape[2] = { '\\', (char)c };
+        else if (*text == '"' || *text == '\\') {
+            char escape[2] = { '\\', *text };
 
             put(&w, escape, 2);
         }
-        else if (length == 0 || c < ' ' || c == 0x7F) {
+        else if (length == 0 || is_control(*text)) {
             put(&w, REPLACEMENT, 3);
         }
         else {
@@ -132,19 +136,26 @@ size_t imx_words_label(char *to, size_t size, const char *text)
     return w.length;
 }
 
+int imx_words_has_control(const char *text)
+{
+    while (*text != '\0' && !is_control(*text)) {
+        text++;
+    }
+    return *text != '\0';
+}
+
 size_t imx_words_line(char *to, size_t size, const char *text)
 {
     writer_t w = start(to, size);
 
     while (*text != '\0') {
-        unsigned char c = (unsigned char)*text;
         size_t length = utf8_length(text);
 
         if (length == 0) {
             put(&w, REPLACEMENT, 3);
         }
         else {
-            put(&w, c < ' ' || c == 0x7F ? " " : text, length);
+            put(&w, is_control(*text) ? " " : text, length);
         }
         text += length > 0 ? length : 1;
     }

@@ -26,6 +26,9 @@ size_t imx_words_label(char *to, size_t size, const char *text);
  * what is not UTF-8. */
 size_t imx_words_line(char *to, size_t size, const char *text);
 
+/* Is there a control character in it? */
+int imx_words_has_control(const char *text);
+
 /* "12,345,678" */
 size_t imx_words_number(char *to, size_t size, int64_t number);
 

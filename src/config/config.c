@@ -10,6 +10,7 @@
 #include "http_log.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "config/directive.h"
 #include "config/environment.h"
 #include "config/handler.h"
@@ -68,7 +69,7 @@ static const char *set_name(cmd_parms *cmd, void *config, const char *value)
     if (err != NULL) {
         return err;
     }
-    if (*value == '\0' || imx_directive_has_control(value)) {
+    if (*value == '\0' || imx_words_has_control(value)) {
         return imx_directive_wrong(cmd, value,
                                    "a name without control characters");
     }
@@ -102,8 +103,7 @@ static const char *set_file(cmd_parms *cmd, void *config, const char *value)
         return err;
     }
     file->path = ap_server_root_relative(cmd->pool, value);
-    if (*value == '\0' || imx_directive_has_control(value)
-        || file->path == NULL) {
+    if (*value == '\0' || imx_words_has_control(value) || file->path == NULL) {
         const char *allowed = apr_pstrcat(cmd->pool, "a file with ",
                                           contents[i], NULL);
 
@@ -204,7 +204,7 @@ static const char *check_url(cmd_parms *cmd, const char *value,
 {
     apr_uri_t uri;
 
-    if (imx_directive_has_control(value) || strchr(value, ' ') != NULL
+    if (imx_words_has_control(value) || strchr(value, ' ') != NULL
         || apr_uri_parse(cmd->pool, url, &uri) != APR_SUCCESS
         || uri.scheme == NULL || !is_host(uri.hostname)
         || !is_port(uri.port_str) || uri.query != NULL || uri.fragment != NULL
@@ -248,8 +248,7 @@ static const char *set_database(cmd_parms *cmd, void *config, const char *name,
     if (err != NULL) {
         return err;
     }
-    if (policy != NULL
-        && (*policy == '\0' || imx_directive_has_control(policy))) {
+    if (policy != NULL && (*policy == '\0' || imx_words_has_control(policy))) {
         return imx_directive_wrong(cmd, policy,
                                    "a retention policy's name without control "
                                    "characters");
@@ -266,7 +265,7 @@ static const char *set_bucket(cmd_parms *cmd, void *config, const char *org,
     if (err != NULL) {
         return err;
     }
-    if (*bucket == '\0' || imx_directive_has_control(bucket)) {
+    if (*bucket == '\0' || imx_words_has_control(bucket)) {
         return imx_directive_wrong(cmd, bucket,
                                    "a bucket's name without control "
                                    "characters");
@@ -443,7 +442,7 @@ static const char *set_spool(cmd_parms *cmd, void *config, const char *value,
         return err;
     }
     global.spool_dir = ap_server_root_relative(cmd->pool, value);
-    if (*value == '\0' || imx_directive_has_control(value)
+    if (*value == '\0' || imx_words_has_control(value)
         || global.spool_dir == NULL || is_like_a_size(value)
         || is_like_a_switch(value)) {
         return imx_directive_wrong(cmd, value,

@@ -18,16 +18,6 @@ const char *imx_directive_wrong(cmd_parms *cmd, const char *value,
                         strlen(value) > 100 ? "..." : "", allowed);
 }
 
-int imx_directive_has_control(const char *s)
-{
-    for (; *s; s++) {
-        if ((unsigned char)*s < ' ' || *s == 127) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* httpd's own sentence does not name the directive. */
 static const char *refuse_in(cmd_parms *cmd, unsigned where,
                              const char *sentence)

@@ -14,8 +14,6 @@
 const char *imx_directive_wrong(cmd_parms *cmd, const char *value,
                                 const char *allowed);
 
-int imx_directive_has_control(const char *s);
-
 /* A directive for the whole server, one for a server or virtual host, one that
  * may stand in directory sections too; none may stand in .htaccess files.  None
  * may have a ${NAME} in it that httpd has no value for. */

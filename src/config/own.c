@@ -12,6 +12,7 @@
 #include "apr_strings.h"
 #include "http_log.h"
 
+#include "base/words.h"
 #include "config/directive.h"
 #include "lineproto.h"
 #include "shared/values.h"
@@ -195,7 +196,7 @@ static const char *check_constant(cmd_parms *cmd, const imx_own_t *own)
         return imx_directive_wrong(cmd, own->text,
                                    allowed_constant(own->type));
     }
-    if (own->type == IMX_TYPE_TAG && imx_directive_has_control(own->text)) {
+    if (own->type == IMX_TYPE_TAG && imx_words_has_control(own->text)) {
         return imx_directive_wrong(cmd, own->text,
                                    "a text without control characters, such "
                                    "as tabs: a tag cannot have them");

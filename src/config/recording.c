@@ -12,6 +12,7 @@
 #include "http_log.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "config/directive.h"
 #include "config/names.h"
 #include "lineproto.h"
@@ -184,7 +185,7 @@ const char *imx_schema_set_route(cmd_parms *cmd, void *dir, const char *name,
         return err;
     }
     if (*name == '\0' || strlen(name) > NAME_MAX_BYTES
-        || imx_directive_has_control(name)) {
+        || imx_words_has_control(name)) {
         return imx_directive_wrong(cmd, name,
                                    "a name of 1 to 255 bytes without control "
                                    "characters");

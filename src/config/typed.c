@@ -6,6 +6,7 @@
 #include "config/typed.h"
 
 #include "base/c_locale.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,20 +28,12 @@ int imx_typed_find(const char *name)
     return -1;
 }
 
-static int has_control(const char *name)
-{
-    while ((unsigned char)*name >= ' ' && *name != 127) {
-        name++;
-    }
-    return *name != '\0';
-}
-
 int imx_typed_is_key(const char *name)
 {
     char text[2 * IMX_KEY_MAX + 16];
     imx_lineproto_t lp;
 
-    if (strlen(name) > IMX_KEY_MAX || has_control(name)
+    if (strlen(name) > IMX_KEY_MAX || imx_words_has_control(name)
         || strchr(name, '\\') != NULL || strstr(name, REPLACEMENT) != NULL) {
         return 0;
     }

@@ -5,13 +5,10 @@
  */
 #include "deliver/flow.h"
 
+#include "base/least.h"
+
 #define STEP_MS (IMX_FLOW_STEP / 1000000)
 #define LATE 4 /* pieces that are made up for, when steps come late */
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 uint64_t imx_flow_piece(uint64_t waiting, int64_t spread_ms)
 {
@@ -57,10 +54,10 @@ uint64_t imx_flow_allow(imx_flow_t *f, int64_t now)
 {
     int64_t steps = (now - f->at) / IMX_FLOW_STEP;
 
-    f->held += least(now, f->held_until) - f->held_from;
+    f->held += imx_least_signed(now, f->held_until) - f->held_from;
     f->held_from = f->held_until = 0;
     if (f->piece != IMX_FLOW_ANY && steps > 0) {
-        f->allowed += (uint64_t)least(steps, LATE) * f->piece;
+        f->allowed += (uint64_t)imx_least_signed(steps, LATE) * f->piece;
         f->at = steps > LATE ? now : f->at + steps * IMX_FLOW_STEP;
     }
     return f->allowed;

@@ -155,8 +155,7 @@ static int64_t spread_ms(const imx_board_pace_t *p,
     if (p->careful > 0 || spread < interval / 2) {
         spread = interval / 2;
     }
-    limit = limit < SPREAD_MOST_MS ? limit : SPREAD_MOST_MS;
-    return spread < limit ? spread : limit;
+    return imx_least_signed(spread, imx_least_signed(limit, SPREAD_MOST_MS));
 }
 
 uint64_t imx_pace_piece(const imx_board_pace_t *p,

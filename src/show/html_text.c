@@ -13,13 +13,18 @@
 
 #define UNKNOWN "-"
 
-const char *imx_html_text(request_rec *r, const char *text)
+const char *imx_html_line(request_rec *r, const char *text)
 {
     size_t size = imx_words_line(NULL, 0, text) + 1;
     char *line = apr_palloc(r->pool, size);
 
     imx_words_line(line, size, text);
-    return ap_escape_html(r->pool, line);
+    return line;
+}
+
+const char *imx_html_text(request_rec *r, const char *text)
+{
+    return ap_escape_html(r->pool, imx_html_line(r, text));
 }
 
 const char *imx_html_number(request_rec *r, int64_t number)

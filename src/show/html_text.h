@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+/* As imx_words_line() writes it, which is no HTML yet. */
+const char *imx_html_line(request_rec *r, const char *text);
+
 /* What a name or a path has in it is text in the page, never HTML; a control
  * character is a space. */
 const char *imx_html_text(request_rec *r, const char *text);

@@ -11,18 +11,8 @@
 
 #include "http_protocol.h"
 
-#include "base/words.h"
-
-typedef size_t words_t(char *to, size_t size, const char *text);
-
-static const char *written(request_rec *r, words_t *words, const char *text)
-{
-    size_t size = words(NULL, 0, text) + 1;
-    char *to = apr_palloc(r->pool, size);
-
-    words(to, size, text);
-    return to;
-}
+#include "show/html_text.h"
+#include "show/json_value.h"
 
 static double seconds(int64_t ns)
 {
@@ -35,11 +25,10 @@ static void put_object(request_rec *r, const imx_snapshot_t *s, unsigned i)
 {
     const imx_slow_request_t *slow = &s->slow.of[i].request;
 
-    ap_rvputs(r,
-              "{\"server\":", written(r, imx_words_json, s->slow_servers[i]),
-              ",\"method\":", written(r, imx_words_json, slow->method),
+    ap_rvputs(r, "{\"server\":", imx_json_value_string(r, s->slow_servers[i]),
+              ",\"method\":", imx_json_value_string(r, slow->method),
               ",\"uri\":",
-              *slow->path != '\0' ? written(r, imx_words_json, slow->path)
+              *slow->path != '\0' ? imx_json_value_string(r, slow->path)
                                   : "null",
               NULL);
     ap_rprintf(r, ",\"elapsed\":%.3f,\"waits_for\":\"%s\",\"pid\":%d}",
@@ -71,8 +60,8 @@ void imx_show_slow_text(request_rec *r, const imx_snapshot_t *s)
         ap_rprintf(r, "slow_request: %.3f s, waits for %s, process %d, ",
                    seconds(s->slow.of[i].elapsed), imx_slow_wait(slow->wait),
                    (int)s->slow.of[i].pid);
-        ap_rvputs(r, written(r, imx_words_line, s->slow_servers[i]), " ",
-                  written(r, imx_words_line, slow->method), " ",
-                  written(r, imx_words_line, slow->path), "\n", NULL);
+        ap_rvputs(r, imx_html_line(r, s->slow_servers[i]), " ",
+                  imx_html_line(r, slow->method), " ",
+                  imx_html_line(r, slow->path), "\n", NULL);
     }
 }

@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "shared/figures.h"
 #include "show/hosts.h"
+#include "show/html_text.h"
 #include "show/view.h"
 
 static const struct {
@@ -31,19 +32,10 @@ static const struct {
 
 /* ---- ?auto ---- */
 
-static const char *one_line(request_rec *r, const char *text)
-{
-    size_t size = imx_words_line(NULL, 0, text) + 1;
-    char *line = apr_palloc(r->pool, size);
-
-    imx_words_line(line, size, text);
-    return line;
-}
-
 static void short_host(request_rec *r, const imx_hosts_row_t *h, unsigned i)
 {
     ap_rprintf(r, "InfluxServer[%u]Name: ", i);
-    ap_rvputs(r, one_line(r, h->name), "\n", NULL);
+    ap_rvputs(r, imx_html_line(r, h->name), "\n", NULL);
     ap_rprintf(r,
                "InfluxServer[%u]Requests: %" APR_UINT64_T_FMT
                "\n"
@@ -68,7 +60,7 @@ static void write_short(request_rec *r, const imx_view_t *v,
     ap_rvputs(r, "InfluxLevel: ", imx_verdict_level(verdict->words[0].level),
               "\nInfluxWords:", NULL);
     for (i = 0; i < verdict->count; i++) {
-        ap_rvputs(r, " ", one_line(r, verdict->words[i].what), NULL);
+        ap_rvputs(r, " ", imx_html_line(r, verdict->words[i].what), NULL);
     }
     ap_rputs("\n", r);
     for (i = 0; i < sizeof figures / sizeof *figures; i++) {

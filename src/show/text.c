@@ -15,16 +15,6 @@
 #include "show/slow.h"
 #include "show/view.h"
 
-/* A figure is one line, whatever is in it. */
-static const char *one_line(request_rec *r, const char *text)
-{
-    size_t size = imx_words_line(NULL, 0, text) + 1;
-    char *to = apr_palloc(r->pool, size);
-
-    imx_words_line(to, size, text);
-    return to;
-}
-
 static void write_words(request_rec *r, const imx_verdict_t *verdict)
 {
     unsigned i;
@@ -34,9 +24,9 @@ static void write_words(request_rec *r, const imx_verdict_t *verdict)
     for (i = 0; i < verdict->count; i++) {
         const imx_verdict_word_t *word = &verdict->words[i];
 
-        ap_rvputs(r, " ", one_line(r, word->what), NULL);
+        ap_rvputs(r, " ", imx_html_line(r, word->what), NULL);
         if (word->todo[0] != '\0') {
-            ap_rvputs(r, " ", one_line(r, word->todo), NULL);
+            ap_rvputs(r, " ", imx_html_line(r, word->todo), NULL);
         }
         if (word->id[0] != '\0') {
             ap_rvputs(r, " (", word->id, ")", NULL);
@@ -73,7 +63,7 @@ static void write_objective(request_rec *r, const imx_objectives_t *o,
                o->seconds[IMX_OBJECTIVES_MINUTES5]);
     write_span(r, &row->spans[IMX_OBJECTIVES_HOUR],
                o->seconds[IMX_OBJECTIVES_HOUR]);
-    ap_rvputs(r, one_line(r, name), "\n", NULL);
+    ap_rvputs(r, imx_html_line(r, name), "\n", NULL);
 }
 
 static void write_objectives(request_rec *r, const imx_objectives_t *o)
@@ -100,7 +90,8 @@ void imx_text_figures(request_rec *r, const imx_snapshot_t *s)
         imx_figures_value_t v = row->get(s);
 
         if (row->kind == IMX_FIGURES_TEXT) {
-            ap_rvputs(r, row->name, ": ", one_line(r, v.text), "\n", NULL);
+            ap_rvputs(r, row->name, ": ", imx_html_line(r, v.text), "\n",
+                      NULL);
         }
         else {
             ap_rprintf(r, "%s: %" APR_INT64_T_FMT "\n", row->name,

@@ -5,8 +5,7 @@ package ImxNeighbour;
 #
 #   use ImxTest; use ImxNeighbour;
 #
-#   my $so = neighbour_module();     # makes it; conf: LoadModule
-#                                    # neighbour_module $so
+#   my $so = test_module('neighbour');   # conf: LoadModule neighbour_module $so
 #   neighbours($h);                  # pids of those that live
 #   $h->put('scribble', '', 0644);   # from now on random words are written
 #   crashes($h);                     # lines of the log: ends of processes that
@@ -17,19 +16,7 @@ use warnings;
 use Exporter qw(import);
 use ImxTest;
 
-our @EXPORT = qw(neighbour_module neighbours crashes);
-
-sub neighbour_module {
-    my $apxs = $ENV{APXS} || which_one('apxs') || which_one('apxs2')
-        or die 'apxs is not installed';
-    my @include = map { "-isystem $_" } split /\n/,
-        `$apxs -q INCLUDEDIR; $apxs -q APR_INCLUDEDIR`;
-    my $so = work_dir() . '/mod_neighbour.so';
-    system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
-        '-D_GNU_SOURCE', @include, '-o', $so, top()
-        . '/t/lib/mod_neighbour.c') == 0 or die 'no compiler';
-    return $so;
-}
+our @EXPORT = qw(neighbours crashes);
 
 sub neighbours {
     my ($h) = @_;

@@ -93,7 +93,21 @@ use ImxTest::Watch;
 our @EXPORT = qw(free_port work_dir top build wait_until slow nap which_one
     influxd influxd2 influxd2_program victoria httpd get http raw load client
     count_is status figures accounts_ok figures_are watch sanitizer_reports
-    finish slurp spew rooms low_files);
+    finish slurp spew rooms low_files test_module);
+
+# The .so of t/lib/mod_NAME.c, a module of httpd that a test needs.
+sub test_module {
+    my ($name) = @_;
+    my $apxs = $ENV{APXS} || which_one('apxs') || which_one('apxs2')
+        or die 'apxs is not installed';
+    my @include = map { "-isystem $_" } split /\n/,
+        `$apxs -q INCLUDEDIR; $apxs -q APR_INCLUDEDIR`;
+    my $so = work_dir() . "/mod_$name.so";
+    system(join ' ', $ENV{CC} || 'cc', '-shared -fPIC -DLINUX -D_REENTRANT',
+        '-D_GNU_SOURCE', @include, '-o', $so, top() . "/t/lib/mod_$name.c") == 0
+        or die "mod_$name.c cannot be compiled\n";
+    return $so;
+}
 
 sub influxd { return ImxTest::Influx->new(@_) }
 sub influxd2 { return ImxTest::Influx2->new(@_) }
