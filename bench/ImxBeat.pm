@@ -2,17 +2,25 @@
 # by the slot of the second in which they ended, and a picture of it.
 # Nothing is kept.
 #
-#   my $points = ImxBeat::read_points($file, $seconds, @begins);
-#       # lines, as delivered; how long a turn is, and when each began
+#   my $points = ImxBeat::read_points($file, $seconds, \@begins, \@runs);
+#       # lines, as delivered; how long a turn is, and when each began; when the
+#       # module's threads ran (ImxSwitch.pm), undef: that is not known
 #   my $j = ImxBeat::judge($points);
 #   # { slots => [p99 of each, us], middle, worst, ratio, p999,
-#   #   turns => [p99.9 of each, us], values => [those of each slot, us] }
+#   #   turns => [p99.9 of each, us], seconds => [[those of each slot, us]],
+#   #   less => p99.9 without the time of the module's threads }
 #   ImxBeat::together($runs, $name);    # the ratio of all runs' values
+#   ImxBeat::chance($runs, $name, 200); # both ratios where no slot means anything
 #
 # A slot's p99 in one run at 4,000 a second is the 24th of 2,400 values: a
 # moment in which the machine did something else is enough to make it the worst
 # slot of that run.  A beat comes each second of each run, so it stays where all
-# runs are taken together, and such a moment does not.
+# runs are taken together, and such a moment does not.  What a ratio is by chance
+# is told by the same values with the slots of each second turned round by an
+# amount of its own: each second is as it was, and nothing comes at the same
+# moment of each any more (a permutation test: R. A. Fisher, The Design of
+# Experiments, 1935; P. Good, Permutation, Parametric and Bootstrap Tests of
+# Hypotheses, 3rd edition, 2005).
 #
 # p99.9 is compared turn by turn: each turn with the other module's right beside
 # it, which went before as often as it came after.  The control is a turn against
@@ -20,23 +28,40 @@
 # that they are independent; and the later one is above as often as below: what
 # a server does in its first turn, and a machine that gets slower all the time,
 # would move the median of the control otherwise.
+#
+# What the module's threads add is told more closely by when they had the core.
+# On one core that never rests while there is work, work of d us more keeps a
+# request back by d us at most, and only where the core has not rested between
+# them.  So a request without it would have taken no less than what it took but
+# for the threads' time since the core last rested.
 package ImxBeat;
 
 use strict;
 use warnings;
+use List::Util qw(max min);
 use ImxRounds;
 
 our $SLOTS = 50;
+# Seconds without a request after which the core has rested.  bombardier sends
+# what it owes each 10 ms at once, so a pause between requests of one such burst
+# is shorter, and one between two bursts is longer.
+our $REST = 5e-4;
 
 sub median {
     my @v = sort { $a <=> $b } @_;
     return ($v[$#v / 2] + $v[@v / 2]) / 2;
 }
 
+# Of n values in order, which one is the percentile: 0 is the first.
+sub rank {
+    my ($percent, $n) = @_;
+    return int($percent / 100 * ($n - 1) + 0.5);
+}
+
 sub percentile {
     my ($percent, $values) = @_;
     my @v = sort { $a <=> $b } @$values;
-    return $v[int($percent / 100 * $#v + 0.5)];
+    return $v[rank($percent, scalar @v)];
 }
 
 # The number of the turn in which that was; -1: in none of them.
@@ -47,13 +72,52 @@ sub turn_of {
     return $turn >= 0 && $time < $begins->[$turn] + $seconds ? $turn : -1;
 }
 
+# How much of $runs, [from, to] in order and not over one another, is in there.
+sub overlap {
+    my ($runs, $from, $to) = @_;
+    my ($low, $high) = (0, scalar @$runs);      # the first that ends behind $from
+    while ($low < $high) {
+        my $at = int(($low + $high) / 2);
+        $runs->[$at][1] <= $from ? ($low = $at + 1) : ($high = $at);
+    }
+    my $sum = 0;
+    for (; $low < @$runs && $runs->[$low][0] < $to; $low++) {
+        $sum += min($to, $runs->[$low][1]) - max($from, $runs->[$low][0]);
+    }
+    return $sum;
+}
+
+# When the core last rested before each request, of [begin, end] in the order of
+# their begins.
+sub rested {
+    my (@requests) = @_;
+    my ($rested, $until) = (0, -1);
+    return map {
+        my ($from, $to) = @$_;
+        $rested = $from if $from > $until + $REST;
+        $until = max($until, $to);
+        $rested;
+    } @requests;
+}
+
+# What the requests would have taken at least, us.
+sub less {
+    my ($runs, @requests) = @_;
+    my @rested = rested(@requests);
+    return map {
+        my ($from, $to) = @{ $requests[$_] };
+        max(0, $to - $from - overlap($runs, $rested[$_], $to)) * 1e6;
+    } 0 .. $#requests;
+}
+
 # count: of all points, each once (their times are unique); those of no turn are
-# not looked at further.  Times are seconds since 1970.
+# not looked at further.  less: of the turns, as less() has it.  Times are
+# seconds since 1970, and from the first turn on where they are reckoned with.
 sub read_points {
-    my ($file, $seconds, @begins) = @_;
-    my %points = (count => 0, slots => [map { [] } 1 .. $SLOTS], all => [],
-        turns => [map { [] } @begins]);
-    my %seen;
+    my ($file, $seconds, $begins, $runs) = @_;
+    my %points = (count => 0, all => [], turns => [map { [] } @$begins]);
+    my (%seen, %seconds, @requests);
+    my $first = int $begins->[0];
     open my $in, '<', $file or die "$file: $!\n";
     while (my $line = <$in>) {
         next if $line !~ /^raw-requests,/;      # of an interval
@@ -62,14 +126,27 @@ sub read_points {
             or die "$file: no point: $line";
         next if $seen{"$s$ns"}++;
         $points{count}++;
-        my $turn = turn_of("$s.$ns", $seconds, \@begins);
+        my $end = $s - $first + $ns / 1e9;
+        my $turn = turn_of("$s.$ns", $seconds, $begins);
+        push @requests, [$end - $took, $end, $turn] if $runs;
         next if $turn < 0;
-        my $slot = int $ns / (1e9 / $SLOTS);
-        push @$_, $took * 1e6
-            for $points{slots}[$slot], $points{turns}[$turn], $points{all};
+        push @{ $seconds{$s}[int $ns / (1e9 / $SLOTS)] }, $took * 1e6;
+        push @$_, $took * 1e6 for $points{turns}[$turn], $points{all};
     }
     close $in;
+    $points{seconds} = [@seconds{ sort keys %seconds }];
+    return \%points if !$runs;
+    @requests = sort { $a->[0] <=> $b->[0] } @requests;
+    my @less = less([map { [$_->[0] - $first, $_->[1] - $first] } @$runs],
+        @requests);
+    $points{less} = [@less[grep { $requests[$_][2] >= 0 } 0 .. $#less]];
     return \%points;
+}
+
+# Of a slot of each of these seconds.
+sub values_of {
+    my ($slot, @seconds) = @_;
+    return map { @{ $_->[$slot] // [] } } @seconds;
 }
 
 sub worst_of_median {
@@ -121,11 +198,10 @@ sub compare {
 # only where it does less.
 our ($REACHED, $MISSED, $UNKNOWN) = ('reached', 'not reached', 'cannot be told');
 
-# Ratios of runs, and those without delivery, which may be over the goal too.
+# Of a ratio, and what it is by chance.
 sub is_below {
-    my ($goal, $ours, $control) = @_;
-    return median(@$ours) <= $goal ? $REACHED
-        : (grep { $_ > $goal } @$control) ? $UNKNOWN : $MISSED;
+    my ($goal, $ratio, $chance) = @_;
+    return $ratio <= $goal ? $REACHED : $chance->{most} > $goal ? $UNKNOWN : $MISSED;
 }
 
 # Of compare(): only what all of the interval says is said.  A control that is
@@ -159,22 +235,81 @@ sub told {
 
 sub judge {
     my ($points) = @_;
-    my @slots = map { @$_ ? percentile(99, $_) : die "a slot is empty\n" }
-        @{ $points->{slots} };
+    my @slots = slots(@{ $points->{seconds} });
     my ($worst) = sort { $b <=> $a } @slots;
     return { slots => \@slots, middle => median(@slots), worst => $worst,
-        ratio => worst_of_median(@slots), values => $points->{slots},
+        ratio => worst_of_median(@slots), seconds => $points->{seconds},
         p999 => percentile(99.9, $points->{all}),
+        less => $points->{less} && percentile(99.9, $points->{less}),
         turns => [map { @$_ ? percentile(99.9, $_) : die "a turn is empty\n" }
             @{ $points->{turns} }] };
 }
 
+# p99 of each.
+sub slots {
+    my (@seconds) = @_;
+    return map {
+        my @v = values_of($_, @seconds);
+        @v ? percentile(99, \@v) : die "a slot is empty\n";
+    } 0 .. $SLOTS - 1;
+}
+
 sub together {
     my ($runs, $name) = @_;
+    return worst_of_median(slots(map { @{ $_->{$name}{seconds} } } @$runs));
+}
+
+# The same seconds, each turned round.
+sub turned {
+    return map {
+        my $by = int rand $SLOTS;
+        [@$_[map { ($_ + $by) % $SLOTS } 0 .. $SLOTS - 1]];
+    } @_;
+}
+
+# Of ratios by chance: the middle one, and the one that 95 in 100 are not above.
+sub usual { return { median => median(@_), most => percentile(95, \@_) } }
+
+# Seconds, of each slot how many values there are and which are the largest: a
+# p99 needs no others.
+sub largest {
+    my (@seconds) = @_;
+    my $least = percentile(95, [map { values_of($_, @seconds) } 0 .. $SLOTS - 1]);
+    return map {
+        my $second = $_;
+        [map {
+            my @v = values_of($_, $second);
+            [scalar @v, grep { $_ >= $least } @v];
+        } 0 .. $SLOTS - 1];
+    } @seconds;
+}
+
+# worst_of_median() of slots() of what largest() was made of.
+sub worst_of_largest {
+    my (@seconds) = @_;
     return worst_of_median(map {
-        my $slot = $_;
-        percentile(99, [map { @{ $_->{$name}{values}[$slot] } } @$runs]);
+        my ($slot, $n, @v) = ($_, 0);
+        for my $second (@seconds) {
+            my ($count, @largest) = @{ $second->[$slot] };
+            $n += $count;
+            push @v, @largest;
+        }
+        @v = sort { $b <=> $a } @v;
+        $v[$n - 1 - rank(99, $n)] // $v[-1];
     } 0 .. $SLOTS - 1);
+}
+
+# What the ratio in the median of the runs and together() are by chance.
+sub chance {
+    my ($runs, $name, $times) = @_;
+    my @runs = map { [largest(@{ $_->{$name}{seconds} })] } @$runs;
+    my (@of_runs, @together);
+    for (1 .. $times) {
+        my @turned = map { [turned(@$_)] } @runs;
+        push @of_runs, median(map { worst_of_largest(@$_) } @turned);
+        push @together, worst_of_largest(map { @$_ } @turned);
+    }
+    return { runs => usual(@of_runs), together => usual(@together) };
 }
 
 # The slots of the run whose ratio is the middle one.

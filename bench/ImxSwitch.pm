@@ -1,0 +1,82 @@
+# ImxSwitch.pm: when some threads had a processor, told by the kernel's tracer
+# (tracefs, the event sched:sched_switch).
+#
+#   my $trace = ImxSwitch->start(@threads);     # ids; undef: not to be had here
+#   my @runs = $trace->stop;        # [from, to], seconds since 1970, in order
+#   ImxSwitch::monitors(@processes);            # the ids of the module's threads
+#
+# Only switches to and from these threads are kept, so tracing costs the others
+# the comparison of two numbers.  The tracer's clock is the monotonic one; the
+# distance to the time of day is taken in the end.  It needs root.
+package ImxSwitch;
+
+use strict;
+use warnings;
+use Time::HiRes qw(clock_gettime CLOCK_REALTIME CLOCK_MONOTONIC);
+
+my $TRACEFS = '/sys/kernel/tracing';
+my $BATCH = 3;              # sched(7): SCHED_BATCH, of which httpd's are none
+my $number = 0;
+
+sub monitors {
+    return map {
+        map { m{/(\d+)/stat$} && (fields($_))[38] == $BATCH ? $1 : () }
+            glob "/proc/$_/task/*/stat"
+    } @_;
+}
+
+# proc(5): those behind the command, which is the second one.
+sub fields {
+    my ($file) = @_;
+    open my $in, '<', $file or die "$file: $!\n";
+    my ($rest) = <$in> =~ /.*\) (.*)/ or die "$file: no command\n";
+    return split ' ', $rest;
+}
+
+sub set {
+    my ($self, $name, $value) = @_;
+    open my $out, '>', "$self->{dir}/$name" or return 0;
+    syswrite $out, $value or return 0;
+    return close $out;
+}
+
+sub start {
+    my ($class, @threads) = @_;
+    my $self = bless { dir => "$TRACEFS/instances/imx-$$-" . $number++,
+        threads => { map { $_ => 1 } @threads } }, $class;
+    mkdir $self->{dir} or return undef;
+    my $switch = 'events/sched/sched_switch';
+    my $filter = join '||', map { "prev_pid==$_||next_pid==$_" } @threads;
+    return $self if $self->set(trace_clock => 'mono')
+        && $self->set("$switch/filter", $filter) && $self->set("$switch/enable", 1);
+    rmdir $self->{dir};
+    return undef;
+}
+
+sub stop {
+    my ($self) = @_;
+    $self->set('events/sched/sched_switch/enable', 0);
+    my $shift = clock_gettime(CLOCK_REALTIME) - clock_gettime(CLOCK_MONOTONIC);
+    open my $in, '<', "$self->{dir}/trace" or die "$self->{dir}/trace: $!\n";
+    my @runs = runs($self->{threads}, $shift, <$in>);
+    close $in;
+    rmdir $self->{dir};
+    return @runs;
+}
+
+# Of the tracer's lines.  A run whose begin or end is not there is left out.
+sub runs {
+    my ($threads, $shift, @lines) = @_;
+    my (%since, @runs);
+    for (@lines) {
+        my ($time, $from, $to) =
+            /\s(\d+\.\d+): sched_switch: .*?prev_pid=(\d+) .*?next_pid=(\d+)/
+            or next;
+        my $began = delete $since{$from};
+        push @runs, [$began + $shift, $time + $shift] if defined $began;
+        $since{$to} = $time if $threads->{$to};
+    }
+    return sort { $a->[0] <=> $b->[0] } @runs;
+}
+
+1;
