@@ -82,6 +82,10 @@ is_told(server($db, ''), 'no password', 'IMX0020',
     qr/unable to parse authentication credentials/,
     qr/InfluxMetricsUser and InfluxMetricsPasswordFile, or for InfluxDB 2/);
 
+is_told(server($db, 'InfluxMetricsTokenFile FILE'), 'a token for InfluxDB 1',
+    'IMX0020', qr/unable to parse authentication credentials/,
+    qr/; an InfluxDB 1 wants InfluxMetricsUser and InfluxMetricsPasswordFile in/);
+
 my $bucket = 'InfluxMetricsBucket "my org"';
 two {
     is_told(server($db2, "$bucket httpd\nInfluxMetricsTokenFile FILE"),

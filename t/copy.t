@@ -30,11 +30,17 @@ for (1 .. $times) {
 cmp_ok($h->access_count, '>', 2 * $times, 'httpd logs a request in the copy');
 count_is($db, 2 * $times, 'each request has one point');
 
+like(get($h->url('/copy?copy'))->{content}, qr/^held\nended$/m,
+    'a signal waits until fork() is over in the copy, which ends by it then');
+
 ok($h->kill_child($child), 'the child was still there');
 ok(wait_until(20, sub {
     grep { $_->{kind} eq 'child_killed' && $_->{pid} == $child }
         $db->query('SELECT * FROM "server-events"');
 }), 'it is known to have been killed');
+raw($h->port, "GET /copy?child HTTP/1.0\r\n\r\n");
+ok(wait_until(20, sub { grep { /\bheld$/ } $h->error_log }),
+    'a signal waits until fork() is over in the child');
 ok($h->stop, 'stops');
 
 finish();

@@ -77,9 +77,23 @@ const char *imx_headers_credential(const struct curl_slist *list)
                : NULL;
 }
 
+/* Only InfluxDB 2 knows tokens at the address of v1. */
+static const char *token_for_v1_advice(const imx_influx_options_t *o)
+{
+    return o->token ? "InfluxMetricsTokenEnv: a new token takes a stop and a "
+                      "start; an InfluxDB 1 wants InfluxMetricsUser and "
+                      "InfluxMetricsPasswordEnv in place of a token"
+                    : "InfluxMetricsTokenFile; an InfluxDB 1 wants "
+                      "InfluxMetricsUser and InfluxMetricsPasswordFile in "
+                      "place of a token";
+}
+
 /* A secret of a file is read again by itself. */
 const char *imx_headers_advice(const imx_influx_options_t *o)
 {
+    if (o->api == IMX_INFLUX_V1 && (o->token || o->token_file)) {
+        return token_for_v1_advice(o);
+    }
     return o->token ? "InfluxMetricsTokenEnv: a new token takes a stop and a "
                       "start"
            : o->token_file ? "InfluxMetricsTokenFile"

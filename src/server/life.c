@@ -13,6 +13,7 @@
 #include "http_log.h"
 #include "mpm_common.h"
 
+#include "base/forking.h"
 #include "base/log.h"
 #include "base/stay.h"
 #include "base/thread.h"
@@ -245,10 +246,10 @@ static apr_status_t forked_ends(void *s)
 static volatile sig_atomic_t thread_is_left; /* it could not be stopped */
 
 /* What exit() calls first, with the status that httpd tells the parent
- * (APEXIT_CHILDFATAL ends the server): see child_ends(). */
+ * (APEXIT_CHILDFATAL ends the server): see child_ends() and forking.h. */
 static void leave_without_destructors(int status, void *data)
 {
-    if (thread_is_left) {
+    if (thread_is_left || imx_forking_is_under_way()) {
         _exit(status);
     }
 }
@@ -281,6 +282,21 @@ static apr_status_t child_ends(void *data)
     return APR_SUCCESS;
 }
 
+/*
+ * prefork ends a child in its handler of SIGTERM and SIGHUP, which takes and
+ * gives memory.  Without our thread fork() would not mind.  With threads for
+ * requests, no handler does so.
+ */
+static void prepare_forks(void)
+{
+    int is_threaded = 0;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &is_threaded);
+    if (!is_threaded) {
+        (void)imx_forking_hold_signals();
+    }
+}
+
 static void prepare_end(apr_pool_t *pchild)
 {
     apr_pool_cleanup_register(pchild, NULL, child_ends, apr_pool_cleanup_null);
@@ -294,6 +310,7 @@ static void prepare_end(apr_pool_t *pchild)
     /* Now and not in child_ends(), as it takes memory. */
     on_exit(leave_without_destructors, NULL);
 #endif
+    prepare_forks();
 }
 
 /* ---- a child's start ---- */

@@ -105,6 +105,15 @@ static const advice_row_t advice[] = {
     { { .api = IMX_INFLUX_V3, .token_file = "/t" },
       "InfluxMetricsTokenFile",
       "none" },
+    { { .api = IMX_INFLUX_V1, .token_file = "/t" },
+      "InfluxMetricsTokenFile; an InfluxDB 1 wants InfluxMetricsUser and "
+      "InfluxMetricsPasswordFile in place of a token",
+      "Env" },
+    { { .api = IMX_INFLUX_V1, .token = "t" },
+      "InfluxMetricsTokenEnv: a new token takes a stop and a start; an "
+      "InfluxDB 1 wants InfluxMetricsUser and InfluxMetricsPasswordEnv in "
+      "place of a token",
+      "File" },
     { { .api = IMX_INFLUX_V1, .user = "u", .password = "p" },
       "InfluxMetricsUser and InfluxMetricsPasswordEnv",
       "PasswordFile" },
