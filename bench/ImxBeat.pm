@@ -8,8 +8,9 @@
 #   my $j = ImxBeat::judge($points);
 #   # { slots => [p99 of each, us], middle, worst, ratio, p999,
 #   #   turns => [p99.9 of each, us], seconds => [[those of each slot, us]],
-#   #   less => p99.9 without the time of the module's threads }
-#   ImxBeat::together($runs, $name);    # the ratio of all runs' values
+#   #   less => { p999, seconds }: without the time of the module's threads }
+#   ImxBeat::together($runs, $name);    # the ratio of all runs' values, and
+#   #   that of those without the threads' time
 #   ImxBeat::chance($runs, $name, 200); # both ratios where no slot means anything
 #
 # A slot's p99 in one run at 4,000 a second is the 24th of 2,400 values: a
@@ -110,13 +111,20 @@ sub less {
     } 0 .. $#requests;
 }
 
+# What the points of turns say: by second and slot, by turn, and all of them.
+sub keep {
+    my ($kept, $point, $us) = @_;
+    my ($turn, $second, $slot) = @$point;
+    push @$_, $us for $kept->{turns}[$turn], $kept->{all},
+        $kept->{seconds}[$second][$slot];
+}
+
 # count: of all points, each once (their times are unique); those of no turn are
-# not looked at further.  less: of the turns, as less() has it.  Times are
-# seconds since 1970, and from the first turn on where they are reckoned with.
+# not looked at further.  less: the same, as less() has it.  Times are seconds
+# since 1970, and from the second of the first turn on.
 sub read_points {
     my ($file, $seconds, $begins, $runs) = @_;
-    my %points = (count => 0, all => [], turns => [map { [] } @$begins]);
-    my (%seen, %seconds, @requests);
+    my ($count, %seen, @requests) = (0);
     my $first = int $begins->[0];
     open my $in, '<', $file or die "$file: $!\n";
     while (my $line = <$in>) {
@@ -125,28 +133,32 @@ sub read_points {
             $line =~ /[ ,]request_time=([\d.e-]+).* (\d+)(\d{9})$/
             or die "$file: no point: $line";
         next if $seen{"$s$ns"}++;
-        $points{count}++;
+        $count++;
         my $end = $s - $first + $ns / 1e9;
         my $turn = turn_of("$s.$ns", $seconds, $begins);
-        push @requests, [$end - $took, $end, $turn] if $runs;
-        next if $turn < 0;
-        push @{ $seconds{$s}[int $ns / (1e9 / $SLOTS)] }, $took * 1e6;
-        push @$_, $took * 1e6 for $points{turns}[$turn], $points{all};
+        my @place = $turn < 0 ? ()
+            : ($turn, $s - $first, int $ns / (1e9 / $SLOTS));
+        push @requests, [$end - $took, $end, $took * 1e6, @place]
+            if $runs || @place;
     }
     close $in;
-    $points{seconds} = [@seconds{ sort keys %seconds }];
+    my %points = (count => $count);
+    keep(\%points, [@$_[3 .. 5]], $_->[2]) for grep { @$_ > 3 } @requests;
     return \%points if !$runs;
     @requests = sort { $a->[0] <=> $b->[0] } @requests;
     my @less = less([map { [$_->[0] - $first, $_->[1] - $first] } @$runs],
         @requests);
-    $points{less} = [@less[grep { $requests[$_][2] >= 0 } 0 .. $#less]];
+    for (0 .. $#less) {
+        keep($points{less} //= {}, [@{ $requests[$_] }[3 .. 5]], $less[$_])
+            if @{ $requests[$_] } > 3;
+    }
     return \%points;
 }
 
-# Of a slot of each of these seconds.
+# Of a slot of each of these seconds; between turns there are none.
 sub values_of {
     my ($slot, @seconds) = @_;
-    return map { @{ $_->[$slot] // [] } } @seconds;
+    return map { $_ && $_->[$slot] ? @{ $_->[$slot] } : () } @seconds;
 }
 
 sub worst_of_median {
@@ -240,7 +252,9 @@ sub judge {
     return { slots => \@slots, middle => median(@slots), worst => $worst,
         ratio => worst_of_median(@slots), seconds => $points->{seconds},
         p999 => percentile(99.9, $points->{all}),
-        less => $points->{less} && percentile(99.9, $points->{less}),
+        less => $points->{less} && {
+            p999 => percentile(99.9, $points->{less}{all}),
+            seconds => $points->{less}{seconds} },
         turns => [map { @$_ ? percentile(99.9, $_) : die "a turn is empty\n" }
             @{ $points->{turns} }] };
 }
@@ -256,7 +270,10 @@ sub slots {
 
 sub together {
     my ($runs, $name) = @_;
-    return worst_of_median(slots(map { @{ $_->{$name}{seconds} } } @$runs));
+    return map {
+        my @seconds = map { @{ $_->{seconds} } } grep { defined } @$_;
+        @seconds ? worst_of_median(slots(@seconds)) : undef;
+    } [map { $_->{$name} } @$runs], [map { $_->{$name}{less} } @$runs];
 }
 
 # The same seconds, each turned round.

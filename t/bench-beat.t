@@ -31,7 +31,7 @@ sub points {
 sub rounded {
     my @runs = map { { it => ImxBeat::judge($_) } } @_;
     return [map { sprintf '%.2f', $_ } $runs[0]{it}{ratio},
-        ImxBeat::together(\@runs, 'it')];
+        (ImxBeat::together(\@runs, 'it'))[0]];
 }
 
 my $points = points(sub { return 0 });
@@ -84,8 +84,10 @@ printf $out "raw-requests,status=200 request_time=%g %d%09d\n", @$_
 close $out or die "$file: $!\n";
 my $traced = ImxBeat::read_points($file, 3, [10],
     [[10.49975, 10.49985], [99, 99.5]]);
-is_deeply([map { sprintf '%.0f', $_ } @{ $traced->{less} }], [300, 100],
+is_deeply([map { sprintf '%.0f', $_ } @{ $traced->{less}{all} }], [300, 100],
     '... of the points of the turns');
+is_deeply([map { sprintf '%.0f', $_->[0] } @{ $traced->{less}{seconds}[0] }[25, 30]],
+    [300, 100], '... by the slot');
 is($traced->{count}, 3, '... which are not all');
 
 # p99.9 of the turns: twice that without delivery in each, which is alike in all.
