@@ -5,23 +5,25 @@
 #   my $points = ImxBeat::read_points($file, $seconds, \@begins, \@runs);
 #       # lines, as delivered; how long a turn is, and when each began; when the
 #       # module's threads ran (ImxSwitch.pm), undef: that is not known
-#   my $j = ImxBeat::judge($points);
+#   # { count, turns => [turn], less => [turn without the threads' time] }
+#   my $j = ImxBeat::judge($turns, $less);      # of one run
 #   # { slots => [p99 of each, us], middle, worst, ratio, p999,
 #   #   turns => [p99.9 of each, us], seconds => [[those of each slot, us]],
-#   #   less => { p999, seconds }: without the time of the module's threads }
+#   #   less => { p999, seconds } }
 #   ImxBeat::together($runs, $name);    # the ratio of all runs' values, and
 #   #   that of those without the threads' time
 #   ImxBeat::chance($runs, $name, 200); # both ratios where no slot means anything
 #
 # A slot's p99 in one run at 4,000 a second is the 24th of 2,400 values: a
 # moment in which the machine did something else is enough to make it the worst
-# slot of that run.  A beat comes each second of each run, so it stays where all
-# runs are taken together, and such a moment does not.  What a ratio is by chance
-# is told by the same values with the slots of each second turned round by an
-# amount of its own: each second is as it was, and nothing comes at the same
-# moment of each any more (a permutation test: R. A. Fisher, The Design of
-# Experiments, 1935; P. Good, Permutation, Parametric and Bootstrap Tests of
-# Hypotheses, 3rd edition, 2005).
+# slot of that run.  A holder keeps the moment of the second at which it begins to
+# deliver, as long as it lives (holder.c, first_tick()).  So a beat is in the same
+# slot of all runs of one server: it stays where they are taken together, and
+# what the machine did once does not.  What a ratio is by chance is told by the
+# same values with the slots of each second turned round by an amount of its own:
+# each second is as it was, and nothing comes at the same moment of each any more
+# (a permutation test: R. A. Fisher, The Design of Experiments, 1935; P. Good,
+# Permutation, Parametric and Bootstrap Tests of Hypotheses, 3rd edition, 2005).
 #
 # p99.9 is compared turn by turn: each turn with the other module's right beside
 # it, which went before as often as it came after.  The control is a turn against
@@ -31,10 +33,12 @@
 # would move the median of the control otherwise.
 #
 # What the module's threads add is told more closely by when they had the core.
-# On one core that never rests while there is work, work of d us more keeps a
-# request back by d us at most, and only where the core has not rested between
-# them.  So a request without it would have taken no less than what it took but
-# for the threads' time since the core last rested.
+# On one core that never rests while there is work, requests that are served in
+# the order in which they came are kept back by work of d us more for d us at
+# most, and only where the core has not rested since.  So without it a request
+# would have taken no less than what it took but for the threads' time since the
+# core last rested.  A point's time begins when httpd has read the request line:
+# what a request waits for before is in no point.
 package ImxBeat;
 
 use strict;
@@ -88,43 +92,42 @@ sub overlap {
     return $sum;
 }
 
-# When the core last rested before each request, of [begin, end] in the order of
-# their begins.
+# When the core last rested before each request: of [begin, end, is a request]
+# in the order of their begins, threads' times among them.
 sub rested {
-    my (@requests) = @_;
     my ($rested, $until) = (0, -1);
     return map {
-        my ($from, $to) = @$_;
+        my ($from, $to, $is_request) = @$_;
         $rested = $from if $from > $until + $REST;
         $until = max($until, $to);
-        $rested;
-    } @requests;
+        $is_request ? $rested : ();
+    } @_;
 }
 
-# What the requests would have taken at least, us.
+# What requests [begin, end ...], in the order of their begins, would have taken
+# at least, us.
 sub less {
     my ($runs, @requests) = @_;
-    my @rested = rested(@requests);
+    my @rested = rested(sort { $a->[0] <=> $b->[0] }
+        map({ [@$_[0, 1], 1] } @requests), map { [@$_[0, 1], 0] } @$runs);
     return map {
         my ($from, $to) = @{ $requests[$_] };
         max(0, $to - $from - overlap($runs, $rested[$_], $to)) * 1e6;
     } 0 .. $#requests;
 }
 
-# What the points of turns say: by second and slot, by turn, and all of them.
+# A turn: { all => [us], seconds => { second => [[us] of each slot] } }.
 sub keep {
-    my ($kept, $point, $us) = @_;
-    my ($turn, $second, $slot) = @$point;
-    push @$_, $us for $kept->{turns}[$turn], $kept->{all},
-        $kept->{seconds}[$second][$slot];
+    my ($turns, $us, $turn, $second, $slot) = @_;
+    push @$_, $us for $turns->[$turn]{all}, $turns->[$turn]{seconds}{$second}[$slot];
 }
 
 # count: of all points, each once (their times are unique); those of no turn are
-# not looked at further.  less: the same, as less() has it.  Times are seconds
-# since 1970, and from the second of the first turn on.
+# not looked at further.  Times are seconds since 1970, and since the second in
+# which the first turn began.
 sub read_points {
     my ($file, $seconds, $begins, $runs) = @_;
-    my ($count, %seen, @requests) = (0);
+    my ($count, %seen, @requests, @turns) = (0);
     my $first = int $begins->[0];
     open my $in, '<', $file or die "$file: $!\n";
     while (my $line = <$in>) {
@@ -136,29 +139,37 @@ sub read_points {
         $count++;
         my $end = $s - $first + $ns / 1e9;
         my $turn = turn_of("$s.$ns", $seconds, $begins);
-        my @place = $turn < 0 ? ()
-            : ($turn, $s - $first, int $ns / (1e9 / $SLOTS));
-        push @requests, [$end - $took, $end, $took * 1e6, @place]
-            if $runs || @place;
+        my @place = $turn < 0 ? () : ($turn, $s, int $ns / (1e9 / $SLOTS));
+        keep(\@turns, $took * 1e6, @place) if @place;
+        push @requests, [$end - $took, $end, @place] if $runs;
     }
     close $in;
-    my %points = (count => $count);
-    keep(\%points, [@$_[3 .. 5]], $_->[2]) for grep { @$_ > 3 } @requests;
-    return \%points if !$runs;
-    @requests = sort { $a->[0] <=> $b->[0] } @requests;
-    my @less = less([map { [$_->[0] - $first, $_->[1] - $first] } @$runs],
-        @requests);
-    for (0 .. $#less) {
-        keep($points{less} //= {}, [@{ $requests[$_] }[3 .. 5]], $less[$_])
-            if @{ $requests[$_] } > 3;
-    }
-    return \%points;
+    return { count => $count, turns => \@turns,
+        less => $runs && freed(\@requests, [map {
+            [$_->[0] - $first, $_->[1] - $first] } @$runs]) };
 }
 
-# Of a slot of each of these seconds; between turns there are none.
+# The turns of requests, which are put in order, without the threads' time.
+sub freed {
+    my ($requests, $runs) = @_;
+    my @turns;
+    @$requests = sort { $a->[0] <=> $b->[0] } @$requests;
+    my @less = less($runs, @$requests);
+    for (0 .. $#less) {
+        my (undef, undef, @place) = @{ $requests->[$_] };
+        keep(\@turns, $less[$_], @place) if @place;
+    }
+    return \@turns;
+}
+
+# Of a slot of each of these seconds; a turn begins and ends within one.
 sub values_of {
     my ($slot, @seconds) = @_;
-    return map { $_ && $_->[$slot] ? @{ $_->[$slot] } : () } @seconds;
+    return map { @{ $_->[$slot] // [] } } @seconds;
+}
+
+sub seconds_of {
+    return map { my $seconds = $_->{seconds}; @$seconds{ sort keys %$seconds } } @_;
 }
 
 sub worst_of_median {
@@ -213,7 +224,8 @@ our ($REACHED, $MISSED, $UNKNOWN) = ('reached', 'not reached', 'cannot be told')
 # Of a ratio, and what it is by chance.
 sub is_below {
     my ($goal, $ratio, $chance) = @_;
-    return $ratio <= $goal ? $REACHED : $chance->{most} > $goal ? $UNKNOWN : $MISSED;
+    return $ratio <= $goal ? $REACHED
+        : $ratio <= $chance->{most} ? $UNKNOWN : $MISSED;
 }
 
 # Of compare(): only what all of the interval says is said.  A control that is
@@ -246,17 +258,20 @@ sub told {
 }
 
 sub judge {
-    my ($points) = @_;
-    my @slots = slots(@{ $points->{seconds} });
+    my ($turns, $less) = @_;
+    my @seconds = seconds_of(@$turns);
+    my @slots = slots(@seconds);
     my ($worst) = sort { $b <=> $a } @slots;
     return { slots => \@slots, middle => median(@slots), worst => $worst,
-        ratio => worst_of_median(@slots), seconds => $points->{seconds},
-        p999 => percentile(99.9, $points->{all}),
-        less => $points->{less} && {
-            p999 => percentile(99.9, $points->{less}{all}),
-            seconds => $points->{less}{seconds} },
-        turns => [map { @$_ ? percentile(99.9, $_) : die "a turn is empty\n" }
-            @{ $points->{turns} }] };
+        ratio => worst_of_median(@slots), seconds => \@seconds,
+        p999 => p999(@$turns),
+        less => $less && { p999 => p999(@$less), seconds => [seconds_of(@$less)] },
+        turns => [map { p999($_) } @$turns] };
+}
+
+sub p999 {
+    my @us = map { $_ ? @{ $_->{all} } : die "a turn is empty\n" } @_;
+    return percentile(99.9, \@us);
 }
 
 # p99 of each.
@@ -284,8 +299,18 @@ sub turned {
     } @_;
 }
 
-# Of ratios by chance: the middle one, and the one that 95 in 100 are not above.
-sub usual { return { median => median(@_), most => percentile(95, \@_) } }
+# Of ratios by chance: the middle one, the one that 95 in 100 are not above, and
+# all of them.
+sub usual {
+    return { median => median(@_), most => percentile(95, \@_), all => \@_ };
+}
+
+# How often chance makes as much: p of the permutation test.
+sub how_often {
+    my ($ratio, $chance) = @_;
+    my $all = $chance->{all};
+    return (1 + grep { $_ >= $ratio } @$all) / (1 + @$all);
+}
 
 # Seconds, of each slot how many values there are and which are the largest: a
 # p99 needs no others.

@@ -2,7 +2,8 @@
 # (tracefs, the event sched:sched_switch).
 #
 #   my $trace = ImxSwitch->start(@threads);     # ids; undef: not to be had here
-#   my @runs = $trace->stop;        # [from, to], seconds since 1970, in order
+#   my @runs = $trace->stop;        # [from, to], seconds since 1970, in order;
+#                                   # dies if one was lost
 #   ImxSwitch::monitors(@processes);            # the ids of the module's threads
 #
 # Only switches to and from these threads are kept, so tracing costs the others
@@ -15,6 +16,7 @@ use warnings;
 use Time::HiRes qw(clock_gettime CLOCK_REALTIME CLOCK_MONOTONIC);
 
 my $TRACEFS = '/sys/kernel/tracing';
+my $KEPT = 16384;           # KiB of each core
 my $BATCH = 3;              # sched(7): SCHED_BATCH, of which httpd's are none
 my $number = 0;
 
@@ -33,6 +35,12 @@ sub fields {
     return split ' ', $rest;
 }
 
+sub lines {
+    my ($file) = @_;
+    open my $in, '<', $file or die "$file: $!\n";
+    return <$in>;
+}
+
 sub set {
     my ($self, $name, $value) = @_;
     open my $out, '>', "$self->{dir}/$name" or return 0;
@@ -47,7 +55,8 @@ sub start {
     mkdir $self->{dir} or return undef;
     my $switch = 'events/sched/sched_switch';
     my $filter = join '||', map { "prev_pid==$_||next_pid==$_" } @threads;
-    return $self if $self->set(trace_clock => 'mono')
+    return $self if $self->set(buffer_size_kb => $KEPT)
+        && $self->set(trace_clock => 'mono')
         && $self->set("$switch/filter", $filter) && $self->set("$switch/enable", 1);
     rmdir $self->{dir};
     return undef;
@@ -57,10 +66,11 @@ sub stop {
     my ($self) = @_;
     $self->set('events/sched/sched_switch/enable', 0);
     my $shift = clock_gettime(CLOCK_REALTIME) - clock_gettime(CLOCK_MONOTONIC);
-    open my $in, '<', "$self->{dir}/trace" or die "$self->{dir}/trace: $!\n";
-    my @runs = runs($self->{threads}, $shift, <$in>);
-    close $in;
+    my @runs = runs($self->{threads}, $shift, lines("$self->{dir}/trace"));
+    my $is_whole = !grep { /^(?:overrun|dropped events): [1-9]/ } map { lines($_) }
+        glob "$self->{dir}/per_cpu/cpu*/stats";
     rmdir $self->{dir};
+    die "the tracer's buffer was full\n" if !$is_whole;
     return @runs;
 }
 

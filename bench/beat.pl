@@ -50,7 +50,10 @@ my ($TURN, $OF_HTTPD, $OF_OTHERS) = (3, 0, 1);
 # Seconds of load before a turn, in which nothing is there to be delivered yet;
 # and after it: lines wait for an interval and go out within the next one.
 my ($LEAD, $REST) = (1, 2);
-my $TURNED = 200;
+my $TURNED = 500;
+# What the buffer of the control can hold.
+my $RUNS_OF_SERVER = 5;
+my $PAIRS = max(1, int($seconds / $TURN + 0.5));
 my @VARIANTS = qw(delivers control);
 my %NAME = (delivers => 'as it is by default',
     control => 'control: without delivery');
@@ -109,60 +112,77 @@ sub drive {
     return $run->{rps};
 }
 
-# How often the module's threads had the core, and for how long.
+# Of these turns: how often the module's threads had the core, and for how long.
 sub ran {
-    my ($runs, $duration) = @_;
-    return { rate => @$runs / $duration,
-        us => 1e6 * sum0(map { $_->[1] - $_->[0] } @$runs) / max(1, scalar @$runs) };
+    my ($runs, $begins) = @_;
+    my @of_turns = grep { ImxBeat::turn_of($_->[0], $TURN, $begins) >= 0 } @$runs;
+    return { rate => @of_turns / ($TURN * @$begins), us => 1e6
+        * sum0(map { $_->[1] - $_->[0] } @of_turns) / max(1, scalar @of_turns) };
 }
 
-# A server of each kind, fresh; what their points say.
-sub run_once {
-    my ($rate, $number) = @_;
-    my @servers = map { start_server($_) } @VARIANTS;
-    my %got;
-    drive($_, $rate, 1) for @servers;            # warm
-    sleep $REST;
-    my $trace = ImxSwitch->start(
-        ImxSwitch::monitors($servers[0]{httpd}->children));
-    my ($began, %rps, %begins) = (time);
-    for my $pair (1 .. max(1, int($seconds / $TURN + 0.5))) {
+# Turns of one run, of one and the other; number: which of them is first.
+sub drive_in_turn {
+    my ($rate, $number, @servers) = @_;
+    for my $pair (1 .. $PAIRS) {
         for my $v (($number + $pair) % 2 ? reverse @servers : @servers) {
-            push @{ $begins{ $v->{how} } }, time + $LEAD;
-            push @{ $rps{ $v->{how} } }, drive($v, $rate, $LEAD + $TURN);
+            push @{ $v->{begins} }, time + $LEAD;
+            push @{ $v->{rps} }, drive($v, $rate, $LEAD + $TURN);
             sleep $REST;
         }
     }
-    my $traced = time - $began;
-    my %ran = $trace ? (delivers => [$trace->stop]) : ();
-    for my $v (@servers) {
-        $v->{httpd}->stop or die "httpd did not stop\n";
-        my $points = ImxBeat::read_points($v->{sink}{file}, $TURN,
-            $begins{ $v->{how} }, $ran{ $v->{how} });
-        die "$v->{how}: $v->{sent} requests, $points->{count} points\n"
-            if $points->{count} != $v->{sent};
-        $got{ $v->{how} } = ImxBeat::judge($points);
-        $got{ $v->{how} }{rps} = ImxBeat::median(@{ $rps{ $v->{how} } });
-        $got{ $v->{how} }{ran} = ran($ran{ $v->{how} }, $traced)
-            if $ran{ $v->{how} };
-        unlink $v->{sink}{file};
-    }
-    return \%got;
 }
 
+# What the points of these runs say: [{ judged, rps, ran }].
+sub runs_of {
+    my ($v, $number, $ran) = @_;
+    $v->{httpd}->stop or die "httpd did not stop\n";
+    my $points = ImxBeat::read_points($v->{sink}{file}, $TURN, $v->{begins}, $ran);
+    die "$v->{how}: $v->{sent} requests, $points->{count} points\n"
+        if $points->{count} != $v->{sent};
+    unlink $v->{sink}{file};
+    return map {
+        my @of = ($PAIRS * $_ .. $PAIRS * ($_ + 1) - 1);
+        my ($turns, $less) = map { $_ && [@$_[@of]] } @$points{qw(turns less)};
+        +{ %{ ImxBeat::judge($turns, $less) },
+            rps => ImxBeat::median(@{ $v->{rps} }[@of]),
+            ran => $ran && ran($ran, [@{ $v->{begins} }[@of]]) };
+    } 0 .. $number - 1;
+}
+
+# So many runs of a server of each kind, fresh: [{ how => judged }].
+sub run_servers {
+    my ($rate, $number) = @_;
+    my @servers = map { start_server($_) } @VARIANTS;
+    drive($_, $rate, 1) for @servers;            # warm
+    sleep $REST;
+    my @children = $servers[0]{httpd}->children;
+    my $trace = ImxSwitch->start(ImxSwitch::monitors(@children));
+    for my $run (1 .. $number) {
+        printf STDERR "# run %d of %d, %d requests a second\n", $run, $number, $rate;
+        drive_in_turn($rate, $run, @servers);
+    }
+    my %ran = $trace ? (delivers => [$trace->stop]) : ();
+    die "a child has been replaced\n"
+        if "@children" ne join ' ', $servers[0]{httpd}->children;
+    my %of = map { $_->{how} => [runs_of($_, $number, $ran{ $_->{how} })] } @servers;
+    return map {
+        my $run = $_;
+        +{ map { $_ => $of{$_}[$run] } @VARIANTS };
+    } 0 .. $number - 1;
+}
+
+# The slots' runs are of one server of each kind, so that a beat is in the same
+# slot of all of them; the others are of fresh ones.
 my %all;        # rate => [ run ]: the slots'
 my %turns;      # rate => [ run ]: p99.9's
-for my $number (1 .. $runs + $more) {
-    for my $rate (split /,/, $rates) {
-        printf STDERR "# run %d of %d, %d requests a second\n", $number,
-            $runs + $more, $rate;
-        my $run = run_once($rate, $number);
-        push @{ $all{$rate} }, $run if $number <= $runs;
-        push @{ $turns{$rate} }, { map {
-            my $how = $_;
-            $how => { less => ($run->{$how}{less} // {})->{p999},
-                map { $_ => $run->{$how}{$_} } qw(turns p999 ran) }
-        } @VARIANTS };
+for my $rate (split /,/, $rates) {
+    $all{$rate} = [run_servers($rate, $runs)];
+    $turns{$rate} = [@{ $all{$rate} }];
+    for (my $left = $more; $left > 0; $left -= $RUNS_OF_SERVER) {
+        for my $run (run_servers($rate, min($left, $RUNS_OF_SERVER))) {
+            delete $_->{seconds}, delete $_->{less}{seconds} for values %$run;
+            push @{ $turns{$rate} }, $run;
+        }
     }
 }
 
@@ -182,16 +202,18 @@ for my $rate (keys %all) {
 print ImxReport::wrapped("A 12-byte file, event MPM with 2 children on one core; "
     . "bombardier ($connections connections) and a server in the place of "
     . "InfluxDB on another one. $runs run(s) of $seconds s for each line, in "
-    . "turns of $TURN s with the other one of its rate. Before each turn there "
-    . "are $LEAD s of load that do not count, so that something is delivered in "
+    . "turns of $TURN s with the other one of its rate, by one server of each "
+    . 'kind, which delivers at the same moments of each second. Before each turn '
+    . "there are $LEAD s of load that do not count, so that something is delivered in "
     . "all of it, and after it a rest of $REST s for its last points.") . "\n"
     . ImxReport::wrapped('**The slots.** p99 in us, by 20 ms of the second; '
     . 'medians and range of the runs, and of all of them taken together: a beat '
     . 'comes each second of each run, and what the machine does beside may come '
     . 'once and make a slot the worst one of its run. By chance: what the ratio '
     . 'is where the same seconds are turned round, each by an amount of its own, '
-    . "so that no slot means anything ($TURNED times; the median, and what 95 in "
-    . '100 are not above). Without the threads: without the time in which the '
+    . "so that no slot means anything ($TURNED times; the median, what 95 in 100 "
+    . 'are not above, and the part that is no less than what was measured). Without '
+    . 'the threads: without the time in which the '
     . 'module\'s threads had the core (see below).') . "\n"
     . "| requests a second | module | kept to | p99, median slot | worst slot "
     . "| worst of median | range | by chance | all runs together | by chance "
@@ -204,27 +226,35 @@ for my $rate (split /,/, $rates) {
             . "| %s | %s |\n", $rate, $NAME{$how},
             (map { ImxBeat::median(of($all{$rate}, $how, $_)) }
                 qw(rps middle worst ratio)), min(@ratios), max(@ratios),
-            by_chance($chance{$rate}{$how}{runs}), $together->{all},
-            by_chance($chance{$rate}{$how}{together}),
+            by_chance(ImxBeat::median(@ratios), $chance{$rate}{$how}{runs}),
+            $together->{all},
+            by_chance($together->{all}, $chance{$rate}{$how}{together}),
             defined $together->{less} ? sprintf('%.2f', $together->{less}) : '-';
     }
 }
 print "\n", ImxReport::wrapped(join ' ', map { slots_goal($_) } split /,/, $rates);
 
-sub by_chance { return sprintf '%.2f, up to %.2f', @{ $_[0] }{qw(median most)} }
+sub by_chance {
+    my ($ratio, $chance) = @_;
+    return sprintf '%.2f, up to %.2f (%.3f)', @$chance{qw(median most)},
+        ImxBeat::how_often($ratio, $chance);
+}
 
 # The goal: the worst slot has 1.5 of the median one.
 sub slots_goal {
     my ($rate) = @_;
-    my ($ratio, $chance) = ($together{$rate}{delivers}{all},
-        $chance{$rate}{delivers}{together});
-    my ($of_runs) = ImxBeat::median(of($all{$rate}, 'delivers', 'ratio'));
-    return sprintf 'At %d a second the worst slot has %.2f of the median one '
-        . '(goal 1.5: %s), which is %s; of the single runs it has %.2f in the '
-        . 'median (%s).', $rate, $ratio,
-        ImxBeat::is_below(1.5, $ratio, $chance), $ratio <= $chance->{most}
-        ? 'what chance alone makes of it' : 'more than chance makes of it',
-        $of_runs, ImxBeat::is_below(1.5, $of_runs, $chance{$rate}{delivers}{runs});
+    my @of_runs = map { ImxBeat::median(of($all{$rate}, $_, 'ratio')) } @VARIANTS;
+    my @all = map { $together{$rate}{$_}{all} } @VARIANTS;
+    my $chance = $chance{$rate}{delivers};
+    return sprintf 'At %d a second the worst slot has %.2f of the median one where '
+        . 'all runs are taken together (goal 1.5: %s; %.2f without delivery), and '
+        . '%.2f in the median of the runs (%s; %.2f without delivery). That is %s.',
+        $rate, $all[0], ImxBeat::is_below(1.5, $all[0], $chance->{together}),
+        $all[1], $of_runs[0],
+        ImxBeat::is_below(1.5, $of_runs[0], $chance->{runs}), $of_runs[1],
+        $all[0] <= $chance->{together}{most} && $of_runs[0] <= $chance->{runs}{most}
+            ? 'no more than chance makes in 95 of 100 cases'
+            : 'more than chance makes in 95 of 100 cases';
 }
 
 print "\n", ImxReport::wrapped('**p99.9**, in two ways. Turn by turn: each with '
@@ -241,10 +271,12 @@ print "\n", ImxReport::wrapped('**p99.9**, in two ways. Turn by turn: each with 
     . 'depend on each other.') . "\n"
     . ImxReport::wrapped('And by the kernel\'s tracer, which tells when the '
     . 'module\'s threads had the core: each request is freed of all their time '
-    . 'since the core last rested (no request for '
+    . 'since the core last rested (neither a request nor they for '
     . sprintf('%.1f', $ImxBeat::REST * 1e3) . ' ms). They cannot have kept it '
-    . 'back longer on one core, so p99.9 without them is no less than that. What '
-    . 'they leave behind in the caches is in the first way only.') . "\n"
+    . 'back longer on one core where requests are served in the order in which '
+    . 'they came, so p99.9 without them is no less than that. What they leave '
+    . 'behind in the caches is in the first way only; and what a request waits '
+    . 'for before httpd has read its first line is in no point.') . "\n"
     . "| requests a second | module | p99.9 us | against without delivery "
     . "| turns compared | the module's threads ran | p99.9 without them "
     . "| they add at most |\n" . '|---' x 8 . "|\n";
@@ -263,19 +295,20 @@ print "\n", ImxReport::wrapped(join ' ', map { p999_goal($_) } split /,/, $rates
 # Three columns.
 sub traced {
     my ($runs, $how) = @_;
-    return '- | - | -' if !defined $runs->[0]{$how}{less};
+    return '- | - | -' if !$runs->[0]{$how}{less};
     my @more = added($runs, $how);
     return sprintf '%.0f times a second, %.0f us each | %.0f | %.1f .. %.1f %%',
         ImxBeat::median(map { $_->{rate} } of($runs, $how, 'ran')),
         ImxBeat::median(map { $_->{us} } of($runs, $how, 'ran')),
-        ImxBeat::median(of($runs, $how, 'less')), min(@more), max(@more);
+        ImxBeat::median(map { $_->{p999} } of($runs, $how, 'less')), min(@more),
+        max(@more);
 }
 
 # Percent of p99.9, of each run; points have whole us.
 sub added {
     my ($runs, $how) = @_;
     return map { 100 * (sprintf('%.0f', $_->{$how}{p999})
-        / sprintf('%.0f', $_->{$how}{less}) - 1) } @$runs;
+        / sprintf('%.0f', $_->{$how}{less}{p999}) - 1) } @$runs;
 }
 
 # The goal: p99.9 has 1.05 of that without delivery.
@@ -294,7 +327,7 @@ sub p999_goal {
 sub added_goal {
     my ($runs, $by_turns) = @_;
     return 'The tracer is not to be had here.'
-        if !defined $runs->[0]{delivers}{less};
+        if !$runs->[0]{delivers}{less};
     my ($most) = max(added($runs, 'delivers'));
     return sprintf 'The module\'s threads add at most %.1f %% in the worst of %d '
         . 'runs (goal: %s).', $most, scalar @$runs,

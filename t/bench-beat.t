@@ -29,14 +29,14 @@ sub points {
 
 # Of the first of some runs, and of all of them.
 sub rounded {
-    my @runs = map { { it => ImxBeat::judge($_) } } @_;
+    my @runs = map { { it => ImxBeat::judge($_->{turns}) } } @_;
     return [map { sprintf '%.2f', $_ } $runs[0]{it}{ratio},
         (ImxBeat::together(\@runs, 'it'))[0]];
 }
 
 my $points = points(sub { return 0 });
 is($points->{count}, 9 * 100 * $ImxBeat::SLOTS, 'each point once');
-is_deeply([map { scalar @$_ } @{ $points->{turns} }],
+is_deeply([map { scalar @{ $_->{all} } } @{ $points->{turns} }],
     [(3 * 100 * $ImxBeat::SLOTS) x 3], 'three turns');
 is_deeply([map { ImxBeat::turn_of($_, 1.5, [10.5, 12, 14]) } 10.4, 10.5, 12.1,
     13.6, 15.4, 99], [-1, 0, 1, -1, 2, -1], 'what is before a turn is of none');
@@ -51,11 +51,14 @@ is_deeply(rounded(map { my $run = $_; points(sub { $run == 1 && $_[1] == 7
 # once does not.
 srand 3;
 sub by_chance {
-    my @runs = map { { it => ImxBeat::judge($_) } } @_;
+    my @runs = map { { it => ImxBeat::judge($_->{turns}) } } @_;
     return ImxBeat::chance(\@runs, 'it', 50);
 }
 my $beat = by_chance(map { points(sub { $_[1] == 7 && $_[2] < 3 }) } 1 .. 3);
-is(sprintf('%.2f', $beat->{together}{most}), '1.00', 'turned round, a beat is gone');
+is(sprintf('%.2f', $beat->{together}{most}), '1.00',
+    'turned round, a beat is gone');
+is(ImxBeat::how_often(9, $beat->{together}), 1 / 51, '... in each case');
+is(ImxBeat::how_often(1, $beat->{together}), 1, '... and never less is there');
 my $once = by_chance(points(sub { $_[1] == 7 && $_[0] == 21 }));
 is(sprintf('%.2f', $once->{runs}{median}), '9.00',
     '... but what came once is there as before');
@@ -72,11 +75,17 @@ is(ImxBeat::worst_of_largest(ImxBeat::largest(@random)),
 my @ran = ([1, 2], [4, 5], [7, 9]);
 is_deeply([map { ImxBeat::overlap(\@ran, @$_) } [0, 1], [0, 10], [1.5, 4.5], [2, 4],
     [8, 8.5], [9, 12]], [0, 4, 1, 0, 0.5, 0], 'how much of a time others ran');
-is_deeply([ImxBeat::rested([1, 2], [1.5, 1.8], [2.00005, 3], [4, 5], [4.5, 6],
-    [5.5, 6])], [1, 1, 1, 4, 4, 4], 'the core rests where no request is for a while');
-is_deeply([map { sprintf '%.0f', $_ } ImxBeat::less([[1, 1.0001], [3, 3.5]],
-    [0.9999, 1.0002], [1.0002, 1.0006], [2, 2.5], [3.2, 3.4])],
-    [200, 300, 500000, 0], 'their time since the core last rested is taken out');
+is_deeply([ImxBeat::rested(map { [@$_, 1] } [1, 2], [1.5, 1.8], [2.00005, 3], [4, 5],
+    [4.5, 6], [5.5, 6])], [1, 1, 1, 4, 4, 4],
+    'the core rests where no request is for a while');
+is_deeply([ImxBeat::rested([1, 2, 0], [2.0001, 2.5, 1], [4, 5, 1], [5.0001, 6, 0],
+    [6.0001, 7, 1])], [1, 4, 4], '... and none of the threads runs');
+sub less { return map { sprintf '%.0f', $_ } ImxBeat::less(@_) }
+is_deeply([less([[1, 1.0001], [3, 3.5]], [0.9999, 1.0002], [1.0002, 1.0006], [2, 2.5],
+    [3.2, 3.4])], [200, 300, 500000, 0],
+    'their time since the core last rested is taken out');
+is_deeply([less([[0.9999, 1.0001]], [1.0001, 1.0005])], [200],
+    '... also what ended right before the request');
 my $file = work_dir() . '/traced';
 open my $out, '>', $file or die "$file: $!\n";
 printf $out "raw-requests,status=200 request_time=%g %d%09d\n", @$_
@@ -84,9 +93,9 @@ printf $out "raw-requests,status=200 request_time=%g %d%09d\n", @$_
 close $out or die "$file: $!\n";
 my $traced = ImxBeat::read_points($file, 3, [10],
     [[10.49975, 10.49985], [99, 99.5]]);
-is_deeply([map { sprintf '%.0f', $_ } @{ $traced->{less}{all} }], [300, 100],
+is_deeply([map { sprintf '%.0f', $_ } @{ $traced->{less}[0]{all} }], [300, 100],
     '... of the points of the turns');
-is_deeply([map { sprintf '%.0f', $_->[0] } @{ $traced->{less}{seconds}[0] }[25, 30]],
+is_deeply([map { sprintf '%.0f', $_->[0] } @{ $traced->{less}[0]{seconds}{10} }[25, 30]],
     [300, 100], '... by the slot');
 is($traced->{count}, 3, '... which are not all');
 
@@ -110,7 +119,7 @@ cmp_ok(abs(middle(map { [map { 100 * 1.2 ** $_ } 0 .. 9] } 1 .. 4) - 1), '<', 0.
 srand 11;
 my @noisy = map { [map { exp(2 * rand() + ($_ % 2 ? 0.5 : 0)) } 0 .. 9] } 1 .. 400;
 cmp_ok(abs(middle(@noisy) - 1), '<', 0.05, '... nor a second turn that is slower');
-is_deeply(ImxBeat::judge($points)->{turns}, [100, 100, 100],
+is_deeply(ImxBeat::judge($points->{turns})->{turns}, [100, 100, 100],
     'a p99.9 for each turn');
 
 # Goals: where chance makes as much nobody can tell.
@@ -120,6 +129,8 @@ is(ImxBeat::is_below(1.5, 1.6, { most => 1.3 }), 'not reached',
     '... one that is');
 is(ImxBeat::is_below(1.5, 1.6, { most => 1.8 }), 'cannot be told',
     '... and one that may be so by chance');
+is(ImxBeat::is_below(1.5, 2.1, { most => 2.0 }), 'not reached',
+    '... but not one that is more than that');
 sub against {
     my ($low, $high, $control_low, $control_high) = @_;
     return { interval => [$low, $high],
