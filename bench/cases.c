@@ -131,13 +131,14 @@ static void say_networks(int rounds)
         "quarter without the pauses, three times in a\nrow: a way of 50 ms "
         "alone is no reason. There larger bodies help\n"
         "(InfluxMetricsMaxBody).\n");
-    printf("\nThe proxy itself: a burst through it, without delay, has\n");
-    flushed_print_ratio(results[PROXIED], results[BURST], rounds);
-    printf(" of the lines/s of one without it; the control has\n");
-    flushed_print_ratio(results[CONTROL], results[BURST], rounds);
     printf(
-        ". A body of 100 MB that nothing else holds up passes it at\n"
-        "%.1f MB/s where it is told %.1f.\n",
+        "\nThe proxy itself: a burst through it, without delay, against one "
+        "without it, in\nlines/s: ");
+    flushed_print_ratio(results[PROXIED], results[CONTROL], results[BURST],
+                        rounds);
+    printf(
+        ".\nA body of 100 MB that nothing else holds up passes it at %.1f "
+        "MB/s where it\nis told %.1f.\n",
         quartile(passed, rounds, 2) / 1e6, (double)GIGABIT / 1e6);
 }
 

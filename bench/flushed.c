@@ -6,6 +6,7 @@
 
 #include "flushed.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,13 +129,29 @@ void flushed_print_limits(const case_t *c, const result_t *r, int n)
     fflush(stdout);
 }
 
-void flushed_print_ratio(const result_t *r, const result_t *others, int n)
+/* The three quartiles of the ratios of rates, pair by pair. */
+static void ratio_quartiles(const result_t *r, const result_t *others, int n,
+                            double q[4])
 {
     double ratios[FLUSHED_ROUNDS_MAX] = { 0 };
     int i;
 
     for (i = 0; i < n; i++)
         ratios[i] = r[i].rate / others[i].rate;
-    printf("%.2f (%.2f .. %.2f)", quartile(ratios, n, 2),
-           quartile(ratios, n, 1), quartile(ratios, n, 3));
+    for (i = 1; i <= 3; i++)
+        q[i] = quartile(ratios, n, i);
+}
+
+void flushed_print_ratio(const result_t *r, const result_t *control,
+                         const result_t *others, int n)
+{
+    double q[4], c[4];
+
+    ratio_quartiles(r, others, n, q);
+    ratio_quartiles(control, others, n, c);
+    if (fabs(q[2] - 1) <= fmax(fabs(c[1] - 1), fabs(c[3] - 1)))
+        printf("not distinguishable");
+    else
+        printf("%.2f (%.2f .. %.2f)", q[2], q[1], q[3]);
+    printf(" (the control has %.2f .. %.2f)", c[1], c[3]);
 }

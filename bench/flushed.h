@@ -52,8 +52,10 @@ void flushed_print_limits_head(void);
 void flushed_print_limits(const case_t *c, const result_t *r, int n);
 
 /* The rates of these runs against those of others, one by one: median and
- * quartiles, in words. */
-void flushed_print_ratio(const result_t *r, const result_t *others, int n);
+ * quartiles, if the median is farther from 1 than the control's quartiles; and
+ * those. */
+void flushed_print_ratio(const result_t *r, const result_t *control,
+                         const result_t *others, int n);
 
 /* A quarter's bound of the figure at this offset of a result: quartile(). */
 double flushed_quartile(const result_t *r, int n, size_t figure, int which);
