@@ -48,12 +48,13 @@ for group; do
             prometheus prometheus-apache-exporter python3-venv php-cgi
             libapache2-mod-php python3-pyte fakeroot sqlite3 postgresql
             libaprutil1-dbd-sqlite3 libaprutil1-dbd-pgsql libaprutil1-dbd-mysql
-            rpm mariadb-server-core mariadb-client-core valgrind $browser"
+            rpm mariadb-server-core mariadb-client-core valgrind strace
+            $browser"
         want_runtimes=1
         commands="$commands gcc make apxs curl-config perl prove ab curl influxd
             victoria-metrics h2load openssl bindfs prometheus promtool
             prometheus-apache-exporter chromium sqlite3 psql mariadbd
-            valgrind" ;;
+            valgrind strace" ;;
     demo)
         packages="$packages $build $server wrk"
         commands="$commands gcc make apxs curl-config perl ab influxd wrk"
