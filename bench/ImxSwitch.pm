@@ -3,7 +3,7 @@
 #
 #   my $trace = ImxSwitch->start(@threads);     # ids; undef: not to be had here
 #   my @runs = $trace->stop;        # [from, to], seconds since 1970, in order;
-#                                   # dies if one was lost
+#                                   # dies if one was lost; undef $trace ends it
 #   ImxSwitch::monitors(@processes);            # the ids of the module's threads
 #
 # Only switches to and from these threads are kept, so tracing costs the others
@@ -58,9 +58,11 @@ sub start {
     return $self if $self->set(buffer_size_kb => $KEPT)
         && $self->set(trace_clock => 'mono')
         && $self->set("$switch/filter", $filter) && $self->set("$switch/enable", 1);
-    rmdir $self->{dir};
     return undef;
 }
+
+# The kernel keeps an instance until somebody removes it.
+sub DESTROY { rmdir $_[0]{dir} }
 
 sub stop {
     my ($self) = @_;
@@ -69,7 +71,6 @@ sub stop {
     my @runs = runs($self->{threads}, $shift, lines("$self->{dir}/trace"));
     my $is_whole = !grep { /^(?:overrun|dropped events): [1-9]/ } map { lines($_) }
         glob "$self->{dir}/per_cpu/cpu*/stats";
-    rmdir $self->{dir};
     die "the tracer's buffer was full\n" if !$is_whole;
     return @runs;
 }

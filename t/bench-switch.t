@@ -36,8 +36,9 @@ is_deeply([ImxSwitch::monitors($pid)], [$pid], 'a thread of SCHED_BATCH is found
 is_deeply([ImxSwitch::monitors($$)], [], '... and no other one');
 SKIP: {
     my $trace = ImxSwitch->start($pid);
-    skip "the kernel's tracer is not to be had (root and tracefs)", 4 if !$trace;
+    skip "the kernel's tracer is not to be had (root and tracefs)", 5 if !$trace;
     my $from = time;
+    ok(-d $trace->{dir}, 'the tracer has an instance');
     sysread $ready, $told, 1;
     my @runs = $trace->stop;
     cmp_ok(scalar @runs, '>', 0, 'the tracer tells when it ran');
@@ -45,7 +46,9 @@ SKIP: {
     $sum += $_->[1] - $_->[0] for @runs;
     cmp_ok($sum, '>', 0.02, '... for how long');
     ok($runs[0][0] >= $from - 1 && $runs[-1][1] <= time + 1, '... and at what time');
-    ok(!-e $trace->{dir}, '... and nothing of it is left');
+    my $dir = $trace->{dir};
+    undef $trace;
+    ok(!-e $dir, '... and nothing of it is left');
 }
 kill KILL => $pid;
 waitpid $pid, 0;
