@@ -52,10 +52,7 @@ our $SLOTS = 50;
 # is shorter, and one between two bursts is longer.
 our $REST = 5e-4;
 
-sub median {
-    my @v = sort { $a <=> $b } @_;
-    return ($v[$#v / 2] + $v[@v / 2]) / 2;
-}
+*median = \&ImxRounds::median;
 
 # Of n values in order, which one is the percentile: 0 is the first.
 sub rank {

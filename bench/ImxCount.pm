@@ -251,9 +251,4 @@ sub step {
     } @$profile{qw(self out copies)};
 }
 
-sub median {
-    my @v = sort { $a <=> $b } @_;
-    return ($v[$#v / 2] + $v[@v / 2]) / 2;
-}
-
 1;

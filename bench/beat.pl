@@ -315,12 +315,13 @@ sub added {
 sub p999_goal {
     my ($rate) = @_;
     my $p999 = $p999{$rate};
+    my $by_turns = ImxBeat::is_no_more(1.05, $p999);
     return sprintf 'At %d a second p99.9 against that without delivery is %s in %d '
         . 'turns (goal: at most +5 %%, with all of the range: %s); a server '
         . 'against itself %s%s. %s', $rate, ImxBeat::told($p999), $p999->{n},
-        ImxBeat::is_no_more(1.05, $p999), ImxRounds::confident($p999->{control}),
+        $by_turns, ImxRounds::confident($p999->{control}),
         ImxBeat::is_even($p999) // 1 ? '' : ', which is an error of measuring',
-        added_goal($turns{$rate}, ImxBeat::is_no_more(1.05, $p999));
+        added_goal($turns{$rate}, $by_turns);
 }
 
 # What turns say is against it only where they say so for certain.

@@ -60,20 +60,20 @@ for my $run (1 .. $runs) {
 exit report();
 
 sub report {
-    my ($plain) = map { ImxCount::median(map { $_->{request} } @$_) } $cost{plain};
+    my ($plain) = map { ImxRounds::median(map { $_->{request} } @$_) } $cost{plain};
     my $table = "| httpd | instructions a request | added | lowest .. highest "
         . "of $runs | the module's own share | clock reads |\n"
         . "|---|---|---|---|---|---|\n";
     my @differs = map { $_->{request} - $plain } @{ $cost{again} // [] };
     for my $v (@variants) {
         my @all = map { $_->{request} } @{ $cost{ $v->[0] } };
-        my $added = ImxCount::median(@all) - $plain;
+        my $added = ImxRounds::median(@all) - $plain;
         $table .= sprintf "| %s | %.0f | %s | %.0f .. %.0f | %s | %s |\n",
-            $v->[1], ImxCount::median(@all), @differs && $v->[0] ne 'plain'
+            $v->[1], ImxRounds::median(@all), @differs && $v->[0] ne 'plain'
                 && $v->[0] ne 'again' ? ImxRounds::difference(\@differs, $added)
                 : sprintf('%+.0f', $added), min(@all), max(@all),
             $v->[3] ? own_share($v->[0]) : '-',
-            $v->[3] ? sprintf('%.2f', ImxCount::median(
+            $v->[3] ? sprintf('%.2f', ImxRounds::median(
                 map { $_->{clocks} } @{ $cost{ $v->[0] } })) : '-';
     }
     my $own = $cost{on} ? sum(own_parts('on')) : undef;
@@ -115,10 +115,10 @@ sub report {
 # The module's code, libc, httpd's calls of it.
 sub own_parts {
     my ($v) = @_;
-    my ($code, $libc, $calls) = map { my $of = $_; ImxCount::median(
+    my ($code, $libc, $calls) = map { my $of = $_; ImxRounds::median(
         map { $of->($_) } @{ $cost{$v} }) } sub { $_[0]{own} - $_[0]{libc} },
         sub { $_[0]{libc} }, \&callers;
-    my ($without) = ImxCount::median(map { callers($_) } @{ $cost{plain} });
+    my ($without) = ImxRounds::median(map { callers($_) } @{ $cost{plain} });
     return ($code, $libc, $calls - $without);
 }
 

@@ -77,15 +77,20 @@ const char *imx_headers_credential(const struct curl_slist *list)
                : NULL;
 }
 
+#define TOKEN_ENV "InfluxMetricsTokenEnv: a new token takes a stop and a start"
+#define TOKEN_FILE "InfluxMetricsTokenFile"
+
 /* Only InfluxDB 2 knows tokens at the address of v1. */
 static const char *token_for_v1_advice(const imx_influx_options_t *o)
 {
-    return o->token ? "InfluxMetricsTokenEnv: a new token takes a stop and a "
-                      "start; an InfluxDB 1 wants InfluxMetricsUser and "
-                      "InfluxMetricsPasswordEnv in place of a token"
-                    : "InfluxMetricsTokenFile; an InfluxDB 1 wants "
-                      "InfluxMetricsUser and InfluxMetricsPasswordFile in "
-                      "place of a token";
+    if (o->token) {
+        return TOKEN_ENV
+            "; an InfluxDB 1 wants InfluxMetricsUser and "
+            "InfluxMetricsPasswordEnv in place of a token";
+    }
+    return TOKEN_FILE
+        "; an InfluxDB 1 wants InfluxMetricsUser and "
+        "InfluxMetricsPasswordFile in place of a token";
 }
 
 /* A secret of a file is read again by itself. */
@@ -94,9 +99,8 @@ const char *imx_headers_advice(const imx_influx_options_t *o)
     if (o->api == IMX_INFLUX_V1 && (o->token || o->token_file)) {
         return token_for_v1_advice(o);
     }
-    return o->token ? "InfluxMetricsTokenEnv: a new token takes a stop and a "
-                      "start"
-           : o->token_file ? "InfluxMetricsTokenFile"
+    return o->token        ? TOKEN_ENV
+           : o->token_file ? TOKEN_FILE
            : o->password ? "InfluxMetricsUser and InfluxMetricsPasswordEnv: a "
                            "new password takes a stop and a start"
            : o->user     ? "InfluxMetricsUser and InfluxMetricsPasswordFile"

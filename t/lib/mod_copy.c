@@ -81,7 +81,8 @@ static int answer(request_rec *r)
         }
     }
     close(ready[1]);
-    if (pid < 0 || read(ready[0], &byte, 1) < 0) {
+    if (pid < 0
+        || read(ready[0], &byte, 1) != (strcmp(within, "child") != 0)) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (within[0] == '\0' && kill(pid, SIGTERM) != 0) {
