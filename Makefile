@@ -467,7 +467,7 @@ BENCH_PROGRAMS = $(addprefix $(BUILD)/bench-,encoder flusher steps append load \
     buffer)
 
 $(BUILD)/bench-flusher: $(addprefix bench/,sink.c sink.h flushed.c flushed.h cases.c \
-    cases.h delay.c delay.h common.h)
+    cases.h counting.c counting.h delay.c delay.h common.h)
 $(BENCH_PROGRAMS): $(BUILD)/bench-%: bench/%.c $(LIB_OBJECTS)
 	$(CC) $(LIB_CFLAGS) -o $@ $(filter-out %.h,$^) $(LIBS)
 

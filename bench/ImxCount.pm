@@ -49,7 +49,7 @@ package ImxCount::Httpd {
         my ($self, @flags) = @_;
         return (ImxTest::which_one('valgrind'), '--tool=callgrind',
             '--separate-threads=yes',
-            "--callgrind-out-file=@{[ $self->profiles ]}/out",
+            "--callgrind-out-file=@{[ $self->profiles ]}/out.%p",
             ($self->{mpm} eq 'prefork'
                 ? '--toggle-collect=ap_process_connection' : ()),
             $self->SUPER::_command(@flags));
@@ -84,25 +84,30 @@ sub names_only {
 sub profile {
     my ($requests, %o) = @_;
     my $is_prefork = ($o{mpm} // '') eq 'prefork';
+    my $children = $o{children} // 0;
     my $conf = $o{conf};
     $conf .= 'InfluxMetricsServer ' . $o{db}->url . "\n" if $o{module};
     # A signal would end prefork in its handler, wherever that interrupts it: it
     # ends by itself after the connection that looks whether it is there, and
     # the client's.
-    $conf .= "MaxConnectionsPerChild 2\n" if $is_prefork;
+    $conf .= "MaxConnectionsPerChild 2\n" if $is_prefork && !$children;
     my $httpd = ImxCount::Httpd->new(conf => $conf,
         module => $o{module} ? names_only(build() . "/$MODULE") : 0,
-        modules => $o{modules} // [], children => 1, threads => 4, start => 0,
+        modules => $o{modules} // [], children => $children || 1,
+        threads => 4, start => 0,
         mpm => $o{mpm} // 'event');
     $httpd->put('htdocs/hello.txt', "hello world\n");
     mkdir $httpd->profiles or die $httpd->profiles . ": $!\n";
     chmod 0777, $httpd->profiles;   # httpd has dropped root when it ends
-    $httpd->start('-X');
+    $httpd->start($children ? '-DFOREGROUND' : '-X');
+    wait_until(300, sub { (my @there = $httpd->children) >= $children })
+        or die "children are missing\n";
     my $r = client(port => $httpd->port, n => $requests, c => 1,
         path => $o{path} // '/hello.txt', request => $o{request})->wait;
     die "$requests requests: $r->{complete} answers\n"
         if $r->{complete} != $requests;
-    ($is_prefork ? wait_until(60, sub { !$httpd->alive }) : $httpd->stop)
+    ($is_prefork && !$children ? wait_until(60, sub { !$httpd->alive })
+        : $httpd->stop)
         or die "httpd did not stop\n";
     return totals($httpd->profiles, '01') if $is_prefork;
     my $sum = totals($httpd->profiles);
@@ -118,7 +123,7 @@ sub totals {
     my %sum = (request => 0, monitor => 0, clocks => 0, own => 0, libc => 0,
         whole => 0);
     # Thread 1 starts and stops the server and serves nothing.
-    my @threads = grep { defined $only ? /-$only$/ : !/-01$/ } glob "$dir/out-*";
+    my @threads = grep { defined $only ? /-$only$/ : !/-01$/ } glob "$dir/out*";
     die "no profiles in $dir\n" unless @threads;
     for my $file (@threads) {
         my $p = read_profile($file);

@@ -108,9 +108,9 @@ static void say_rows(int rounds)
         "what its producers append (%d processes of %d threads).\nA burst "
         "fills less than half of its buffer, so it goes out in pieces with "
         "rests:\nlines/s is that pace, lines/s a core is what the processor "
-        "time would allow. Copied:\ntwice what is sent, into libcurl's buffer "
-        "and from there into the system's; with gzip\nthe line before that, "
-        "into zlib's window.\n",
+        "time would allow. Copied\n(counted): by memcpy() and memmove(), of "
+        "the module, libcurl\nand zlib, and what send() gives to the system, "
+        "which copies it once more.\n",
         CASES_LINE, CASES_CHILDREN, CASES_THREADS);
 }
 

@@ -23,7 +23,8 @@ void flushed_print_head(void)
 {
     printf(
         "| recorded | sent | in the sink | dropped | what | lines/s | lines/s "
-        "a core | CPU ns a line | bytes copied a line | system calls a line | "
+        "a core | CPU ns a line | bytes copied a line (counted) | "
+        "system calls a line | "
         "lines a body | most in the buffer, MB |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 }
@@ -142,6 +143,15 @@ static void ratio_quartiles(const result_t *r, const result_t *others, int n,
         q[i] = quartile(ratios, n, i);
 }
 
+/* As ImxRounds.pm has it: farther from 1 than the control is wide, and not on
+ * both sides of 1 itself. */
+static int is_distinguishable(const double q[4], const double c[4])
+{
+    double wide = fmax(c[3] - c[1], fmax(fabs(c[1] - 1), fabs(c[3] - 1)));
+
+    return fabs(q[2] - 1) > wide && (q[1] - 1) * (q[3] - 1) > 0;
+}
+
 void flushed_print_ratio(const result_t *r, const result_t *control,
                          const result_t *others, int n)
 {
@@ -149,9 +159,9 @@ void flushed_print_ratio(const result_t *r, const result_t *control,
 
     ratio_quartiles(r, others, n, q);
     ratio_quartiles(control, others, n, c);
-    if (fabs(q[2] - 1) <= fmax(fabs(c[1] - 1), fabs(c[3] - 1)))
-        printf("not distinguishable");
-    else
+    if (is_distinguishable(q, c))
         printf("%.2f (%.2f .. %.2f)", q[2], q[1], q[3]);
+    else
+        printf("not distinguishable");
     printf(" (the control has %.2f .. %.2f)", c[1], c[3]);
 }

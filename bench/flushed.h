@@ -52,8 +52,7 @@ void flushed_print_limits_head(void);
 void flushed_print_limits(const case_t *c, const result_t *r, int n);
 
 /* The rates of these runs against those of others, one by one: median and
- * quartiles, if the median is farther from 1 than the control's quartiles; and
- * those. */
+ * quartiles, if the control does not reach that by itself; the control's. */
 void flushed_print_ratio(const result_t *r, const result_t *control,
                          const result_t *others, int n);
 

@@ -23,9 +23,7 @@
 #define _GNU_SOURCE
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -33,13 +31,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cases.h"
 #include "common.h"
+#include "counting.h"
 #include "delay.h"
 #include "flushed.h"
 #include "shared/arena.h"
@@ -70,70 +68,11 @@ typedef struct {
     _Atomic uint64_t most;      /* bodies that had no answer at once */
     _Atomic int64_t monitor_ns; /* CPU time of the monitors */
     _Atomic int64_t took_ns;    /* to send a burst */
-    _Atomic uint64_t calls;     /* of the system, by the monitors */
-    _Atomic uint64_t sent;      /* bytes given to the system */
+    counting_t counting;        /* of the monitors */
 } shared_t;
 
 static shared_t *shared;
 static const case_t *now_run;
-
-/*
- * The system calls of libcurl and of the monitor, counted on their way: the
- * linker finds these before libc's.  Futexes are not among them, nor clocks,
- * which are no system calls.
- */
-static _Thread_local int is_appending; /* a thread that is not counted */
-
-#define COUNTED __attribute__((visibility("default"))) /* libcurl sees it */
-
-static void count_call(ssize_t sent)
-{
-    if (shared != NULL && !is_appending) {
-        atomic_fetch_add(&shared->calls, 1);
-        if (sent > 0)
-            atomic_fetch_add(&shared->sent, (uint64_t)sent);
-    }
-}
-
-#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
-
-COUNTED ssize_t send(int fd, const void *data, size_t len, int flags)
-{
-    static __typeof__(&send) next;
-    ssize_t n;
-
-    next = next ? next : NEXT(send);
-    n = next(fd, data, len, flags);
-    count_call(n);
-    return n;
-}
-
-COUNTED ssize_t recv(int fd, void *data, size_t len, int flags)
-{
-    static __typeof__(&recv) next;
-
-    next = next ? next : NEXT(recv);
-    count_call(0);
-    return next(fd, data, len, flags);
-}
-
-COUNTED ssize_t read(int fd, void *data, size_t len)
-{
-    static __typeof__(&read) next;
-
-    next = next ? next : NEXT(read);
-    count_call(0);
-    return next(fd, data, len);
-}
-
-COUNTED int poll(struct pollfd *fds, nfds_t n, int ms)
-{
-    static __typeof__(&poll) next;
-
-    next = next ? next : NEXT(poll);
-    count_call(0);
-    return next(fds, n, ms);
-}
 
 static int64_t now_ns(clockid_t clock)
 {
@@ -173,7 +112,7 @@ static void *append_lines(void *data)
     int64_t start = now_ns(CLOCK_MONOTONIC), ms, done = 0;
     char line[LINE];
 
-    is_appending = 1;
+    counting_is_off = 1;
     for (ms = 1; ms <= w->seconds * 1000; ms++) {
         int64_t at = start + ms * MILLISECOND;
         struct timespec ts = { at / SECOND, at % SECOND };
@@ -280,13 +219,13 @@ static void run_burst(const imx_arena_t *a, const char *url)
     char line[LINE];
     imx_monitor_t *m;
 
+    counting_is_off = 1;
     join_children(a, &w);
     for (i = 0; i < now_run->burst; i++) {
         make_line(line,
                   imx_batch_unique_time(&a->batch, now_ns(CLOCK_REALTIME)));
         imx_batch_append(&w.child, line, sizeof(line));
     }
-    is_appending = 1;
     start = now_ns(CLOCK_MONOTONIC);
     cpu = others_cpu();
     m = start_monitor(a, &w, url);
@@ -326,7 +265,7 @@ static pid_t fork_sink(unsigned *port)
                              .at_seconds = now_run->is_v3,
                              .record_fd = -1 };
 
-        is_appending = 1;
+        counting_is_off = 1;
         pin_to(OF_SINK);
         sink_serve(listener, &o);
     }
@@ -347,7 +286,7 @@ static pid_t fork_proxy(const case_t *c, unsigned *port)
     if (pid < 0)
         die("proxy");
     if (pid == 0) {
-        is_appending = 1;
+        counting_is_off = 1;
         pin_to(OF_SINK);
         delay_serve(listener, &o);
     }
@@ -389,17 +328,11 @@ static uint64_t watch(const imx_arena_t *a, int running, pid_t sink,
     return highest;
 }
 
-/* zlib copies what it compresses; what is sent is copied into libcurl's buffer,
- * and from there into the system's. */
-static double copied_of_line(double lines)
-{
-    return 2 * (double)shared->sent / lines + (now_run->gzip ? LINE : 0);
-}
-
 static result_t result(const imx_batch_t *b, int64_t ns, uint64_t highest)
 {
     imx_batch_totals_t t = imx_batch_totals(b);
     double lines = (double)t.recorded;
+    const counting_t *n = &shared->counting;
 
     return (result_t){
         .recorded = t.recorded,
@@ -409,10 +342,10 @@ static result_t result(const imx_batch_t *b, int64_t ns, uint64_t highest)
         .under_way = shared->most,
         .rate = lines * 1e9 / (double)ns,
         .ns = (double)shared->monitor_ns / lines,
-        .copied = copied_of_line(lines),
-        .calls = (double)shared->calls / lines,
+        .copied = (double)(n->copied + n->sent) / lines,
+        .calls = (double)n->calls / lines,
         .body = lines / (double)shared->bodies,
-        .body_bytes = (double)shared->sent / (double)shared->bodies,
+        .body_bytes = (double)n->sent / (double)shared->bodies,
         .highest = (double)highest / (1 << 20),
     };
 }
@@ -446,6 +379,7 @@ static result_t run_here(const case_t *c)
 
     now_run = c;
     shared = share(sizeof(*shared));
+    counting_into(&shared->counting);
     a = make_arena();
     sink = fork_sink(&port);
     proxy = c->is_far ? fork_proxy(c, &port) : 0;
@@ -537,7 +471,7 @@ static int sink_only(const char *record)
     if (listener < 0)
         die("sink");
     shared = share(sizeof(*shared));
-    is_appending = 1;
+    counting_is_off = 1;
     o.lines = &shared->arrived;
     if (record != NULL)
         o.record_fd = open(record, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -559,7 +493,7 @@ static int proxy_only(const case_t *c, unsigned server)
 
     if (listener < 0)
         die("proxy");
-    is_appending = 1;
+    counting_is_off = 1;
     printf("%u\n", port);
     fflush(stdout);
     delay_serve(listener, &o);

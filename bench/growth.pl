@@ -49,14 +49,16 @@ sub prose { return "\n" . ImxReport::wrapped("@_") }
 
 # Of the threads that serve: own, the module's with what libc copies for it;
 # whole, with all that it calls in httpd.
-# What is as by default is counted once, and once more as a control.
+# The same is counted once, and once more as a control.  children: of
+# prefork; all else is counted in the one child of event.
 my %counted;
 
 sub count {
-    my ($conf, $again) = @_;
-    return $counted{ $conf . ($again // '') } //= do {
+    my ($conf, $again, $children) = @_;
+    return $counted{ join '|', $conf, $again // '', $children // '' } //= do {
         my $cost = ImxCount::request(db => $all_points, module => 1,
-            conf => "InfluxMetrics On\n$conf$ImxCount::ON");
+            conf => "InfluxMetrics On\n$conf$ImxCount::ON",
+            $children ? (mpm => 'prefork', children => $children) : ());
         # Without an account of the calls: what libc copies for httpd is the
         # same in each.
         my $own = 0;
@@ -68,12 +70,13 @@ sub count {
 
 sub own { return sprintf '%.0f', count(@_)->{own} }
 
-# The default, the control, and others: [what, directives].
+# The first, the control, and others: [what, as count() has it].
 sub own_table {
-    my ($what, $default, @others) = @_;
+    my ($what, $first, @others) = @_;
+    my ($name, $conf, undef, @more) = @$first;
     return "| $what | $OWN |\n|---|---|\n" . join '', map {
-        sprintf "| %s | %s |\n", $_->[0], own(@$_[1, 2])
-    } [$default, ''], ["$default, once more: the control", '', 'again'], @others;
+        sprintf "| %s | %s |\n", $_->[0], own(@$_[1 .. $#$_])
+    } $first, ["$name, once more: the control", $conf, 'again', @more], @others;
 }
 
 sub tags {
@@ -134,7 +137,7 @@ sub own_panel {
     my ($x, @at) = @_;
     push @panels, { title => "Instructions of the module, by $x", log => 1,
         x => $x, y => 'instructions', lines => { 'with the module' =>
-            [map { [$_->[0], count($_->[1])->{own}] } @at] } };
+            [map { [$_->[0], count(@$_[1 .. $#$_])->{own}] } @at] } };
 }
 
 sub threads {
@@ -142,7 +145,7 @@ sub threads {
         [$_, "ThreadLimit $_\nThreadsPerChild $_\nMaxRequestWorkers $_\n"
             . "MinSpareThreads $_\nMaxSpareThreads $_\n"] } 64, 256;
     own_panel('threads a child', [4, ''], @numbers);
-    return own_table('threads a child (event)', 4, @numbers)
+    return own_table('threads a child (event)', [4, ''], @numbers)
         . prose('A thread writes into a segment and into counters that it finds '
             . 'by itself, whatever the number of the others. What limits their '
             . 'number is httpd: threads that are at work at the same time share '
@@ -161,7 +164,7 @@ sub hosts {
 
 sub vhosts {
     own_panel('virtual hosts', [1, ''], [1000, hosts(1000)]);
-    return own_table('virtual hosts', 1, [1000, hosts(1000)])
+    return own_table('virtual hosts', [1, ''], [1000, hosts(1000)])
         . prose('A virtual host has its own plan of a line and its own place '
             . 'among the series, both found through a pointer. '
             . 'What limits their number '
@@ -230,8 +233,11 @@ sub buffer {
 
 # ---- by children ----
 
+# Under valgrind 256 children want 5 GB.
 sub children {
     my @numbers = (2, 16, 256);
+    my @counts = map { [$_, '', undef, $_] } @numbers;
+    own_panel('prefork children', @counts);
     local $ImxVisit::MS = 300;
     my @sinks = map { ImxSink->new } @numbers;
     my @servers = map { my $i = $_; [map { server($_, sink => $sinks[$i],
@@ -274,7 +280,8 @@ sub children {
     push @panels, { title => 'Idle, by children', log => 1, x => 'children',
         y => '% of a core', lines => { 'with the module' =>
             [map { [$numbers[$_], $idle[3 * $_ + 2][1]] } 0 .. $#numbers] } };
-    return $text . prose('A request does not know of other children. Each child '
+    return own_table('prefork children', @counts) . "\n$text"
+        . prose('A request does not know of other children. Each child '
         . 'has a thread that wakes up for its own figures, and the one that '
         . 'delivers looks at all of httpd\'s workers and at all children: that '
         . 'is what grows, with requests or without. Memory is what is the '
@@ -313,19 +320,31 @@ sub start_seconds {
     return { seconds => $took < 0 ? $took + 86400 : $took };
 }
 
+sub start_subjects {
+    my ($sink, $n) = @_;
+    return map { my ($name, $state) = @$_;
+        { name => $name, server => server($state, sink => $sink, start => 0,
+            through => ImxVisit::through(), conf => hosts($n)) } } ['Off', 'Off'],
+        ['Off, once more: the control', 'Off'], ['On', 'On'];
+}
+
 sub start_up {
+    my @numbers = (1, 100, 1000);
     my $sink = ImxSink->new;
     ImxVisit::pin_as_usual([$$, $sink->pid], []);
-    my ($off, $control, $on) = map { my ($name, $state) = @$_;
-        { name => $name, server => server($state, sink => $sink, start => 0,
-            through => ImxVisit::through(), conf => hosts(1000)) } } ['Off', 'Off'],
-        ['Off, once more: the control', 'Off'], ['On', 'On'];
+    my @subjects = map { [start_subjects($sink, $_)] } @numbers;
     my $run = ImxRounds->new(rounds => $rounds,
         measure => sub { start_seconds($_[0]{server}) });
-    my $group = $run->group($off, $control, $on);
+    my @groups = map { $run->group(@$_) } @subjects;
     $run->run;
-    return $group->table('start with 1,000 virtual hosts',
-        [seconds => 'seconds', '%.3f'])
+    push @panels, { title => 'Start, by virtual hosts', log => 1,
+        x => 'virtual hosts', y => 'seconds', lines => { map {
+            my ($name, $at) = @$_;
+            ($name => [map { [$numbers[$_], $groups[$_]->value(
+                $subjects[$_][$at], 'seconds')] } 0 .. $#numbers]);
+        } ['without', 0], ['with the module', 2] } };
+    return join("\n", map { $groups[$_]->table("start, virtual hosts: "
+            . "$numbers[$_]", [seconds => 'seconds', '%.3f']) } 0 .. $#numbers)
         . prose('A start makes a plan of the line for each virtual host and '
             . 'directory, once in each of the two times that httpd reads its '
             . 'configuration, and the shared memory, of which nothing is '
