@@ -345,10 +345,12 @@ sub start_up {
         } ['without', 0], ['with the module', 2] } };
     return join("\n", map { $groups[$_]->table("start, virtual hosts: "
             . "$numbers[$_]", [seconds => 'seconds', '%.3f']) } 0 .. $#numbers)
-        . prose('A start makes a plan of the line for each virtual host and '
-            . 'directory, once in each of the two times that httpd reads its '
-            . 'configuration, and the shared memory, of which nothing is '
-            . 'touched. What limits it is httpd, which reads the same hosts. Pairs '
+        . prose('A start gives each virtual host settings of its own and looks '
+            . 'whether its name makes a line, once in each of the two times that '
+            . 'httpd reads its configuration, and maps the shared memory, of '
+            . 'which nothing is touched. The plan of a line is made by each child, '
+            . 'with the first request that needs it. What limits the start is '
+            . 'httpd, which reads the same hosts. Pairs '
             . "of $rounds rounds; " . ImxVisit::cores_in_words()
             . '.');
 }
