@@ -99,9 +99,11 @@ my %SAYS = (
             grep { /^\|/ } split /\n/, $text;
         my ($burst) = grep { $_->{what} eq 'a burst' }
             map { my %of; @of{@$head} = @$_; \%of } @rows;
-        my ($rate) = ($burst->{'lines/s'} // '') =~ /^(\d+)/ or return;
+        my ($rate, $range) = ($burst->{'lines/s'} // '') =~ /^(\d+) ?(.*)/
+            or return;
         return sprintf 'A million points that wait are delivered by the one '
-            . 'thread at %d a second, %s dropped.', $rate,
+            . 'thread at %d a second%s, %s dropped.', $rate,
+            $range && " $range",
             $burst->{dropped} || 'none';
     },
     idle => sub {

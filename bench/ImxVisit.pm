@@ -4,7 +4,6 @@
 #   name, port, path           # of a GET request, 127.0.0.1
 #   pids => sub { ... }        # of the server, its helpers apart:
 #   helpers => sub { ... }     # processes that belong to it (may be missing)
-#   warm => ms                 # of load before what is timed
 #   points => sub { ... }      # in the database, of this subject
 #   per => number of points a request, at least; missing: nothing to wait for
 #   slack, patience            # of these points, seconds
@@ -28,7 +27,9 @@ use JSON::PP ();
 use List::Util qw(sum0);
 use ImxTest;
 
-our ($WARM, $MS, $CONNECTIONS) = (200, 500, 5);
+# The load before what is timed is as long for all, or their requests would not be
+# the same: as long as it takes until a module that delivers each second is at it.
+our ($WARM, $MS, $CONNECTIONS) = (1000, 500, 5);
 my ($how, $cores) = ('unpinned', 0 + grep { /^processor/ }
     split /\n/, slurp('/proc/cpuinfo'));
 
@@ -143,7 +144,7 @@ sub least { return $_[0]{per} * $_[0]{sent} - ($_[0]{slack} // 0) }
 sub visit {
     my ($s) = @_;
     my ($server, $helpers) = map { cpu_ns(of($s->{$_})) } qw(pids helpers);
-    my $run = ask($s, '-w', $s->{warm} // $WARM, '-d', $s->{ms} // $MS);
+    my $run = ask($s, '-w', $WARM, '-d', $s->{ms} // $MS);
     $s->{sent} += $run->{requests};
     settle($s);
     my $own = cpu_ns(of($s->{pids})) - $server;

@@ -338,7 +338,8 @@ sub added_goal {
 
 my ($load) = slurp('/proc/loadavg') =~ /^(\S+)/;
 print "\nThe load of the machine was $load in the end.\n";
-print "\n![p99 by 20 ms of the second](pictures/beat.svg)\n";
+print "\nThe picture has, of each line and rate, the run whose ratio is the median:\n"
+    . "\n![p99 by 20 ms of the second](pictures/beat.svg)\n";
 # A trial leaves the picture as it is.
 ImxBeat::plot(($runs < 5 ? build() : "$FindBin::Bin/../docs/pictures")
     . '/beat.svg', [

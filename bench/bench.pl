@@ -66,7 +66,7 @@ sub subject {
         });
     return { name => $name, port => $server->port, path => $path,
         pids => ImxVisit::httpd_pids($server), sent => 0,
-        $database || $o{sink} ? (warm => 1000, per => 1, points => sub {
+        $database || $o{sink} ? (per => 1, points => sub {
             return $o{sink} ? $o{sink}->lines
                 : $db->count('raw-requests', $database, 'application_time');
         }) : () };

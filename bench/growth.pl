@@ -120,8 +120,9 @@ sub tags {
         . $row->('0, once more: the control', $again, $again)
         . join('', map { $row->($_, $with{constant}{$_}, $with{expression}{$_}) }
             @numbers)
-        . prose(sprintf 'A constant tag is encoded once, when the configuration '
-            . 'is read; a request copies its bytes with the others: %.1f '
+        . prose(sprintf 'A constant tag is encoded once in each child, with the '
+            . 'first request that needs it; a request copies its bytes with the '
+            . 'others: %.1f '
             . 'instructions a tag. One by '
             . 'expression is evaluated by httpd, looked up in the values that it '
             . 'may have (InfluxMetricsTagLimit), and written: %.0f instructions '
@@ -286,7 +287,8 @@ sub children {
         . 'delivers looks at all of httpd\'s workers and at all children: that '
         . 'is what grows, with requests or without. Memory is what is the '
         . "child's own, and its part of what is shared: that is what limits their "
-        . "number. Pairs of $rounds rounds "
+        . 'number. Idle are the servers of this table at once; 256 children alone '
+        . "are in the section on children that do nothing. Pairs of $rounds rounds "
         . 'of 0.3 s; ' . ImxVisit::cores_in_words() . '; the second in which '
         . 'most of the points are delivered is in the processor time.');
 }
@@ -298,7 +300,7 @@ sub group_of {
         { name => $name, port => $server->port, path => '/index.html',
             pids => ImxVisit::httpd_pids($server), sent => 0,
             # Lines of intervals come beside those of requests.
-            $name eq 'on' ? (warm => 500, per => 1,
+            $name eq 'on' ? (per => 1,
                 points => sub { $sink->lines }) : () };
     } [off => $off], [control => $control], [on => $on]];
 }
@@ -345,12 +347,12 @@ sub start_up {
         } ['without', 0], ['with the module', 2] } };
     return join("\n", map { $groups[$_]->table("start, virtual hosts: "
             . "$numbers[$_]", [seconds => 'seconds', '%.3f']) } 0 .. $#numbers)
-        . prose('A start gives each virtual host settings of its own and looks '
-            . 'whether its name makes a line, once in each of the two times that '
-            . 'httpd reads its configuration, and maps the shared memory, of '
-            . 'which nothing is touched. The plan of a line is made by each child, '
-            . 'with the first request that needs it. What limits the start is '
-            . 'httpd, which reads the same hosts. Pairs '
+        . prose('A start gives each virtual host settings of its own, looks '
+            . 'whether its name makes a line, and makes the shared memory. Of that '
+            . 'it writes what belongs to each segment (49 MB for a buffer of '
+            . '16 GB) and to each virtual host. The plan of a line is made by each '
+            . 'child, with the first request that needs it. What limits the start '
+            . 'is httpd, which reads the same hosts. Pairs '
             . "of $rounds rounds; " . ImxVisit::cores_in_words()
             . '.');
 }
@@ -389,7 +391,7 @@ sub long_run {
         . 'Their memory is taken when it is used first: of the buffer what waits '
         . 'at one time, which goes back when it was not needed for ten seconds; of '
         . 'the history 872 bytes, and 32 for each virtual host, each second for '
-        . 'the first ten minutes and each minute for the first day. Off is the control: a server with the '
+        . 'the first ten minutes and each minute for the first day. Beside it is Off: a server with the '
         . 'module loaded gets the same requests, tenth by tenth in turns; what '
         . 'grows there, too, is httpd\'s own. ' . grown($off, $on)
         . ' Behind each second line the other server had the last turn: what '
@@ -433,11 +435,12 @@ sub long_table {
         } 0 .. 9;
 }
 
-# From the first line of the table to the last one.
+# From the second line of the table to the last one: behind both of them the same
+# server had the last turn.
 sub grown {
     my ($off, $on) = @_;
-    return sprintf 'From the first line to the last, memory of their own grew by '
+    return sprintf 'From the second line to the last, memory of their own grew by '
         . '%.1f MiB Off and by %.1f MiB On, shared memory by %.1f and by %.1f.',
-        map { my $what = $_; map { $_->{$what}[-1] - $_->{$what}[0] } $off, $on }
+        map { my $what = $_; map { $_->{$what}[-1] - $_->{$what}[1] } $off, $on }
         qw(own shared);
 }

@@ -46,7 +46,7 @@ sub subject {
             . 'InfluxMetricsSpool ' . $_[0]->dir . "/spool\n" });
     return { name => $name, server => $server, db => $db, path => '/index.html',
         port => $server->port, pids => ImxVisit::httpd_pids($server),
-        warm => 500, sent => 0 };
+        sent => 0 };
 }
 
 sub report {

@@ -77,9 +77,10 @@ sub report {
                 map { $_->{clocks} } @{ $cost{ $v->[0] } })) : '-';
     }
     my $own = $cost{on} ? sum(own_parts('on')) : undef;
-    $table .= sprintf "\nThe module's own share of a request is %.0f "
-        . "instructions (goal %d: %s).\n", $own, $GOAL,
-        $own <= $GOAL ? 'reached' : 'not reached' if defined $own;
+    $table .= "\n" . ImxReport::wrapped(sprintf "The module's own share of a "
+        . 'request is %.0f instructions (goal %d: %s). All that is added is no '
+        . 'measure of the module: it has in it where strings happen to lie.',
+        $own, $GOAL, $own <= $GOAL ? 'reached' : 'not reached') if defined $own;
     $table .= sprintf "\nThe monitor's thread, apart from the requests: %.0f "
         . "instructions of its own a line,\nfrom the batch into libcurl's buffer; "
         . "what libcurl and the kernel need is in the\nsection on the flusher.\n",

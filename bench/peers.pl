@@ -93,7 +93,7 @@ sub module {
         return (ref $site ? $site->(@_) : $site)
             . "InfluxMetricsDatabase $database\n" . ($more // '');
     };
-    return httpd_subject($name, $path, $conf, warm => 1000, per => 1,
+    return httpd_subject($name, $path, $conf, per => 1,
         points_in($database, 'raw-requests', 'application_time'),
         %o, httpd => { module => 1, influx => $db,
             # One that is mentioned leaves the others as they are by default.
@@ -143,7 +143,7 @@ sub telegraf_tail {
     return missing($why) if !$program;
     my $database = database();
     my $s = custom_log('CustomLog and Telegraf 1.37.2: tail, grok',
-        warm => 1000, per => 1, slack => 1000, patience => 30, slow => 1,
+        per => 1, slack => 1000, patience => 30, slow => 1,
         points_in($database, 'tail', 'resp_bytes'));
     my $telegraf = ImxPeers::telegraf($program,
         $s->{server}->dir . '/combined.log', $db, $database);
@@ -192,8 +192,8 @@ sub wsgi_subjects {
             httpd => { modules => $site{modules} }),
         telemetry(),
         workshop('v2: Python, a write a request', 'v2'),
-        workshop('v4: Python, batch of dicts', 'v4', warm => 1000),
-        workshop('v5: Python, batch of lines', 'v5', warm => 1000),
+        workshop('v4: Python, batch of dicts', 'v4'),
+        workshop('v5: Python, batch of lines', 'v5'),
     );
 }
 
@@ -262,7 +262,7 @@ sub nginx_influxdb {
     my $count = sub { $own->count('requests', 'nginx', 'status') };
     return nginx_subject('nginx-influxdb-module, by UDP', $root, $module, '',
         "location / {\ninfluxdb server_name=imx host=127.0.0.1 port=$port "
-        . "measurement=requests enabled=true;\n}", warm => 1000,
+        . "measurement=requests enabled=true;\n}",
         points => $count, seen => $count, own => $own);
 }
 
