@@ -81,6 +81,13 @@ sub cores_in_words {
         : 'on one core';
 }
 
+# How visits are made, for the text of a table.
+sub in_words {
+    my ($rounds) = @_;
+    return sprintf '%d connections, %d rounds of %.1f s, each behind %.1f s that are '
+        . 'not timed', $CONNECTIONS, $rounds, $MS / 1000, $WARM / 1000;
+}
+
 # For a server that is measured while it starts.
 sub through { return $cores > 1 ? ['taskset', '-c', 0] : [] }
 

@@ -103,15 +103,14 @@ sub check_points {
 # ---- the tables ----
 
 sub report {
-    my $text = ImxReport::wrapped(sprintf('%d connections, %d rounds of %.1f s, '
-        . 'event MPM. %s Pinned: %s. The load tool and InfluxDB run on the same '
+    my $text = ImxReport::wrapped(sprintf('%s; event MPM. %s Pinned: '
+        . '%s. The load tool and InfluxDB run on the same '
         . "machine. Processor time is httpd's own: its processes and mod_wsgi's "
         . 'daemon, delivery included. A sink takes the lines and forgets them, as '
         . 'an InfluxDB elsewhere would look from here; it gets no measurements '
         . 'of intervals, the InfluxDB here gets them all. Checked: the module '
         . 'delivered exactly a point for every request.',
-        $ImxVisit::CONNECTIONS, $rounds, $ImxVisit::MS / 1000,
-        ImxReport::PAIRS() . ' ' . ImxVisit::saturated(),
+        ImxVisit::in_words($rounds), ImxReport::PAIRS() . ' ' . ImxVisit::saturated(),
         ImxVisit::describe('pinned'))) . "\n";
     $text .= join "\n", map { $text{$_} } ImxVisit::ways();
     print $text;

@@ -50,10 +50,9 @@ sub subject {
 }
 
 sub report {
-    print ImxReport::wrapped(sprintf '%d connections, %d rounds of %.1f s, '
-        . '12-byte file, event MPM. %s %d points waited in the end, %d of them '
-        . 'in the spool, none was lost.', $ImxVisit::CONNECTIONS, $rounds,
-        $ImxVisit::MS / 1000, ImxReport::PAIRS(),
+    print ImxReport::wrapped(sprintf '%s; 12-byte file, event MPM. %s %d '
+        . 'points waited in the end, %d of them in the spool, none was lost.',
+        ImxVisit::in_words($rounds), ImxReport::PAIRS(),
         $end->{points_pending} + $end->{points_spooled},
         $end->{points_spooled}), "\n";
     print join "\n", map { $group{$_}->table("InfluxDB, $_",

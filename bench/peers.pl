@@ -402,10 +402,10 @@ sub sentence {
 
 sub report {
     my @better = map { better($_) } @groups;
-    my $text = ImxReport::wrapped(sprintf('%d connections, %d rounds of %.1f s, '
-        . 'event MPM; %s. %s Each block has a base of its own, its first line.',
-        $ImxVisit::CONNECTIONS, $rounds, $ImxVisit::MS / 1000,
-        ImxVisit::describe($way), ImxReport::PAIRS() . ' ' . ImxVisit::saturated())) . "\n"
+    my $text = ImxReport::wrapped(sprintf('%s; event MPM; %s. %s Each block '
+        . 'has a base of its own, its first line.',
+        ImxVisit::in_words($rounds), ImxVisit::describe($way),
+        ImxReport::PAIRS() . ' ' . ImxVisit::saturated())) . "\n"
         . ImxReport::wrapped(
         'Processor time and memory: of the server, and of what it needs beside '
         . 'it (a database and whoever asks for figures not counted). Seconds: '

@@ -182,9 +182,9 @@ sub report {
         ImxVisit::cores_in_words()), "\n";
     print $taken->table('points of applications', [rate => 'points a second',
         '%.0f'], [of_cpu => 'a second of processor time', '%.0f']), "\n";
-    print ImxReport::wrapped(sprintf 'Beside %d requests a second (5 '
-        . 'connections, %d rounds of %.1f s, 12-byte file), %d points a second. %s',
-        $requests, $rounds, $ImxVisit::MS / 1000,
+    print ImxReport::wrapped(sprintf 'Beside %d requests a second (%s; '
+        . '12-byte file), %d points a second. %s',
+        $requests, ImxVisit::in_words($rounds),
         $group{ (ImxVisit::ways())[0] }->value($with, 'points'),
         ImxReport::PAIRS()), "\n";
     print join "\n", map { $group{$_}->table("points of applications, $_",
