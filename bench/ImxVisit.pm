@@ -27,8 +27,8 @@ use JSON::PP ();
 use List::Util qw(sum0);
 use ImxTest;
 
-# The load before what is timed is as long for all, or their requests would not be
-# the same: as long as it takes until a module that delivers each second is at it.
+# The load before what is timed is the same for all, as processor time is of both.
+# After a second of it a module that delivers each second is at it.
 our ($WARM, $MS, $CONNECTIONS) = (1000, 500, 5);
 my ($how, $cores) = ('unpinned', 0 + grep { /^processor/ }
     split /\n/, slurp('/proc/cpuinfo'));

@@ -83,8 +83,8 @@ COUNTED int poll(struct pollfd *fds, nfds_t n, int ms)
 
 typedef void *copy_t(void *to, const void *from, size_t len);
 
-/* Before main(): a compiler makes no call of memmove() of it, which would come
- * back here. */
+/* Until libc's are found.  Volatile: else the compiler would make a call of
+ * memmove() of this, which is the one below. */
 static void *slowly(void *to, const void *from, size_t len)
 {
     volatile char *t = to;

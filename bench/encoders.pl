@@ -115,7 +115,8 @@ sub report {
         . '%d interleaved rounds, 20 times 1024 lines each, each encoder a '
         . 'process, all on one core. All wrote the same bytes. The fastest of '
         . 'the others, %s, takes %.2f times as long as what the module does '
-        . '(the goal is %.1f: %s), and %.2f (%.2f .. %.2f) times as long as tag by tag.',
+        . '(the goal is %.1f: %s), and %.2f (%.2f .. %.2f) times as long as tag '
+        . 'by tag.',
         $rounds, $fastest->{name}, $r->{median}, $GOAL,
         $r->{median} >= $GOAL ? 'reached' : 'not reached', @by_tag[1, 0, 2]);
     print map { "\nNot compared: " . s/^build-encoders.sh: //r . ".\n" } @missing;
