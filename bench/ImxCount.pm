@@ -87,9 +87,10 @@ sub profile {
     my $children = $o{children} // 0;
     my $conf = $o{conf};
     $conf .= 'InfluxMetricsServer ' . $o{db}->url . "\n" if $o{module};
-    # A signal would end prefork in its handler, wherever that interrupts it: it
-    # ends by itself after the connection that looks whether it is there, and
-    # the client's.
+    # A signal would end prefork in its handler, wherever that interrupts it: a
+    # single one ends by itself after the connection that looks whether it is
+    # there, and the client's.  Of many, who knows which had these: they get the
+    # signal while they wait for connections, of which nothing is counted.
     $conf .= "MaxConnectionsPerChild 2\n" if $is_prefork && !$children;
     my $httpd = ImxCount::Httpd->new(conf => $conf,
         module => $o{module} ? names_only(build() . "/$MODULE") : 0,
@@ -100,8 +101,7 @@ sub profile {
     mkdir $httpd->profiles or die $httpd->profiles . ": $!\n";
     chmod 0777, $httpd->profiles;   # httpd has dropped root when it ends
     $httpd->start($children ? '-DFOREGROUND' : '-X');
-    wait_until(300, sub { (my @there = $httpd->children) >= $children })
-        or die "children are missing\n";
+    $httpd->wait_children(300) if $children;
     my $r = client(port => $httpd->port, n => $requests, c => 1,
         path => $o{path} // '/hello.txt', request => $o{request})->wait;
     die "$requests requests: $r->{complete} answers\n"

@@ -103,8 +103,7 @@ my %SAYS = (
             or return;
         return sprintf 'A million points that wait are delivered by the one '
             . 'thread at %d a second%s, %s dropped.', $rate,
-            $range && " $range",
-            $burst->{dropped} || 'none';
+            $range && $range =~ s/\(/ (quartiles /r, $burst->{dropped} || 'none';
     },
     idle => sub {
         my ($text) = @_;

@@ -98,7 +98,7 @@ sub times_as_long {
 # The same against the tag by tag encoder: the three quartiles, round by round.
 sub by_tag {
     my ($s, $parts) = @_;
-    my ($theirs, $ours) = map { $group->{pairs}{ $_->{name} }{ns} } $s, $parts;
+    my ($theirs, $ours) = map { [$group->all($_, 'ns')] } $s, $parts;
     return ImxRounds::quartiles(map { $theirs->[$_] / $ours->[$_] } 0 .. $#$ours);
 }
 

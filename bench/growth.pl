@@ -49,13 +49,13 @@ sub prose { return "\n" . ImxReport::wrapped("@_") }
 
 # Of the threads that serve: own, the module's with what libc copies for it;
 # whole, with all that it calls in httpd.
-# The same is counted once, and once more as a control.  children: of
-# prefork; all else is counted in the one child of event.
+# children: of prefork; without them it is the one child of event.  The same is
+# counted once; `again`: once more, as a control.
 my %counted;
 
 sub count {
-    my ($conf, $again, $children) = @_;
-    return $counted{ join '|', $conf, $again // '', $children // '' } //= do {
+    my ($conf, $children, $again) = @_;
+    return $counted{ join '|', $conf, $children // '', $again // '' } //= do {
         my $cost = ImxCount::request(db => $all_points, module => 1,
             conf => "InfluxMetrics On\n$conf$ImxCount::ON",
             $children ? (mpm => 'prefork', children => $children) : ());
@@ -70,13 +70,13 @@ sub count {
 
 sub own { return sprintf '%.0f', count(@_)->{own} }
 
-# The first, the control, and others: [what, as count() has it].
+# The first, the control, and others: [what, directives, children].
 sub own_table {
     my ($what, $first, @others) = @_;
-    my ($name, $conf, undef, @more) = @$first;
+    my ($name, @counted) = @$first[0 .. 2];
     return "| $what | $OWN |\n|---|---|\n" . join '', map {
         sprintf "| %s | %s |\n", $_->[0], own(@$_[1 .. $#$_])
-    } $first, ["$name, once more: the control", $conf, 'again', @more], @others;
+    } $first, ["$name, once more: the control", @counted, 'again'], @others;
 }
 
 sub tags {
@@ -89,7 +89,7 @@ sub tags {
     my $none = count('');
     my %with = map { my $how = $_; $how => { map { my $n = $_; $n => count(
         join '', map { $conf{$how}->($_) } 1 .. $n) } @numbers } } keys %conf;
-    my $again = count('', 'again');
+    my $again = count('', undef, 'again');
     my $more = sub {
         my ($cost, $what) = @_;
         my ($differs, $added) = map { $_->{$what} - $none->{$what} } $again,
@@ -222,7 +222,7 @@ sub buffer {
             [map { [$sizes[$_], $idle[$_][1]] } 0 .. $#sizes] } };
     return "| buffer, MB | $OWN | idle, % of a core |\n|---|---|---|\n"
         . "| Off | - | " . range($off) . " |\n| 32, once more: the control | "
-        . own('', 'again') . ' | ' . range($idle[-1]) . " |\n"
+        . own('', undef, 'again') . ' | ' . range($idle[-1]) . " |\n"
         . join('', map { "| $sizes[$_] | $own{ $sizes[$_] } | "
             . range($idle[$_]) . " |\n" } 0 .. $#sizes)
         . prose('A request appends to a segment that it knows, whatever their '
@@ -232,22 +232,30 @@ sub buffer {
             . 'time; ' . ImxVisit::cores_in_words() . '.');
 }
 
+# Lines of a panel by number, of groups of Off, its control and On.
+sub with_and_without {
+    my ($what, $numbers, $groups, $subjects) = @_;
+    my $line = sub {
+        my ($which) = @_;
+        return [map { [$numbers->[$_], $groups->[$_]->value(
+            $subjects->[$_][$which], $what)] } 0 .. $#$numbers];
+    };
+    return { without => $line->(0), 'with the module' => $line->(2) };
+}
+
 # ---- by children ----
 
 # Under valgrind 256 children want 5 GB.
 sub children {
     my @numbers = (2, 16, 256);
-    my @counts = map { [$_, '', undef, $_] } @numbers;
+    my @counts = map { [$_, '', $_] } @numbers;
     own_panel('prefork children', @counts);
     local $ImxVisit::MS = 300;
     my @sinks = map { ImxSink->new } @numbers;
     my @servers = map { my $i = $_; [map { server($_, sink => $sinks[$i],
         mpm => 'prefork', children => $numbers[$i]) } qw(Off Off On)] }
         0 .. $#numbers;
-    for my $i (0 .. $#numbers) {
-        wait_until(120, sub { (my @c = $_->children) >= $numbers[$i] })
-            or die "children are missing\n" for @{ $servers[$i] };
-    }
+    $_->wait_children(120) for map { @$_ } @servers;
     my @idle = idle(map { @$_ } @servers);
     my @subjects = map { group_of($sinks[$_], @{ $servers[$_] }) }
         0 .. $#numbers;
@@ -273,11 +281,8 @@ sub children {
     }
     $_->stop for map { @$_ } @servers;
     push @panels, { title => 'Processor time a request, by children', log => 1,
-        x => 'children', y => 'us', lines => { map {
-            my ($name, $at) = @$_;
-            ($name => [map { [$numbers[$_],
-                $groups[$_]->value($subjects[$_][$at], 'cpu')] } 0 .. $#numbers]);
-        } ['without', 0], ['with the module', 2] } };
+        x => 'children', y => 'us',
+        lines => with_and_without('cpu', \@numbers, \@groups, \@subjects) };
     push @panels, { title => 'Idle, by children', log => 1, x => 'children',
         y => '% of a core', lines => { 'with the module' =>
             [map { [$numbers[$_], $idle[3 * $_ + 2][1]] } 0 .. $#numbers] } };
@@ -340,11 +345,8 @@ sub start_up {
     my @groups = map { $run->group(@$_) } @subjects;
     $run->run;
     push @panels, { title => 'Start, by virtual hosts', log => 1,
-        x => 'virtual hosts', y => 'seconds', lines => { map {
-            my ($name, $at) = @$_;
-            ($name => [map { [$numbers[$_], $groups[$_]->value(
-                $subjects[$_][$at], 'seconds')] } 0 .. $#numbers]);
-        } ['without', 0], ['with the module', 2] } };
+        x => 'virtual hosts', y => 'seconds',
+        lines => with_and_without('seconds', \@numbers, \@groups, \@subjects) };
     return join("\n", map { $groups[$_]->table("start, virtual hosts: "
             . "$numbers[$_]", [seconds => 'seconds', '%.3f']) } 0 .. $#numbers)
         . prose('A start gives each virtual host settings of its own, looks '

@@ -25,8 +25,7 @@ sub server {
         children => $CHILDREN,
         # One that is mentioned leaves the others as they are by default.
         $module ? (influx => $db, report => 'requests=10s') : ());
-    wait_until(120, sub { (my @c = $h->children) >= $CHILDREN })
-        or die "children are missing\n";
+    $h->wait_children(120);
     return $h;
 }
 

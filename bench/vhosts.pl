@@ -48,7 +48,7 @@ sub own {
 # Each child answers once: it has done all that it does at its start.
 sub all_children {
     my ($h) = @_;
-    wait_until(30, sub { (my @c = $h->children) >= $CHILDREN }) or die 'children missing';
+    $h->wait_children(30);
     my %seen;
     wait_until(60, sub {
         get($h->url);

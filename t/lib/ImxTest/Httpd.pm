@@ -311,6 +311,14 @@ sub children {
     return sort { $a <=> $b } split ' ', $list;
 }
 
+# Until there are as many as it is to have.
+sub wait_children {
+    my ($self, $limit) = @_;
+    return wait_until($limit, sub {
+        (my @there = $self->children) >= $self->{children} })
+        || die "children are missing\n";
+}
+
 sub kill_child {
     my ($self, $pid) = @_;
     return 0 if !grep { $_ == $pid } $self->children;
