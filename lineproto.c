@@ -291,24 +291,26 @@ static void put_key(imx_lineproto_t *lp, const char *s, size_t n)
     put_name(lp, s, n, IN_TAG);
 }
 
-static const char two_digits[] =
+static const unsigned char two_digits[] =
     "00010203040506070809101112131415161718192021222324"
     "25262728293031323334353637383940414243444546474849"
     "50515253545556575859606162636465666768697071727374"
     "75767778798081828384858687888990919293949596979899";
 
+/* clang-format off */
 #define TEN(first) \
-    first "0", first "1", first "2", first "3", first "4", first "5", \
-        first "6", first "7", first "8", first "9"
+    first "0," first "1," first "2," first "3," first "4," \
+    first "5," first "6," first "7," first "8," first "9,"
 #define HUNDRED(first) \
-    TEN(first "0"), TEN(first "1"), TEN(first "2"), TEN(first "3"), \
-        TEN(first "4"), TEN(first "5"), TEN(first "6"), TEN(first "7"), \
-        TEN(first "8"), TEN(first "9")
+    TEN(first "0") TEN(first "1") TEN(first "2") TEN(first "3") \
+    TEN(first "4") TEN(first "5") TEN(first "6") TEN(first "7") \
+    TEN(first "8") TEN(first "9")
 
-static const char three_digits[1000][4] = {
-    HUNDRED("0"), HUNDRED("1"), HUNDRED("2"), HUNDRED("3"), HUNDRED("4"),
-    HUNDRED("5"), HUNDRED("6"), HUNDRED("7"), HUNDRED("8"), HUNDRED("9")
-};
+/* Each with the comma that comes behind a field. */
+static const char three_digits[] =
+    HUNDRED("0") HUNDRED("1") HUNDRED("2") HUNDRED("3") HUNDRED("4")
+    HUNDRED("5") HUNDRED("6") HUNDRED("7") HUNDRED("8") HUNDRED("9");
+/* clang-format on */
 
 static inline char *write_two(char *p, uint64_t v)
 {
@@ -317,51 +319,22 @@ static inline char *write_two(char *p, uint64_t v)
 }
 
 /*
- * Exactly six or eight digits.  v is scaled so that the upper half of a 64-bit
- * word holds its first two digits and the lower half the rest as a fraction,
- * whose next two digits are what 100 times it carries over (Jeon 2022,
- * "Jeaiii algorithm").  The rounded-up factors are exact for every v of that
- * many digits: t/ tries them all.
- */
-static inline char *write_next_two(char *p, uint64_t *t)
-{
-    *t = (*t & 0xFFFFFFFFU) * 100;
-    return write_two(p, *t >> 32);
-}
-
-static inline char *write_six(char *p, uint32_t v)
-{
-    uint64_t t = v * UINT64_C(429497); /* 2^32 / 10^4 */
-
-    p = write_two(p, t >> 32);
-    p = write_next_two(p, &t);
-    return write_next_two(p, &t);
-}
-
-static inline char *write_eight(char *p, uint32_t v)
-{
-    uint64_t t = (v * UINT64_C(281474977) >> 16) + 1; /* 2^48 / 10^6 */
-
-    p = write_two(p, t >> 32);
-    p = write_next_two(p, &t);
-    p = write_next_two(p, &t);
-    return write_next_two(p, &t);
-}
-
-/*
- * The same in steps of three digits, for numbers below 10^9: the factor is
- * 2^53 / 10^6 rounded up, and all that is too large by it and by the 1 stays
- * below what one more nanosecond would be.
+ * Digits in steps of three, for numbers below 10^9.  v is scaled so that the
+ * upper half of a 64-bit word holds its first three digits and the lower half
+ * the rest as a fraction, whose next three digits are what 1000 times it
+ * carries over (Jeon 2022, "Jeaiii algorithm").  The factor is 2^53 / 10^6
+ * rounded up, and all that is too large by it and by the 1 stays below what one
+ * more nanosecond would be.
  */
 static inline uint64_t in_millions(uint64_t v)
 {
     return (v * UINT64_C(9007199255) >> 21) + 1;
 }
 
-/* Writes a fourth byte, too, for the caller to write over. */
+/* Three digits, and a comma behind them. */
 static inline char *write_three(char *p, uint64_t v)
 {
-    memcpy(p, three_digits[v], 4);
+    memcpy(p, three_digits + 4 * v, 4);
     return p + 3;
 }
 
@@ -370,41 +343,81 @@ static inline uint64_t next_three(uint64_t t)
     return (t & 0xFFFFFFFFU) * 1000;
 }
 
-static inline char *write_below_100(char *p, uint64_t v)
+/*
+ * The digits of v, zeros in front, one in each byte; the first in the lowest.
+ * All places of a word are divided at once: in two of four digits, four of two,
+ * eight of one.  10486 / 2^20 and 103 / 2^10 are 1 / 100 and 1 / 10, rounded
+ * up; that is exact for numbers of so few digits: t/ tries them all.
+ */
+static inline uint64_t eight_digits(uint32_t v)
 {
+    uint64_t upper = v * UINT64_C(3518437209) >> 45;
+    uint64_t t = upper | (v - upper * 10000) << 32;
+
+    upper = t * 10486 >> 20 & UINT64_C(0x7F0000007F);
+    t = upper | (t - upper * 100) << 16;
+    upper = t * 103 >> 10 & UINT64_C(0xF000F000F000F);
+    return upper | (t - upper * 10) << 8;
+}
+
+/* Bytes of a word, the lowest first in memory. */
+static inline uint64_t in_memory(uint64_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap64(v);
+#else
+    return v;
+#endif
+}
+
+#define ASCII UINT64_C(0x3030303030303030)
+
+uint64_t imx_lineproto_short(uint32_t v, size_t *len)
+{
+    uint64_t digits;
+    unsigned zeros;
+
     if (v < 10) {
-        *p = (char)('0' + v);
-        return p + 1;
+        *len = 1;
+        return in_memory('0' + v);
     }
-    return write_two(p, v);
-}
-
-/* v < 10^8 without leading zeros. */
-static char *write_up_to_eight(char *p, uint32_t v)
-{
-    char text[8];
-    int zeros = 0;
-
     if (v < 100) {
-        return write_below_100(p, v);
+        const unsigned char *two = two_digits + 2 * v;
+
+        *len = 2;
+        return in_memory(two[0] | (uint64_t)two[1] << 8);
     }
-    write_eight(text, v);
-    while (text[zeros] == '0') {
-        zeros++;
-    }
-    memcpy(p, text + zeros, (size_t)(8 - zeros));
-    return p + 8 - zeros;
+    digits = eight_digits(v);
+    zeros = (unsigned)__builtin_ctzll(digits) / 8;
+    *len = 8 - zeros;
+    return in_memory((digits | ASCII) >> 8 * zeros);
 }
 
-#define TEN_TO_8 100000000U
+static inline char *write_eight(char *p, uint32_t v)
+{
+    uint64_t text = in_memory(eight_digits(v) | ASCII);
+
+    memcpy(p, &text, sizeof text);
+    return p + sizeof text;
+}
+
+/* Eight bytes are written to, of which some may be too many. */
+static inline char *write_short(char *p, uint32_t v)
+{
+    size_t len;
+    uint64_t text = imx_lineproto_short(v, &len);
+
+    memcpy(p, &text, sizeof text);
+    return p + len;
+}
 
 static char *write_unsigned(char *p, uint64_t v)
 {
-    if (v < TEN_TO_8) {
-        return write_up_to_eight(p, (uint32_t)v);
+    if (v < IMX_LINEPROTO_SHORT) {
+        return write_short(p, (uint32_t)v);
     }
-    return write_eight(write_unsigned(p, v / TEN_TO_8),
-                       (uint32_t)(v % TEN_TO_8));
+    return write_eight(write_unsigned(p, v / IMX_LINEPROTO_SHORT),
+                       (uint32_t)(v % IMX_LINEPROTO_SHORT));
 }
 
 /* The sign, if any; v becomes its magnitude. */
@@ -422,8 +435,8 @@ char *imx_lineproto_write_int(char *p, int64_t v)
 {
     uint64_t magnitude;
 
-    if ((uint64_t)v < 100) { /* one look for the sign, too */
-        p = write_below_100(p, (uint64_t)v);
+    if ((uint64_t)v < IMX_LINEPROTO_SHORT) { /* one look for the sign, too */
+        p = write_short(p, (uint32_t)v);
     }
     else {
         p = write_sign(p, v, &magnitude);
@@ -436,13 +449,16 @@ char *imx_lineproto_write_int(char *p, int64_t v)
 /* Any number of seconds. */
 __attribute__((noinline)) static char *write_more_seconds(char *p, int64_t ns)
 {
+    char digits[8];
     uint64_t us;
 
     p = write_sign(p, ns, &us);
     us /= 1000;
     p = write_unsigned(p, us / 1000000);
     *p = '.';
-    return write_six(p + 1, (uint32_t)(us % 1000000));
+    write_eight(digits, (uint32_t)(us % 1000000));
+    memcpy(p + 1, digits + 2, 6);
+    return p + 7;
 }
 
 /* The usual request takes less than a second. */
@@ -480,14 +496,14 @@ char *imx_lineproto_write_time(char *p, int64_t ns)
 
     *p = ' ';
     p = write_sign(p + 1, ns, &magnitude);
-    upper = magnitude / TEN_TO_8;
+    upper = magnitude / IMX_LINEPROTO_SHORT;
     if (magnitude >= UINT64_C(1000000000000000000)) {
-        uint32_t top = (uint32_t)(upper / TEN_TO_8);
+        uint32_t top = (uint32_t)(upper / IMX_LINEPROTO_SHORT);
 
         *p = (char)('0' + top / 100);
         p = write_two(p + 1, top % 100);
-        p = write_eight(p, (uint32_t)(upper % TEN_TO_8));
-        p = write_eight(p, (uint32_t)(magnitude % TEN_TO_8));
+        p = write_eight(p, (uint32_t)(upper % IMX_LINEPROTO_SHORT));
+        p = write_eight(p, (uint32_t)(magnitude % IMX_LINEPROTO_SHORT));
     }
     else {
         p = write_unsigned(p, magnitude);

@@ -225,10 +225,15 @@ char *imx_lineproto_write_int(char *p, int64_t v);
 char *imx_lineproto_write_seconds(char *p, int64_t ns);
 char *imx_lineproto_write_time(char *p, int64_t ns);
 
-/* Write nine digits at p, and the first six of nine: v below 10^9.  One more
- * byte behind them is written to. */
+/* Write nine digits at p, and the first six of nine: v below 10^9.  Behind them
+ * is a comma, which can be written over. */
 char *imx_lineproto_write_nine(char *p, uint32_t v);
 char *imx_lineproto_write_six_of_nine(char *p, uint32_t v);
+
+/* v below IMX_LINEPROTO_SHORT as a word that has its digits in memory, first
+ * *len of its eight bytes; the others say nothing. */
+#define IMX_LINEPROTO_SHORT 100000000U
+uint64_t imx_lineproto_short(uint32_t v, size_t *len);
 
 static inline void imx_lineproto_number(
     imx_lineproto_t *lp, char *(*write)(char *, int64_t), int64_t v)

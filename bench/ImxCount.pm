@@ -2,7 +2,8 @@
 # runs of keep-alive requests on a fresh `httpd -X`, few and many; the difference
 # over the requests between is a request, free of start-up and stop.
 #
-#   my $cost = ImxCount::request(db => $influxd, conf => "...", module => 1);
+#   my $cost = ImxCount::request(db => $influxd, conf => "...", module => 1,
+#       shift => 256);      # bytes more in the request's header
 #   $cost->{request};       # instructions, of the threads that serve
 #   $cost->{monitor};       # ... of the monitor's thread
 #   $cost->{clocks};        # clock reads by the module
@@ -80,6 +81,14 @@ sub names_only {
     return $copy;
 }
 
+# A request with so many bytes more in its header: what httpd keeps of it lies so
+# much higher in memory.
+sub shifted {
+    my ($bytes) = @_;
+    return $bytes ? "GET /hello.txt HTTP/1.1\r\nHost: imx.test\r\nX-Shift: "
+        . 'x' x $bytes . "\r\n\r\n" : undef;
+}
+
 # Totals of one run.
 sub profile {
     my ($requests, %o) = @_;
@@ -103,7 +112,8 @@ sub profile {
     $httpd->start($children ? '-DFOREGROUND' : '-X');
     $httpd->wait_children(300) if $children;
     my $r = client(port => $httpd->port, n => $requests, c => 1,
-        path => $o{path} // '/hello.txt', request => $o{request})->wait;
+        path => $o{path} // '/hello.txt',
+        request => $o{request} // shifted($o{shift}))->wait;
     die "$requests requests: $r->{complete} answers\n"
         if $r->{complete} != $requests;
     ($is_prefork && !$children ? wait_until(60, sub { !$httpd->alive })

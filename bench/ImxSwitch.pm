@@ -8,17 +8,20 @@
 #
 # Only switches to and from these threads are kept, so tracing costs the others
 # the comparison of two numbers.  The tracer's clock is the monotonic one; the
-# distance to the time of day is taken in the end.  It needs root.
+# distance to the time of day is taken in the end.  It needs root.  Where tracefs
+# is not mounted, it is as long as the program runs, in a place of its own.
 package ImxSwitch;
 
 use strict;
 use warnings;
+use File::Temp qw(tempdir);
 use Time::HiRes qw(clock_gettime CLOCK_REALTIME CLOCK_MONOTONIC);
 
 my $TRACEFS = '/sys/kernel/tracing';
 my $KEPT = 16384;           # KiB of each core
 my $BATCH = 3;              # sched(7): SCHED_BATCH, of which httpd's are none
 my $number = 0;
+my ($mounted, $by);         # where, and by which process; it can have forked
 
 sub monitors {
     return map {
@@ -48,9 +51,32 @@ sub set {
     return close $out;
 }
 
+sub tracefs {
+    return $TRACEFS if -d "$TRACEFS/instances";
+    return $mounted if defined $mounted;
+    # Nothing cleans it up but END: what is in there is the kernel's.
+    my $dir = tempdir('imx-XXXXXX', TMPDIR => 1);
+    if (system("mount -t tracefs none $dir 2>/dev/null") != 0) {
+        rmdir $dir;
+        return undef;
+    }
+    ($mounted, $by) = ($dir, $$);
+    return $mounted;
+}
+
+END {
+    if (defined $mounted && $by == $$) {
+        local $?;
+        rmdir for glob "$mounted/instances/imx-$$-*";
+        system 'umount', $mounted;
+        rmdir $mounted;
+    }
+}
+
 sub start {
     my ($class, @threads) = @_;
-    my $self = bless { dir => "$TRACEFS/instances/imx-$$-" . $number++,
+    my $tracefs = tracefs() // return undef;
+    my $self = bless { dir => "$tracefs/instances/imx-$$-" . $number++,
         threads => { map { $_ => 1 } @threads } }, $class;
     mkdir $self->{dir} or return undef;
     my $switch = 'events/sched/sched_switch';

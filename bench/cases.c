@@ -108,9 +108,9 @@ static void say_rows(int rounds)
         "what its producers append (%d processes of %d threads).\nA burst "
         "fills less than half of its buffer, so it goes out in pieces with "
         "rests:\nlines/s is that pace, lines/s a core is what the processor "
-        "time would allow. Copied\n(counted): by memcpy() and memmove(), of "
-        "the module, libcurl\nand zlib, and what send() gives to the system, "
-        "which copies it once more.\n",
+        "time would allow. Copied:\nby memcpy() and memmove(), of the module, "
+        "libcurl and zlib, and what send() gives\nto the system, which copies "
+        "it once more.\n",
         CASES_LINE, CASES_CHILDREN, CASES_THREADS);
 }
 

@@ -23,7 +23,7 @@ void flushed_print_head(void)
 {
     printf(
         "| recorded | sent | in the sink | dropped | what | lines/s | lines/s "
-        "a core | CPU ns a line | bytes copied a line (counted) | "
+        "a core | CPU ns a line | bytes copied a line | "
         "system calls a line | "
         "lines a body | most in the buffer, MB |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|\n");

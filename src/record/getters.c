@@ -377,11 +377,13 @@ static apr_int64_t get_bytes_sent(const imx_facts_t *f)
 int imx_getters_is_aborted(const imx_facts_t *f)
 {
     const conn_rec *c = f->first->connection;
+    unsigned broken_off = f->marks != NULL
+                              ? (unsigned)f->marks->seen.is_broken_off
+                              : 0;
 
-    if (f->marks != NULL && f->marks->seen.is_broken_off) {
-        return 1;
-    }
-    return c->aborted && c->master == NULL;
+    /* One look for both, as most are neither. */
+    return (broken_off | c->aborted) != 0
+           && (broken_off != 0 || c->master == NULL);
 }
 
 static apr_int64_t get_aborted(const imx_facts_t *f)

@@ -450,17 +450,27 @@ __attribute__((noinline, cold)) static int keep_second(imx_marks_t *m,
     return 1;
 }
 
-int imx_line_has_second(imx_marks_t *m, apr_int64_t ns)
+/* *behind: ns since the second that is kept then. */
+static inline int has_second(imx_marks_t *m, apr_int64_t ns,
+                             apr_uint32_t *behind)
 {
-    return (apr_uint64_t)ns - (apr_uint64_t)m->second < IMX_SECOND
-           || keep_second(m, ns);
+    apr_uint64_t since = (apr_uint64_t)ns - (apr_uint64_t)m->second;
+
+    if (since >= IMX_SECOND) {
+        if (!keep_second(m, ns)) {
+            return 0;
+        }
+        since = (apr_uint64_t)(ns - m->second);
+    }
+    *behind = (apr_uint32_t)since;
+    return 1;
 }
 
-static inline char *put_time(char *p, const imx_marks_t *m, apr_int64_t ns)
+static inline char *put_time(char *p, const imx_marks_t *m,
+                             apr_uint32_t behind)
 {
     memcpy(p, m->second_text, IMX_SECOND_LEN);
-    p = imx_lineproto_write_nine(p + IMX_SECOND_LEN,
-                                 (apr_uint32_t)(ns - m->second));
+    p = imx_lineproto_write_nine(p + IMX_SECOND_LEN, behind);
     *p = '\n';
     return p + 1;
 }
@@ -469,8 +479,10 @@ static inline char *put_time(char *p, const imx_marks_t *m, apr_int64_t ns)
 
 char *imx_line_put_time(char *p, const imx_facts_t *f, apr_int64_t ns)
 {
-    return f->marks != NULL && imx_line_has_second(f->marks, ns)
-               ? put_time(p, f->marks, ns)
+    apr_uint32_t behind;
+
+    return f->marks != NULL && has_second(f->marks, ns, &behind)
+               ? put_time(p, f->marks, behind)
                : imx_lineproto_write_time(p, ns);
 }
 
@@ -489,28 +501,33 @@ int imx_line_is_short(imx_line_short_t *line, const imx_facts_t *f)
     /* One look for both times: it may say no to some that are nearly as long,
      * which then go the other way. */
     if (f->last->status != HTTP_OK || !is_get(f->first)
-        || (apr_uint64_t)(f->request_time | f->application_time)
-               >= IMX_SECOND) {
+        || (apr_uint64_t)(f->request_time | f->application_time) >= IMX_SECOND
+        || (apr_uint64_t)f->bytes_sent >= IMX_LINEPROTO_SHORT) {
         return 0;
     }
-    line->sent_len =
-        (apr_size_t)(imx_lineproto_write_int(line->sent, f->bytes_sent)
-                     - line->sent);
-    return line->sent_len <= BLOCK;
+    line->sent = imx_lineproto_short((apr_uint32_t)f->bytes_sent,
+                                     &line->sent_len);
+    return 1;
+}
+
+int imx_line_set_time(imx_line_short_t *line, imx_marks_t *marks,
+                      apr_int64_t ns)
+{
+    return has_second(marks, ns, &line->behind_second);
 }
 
 apr_size_t imx_line_short_length(const imx_line_short_t *line,
                                  const imx_plan_t *plan)
 {
-    return plan->get_ok.len + line->sent_len + TIME_LEN;
+    return plan->get_ok.len + line->sent_len + sizeof "i" - 1 + TIME_LEN;
 }
 
-/* In blocks, of which the last one can end behind the text: as much can be read
- * there, and the line is longer than that. */
+/* In blocks, of which the last two end with the text and may begin in what is
+ * copied already. */
 static inline char *put_blocks(char *p, const imx_plan_text_t *text)
 {
     const char *bytes = text->bytes;
-    const apr_size_t len = text->len;
+    const apr_size_t len = text->len, last = len - 2 * BLOCK;
     apr_size_t i;
 
     if (len < 8 * BLOCK) {
@@ -520,26 +537,25 @@ static inline char *put_blocks(char *p, const imx_plan_text_t *text)
     for (i = 0; i < 8 * BLOCK; i += BLOCK) {
         memcpy(p + i, bytes + i, BLOCK);
     }
-    for (; i < len; i += BLOCK) {
+    for (; i < last; i += BLOCK) {
         memcpy(p + i, bytes + i, BLOCK);
     }
+    memcpy(p + last, bytes + last, 2 * BLOCK);
     return p + len;
 }
 
-/* A field's digits behind the point, and the comma before the next one. */
-static inline void put_six(char *p, apr_int64_t ns)
-{
-    *imx_lineproto_write_six_of_nine(p, (apr_uint32_t)ns) = ',';
-}
-
-/* What is written too much of the constant part and of bytes_sent is less than
- * the time has, which is written last. */
+/* What is written too much of bytes_sent is less than the time has, which is
+ * written last. */
 void imx_line_put_short(char *p, const imx_line_short_t *line,
                         const imx_plan_t *plan, const imx_facts_t *f)
 {
     p = put_blocks(p, &plan->get_ok);
-    put_six(p - IMX_PLAN_TO_REQUEST_TIME, f->request_time);
-    put_six(p - IMX_PLAN_TO_APPLICATION_TIME, f->application_time);
-    memcpy(p, line->sent, BLOCK);
-    put_time(p + line->sent_len, f->marks, line->time);
+    imx_lineproto_write_six_of_nine(p - IMX_PLAN_TO_REQUEST_TIME,
+                                    (apr_uint32_t)f->request_time);
+    imx_lineproto_write_six_of_nine(p - IMX_PLAN_TO_APPLICATION_TIME,
+                                    (apr_uint32_t)f->application_time);
+    memcpy(p, &line->sent, sizeof line->sent);
+    p += line->sent_len;
+    *p = 'i';
+    put_time(p + 1, f->marks, line->behind_second);
 }

@@ -29,18 +29,19 @@ char *imx_line_put_time(char *p, const imx_facts_t *f, apr_int64_t ns);
 /*
  * A line whose length is known before it is written: of a GET that was answered
  * with 200 in less than a second, where the plan is plain and the request has
- * marks.  is_short: is it one?  Then time is to be set, has_second to be asked
- * whether it is like other times, and put_short writes the whole line, exactly
- * as many bytes as short_length says.
+ * marks.  is_short: is it one?  set_time: can its time, ns since 1970, be set
+ * as most can?  Then put_short writes the whole line, exactly as many bytes as
+ * short_length says.
  */
 typedef struct {
-    char sent[IMX_LINEPROTO_NUMBER_MAX]; /* bytes_sent as it stands there */
+    apr_uint64_t sent; /* digits of bytes_sent, and how many there are */
     apr_size_t sent_len;
-    apr_int64_t time; /* ns since 1970 */
+    apr_uint32_t behind_second; /* ns */
 } imx_line_short_t;
 
 int imx_line_is_short(imx_line_short_t *line, const imx_facts_t *f);
-int imx_line_has_second(imx_marks_t *marks, apr_int64_t ns);
+int imx_line_set_time(imx_line_short_t *line, imx_marks_t *marks,
+                      apr_int64_t ns);
 apr_size_t imx_line_short_length(const imx_line_short_t *line,
                                  const imx_plan_t *plan);
 void imx_line_put_short(char *p, const imx_line_short_t *line,

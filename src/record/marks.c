@@ -180,7 +180,7 @@ __attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
     m->filter.frec = output_filter;
     m->in_filter.frec = input_filter;
     m->second = INT64_MIN; /* none that comes */
-    m->filter.ctx = m->in_filter.ctx = m;
+    m->in_filter.ctx = m;
     m->filter.c = m->in_filter.c = c;
     if (is_kept) {
         ap_set_module_config(c->conn_config, &influx_metrics_module, m);
@@ -350,6 +350,14 @@ void imx_marks_insert_filter(request_rec *r)
 
 /* ---- the output filter ---- */
 
+_Static_assert(offsetof(imx_marks_t, filter) == 0,
+               "the output filter of a request is where its marks are");
+
+static inline imx_marks_t *marks_of(ap_filter_t *f)
+{
+    return (imx_marks_t *)f;
+}
+
 static inline int has_end(const apr_bucket_brigade *bb)
 {
     const apr_bucket *e = APR_BRIGADE_LAST(bb);
@@ -386,14 +394,14 @@ static inline apr_status_t pass(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     apr_status_t rv = f->next->frec->filter_func.out_func(f->next, bb);
 
-    return rv == APR_SUCCESS ? rv : failed(f->ctx, rv);
+    return rv == APR_SUCCESS ? rv : failed(marks_of(f), rv);
 }
 
 /* A piece with more to come: what it waits for below is the client's time. */
 __attribute__((noinline)) static apr_status_t pass_piece(
     ap_filter_t *f, apr_bucket_brigade *bb, apr_int64_t before)
 {
-    imx_marks_t *m = f->ctx;
+    imx_marks_t *m = marks_of(f);
     apr_int64_t after;
     apr_status_t rv;
 
@@ -435,10 +443,10 @@ static int has_unread_piece(const apr_bucket_brigade *bb)
 /* An empty brigade, one for all pieces of a request: brigades stay in its pool
  * until it ends.  It is in use when ap_die() makes an answer below, which comes
  * through this filter while a piece is passed; that answer gets another one. */
-static apr_bucket_brigade *empty_brigade(const ap_filter_t *f,
+static apr_bucket_brigade *empty_brigade(ap_filter_t *f,
                                          const apr_bucket_brigade *bb)
 {
-    imx_rare_t *rare = imx_marks_rare(f->ctx, f->r);
+    imx_rare_t *rare = imx_marks_rare(marks_of(f), f->r);
 
     if (rare->rest == NULL || !APR_BRIGADE_EMPTY(rare->rest)) {
         rare->rest = apr_brigade_create(f->r->pool, bb->bucket_alloc);
@@ -513,7 +521,7 @@ static apr_status_t read_to_end(ap_filter_t *f, apr_bucket_brigade *bb)
 __attribute__((noinline, cold)) static apr_status_t pass_unread(
     ap_filter_t *f, apr_bucket_brigade *bb)
 {
-    imx_marks_t *m = f->ctx;
+    imx_marks_t *m = marks_of(f);
     apr_status_t rv = read_to_end(f, bb);
 
     if (m->seen.end == 0) { /* else an answer of ap_die() came and ended */
@@ -540,7 +548,7 @@ __attribute__((noinline)) static apr_status_t on_piece(
 __attribute__((noinline, cold)) static void change_headers(ap_filter_t *f,
                                                            apr_int64_t now)
 {
-    imx_marks_t *m = f->ctx;
+    imx_marks_t *m = marks_of(f);
     const imx_schema_dir_t *dir = m->headers;
 
     m->headers = NULL;
@@ -556,7 +564,7 @@ __attribute__((noinline, cold)) static void change_headers(ap_filter_t *f,
 
 static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb)
 {
-    imx_marks_t *m = f->ctx;
+    imx_marks_t *m = marks_of(f);
 
     if (m->seen.end == 0) {
         apr_int64_t now = imx_clock_now();

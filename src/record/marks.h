@@ -66,7 +66,8 @@ typedef struct {
  * and the streams of HTTP/2, which other threads log, have theirs in r->pool.
  */
 typedef struct {
-    ap_filter_t filter, in_filter; /* their context is this struct */
+    ap_filter_t filter; /* of output: first, so that it leads to all of it */
+    ap_filter_t in_filter; /* its context is this struct */
     /* Its seat, where its request is under way until it is logged; NOWHERE:
      * none was free, and ... */
     imx_flight_t *flight;

@@ -473,6 +473,7 @@ static imx_plan_t *make(apr_pool_t *p, server_rec *s,
     plan->is_ours = imx_handler_is_ours(dir);
     plan->counts_more = imx_counted_has_more(dir);
     if (is_plain(plan)) {
+        plan->plain_for = dir;
         plan->cell = imx_counted_cell(plan->server, 0);
         plan->get_ok = get_ok(&w);
     }

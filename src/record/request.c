@@ -143,9 +143,11 @@ __attribute__((noinline)) static int begin_early(request_rec *r)
  * others have theirs, too: who hangs before its handler is seen.  (An internal
  * redirect comes here again.)
  */
+_Static_assert(M_GET == 0, "one look for both");
+
 int imx_request_post_read(request_rec *r)
 {
-    return wants_bodies || r->method_number != M_GET
+    return (wants_bodies | r->method_number) != M_GET
                ? begin_early(r)
                : begin(r);
 }
@@ -234,11 +236,10 @@ static inline int append_short(const imx_plan_t *plan, const imx_facts_t *f)
     imx_batch_place_t place;
     imx_line_short_t line;
 
-    if (!imx_line_is_short(&line, f)) {
-        return 0;
-    }
-    line.time = imx_batch_unique_time(recorder->batch, f->ended);
-    if (!imx_line_has_second(f->marks, line.time)) {
+    if (!imx_line_is_short(&line, f)
+        || !imx_line_set_time(&line, f->marks,
+                              imx_batch_unique_time(recorder->batch,
+                                                    f->ended))) {
         return 0;
     }
     place = imx_batch_reserve_line(recorder,
@@ -354,7 +355,7 @@ __attribute__((flatten)) int imx_request_log(request_rec *r)
     const imx_plan_t *plan = imx_plan_usual(r->server);
 
     /* A plan says that its dir is `InfluxMetrics On`. */
-    if (plan != NULL && plan->dir == dir && plan->cell != NULL && marks != NULL
+    if (plan != NULL && plan->plain_for == dir && marks != NULL
         && marks->seen.handler != 0) {
         log_plain(r, last, marks, plan);
     }

@@ -18,9 +18,11 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 
 #define SECOND UINT64_C(1000000000)
 
-/* imx_batch_child_t.current: tenure and index of a segment (INDEX_BITS), or
- * NONE. */
+/* imx_batch_child_t.current: the word of a segment as it was taken, without
+ * lines and bytes, and its index in their place; or NONE. */
 #define NONE UINT64_MAX
+_Static_assert(INDEX_BITS <= GENERATION_SHIFT,
+               "an index has room below the generation");
 
 static segment_t *segment(const imx_batch_t *b, uint32_t i)
 {
@@ -64,7 +66,7 @@ static uint64_t look_for_free(imx_batch_child_t *c)
                                                     i + 1,
                                                     memory_order_relaxed,
                                                     memory_order_relaxed);
-            return TENURE(mine) << INDEX_BITS | i;
+            return mine | i;
         }
         i = i + 1 < n ? i + 1 : 0;
     }
@@ -102,9 +104,15 @@ void imx_batch_open(imx_batch_child_t *c, const imx_batch_t *b,
     atomic_store(&c->current, NONE);
 }
 
-static uint32_t index_of(uint64_t current)
+static inline uint32_t index_of(uint64_t current)
 {
     return (uint32_t)current & ((1u << INDEX_BITS) - 1);
+}
+
+/* The word as it was taken. */
+static inline uint64_t taken_word(uint64_t current)
+{
+    return current - index_of(current);
 }
 
 /* FILLING -> SEALED if the segment is still in that tenure. */
@@ -122,7 +130,7 @@ static void seal(const imx_batch_t *b, uint32_t i, uint64_t tenure)
 static void give_back_unused(const imx_batch_t *b, uint64_t current)
 {
     uint32_t i = index_of(current);
-    uint64_t word = (current >> INDEX_BITS) << GENERATION_SHIFT;
+    uint64_t word = taken_word(current);
 
     if (swap(&segment(b, i)->word, &word, freed_unused(word))) {
         let_go(b->part, i);
@@ -142,7 +150,7 @@ static int next_segment(imx_batch_child_t *c, uint64_t seen)
         return 1;
     }
     if (seen != NONE) {
-        seal(c->batch, index_of(seen), seen >> INDEX_BITS);
+        seal(c->batch, index_of(seen), TENURE(seen));
         FAULT("sealed");
     }
     taken = take_free(c);
@@ -168,15 +176,17 @@ static inline int reserve(_Atomic uint64_t *p, uint64_t *word, size_t len)
 }
 
 /*
- * A place in segment i while it is in the tenure; none when it has no room.
+ * A place in the current segment while it is in the tenure that `current` says;
+ * none when it has no room.
  * All threads of a child have the same current segment, request threads and the
  * monitor's: each has reserved its own bytes and its own extent before it
  * writes there, and the tenure is in the word that it swaps.
  * Inline: this is on every request's way.
  */
 static inline __attribute__((always_inline)) imx_batch_place_t reserve_in(
-    const imx_batch_t *b, uint32_t i, uint64_t tenure, size_t len)
+    const imx_batch_t *b, uint64_t current, size_t len)
 {
+    const uint32_t i = index_of(current);
     const int64_t size = b->geometry.segment_size;
     _Atomic uint64_t *p = &segment(b, i)->word;
     uint64_t word = load(p);
@@ -187,7 +197,7 @@ static inline __attribute__((always_inline)) imx_batch_place_t reserve_in(
     char *data;
 
     do {
-        used = word - (tenure << GENERATION_SHIFT);
+        used = word - taken_word(current);
         below = size
                 - (int64_t)((used >> LINES_SHIFT) + 1)
                       * (int64_t)sizeof(uint64_t);
@@ -225,8 +235,7 @@ __attribute__((noinline, cold)) static imx_batch_place_t reserve_elsewhere(
     }
     for (;;) {
         if (current != NONE) {
-            place = reserve_in(b, index_of(current), current >> INDEX_BITS,
-                               len);
+            place = reserve_in(b, current, len);
         }
         if (place.bytes != NULL) {
             return place;
@@ -245,8 +254,7 @@ imx_batch_place_t imx_batch_reserve_line(imx_batch_child_t *c, size_t len)
     imx_batch_place_t place = { NULL, NULL, 0, NULL };
 
     if (current != NONE) {
-        place = reserve_in(c->batch, index_of(current), current >> INDEX_BITS,
-                           len);
+        place = reserve_in(c->batch, current, len);
     }
     if (place.bytes == NULL) {
         place = reserve_elsewhere(c, len);
@@ -285,7 +293,8 @@ int64_t imx_batch_unique_times(const imx_batch_t *b, int64_t now, uint32_t n)
     int64_t unique;
 
     do {
-        unique = now > last || (uint64_t)last - (uint64_t)now > SECOND
+        /* Behind the last one, that is more than a second before it, too. */
+        unique = (uint64_t)last - (uint64_t)now > SECOND
                      ? now
                      : (int64_t)((uint64_t)last + 1);
     } while (!atomic_compare_exchange_weak_explicit(&b->part->last_time, &last,
@@ -375,7 +384,7 @@ static int append_group_to(const imx_batch_t *b, uint64_t current,
         int64_t extents = (int64_t)(lines_of(word) + g->lines)
                           * (int64_t)sizeof(uint64_t);
 
-        if (TENURE(word) != current >> INDEX_BITS
+        if (TENURE(word) != TENURE(current)
             || lines_of(word) + g->lines > LINES_MAX
             || bytes_of(word) + (int64_t)g->bytes + extents > size) {
             return 0;
@@ -461,7 +470,7 @@ static int hold(imx_batch_child_t *c, uint64_t *held, size_t n)
 static void publish(imx_batch_child_t *c, uint64_t current, const group_t *g)
 {
     uint32_t i = index_of(current);
-    uint64_t word = (current >> INDEX_BITS) << GENERATION_SHIFT, held = word;
+    uint64_t word = taken_word(current), held = word;
 
     if (swap(&segment(c->batch, i)->word, &held,
              with_state(with_group(word, g), SEALED))) {

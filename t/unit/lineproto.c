@@ -759,7 +759,7 @@ static void test_seconds(void **state)
     }
 }
 
-/* Nine digits, and the first six; a byte more may be written to, no other. */
+/* Nine digits, and the first six; a comma behind them, and nothing more. */
 static void check_digits(uint32_t v)
 {
     char wanted[12], got[12];
@@ -768,11 +768,11 @@ static void check_digits(uint32_t v)
     memset(got, 'x', sizeof got);
     assert_ptr_equal(imx_lineproto_write_nine(got, v), got + 9);
     assert_memory_equal(got, wanted, 9);
-    assert_int_equal(got[10], 'x');
+    assert_memory_equal(got + 9, ",x", 2);
     memset(got, 'x', sizeof got);
     assert_ptr_equal(imx_lineproto_write_six_of_nine(got, v), got + 6);
     assert_memory_equal(got, wanted, 6);
-    assert_int_equal(got[7], 'x');
+    assert_memory_equal(got + 6, ",x", 2);
 }
 
 /* Where a factor that is not exact would be wrong first: at a number with zeros
@@ -792,6 +792,34 @@ static void test_digits(void **state)
     }
     for (i = 0; i < 100000; i++) {
         check_digits((uint32_t)(random64() % 1000000000));
+    }
+}
+
+static void check_short(uint32_t v)
+{
+    char wanted[12];
+    size_t len;
+    uint64_t got = imx_lineproto_short(v, &len);
+
+    assert_int_equal(len, snprintf(wanted, sizeof wanted, "%" PRIu32, v));
+    assert_memory_equal(&got, wanted, len);
+}
+
+/* The upper four digits and the lower ones are made apart from each other: so
+ * all of these are all that there is to try. */
+static void test_short(void **state)
+{
+    uint32_t v;
+
+    (void)state;
+    for (v = 0; v < 10000; v++) {
+        check_short(v);
+        check_short(v * 10000);
+        check_short((9999 - v) * 10000 + v);
+    }
+    for (v = 1; v < IMX_LINEPROTO_SHORT; v *= 10) {
+        check_short(v);
+        check_short(v * 10 - 1);
     }
 }
 
@@ -1449,6 +1477,7 @@ int main(void)
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_seconds),
         cmocka_unit_test(test_digits),
+        cmocka_unit_test(test_short),
         cmocka_unit_test(test_bools),
         cmocka_unit_test(test_floats),
         cmocka_unit_test(test_locale_changes_nothing),

@@ -67,6 +67,10 @@ static void every_bound_is_inclusive(void **state)
     }
     assert_true(isinf(imx_stats_bound(IMX_STATS_BUCKETS - 1)));
     assert_int_equal(imx_stats_bucket(0), 0);
+    for (i = 40; i < 64; i++) {
+        assert_int_equal(imx_stats_bucket(UINT64_C(1) << i),
+                         IMX_STATS_BUCKETS - 1);
+    }
     assert_int_equal(imx_stats_bucket(UINT64_MAX), IMX_STATS_BUCKETS - 1);
 }
 
