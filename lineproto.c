@@ -346,8 +346,8 @@ static inline uint64_t next_three(uint64_t t)
 /*
  * The digits of v, zeros in front, one in each byte; the first in the lowest.
  * All places of a word are divided at once: in two of four digits, four of two,
- * eight of one.  10486 / 2^20 and 103 / 2^10 are 1 / 100 and 1 / 10, rounded
- * up; that is exact for numbers of so few digits: t/ tries them all.
+ * eight of one.  3518437209 / 2^45, 10486 / 2^20 and 103 / 2^10 are 1 / 10000,
+ * 1 / 100 and 1 / 10, rounded up, which is exact for numbers of so few digits.
  */
 static inline uint64_t eight_digits(uint32_t v)
 {

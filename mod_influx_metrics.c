@@ -84,7 +84,6 @@ static void register_hooks(apr_pool_t *p)
     imx_handler_offer(handle);
     /* Any time: where mod_status is loaded, its page has a section of ours. */
     imx_status_section_register();
-    imx_marks_register_filters();
 }
 
 module AP_MODULE_DECLARE_DATA influx_metrics_module = {

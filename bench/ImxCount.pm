@@ -84,8 +84,8 @@ sub names_only {
 # A request with so many bytes more in its header: what httpd keeps of it lies so
 # much higher in memory.
 sub shifted {
-    my ($bytes) = @_;
-    return $bytes ? "GET /hello.txt HTTP/1.1\r\nHost: imx.test\r\nX-Shift: "
+    my ($bytes, $path) = @_;
+    return $bytes ? "GET $path HTTP/1.1\r\nHost: imx.test\r\nX-Shift: "
         . 'x' x $bytes . "\r\n\r\n" : undef;
 }
 
@@ -94,6 +94,7 @@ sub profile {
     my ($requests, %o) = @_;
     my $is_prefork = ($o{mpm} // '') eq 'prefork';
     my $children = $o{children} // 0;
+    my $path = $o{path} // '/hello.txt';
     my $conf = $o{conf};
     $conf .= 'InfluxMetricsServer ' . $o{db}->url . "\n" if $o{module};
     # A signal would end prefork in its handler, wherever that interrupts it: a
@@ -112,8 +113,7 @@ sub profile {
     $httpd->start($children ? '-DFOREGROUND' : '-X');
     $httpd->wait_children(300) if $children;
     my $r = client(port => $httpd->port, n => $requests, c => 1,
-        path => $o{path} // '/hello.txt',
-        request => $o{request} // shifted($o{shift}))->wait;
+        path => $path, request => $o{request} // shifted($o{shift}, $path))->wait;
     die "$requests requests: $r->{complete} answers\n"
         if $r->{complete} != $requests;
     ($is_prefork && !$children ? wait_until(60, sub { !$httpd->alive })

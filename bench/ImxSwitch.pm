@@ -9,7 +9,7 @@
 # Only switches to and from these threads are kept, so tracing costs the others
 # the comparison of two numbers.  The tracer's clock is the monotonic one; the
 # distance to the time of day is taken in the end.  It needs root.  Where tracefs
-# is not mounted, it is as long as the program runs, in a place of its own.
+# is not mounted, it is mounted while the program runs, in a place of its own.
 package ImxSwitch;
 
 use strict;

@@ -3,24 +3,24 @@
 # request costs in instructions (ImxCount.pm says how that is counted).
 # libc compares strings in more steps where one lies near the end of a page, and
 # with the module a request's strings lie a little higher in memory.  So in each
-# run the request's header has some bytes more, from none to a page, which makes
-# its strings lie elsewhere; and what is added is told by pairs of runs that have
-# the same header.
+# run but the first the request's header has some bytes more, up to a page, which
+# makes its strings lie elsewhere; and what is added is told by pairs of runs that
+# have the same header.
 # Compared: httpd alone, with the module loaded, with it on, with CustomLog
 # instead, and with mod_asis instead, which has a handler that declines and no
-# more: what that adds, any further module adds.  The module's own share does not
-# depend on that, nor on where strings lie: its code, what it calls in libc, and
-# what httpd's functions need to call it, which are listed below.
+# more: what that adds, any further module adds.  The module's own share has
+# nothing of httpd's strings in it: its code, what it calls in libc, and what
+# httpd's functions need to call it, which are listed below.
 #
 # --check: exit 1 if the module's own share is more than the goal, 600.
-# --functions: also which functions they are. A VARIANT alone (plain, again, off, on,
-# log, other) is compared with httpd alone and not written down, nor is less than
-# all runs.
+# --functions: also which functions they are.  A VARIANT alone (plain, again, off,
+# on, log, other) is compared with httpd alone.  That is not written down, and
+# neither are fewer than all runs.
 use strict;
 use warnings;
 use FindBin;
 use Getopt::Long qw(GetOptions);
-use List::Util qw(max min sum);
+use List::Util qw(sum);
 use lib "$FindBin::Bin/../t/lib", $FindBin::Bin;
 use ImxTest;
 use ImxCount;

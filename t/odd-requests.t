@@ -170,6 +170,12 @@ my @kinds = (
         . 'Header always set X-Y z', sub {
         in_turn($_[0], '/text', '/', '/no');
     }, 200, 200, 404],
+    # There are no such filters for a configuration.
+    ['own-filters', "SetOutputFilter INFLUX_METRICS\n"
+        . 'SetInputFilter INFLUX_METRICS', sub {
+        raw($_[0], ask('GET', '/text') . ask('GET', '/no')
+            . ask('POST', '/', "Content-Length: 2\r\n$close") . 'xx');
+    }, 200, 404, 200],
     # The header filter ends these, in the middle of the answer's first piece.
     ['bad-header', "SetOutputFilter RATE_LIMIT\nSetEnv rate-limit 9999\n"
         . qq{Header set X-Y "a\x01b"}, sub {

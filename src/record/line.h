@@ -28,10 +28,10 @@ char *imx_line_put_time(char *p, const imx_facts_t *f, apr_int64_t ns);
 
 /*
  * A line whose length is known before it is written: of a GET that was answered
- * with 200 in less than a second, where the plan is plain and the request has
- * marks.  is_short: is it one?  set_time: can its time, ns since 1970, be set
- * as most can?  Then put_short writes the whole line, exactly as many bytes as
- * short_length says.
+ * with 200 and less than 100 MB in less than a second, where the plan is plain
+ * and the request has marks.  is_short: is it one?  set_time: has its time, ns
+ * since 1970, ten digits before the nanoseconds?  Then put_short writes the
+ * whole line, exactly as many bytes as short_length says.
  */
 typedef struct {
     apr_uint64_t sent; /* digits of bytes_sent, and how many there are */

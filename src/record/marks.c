@@ -25,14 +25,25 @@
 
 APLOG_USE_MODULE(influx_metrics);
 
-#define FILTER_NAME "INFLUX_METRICS"
 #define WAITING_MAX 65536 /* bytes read before they are passed on */
 
 #if MODULE_MAGIC_NUMBER_MAJOR != 20120211
 #error "ap_filter_t is filled in here as httpd 2.4 has it"
 #endif
 
-static ap_filter_rec_t *output_filter, *input_filter;
+static apr_status_t on_output(ap_filter_t *f, apr_bucket_brigade *bb);
+static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
+                             ap_input_mode_t mode, apr_read_type_e block,
+                             apr_off_t readbytes);
+
+/* Not registered with httpd, so that no configuration can name them: they only
+ * work where they are a part of marks. */
+static ap_filter_rec_t output_filter = { .name = "influx_metrics",
+                                         .filter_func.out_func = on_output,
+                                         .ftype = AP_FTYPE_PROTOCOL },
+                       input_filter = { .name = "influx_metrics",
+                                        .filter_func.in_func = on_input,
+                                        .ftype = AP_FTYPE_PROTOCOL };
 
 /* ---- clocks ---- */
 
@@ -177,8 +188,8 @@ __attribute__((noinline, cold)) static imx_marks_t *new_marks(request_rec *r,
 
     m->flight = take_seat(m);
     apr_pool_pre_cleanup_register(p, m, leave);
-    m->filter.frec = output_filter;
-    m->in_filter.frec = input_filter;
+    m->filter.frec = &output_filter;
+    m->in_filter.frec = &input_filter;
     m->second = INT64_MIN; /* none that comes */
     m->in_filter.ctx = m;
     m->filter.c = m->in_filter.c = c;
@@ -632,14 +643,6 @@ static apr_status_t on_input(ap_filter_t *f, apr_bucket_brigade *bb,
     return m->seen.is_reading
                ? ap_get_brigade(f->next, bb, mode, block, readbytes)
                : read_body(f, bb, mode, block, readbytes);
-}
-
-void imx_marks_register_filters(void)
-{
-    output_filter = ap_register_output_filter(FILTER_NAME, on_output, NULL,
-                                              AP_FTYPE_PROTOCOL);
-    input_filter = ap_register_input_filter(FILTER_NAME, on_input, NULL,
-                                            AP_FTYPE_PROTOCOL);
 }
 
 /* ---- facts ---- */

@@ -66,7 +66,7 @@ typedef struct {
  * and the streams of HTTP/2, which other threads log, have theirs in r->pool.
  */
 typedef struct {
-    ap_filter_t filter; /* of output: first, so that it leads to all of it */
+    ap_filter_t filter;    /* of output; first: it is where the marks are */
     ap_filter_t in_filter; /* its context is this struct */
     /* Its seat, where its request is under way until it is logged; NOWHERE:
      * none was free, and ... */
@@ -93,9 +93,6 @@ typedef struct {
     apr_int64_t application_time; /* ns; ABSENT: no handler was called */
     apr_int64_t bytes_sent;
 } imx_facts_t;
-
-/* Parent, when hooks are registered. */
-void imx_marks_register_filters(void);
 
 /* A child, before its first request.  workers: its threads that serve. */
 void imx_marks_child_init(unsigned workers);

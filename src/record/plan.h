@@ -59,8 +59,8 @@ typedef struct imx_plan {
     int is_usual;    /* both, and for every request */
     int is_ours;     /* here a handler of this module answers */
     int counts_more; /* imx_counted_has_more() */
-    /* A plain plan: usual, and nothing more is in a line or to be done.  Its
-     * dir, NULL: it is not plain; and where its requests are counted. */
+    /* A plain plan: usual, and nothing more is in a line or to be done.  Then
+     * this is its dir, else NULL; and its requests are counted in the cell. */
     const imx_schema_dir_t *plain_for;
     imx_stats_cell_t *cell;
     int tag_count, field_count, own_count;

@@ -136,6 +136,8 @@ __attribute__((noinline)) static int begin_early(request_rec *r)
     return begin(r);
 }
 
+_Static_assert(M_GET == 0, "one look for both");
+
 /*
  * Access checkers and filters against attacks read the body long before the
  * handler is called, so a request with one has its marks from here on.  Whether
@@ -143,8 +145,6 @@ __attribute__((noinline)) static int begin_early(request_rec *r)
  * others have theirs, too: who hangs before its handler is seen.  (An internal
  * redirect comes here again.)
  */
-_Static_assert(M_GET == 0, "one look for both");
-
 int imx_request_post_read(request_rec *r)
 {
     return (wants_bodies | r->method_number) != M_GET

@@ -293,7 +293,8 @@ int64_t imx_batch_unique_times(const imx_batch_t *b, int64_t now, uint32_t n)
     int64_t unique;
 
     do {
-        /* Behind the last one, that is more than a second before it, too. */
+        /* Unsigned: where now is the later one, this is more than a second,
+         * too. */
         unique = (uint64_t)last - (uint64_t)now > SECOND
                      ? now
                      : (int64_t)((uint64_t)last + 1);
