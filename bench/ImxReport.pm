@@ -78,9 +78,10 @@ my %SAYS = (
         my ($other) = map { $row{$_} } grep { /^mod_asis/ } sort keys %row;
         return if grep { !$_ } $alone, $on, $log, $on->{own};
         return sprintf 'A request for a file of 12 bytes takes %.1f %% more '
-            . 'instructions, %d beside the %d of httpd, and %s clock reads; %d of '
-            . 'the instructions are the module\'s own. A CustomLog adds %d%s. For '
-            . 'a usual request the module makes no system call and takes no lock.',
+            . 'instructions, %d beside the %d of httpd, and %s clock reads. The '
+            . 'module\'s own share, which does not depend on where httpd\'s strings '
+            . 'lie, is %d. A CustomLog adds %d%s. For a usual request the module '
+            . 'makes no system call and takes no lock.',
             100 * $on->{added} / $alone, $on->{added}, $alone,
             $on->{clocks}, $on->{own}, $log->{added},
             $other ? "; a module that does nothing, $other->{added}" : '';
