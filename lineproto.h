@@ -230,8 +230,8 @@ char *imx_lineproto_write_time(char *p, int64_t ns);
 char *imx_lineproto_write_nine(char *p, uint32_t v);
 char *imx_lineproto_write_six_of_nine(char *p, uint32_t v);
 
-/* The digits of v, below IMX_LINEPROTO_SHORT, as they stand in memory: the first
- * *len bytes of the word; the others are undefined. */
+/* The digits of v, below IMX_LINEPROTO_SHORT, as they stand in memory: the
+ * first *len bytes of the word; the others are undefined. */
 #define IMX_LINEPROTO_SHORT 100000000U
 uint64_t imx_lineproto_short(uint32_t v, size_t *len);
 

@@ -805,9 +805,9 @@ static void check_short(uint32_t v)
     assert_memory_equal(&got, wanted, len);
 }
 
-/* All that the upper four digits can be, and the lower ones: they are made apart
- * from each other.  A factor that divides them wrongly is first found where the
- * lower ones are zeros, or the largest number is made. */
+/* All that the upper four digits can be, and the lower ones: they are made
+ * apart from each other.  A factor that divides them wrongly is first found
+ * where the lower ones are zeros, or the largest number is made. */
 static void test_short(void **state)
 {
     uint32_t v;
