@@ -37,6 +37,7 @@ my @CLOCKS = qw(clock_gettime gettimeofday apr_time_now);
 # and flags, do so elsewhere.
 my $COPIES = qr/^_*(?:mem|str|bcmp)/;
 my $CLOCK_LOOK = 'look_at_real_clock';  # comes every 10 ms
+my %NOT_USUAL = map { $_ => 1 } $CLOCK_LOOK, 'keep_second';     # ... each second
 # What these call would be called without the module, too.
 my %NEXT_FILTER = map { $_ => 1 } qw(ap_pass_brigade ap_get_brigade);
 
@@ -222,7 +223,7 @@ sub usual_functions {
     my ($profile, $calls) = @_;
     return grep {
         my ($function) = /^\Q$MODULE\E:(.*)/;
-        defined $function && $function ne $CLOCK_LOOK
+        defined $function && !$NOT_USUAL{$function}
             && ($profile->{calls}{$function} // 0) >= $calls;
     } keys %$profile;
 }

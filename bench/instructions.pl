@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# instructions.pl [--check] [--functions] [--runs N] [VARIANT ...]: what a
+# instructions.pl [--functions] [--runs N] [VARIANT ...]: what a
 # request costs in instructions (ImxCount.pm says how that is counted).
 # libc compares strings in more steps where one lies near the end of a page, and
 # with the module a request's strings lie a little higher in memory.  So in each
@@ -12,7 +12,6 @@
 # nothing of httpd's strings in it: its code, what it calls in libc, and what
 # httpd's functions need to call it, which are listed below.
 #
-# --check: exit 1 if the module's own share is more than the goal, 600.
 # --functions: also which functions they are.  A VARIANT alone (plain, again, off,
 # on, log, other) is compared with httpd alone.  That is not written down, and
 # neither are fewer than all runs.
@@ -43,10 +42,9 @@ my @CALLERS = map { "ap_$_" } qw(run_post_read_request run_insert_filter
     run_handler run_log_transaction invoke_handler remove_output_filter
     merge_per_dir_configs);
 
-my ($check, $runs, $functions) = (0, $RUNS, 0);
-GetOptions('check' => \$check, 'runs=i' => \$runs,
-    'functions' => \$functions)
-    or die "usage: $0 [--check] [--functions] [--runs N] [VARIANT ...]\n";
+my ($runs, $functions) = ($RUNS, 0);
+GetOptions('runs=i' => \$runs, 'functions' => \$functions)
+    or die "usage: $0 [--functions] [--runs N] [VARIANT ...]\n";
 my %wanted = map { $_ => 1 } @ARGV;
 my @variants = grep { !%wanted || $_->[0] eq 'plain' || $wanted{ $_->[0] } }
     @VARIANTS;
@@ -62,7 +60,7 @@ for my $run (1 .. $runs) {
             shift => int($PAGE * ($run - 1) / $runs));
     }
 }
-exit report();
+report();
 
 sub report {
     my $table = "| httpd | instructions a request | added | lowest .. highest "
@@ -108,9 +106,6 @@ sub report {
             '--version'), ImxReport::version(
             ImxTest::Httpd::_place()->{program}, '-v'))
         if !%wanted && $runs >= $RUNS;
-    return 0 if !$check;
-    die "--check needs the variant on\n" if !defined $own;
-    return $own > $GOAL ? 1 : 0;
 }
 
 sub added {
