@@ -312,12 +312,6 @@ static const char three_digits[] =
     HUNDRED("5") HUNDRED("6") HUNDRED("7") HUNDRED("8") HUNDRED("9");
 /* clang-format on */
 
-static inline char *write_two(char *p, uint64_t v)
-{
-    memcpy(p, two_digits + 2 * v, 2);
-    return p + 2;
-}
-
 /*
  * Digits in steps of three, for numbers below 10^9.  v is scaled so that the
  * upper half of a 64-bit word holds its first three digits and the lower half
@@ -498,10 +492,7 @@ char *imx_lineproto_write_time(char *p, int64_t ns)
     p = write_sign(p + 1, ns, &magnitude);
     upper = magnitude / IMX_LINEPROTO_SHORT;
     if (magnitude >= UINT64_C(1000000000000000000)) {
-        uint32_t top = (uint32_t)(upper / IMX_LINEPROTO_SHORT);
-
-        *p = (char)('0' + top / 100);
-        p = write_two(p + 1, top % 100);
+        p = write_three(p, upper / IMX_LINEPROTO_SHORT);
         p = write_eight(p, (uint32_t)(upper % IMX_LINEPROTO_SHORT));
         p = write_eight(p, (uint32_t)(magnitude % IMX_LINEPROTO_SHORT));
     }
